@@ -1,0 +1,36 @@
+//! hubgate: the edge in front of a BinderHub / JupyterHub cluster. This page is the map.
+//!
+//! # Layers
+//!
+//! A module imports its own layer's listed names and anything lower; `tests/architecture.rs` checks it.
+//!
+//! | layer | modules | what they are |
+//! |---|---|---|
+//! | 1 | [`types`] | values: names, hosts, paths, amounts |
+//! | 2 | [`config`], [`observe`] | what is wanted; what is told |
+//! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
+//! | 4 | [`snapshot`] | one configuration generation, ready to run |
+//! | 5 | [`listener`], [`proxy`], [`admin`] | sockets, requests, the operator |
+//! | 6 | [`server`] | the process: workers, reload, stop |
+//! | 7 | [`cli`], [`demo`] | commands, and the hub that `hubgate demo` shows |
+//!
+//! # Words
+//!
+//! listener, site (a set of hosts), route, upstream (named group), endpoint (one address), tunnel (an upgraded
+//! connection), certificate, challenge, order, snapshot, generation, drain, cause.
+
+pub mod acme;
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod limits;
+pub mod listener;
+pub mod observe;
+pub mod proxy;
+pub mod router;
+pub mod server;
+pub mod snapshot;
+pub mod tls;
+pub mod types;
+pub mod upstream;

@@ -1,1 +1,2 @@
-fn main(){}
+//! The binary: hands the arguments to the library and its answer to the system.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Commands: arguments to actions to exit codes. The only place that prints.

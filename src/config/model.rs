@@ -1,0 +1,350 @@
+//! The checked configuration as the rest of the program reads it.
+//!
+//! Plain data. Made only by `validate`; defaults are already in place, so no field is "unset" unless that means
+//! something.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::types::amount::ByteSize;
+use crate::types::host::HostPattern;
+use crate::types::name::UpstreamName;
+use crate::types::path::PathPattern;
+
+/// One whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[timeouts]`
+    pub timeouts: ClientTimeouts,
+    /// `[log]`
+    pub log: Log,
+    /// `[access_log]`: what sites and routes inherit.
+    pub access_log: AccessLog,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[acme]`
+    pub acme: Acme,
+    /// `[site."HOST"]`, in the order of the file.
+    pub sites: Vec<Site>,
+    /// `[upstream.NAME]`
+    pub upstreams: BTreeMap<UpstreamName, Upstream>,
+}
+
+/// `[server]`: the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Worker threads; 0 means one per core. Takes effect at start.
+    pub workers: usize,
+    /// Where accounts and certificates are kept. Takes effect at start.
+    pub state_dir: PathBuf,
+    /// Peers whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a stop waits for requests and tunnels.
+    pub drain_timeout: Duration,
+}
+
+/// `[listen]`: addresses every site answers on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// Plain HTTP: challenges, redirects, sites with `http = "forward"`.
+    pub http: Vec<SocketAddr>,
+    /// TLS.
+    pub https: Vec<SocketAddr>,
+    /// The port put into redirects to https. `None` leaves it out.
+    pub redirect_port: Option<u16>,
+}
+
+/// `[limits]`: bounds on what clients may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open client connections in total.
+    pub connections: usize,
+    /// Open connections per client address (IPv6: per /64).
+    pub connections_per_client: usize,
+    /// Bytes of a request head.
+    pub head_size: ByteSize,
+    /// Fields of a request head.
+    pub head_fields: usize,
+    /// Streams at once on one HTTP/2 connection.
+    pub h2_streams: u32,
+}
+
+/// `[timeouts]`: what a client gets before its connection is ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// From the accept to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// From a request's first byte to the end of its head.
+    pub head: Duration,
+    /// Between requests on a connection; for HTTP/2 without open streams.
+    pub keep_alive: Duration,
+    /// Between two bytes of a request body.
+    pub body: Duration,
+    /// While the client takes nothing of what is there for it.
+    pub write: Duration,
+}
+
+/// `[log]`: events of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A filter in tracing's language: `info`, `hubgate=debug,info`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Where lines go; `None` is standard error.
+    pub file: Option<PathBuf>,
+}
+
+/// How an event looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[access_log]` of the whole, a site or a route: one line a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub target: AccessLogTarget,
+    /// How a line looks.
+    pub format: AccessLogFormat,
+    /// Query parameters whose values are replaced by `REDACTED`, lower case.
+    pub redact: Vec<String>,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AccessLogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to this file, opened again on SIGUSR1.
+    File(PathBuf),
+}
+
+/// How an access log line looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// The combined format of Apache and nginx.
+    Combined,
+    /// One JSON object a line.
+    Json,
+    /// Text with `$variables`, already parsed.
+    Template(Vec<TemplatePart>),
+}
+
+/// A piece of an access log format string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplatePart {
+    /// As it is.
+    Text(String),
+    /// The value of a variable.
+    Variable(LogVariable),
+}
+
+/// What an access log format string can name, as `$name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogVariable {
+    /// `$remote_addr`: the client's address.
+    RemoteAddr,
+    /// `$remote_port`
+    RemotePort,
+    /// `$time_local`: `21/Nov/2026:07:06:11 +0000`.
+    TimeLocal,
+    /// `$time_iso8601`
+    TimeIso8601,
+    /// `$msec`: seconds since 1970 with milliseconds.
+    Msec,
+    /// `$request`: method, target and version, redacted.
+    Request,
+    /// `$request_method`
+    RequestMethod,
+    /// `$request_uri`: the raw target, redacted.
+    RequestUri,
+    /// `$server_protocol`
+    ServerProtocol,
+    /// `$host`
+    Host,
+    /// `$scheme`
+    Scheme,
+    /// `$status`
+    Status,
+    /// `$body_bytes_sent`: of the response's body.
+    BodyBytesSent,
+    /// `$request_length`: bytes of the request's body.
+    RequestLength,
+    /// `$request_time`: seconds with milliseconds.
+    RequestTime,
+    /// `$request_id`
+    RequestId,
+    /// `$upstream_addr`
+    UpstreamAddr,
+    /// `$upstream_name`
+    UpstreamName,
+    /// `$upstream_status`
+    UpstreamStatus,
+    /// `$upstream_connect_time`: seconds with milliseconds, `-` without a new connection.
+    UpstreamConnectTime,
+    /// `$upstream_response_time`: seconds to the response head.
+    UpstreamResponseTime,
+    /// `$http_NAME`: a request field, lower case with `-`.
+    RequestField(String),
+    /// `$cause`: why hubgate made the answer, `-` when the upstream did.
+    Cause,
+    /// `$route`: the route's path.
+    Route,
+    /// `$ssl_protocol`
+    TlsProtocol,
+    /// `$ssl_server_name`
+    ServerName,
+    /// `$bytes_tunnelled_in`: from the client through a tunnel.
+    TunnelIn,
+    /// `$bytes_tunnelled_out`: to the client through a tunnel.
+    TunnelOut,
+}
+
+/// `[admin]`: where the running process is asked and told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The unix socket, mode 0600. Takes effect at start.
+    pub socket: PathBuf,
+    /// Status page and metrics over HTTP, read only.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[acme]`: the certificate authority (RFC 8555).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// The directory's URL.
+    pub directory: String,
+    /// `mailto:` addresses given to the authority.
+    pub contact: Vec<String>,
+    /// Roots (PEM) trusted for the directory's own TLS, besides the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[site."HOST"]`: a set of hosts served alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The table's key and its aliases; the first is the site's name. Never empty.
+    pub hosts: Vec<HostPattern>,
+    /// Also answers for hosts no site names.
+    pub default: bool,
+    /// Where its certificate comes from.
+    pub certificate: CertificateSource,
+    /// What plain HTTP does for it.
+    pub http: HttpMode,
+    /// The status of redirects to https; `None`: 301 for GET and HEAD, 308 otherwise.
+    pub redirect_status: Option<u16>,
+    /// Who gets challenge tokens that are not ours.
+    pub challenge_fallback: Option<UpstreamName>,
+    /// `[[site."HOST".route]]`, in the order of the file.
+    pub routes: Vec<Arc<Route>>,
+    /// What its routes inherit.
+    pub access_log: AccessLog,
+}
+
+impl Site {
+    /// The site's name in logs and messages: its first host.
+    pub fn name(&self) -> String {
+        self.hosts.first().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// Where a site's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// Ordered from the authority in `[acme]`, one certificate per host.
+    Acme,
+    /// Made here at start; for trials.
+    SelfSigned,
+    /// None: plain HTTP only.
+    None,
+    /// A chain and its key, watched and read again on change.
+    Files {
+        /// PEM, leaf first.
+        chain: PathBuf,
+        /// PEM: PKCS#8, SEC1 or PKCS#1.
+        key: PathBuf,
+    },
+}
+
+/// What plain HTTP does for a site, after challenges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMode {
+    /// Redirects to https.
+    Redirect,
+    /// Forwards as https would.
+    Forward,
+}
+
+/// `[[site."HOST".route]]`: what happens to a part of a site's paths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Which paths.
+    pub path: PathPattern,
+    /// Who answers.
+    pub upstream: UpstreamName,
+    /// Values taken from a preset.
+    pub preset: Option<Preset>,
+    /// Replaces exactly the bytes of a prefix pattern; `None` forwards the raw target.
+    pub rewrite_prefix: Option<Box<str>>,
+    /// Largest request body; `None` is no limit.
+    pub body_limit: Option<ByteSize>,
+    /// Time limits towards the upstream.
+    pub timeouts: RouteTimeouts,
+    /// Its own log, or the site's.
+    pub access_log: AccessLog,
+}
+
+/// A set of documented values for a kind of upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// JupyterHub behind configurable-http-proxy.
+    JupyterHub,
+    /// BinderHub.
+    BinderHub,
+}
+
+/// Time limits of a route towards its upstream. None counts a whole upload, download or event stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTimeouts {
+    /// To connect to one endpoint.
+    pub connect: Duration,
+    /// From the end of the request to the head of the response.
+    pub response: Duration,
+    /// Between two bytes, in either direction, once the response has begun or while a body is sent.
+    pub idle: Duration,
+    /// From an upgrade request to its 101.
+    pub tunnel_handshake: Duration,
+    /// Without a byte in either direction on a tunnel.
+    pub tunnel_idle: Duration,
+}
+
+/// `[upstream.NAME]`: endpoints that serve the same thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name.
+    pub name: UpstreamName,
+    /// Addresses, in the order of the file. Never empty.
+    pub endpoints: Vec<SocketAddr>,
+    /// Idle connections kept per endpoint and worker; 0 keeps none.
+    pub keep_alive: usize,
+    /// How long a connection stays idle before it is closed; below the upstream's own limit.
+    pub keep_alive_idle: Duration,
+}

@@ -1,0 +1,1 @@
+//! The stand-in hub that `hubgate demo` puts behind a real configuration.

@@ -1,0 +1,1 @@
+//! Bounds on what clients may take: connections in total and per client.

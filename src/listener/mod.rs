@@ -1,0 +1,1 @@
+//! Sockets: bind, accept, TLS handshake, and the guarded stream that every request is read from.

@@ -1,0 +1,5 @@
+//! What hubgate tells about itself: causes, metrics, the event log and the access log.
+//!
+//! Nothing here decides anything about traffic, and nothing on the request path waits for a disk.
+
+pub mod cause;

@@ -1,0 +1,1 @@
+//! The life of a request: checks, routing, forwarding, tunnels, answers of our own.

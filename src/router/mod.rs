@@ -1,0 +1,1 @@
+//! Which site and which route a request belongs to.

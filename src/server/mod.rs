@@ -1,0 +1,1 @@
+//! The process: workers, reload, signals, stop.

@@ -1,0 +1,1 @@
+//! One configuration generation, immutable, ready to run.

@@ -1,0 +1,1 @@
+//! Certificates and the TLS configurations that serve them.

@@ -1,0 +1,27 @@
+//! Field names that hubgate itself sets, reads or drops, each in one place.
+//!
+//! The names follow one rule: what the edge says about the client is overwritten, never appended to,
+//! unless the peer is trusted.
+
+use http::HeaderName;
+
+/// `X-Forwarded-For`: the client's address.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `X-Forwarded-Proto`: `http` or `https`, as the client spoke to the edge.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `X-Forwarded-Host`: the `Host` field as the client sent it.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `X-Forwarded-Port`: the port the client connected to.
+pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// `X-Real-IP`: the client's address; crosses configurable-http-proxy untouched.
+pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// `X-Scheme`: as `X-Forwarded-Proto`; crosses configurable-http-proxy untouched.
+pub const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
+/// `X-Request-Id`: the request's identity in logs on both sides.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `Keep-Alive`: hop-by-hop, never forwarded.
+pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// `Proxy-Connection`: hop-by-hop by custom, never forwarded.
+pub const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// `HTTP2-Settings`: part of the h2c upgrade, never forwarded (RFC 9113 section 3.1 retired it).
+pub const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");

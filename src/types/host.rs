@@ -1,0 +1,265 @@
+//! Host names as requests, certificates and configurations name them (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
+//!
+//! [`Host`] is always lower case, without a trailing dot and in its ASCII (IDNA) form, so two hosts are the same
+//! exactly when they compare equal. [`HostPattern`] adds the one-label wildcard. [`Authority`] is a host with a port.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+/// A DNS name in lower-case ASCII without a trailing dot, or an IP address in its canonical text (no brackets).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Host(Arc<str>);
+
+/// Why a text names no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// Nothing there.
+    #[error("the host is empty")]
+    Empty,
+    /// Longer than DNS allows (RFC 1035 section 2.3.4).
+    #[error("the host is longer than 253 characters or has a label longer than 63")]
+    TooLong,
+    /// A character no host has, an empty label, or a bad bracketed address.
+    #[error("`{found}` is not a host name or an IP address")]
+    Malformed {
+        /// The text, cut to 80 characters.
+        found: String,
+    },
+    /// The port after the host is no number from 1 to 65535.
+    #[error("`{found}` is not a port")]
+    Port {
+        /// The text after the colon, cut to 80 characters.
+        found: String,
+    },
+}
+
+impl HostError {
+    fn malformed(text: &str) -> Self {
+        Self::Malformed {
+            found: text.chars().take(80).collect(),
+        }
+    }
+}
+
+impl Host {
+    /// Takes a name (Unicode is turned to its IDNA ASCII form, UTS 46) or an IP address, with or without brackets.
+    ///
+    /// Upper case and one trailing dot are accepted and normalised away. Underscores are accepted: clusters use them.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+            let address: Ipv6Addr = inner.parse().map_err(|_| HostError::malformed(text))?;
+            return Ok(Self(address.to_string().into()));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self(address.to_string().into()));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.is_empty() {
+            return Err(HostError::Empty);
+        }
+        if !name.is_ascii() {
+            let ascii = idna::domain_to_ascii(name).map_err(|_| HostError::malformed(text))?;
+            return Self::from_ascii(&ascii, text);
+        }
+        Self::from_ascii(name, text)
+    }
+
+    fn from_ascii(name: &str, original: &str) -> Result<Self, HostError> {
+        if name.len() > 253 {
+            return Err(HostError::TooLong);
+        }
+        for label in name.split('.') {
+            if label.is_empty() {
+                return Err(HostError::malformed(original));
+            }
+            if label.len() > 63 {
+                return Err(HostError::TooLong);
+            }
+            if !label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            {
+                return Err(HostError::malformed(original));
+            }
+        }
+        if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Ok(Self(name.to_ascii_lowercase().into()));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The host as text: lower case, no brackets.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address, when the host is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.0.parse().ok()
+    }
+
+    /// The name without its first label: `b.c` for `a.b.c`; `None` for addresses and single labels.
+    pub fn parent(&self) -> Option<&str> {
+        if self.0.contains(':') {
+            return None;
+        }
+        let (_, rest) = self.0.split_once('.')?;
+        if self.ip().is_some() { None } else { Some(rest) }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A host with the port a client wrote after it: the `Host` field or `:authority` (RFC 9110 section 7.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The host, normalised.
+    pub host: Host,
+    /// The port, when one was written.
+    pub port: Option<u16>,
+}
+
+impl Authority {
+    /// Takes `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port (`host:`) counts as none (RFC 3986 section 3.2.3).
+    ///
+    /// Fails on user information, white space, a bare IPv6 address and a port that is not 1 to 65535.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let Some((inner, after)) = rest.split_once(']') else {
+                    return Err(HostError::malformed(text));
+                };
+                let host = Host::parse(&text[..inner.len() + 2])?;
+                match after.strip_prefix(':') {
+                    Some(port) => (host, Some(port)),
+                    None if after.is_empty() => (host, None),
+                    None => return Err(HostError::malformed(text)),
+                }
+            }
+            None => match text.split_once(':') {
+                Some((host, port)) => (Host::parse(host)?, Some(port)),
+                None => (Host::parse(text)?, None),
+            },
+        };
+        let port = match port {
+            None | Some("") => None,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                match digits.parse::<u16>() {
+                    Ok(port) if port > 0 => Some(port),
+                    _ => {
+                        return Err(HostError::Port {
+                            found: digits.chars().take(80).collect(),
+                        });
+                    }
+                }
+            }
+            Some(other) => {
+                return Err(HostError::Port {
+                    found: other.chars().take(80).collect(),
+                });
+            }
+        };
+        Ok(Self { host, port })
+    }
+}
+
+/// What a site answers to: one host, or every host one label below a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPattern {
+    /// This host.
+    Exact(Host),
+    /// `*.NAME`: exactly one label before NAME (as in certificates, RFC 9525 section 6.3). Holds NAME.
+    Wildcard(Host),
+}
+
+impl HostPattern {
+    /// Takes `name` or `*.name`; a star anywhere else is refused.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        match text.strip_prefix("*.") {
+            Some(rest) => Ok(Self::Wildcard(Host::parse(rest)?)),
+            None => Ok(Self::Exact(Host::parse(text)?)),
+        }
+    }
+
+    /// Whether `host` is one of those this pattern stands for.
+    pub fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(own) => own == host,
+            Self::Wildcard(suffix) => host.parent() == Some(suffix.as_str()),
+        }
+    }
+
+    /// The exact host, when this is one.
+    pub fn exact(&self) -> Option<&Host> {
+        match self {
+            Self::Exact(host) => Some(host),
+            Self::Wildcard(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => write!(f, "{host}"),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn case_trailing_dot_and_port_do_not_change_the_host() {
+        let plain = Authority::parse("hub.example.org").unwrap();
+        for text in ["HUB.Example.org", "hub.example.org.", "hub.example.org:443", "hub.example.org:"] {
+            assert_eq!(Authority::parse(text).unwrap().host, plain.host, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_unicode_host_equals_its_punycode() {
+        assert_eq!(Host::parse("bücher.example"), Host::parse("xn--bcher-kva.example"));
+    }
+
+    #[test]
+    fn malformed_authorities_are_refused() {
+        for text in [
+            "", ".", "a b", "user@host", "host:0", "host:65536", "host:8a", "::1", "[::1", "[::1]x", "a..b", "a/b", "host:-1",
+            "host:+80", "a,b", "a\tb", "[1.2.3.4]",
+        ] {
+            assert!(Authority::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_authority_keeps_its_port() {
+        let parsed = Authority::parse("[::1]:8443").unwrap();
+        assert_eq!((parsed.host.as_str(), parsed.port), ("::1", Some(8443)));
+    }
+
+    #[test]
+    fn a_wildcard_covers_one_label_only() {
+        let pattern = HostPattern::parse("*.example.org").unwrap();
+        assert!(pattern.matches(&Host::parse("a.example.org").unwrap()));
+        assert!(!pattern.matches(&Host::parse("a.b.example.org").unwrap()));
+        assert!(!pattern.matches(&Host::parse("example.org").unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_what_was_printed_gives_the_same_host(text in "\\PC{0,40}") {
+            if let Ok(host) = Host::parse(&text) {
+                prop_assert_eq!(Host::parse(host.as_str()).unwrap(), host);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Upstreams, their endpoints, and connections to them.
