@@ -1,1 +1,72 @@
 //! Which site and which route a request belongs to.
+//!
+//! Pure: takes a host and a raw path, gives indices into `Config::sites` and `Site::routes`. What is done with a
+//! match is `proxy`'s business. Invariant: nothing is decoded, so the upstream sees the bytes that were matched.
+//!
+//! # Precedence, one order
+//!
+//! 1. the site with exactly this host; 2. the site with `*.` and the host's parent; 3. the site with `default = true`.
+//!
+//! Inside the site: 4. the route whose `exact` is the path; 5. the prefix route that is the whole path (`/x` for
+//! `/x`); 6. the slash is added when a prefix route is the path and a slash (`/x/` for `/x`); 7. the longest prefix
+//! that ends at a segment. The order of the file never matters.
+#![deny(clippy::disallowed_methods)]
+
+mod paths;
+mod sites;
+pub mod target;
+
+use crate::config::Config;
+use crate::types::host::Host;
+use paths::PathTable;
+use sites::SiteTable;
+
+/// What a path leads to inside a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteMatch {
+    /// The route with this index in `Site::routes`.
+    Found(usize),
+    /// No route for the path itself, but a prefix route for the path and a slash: redirect there.
+    AddSlash,
+    /// Nothing is served at this path.
+    None,
+}
+
+/// The sites and routes of one configuration, ready to be looked up.
+#[derive(Debug)]
+pub struct Router {
+    sites: SiteTable,
+    paths: Vec<PathTable>,
+}
+
+impl Router {
+    /// Takes a checked configuration. Of two equal patterns, which `config` refuses, the first in the file counts.
+    pub fn compile(config: &Config) -> Self {
+        Self {
+            sites: SiteTable::new(&config.sites),
+            paths: config
+                .sites
+                .iter()
+                .map(|site| PathTable::new(site.routes.iter().map(|route| &route.path)))
+                .collect(),
+        }
+    }
+
+    /// The index in `Config::sites` of the site that answers for `host`; `None` when no site does (421).
+    pub fn site(&self, host: &Host) -> Option<usize> {
+        self.sites.find(host)
+    }
+
+    /// The index of the site with `default = true`, which also answers connections that name no host.
+    pub fn default_site(&self) -> Option<usize> {
+        self.sites.default_site()
+    }
+
+    /// The route of site `site` for `path`: raw bytes, without the query (see [`target::path_of`]).
+    pub fn route(&self, site: usize, path: &[u8]) -> RouteMatch {
+        match self.paths.get(site) {
+            Some(paths) => paths.find(path),
+            None => RouteMatch::None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Sites by host: exact, then wildcard, then the default.
+//!
+//! Two hash lookups at most, whatever the number of hosts. Keys come from the configuration only, so a client cannot
+//! make them collide.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::HashMap;
+
+use crate::config::Site;
+use crate::types::host::{Host, HostPattern};
+
+/// Every host of every site.
+#[derive(Debug)]
+pub(super) struct SiteTable {
+    exact: HashMap<Box<str>, usize>,
+    /// By what follows `*.`.
+    wildcard: HashMap<Box<str>, usize>,
+    default: Option<usize>,
+}
+
+impl SiteTable {
+    /// Takes the sites in the order of the file; values are their indices.
+    pub(super) fn new(sites: &[Site]) -> Self {
+        let mut table = Self {
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            default: sites.iter().position(|site| site.default),
+        };
+        for (index, site) in sites.iter().enumerate() {
+            for pattern in &site.hosts {
+                let (map, host) = match pattern {
+                    HostPattern::Exact(host) => (&mut table.exact, host),
+                    HostPattern::Wildcard(parent) => (&mut table.wildcard, parent),
+                };
+                map.entry(host.as_str().into()).or_insert(index);
+            }
+        }
+        table
+    }
+
+    pub(super) fn find(&self, host: &Host) -> Option<usize> {
+        self.exact
+            .get(host.as_str())
+            .or_else(|| self.wildcard.get(host.parent()?))
+            .copied()
+            .or(self.default)
+    }
+
+    pub(super) fn default_site(&self) -> Option<usize> {
+        self.default
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode};
+
+    fn site(hosts: &[&str], default: bool) -> Site {
+        Site {
+            hosts: hosts
+                .iter()
+                .map(|text| HostPattern::parse(text).unwrap())
+                .collect(),
+            default,
+            certificate: CertificateSource::None,
+            http: HttpMode::Forward,
+            redirect_status: None,
+            challenge_fallback: None,
+            routes: Vec::new(),
+            access_log: AccessLog {
+                target: AccessLogTarget::Off,
+                format: AccessLogFormat::Combined,
+                redact: Vec::new(),
+            },
+        }
+    }
+
+    fn find(table: &SiteTable, host: &str) -> Option<usize> {
+        table.find(&Host::parse(host).unwrap())
+    }
+
+    #[test]
+    fn an_exact_host_wins_over_a_wildcard_wherever_it_stands() {
+        for sites in [
+            [
+                site(&["*.example.org"], false),
+                site(&["hub.example.org"], false),
+            ],
+            [
+                site(&["hub.example.org"], false),
+                site(&["*.example.org"], false),
+            ],
+        ] {
+            let table = SiteTable::new(&sites);
+            let exact = sites.iter().position(|s| s.hosts[0].exact().is_some());
+            assert_eq!(find(&table, "hub.example.org"), exact);
+            assert_eq!(
+                find(&table, "other.example.org"),
+                exact.map(|index| 1 - index)
+            );
+        }
+    }
+
+    #[test]
+    fn a_wildcard_wins_over_the_default_site() {
+        let table = SiteTable::new(&[site(&["a.test"], true), site(&["*.example.org"], false)]);
+        assert_eq!(find(&table, "x.example.org"), Some(1));
+        assert_eq!(find(&table, "x.y.example.org"), Some(0));
+        assert_eq!(find(&table, "192.0.2.1"), Some(0));
+    }
+
+    #[test]
+    fn without_a_default_site_an_unknown_host_has_none() {
+        let table = SiteTable::new(&[site(&["a.test", "*.b.test"], false)]);
+        assert_eq!(find(&table, "b.test"), None);
+        assert_eq!(find(&table, "x.a.test"), None);
+        assert_eq!(table.default_site(), None);
+    }
+
+    #[test]
+    fn aliases_case_and_a_trailing_dot_lead_to_the_same_site() {
+        let table = SiteTable::new(&[site(&["a.test", "::1", "BÜCHER.example"], false)]);
+        for host in ["A.TEST.", "[::1]", "xn--bcher-kva.example"] {
+            assert_eq!(find(&table, host), Some(0), "{host}");
+        }
+    }
+
+    #[test]
+    fn every_one_of_ten_thousand_hosts_finds_its_own_site() {
+        let sites: Vec<Site> = (0..10_000)
+            .map(|n| site(&[&format!("h{n}.example.org")], false))
+            .collect();
+        let table = SiteTable::new(&sites);
+        for n in [0, 1, 4_999, 9_999] {
+            assert_eq!(find(&table, &format!("h{n}.example.org")), Some(n));
+        }
+    }
+}
