@@ -1,0 +1,320 @@
+//! A running `hubgate` for one test: its own folder, ports, state and socket.
+//!
+//! The configuration is what the test writes, with addresses, state folder and admin socket filled in where the test
+//! says nothing. The process ends, by its id, when this is dropped; its log is printed when the test failed.
+
+use std::fs;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use super::ports::free_addr;
+use super::{Client, DEADLINE, H2, eventually};
+
+/// A host every simple test uses.
+pub const HOST: &str = "hub.test";
+
+/// One site `hub.test` with a self-signed certificate that also serves plain HTTP, everything under `/` going to
+/// `upstream`; `more` are lines of the route.
+pub fn one_site(upstream: SocketAddr, more: &str) -> String {
+    format!(
+        "[site.\"{HOST}\"]\ncertificate = \"self-signed\"\nhttp = \"forward\"\n\
+         [[site.\"{HOST}\".route]]\npath = \"/\"\nupstream = \"up\"\n{more}\n\
+         [upstream.up]\nendpoints = [\"{upstream}\"]\n"
+    )
+}
+
+/// A running process.
+pub struct Hubgate {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub config: PathBuf,
+    pub dir: TempDir,
+    child: Child,
+    output: Arc<Mutex<Vec<u8>>>,
+    printed: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Hubgate {
+    /// Starts with this configuration and waits until both ports accept.
+    #[track_caller]
+    pub fn start(toml: &str) -> Self {
+        Self::start_in(TempDir::new().unwrap(), toml)
+    }
+
+    /// Starts with [`one_site`].
+    #[track_caller]
+    pub fn before(upstream: SocketAddr) -> Self {
+        Self::start(&one_site(upstream, ""))
+    }
+
+    /// As [`Hubgate::start`], in a folder that already holds files (`@DIR@` in the text stands for it).
+    #[track_caller]
+    pub fn start_in(mut dir: TempDir, toml: &str) -> Self {
+        for _ in 0..3 {
+            let (http, https) = (free_addr(), free_addr());
+            match Self::try_start(dir, toml, http, https) {
+                Ok(running) => return running,
+                Err(back) => dir = back, // somebody took a port meanwhile
+            }
+        }
+        panic!("hubgate found its ports in use three times");
+    }
+
+    #[track_caller]
+    fn try_start(
+        dir: TempDir,
+        toml: &str,
+        http: SocketAddr,
+        https: SocketAddr,
+    ) -> Result<Self, TempDir> {
+        let config = dir.path().join("hubgate.toml");
+        fs::write(&config, filled(toml, dir.path(), http, https)).unwrap();
+        let mut child = command(&["run", "-c"])
+            .arg(&config)
+            .spawn()
+            .expect("spawn hubgate");
+        let output = collect(child.stderr.take().unwrap());
+        let printed = collect(child.stdout.take().unwrap());
+        let mut running = Self {
+            http,
+            https,
+            config,
+            dir,
+            child,
+            output,
+            printed,
+        };
+        let start = Instant::now();
+        while TcpStream::connect(http).is_err() || TcpStream::connect(https).is_err() {
+            if let Some(status) = running.child.try_wait().unwrap() {
+                let log = running.log();
+                assert_eq!(status.code(), Some(3), "hubgate did not start:\n{log}");
+                return Err(std::mem::replace(&mut running.dir, TempDir::new().unwrap()));
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "hubgate does not accept:\n{}",
+                running.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(running)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An HTTP/1 client on the plain port.
+    #[track_caller]
+    pub fn plain(&self) -> Client {
+        Client::plain(self.http)
+    }
+
+    /// An HTTP/1 client over TLS for `hub.test`.
+    #[track_caller]
+    pub fn tls(&self) -> Client {
+        Client::tls(self.https, HOST)
+    }
+
+    /// An HTTP/2 client for `hub.test`.
+    #[track_caller]
+    pub fn h2(&self) -> H2 {
+        H2::connect(self.https, HOST)
+    }
+
+    /// Replaces the configuration on disk, with the same addresses.
+    pub fn rewrite(&self, toml: &str) {
+        fs::write(
+            &self.config,
+            filled(toml, self.dir.path(), self.http, self.https),
+        )
+        .unwrap();
+    }
+
+    /// Replaces the configuration on disk by exactly this text.
+    pub fn rewrite_raw(&self, text: &str) {
+        fs::write(&self.config, text).unwrap();
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("admin.sock")
+    }
+
+    /// Runs `hubgate reload` with these further arguments; the exit code and all it printed.
+    pub fn reload_with(&self, more: &[&str]) -> (i32, String) {
+        let mut command = command(&["reload", "--socket"]);
+        run(command.arg(self.socket()).args(more))
+    }
+
+    pub fn reload(&self) -> (i32, String) {
+        self.reload_with(&[])
+    }
+
+    /// Replaces the configuration and reloads; fails the test when that is refused.
+    #[track_caller]
+    pub fn reload_to(&self, toml: &str) {
+        self.rewrite(toml);
+        let (code, output) = self.reload();
+        assert_eq!(code, 0, "reload: {output}");
+    }
+
+    /// Sends a signal by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the process's end.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                start.elapsed() < limit,
+                "hubgate still runs after {limit:?}:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends TERM and waits for the end.
+    #[track_caller]
+    pub fn stop_and_wait(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait(DEADLINE)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.output.lock().unwrap()).into_owned()
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.printed.lock().unwrap()).into_owned()
+    }
+
+    /// Waits for a text in the log.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        eventually(&format!("`{text}` in the log"), || {
+            self.log().contains(text)
+        });
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> usize {
+        self.status_field("VmRSS:") * 1024
+    }
+
+    fn status_field(&self, name: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+}
+
+impl Drop for Hubgate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- hubgate's log\n{}---", self.log());
+        }
+    }
+}
+
+/// The binary with these arguments, its output captured.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command to its end; the exit code and all it printed.
+pub fn run(command: &mut Command) -> (i32, String) {
+    let output = command.output().expect("run hubgate");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let writer = all.clone();
+    std::thread::spawn(move || {
+        let mut space = [0; 4096];
+        while let Ok(n @ 1..) = from.read(&mut space) {
+            writer.lock().unwrap().extend_from_slice(&space[..n]);
+        }
+    });
+    all
+}
+
+/// The configuration's text with addresses, state folder and admin socket where it says nothing of them.
+///
+/// `@DIR@`, `@HTTP@` and `@HTTPS@` stand for the folder and the two addresses.
+pub fn filled(toml: &str, dir: &Path, http: SocketAddr, https: SocketAddr) -> String {
+    let toml = toml
+        .replace("@DIR@", &dir.display().to_string())
+        .replace("@HTTP@", &http.to_string())
+        .replace("@HTTPS@", &https.to_string());
+    let mut root: Table = toml
+        .parse()
+        .unwrap_or_else(|e| panic!("the test's configuration: {e}\n{toml}"));
+    let mut fill = |table: &str, key: &str, value: Value| {
+        let table = root
+            .entry(table)
+            .or_insert_with(|| Value::Table(Table::new()));
+        table.as_table_mut().unwrap().entry(key).or_insert(value);
+    };
+    fill(
+        "server",
+        "state_dir",
+        dir.join("state").display().to_string().into(),
+    );
+    fill("server", "drain_timeout", "5s".into());
+    fill("server", "workers", 1.into());
+    fill("listen", "http", vec![http.to_string()].into());
+    fill("listen", "https", vec![https.to_string()].into());
+    fill(
+        "admin",
+        "socket",
+        dir.join("admin.sock").display().to_string().into(),
+    );
+    fill("log", "level", "debug".into());
+    toml::to_string(&root).unwrap()
+}

@@ -1,0 +1,55 @@
+//! The kit of the end-to-end tests: a running `hubgate`, upstreams that do what a script says, clients that send exact
+//! bytes.
+//!
+//! Everything blocks, every wait has [`DEADLINE`], and ports are chosen when they are needed. Nothing here decides
+//! what is right; the tests do.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::let_underscore_must_use,
+    reason = "a kit for tests: each binary uses a part of it, and a broken assumption should stop the test"
+)]
+
+pub mod client;
+pub mod h2_client;
+pub mod h2_frames;
+pub mod hubgate;
+pub mod message;
+pub mod ports;
+pub mod tls;
+pub mod upstream;
+pub mod websocket;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+pub use client::Client;
+pub use h2_client::H2;
+pub use hubgate::Hubgate;
+pub use message::{Head, Response};
+pub use upstream::{Conn, Upstream};
+pub use wire::{End, Fault, Wire};
+
+/// How long anything that must happen may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Waits until `holds` says so, or fails the test naming `what`.
+#[track_caller]
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    within(DEADLINE, what, holds);
+}
+
+/// As [`eventually`], within `limit`.
+#[track_caller]
+pub fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
