@@ -1,1 +1,38 @@
 //! Certificates and the TLS configurations that serve them.
+//!
+//! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`server_config`] serves
+//! from it, [`watch`] keeps files up to date. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
+//! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+mod certificates;
+mod files;
+mod leaf;
+pub mod pem;
+pub mod self_signed;
+pub mod server_config;
+pub mod watch;
+
+pub use certificates::{Certificates, Origin, Served, UNRECOGNIZED_NAME};
+pub use files::{FileCertificates, FileSpec};
+
+/// Makes aws-lc-rs the provider of every TLS configuration in this process. First thing in `main`; again is harmless.
+pub fn install_provider() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        tracing::debug!("a TLS provider is already installed");
+    }
+}
+
+/// The provider of every configuration: aws-lc-rs, X25519MLKEM768 (post-quantum) first among its key exchanges.
+pub fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().map_or_else(
+        || Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+        Arc::clone,
+    )
+}

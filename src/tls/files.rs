@@ -1,0 +1,159 @@
+//! Certificates that the configuration names by file: loaded all together, or refused all together.
+//!
+//! Loading is for start and reload, where one bad pair refuses the configuration and every fault is told at once.
+//! What changes afterwards is `watch`'s. Blocks on files.
+
+use std::path::PathBuf;
+
+use tracing::warn;
+
+use super::pem::{self, LoadError, Pair, Place};
+use super::{Certificates, Origin};
+use crate::types::host::HostPattern;
+
+/// One pair of files and whom it is served for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSpec {
+    /// The site's hosts.
+    pub patterns: Vec<HostPattern>,
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// Pairs read from files, every one of them good.
+#[derive(Debug)]
+pub struct FileCertificates {
+    pub(super) loaded: Vec<Loaded>,
+}
+
+/// A pair with the exact bytes it was made from, so that a change can be told from a touch.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) spec: FileSpec,
+    pub(super) pair: Pair,
+    pub(super) content: Content,
+}
+
+/// What the two files hold.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Content {
+    chain: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl FileCertificates {
+    /// Reads every pair; fails with everything that is wrong with any of them.
+    pub fn load(specs: Vec<FileSpec>) -> Result<Self, Vec<LoadError>> {
+        let (mut loaded, mut errors) = (Vec::new(), Vec::new());
+        for spec in specs {
+            match Content::read(&spec).and_then(|content| Ok((content.parse(&spec)?, content))) {
+                Ok((pair, content)) => loaded.push(Loaded {
+                    spec,
+                    pair,
+                    content,
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            Ok(Self { loaded })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Serves the pairs, and warns of what is doubtful about them.
+    pub fn insert_into(&self, certificates: &Certificates) {
+        for loaded in &self.loaded {
+            warn_of_doubts(&loaded.spec, &loaded.pair);
+            serve(certificates, &loaded.spec, &loaded.pair);
+        }
+    }
+
+    /// What is doubtful but served: keys that others can read, names not covered, dates that are past.
+    pub fn doubts(&self) -> Vec<String> {
+        self.loaded
+            .iter()
+            .flat_map(|loaded| doubts(&loaded.spec, &loaded.pair))
+            .collect()
+    }
+}
+
+impl Content {
+    pub(super) fn read(spec: &FileSpec) -> Result<Self, LoadError> {
+        Ok(Self {
+            chain: pem::read(&spec.chain)?,
+            key: pem::read(&spec.key)?,
+        })
+    }
+
+    pub(super) fn parse(&self, spec: &FileSpec) -> Result<Pair, LoadError> {
+        let (chain, key) = (
+            Place::File(spec.chain.clone()),
+            Place::File(spec.key.clone()),
+        );
+        pem::parse_pair(&self.chain, chain, &self.key, key)
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the key.
+        write!(
+            f,
+            "Content({} + {} bytes)",
+            self.chain.len(),
+            self.key.len()
+        )
+    }
+}
+
+pub(super) fn serve(certificates: &Certificates, spec: &FileSpec, pair: &Pair) {
+    certificates.insert_all(
+        spec.patterns
+            .iter()
+            .map(|pattern| (pattern.clone(), pair.clone(), Origin::Files)),
+    );
+}
+
+pub(super) fn warn_of_doubts(spec: &FileSpec, pair: &Pair) {
+    for doubt in doubts(spec, pair) {
+        warn!(event = "certificate.doubtful", chain = %spec.chain.display(), "{doubt}");
+    }
+}
+
+fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Ok(Some(mode)) = pem::exposed_mode(&spec.key) {
+        let key = spec.key.display();
+        doubts.push(format!("the key `{key}` can be read by others than its owner (mode {mode:03o}); run `chmod 600 {key}`"));
+    }
+    for pattern in spec
+        .patterns
+        .iter()
+        .filter(|pattern| !pair.leaf.covers(pattern))
+    {
+        doubts.push(format!(
+            "the certificate in `{}` does not name `{pattern}`, so browsers will refuse it there",
+            spec.chain.display()
+        ));
+    }
+    let now = time::OffsetDateTime::now_utc();
+    if pair.leaf.not_after < now {
+        doubts.push(format!(
+            "the certificate in `{}` expired at {}",
+            spec.chain.display(),
+            pair.leaf.not_after
+        ));
+    }
+    if pair.leaf.not_before > now {
+        doubts.push(format!(
+            "the certificate in `{}` is not valid before {}",
+            spec.chain.display(),
+            pair.leaf.not_before
+        ));
+    }
+    doubts
+}

@@ -1,0 +1,357 @@
+//! Reads a certificate chain and its key from PEM, and refuses what could not be served.
+//!
+//! Takes PKCS#8, SEC1 and PKCS#1 keys. Every error says which file, what is in it and what to do. Invariant: a
+//! [`Pair`] that exists has a key that belongs to its leaf, which comes first in the chain.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+pub use super::leaf::Leaf;
+
+/// Larger files are no PEM pair; a chain of four RSA certificates is 8 KiB.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A chain with its key, matched, and what the leaf says.
+#[derive(Clone)]
+pub struct Pair {
+    /// As rustls serves it.
+    pub key: Arc<CertifiedKey>,
+    /// The first certificate of the chain.
+    pub leaf: Arc<Leaf>,
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pair").field(&self.leaf).finish()
+    }
+}
+
+/// Where PEM text came from, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// Text that is not in a file; says what it is.
+    Memory(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Memory(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Why a pair cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[allow(
+    missing_docs,
+    reason = "the messages say each in words; `place` is where the text came from"
+)]
+pub enum LoadError {
+    #[error("cannot read `{place}`")]
+    Read { place: Place, source: io::Error },
+    #[error("`{place}` is larger than 1 MiB, so it is no PEM file of certificates or keys")]
+    TooLarge { place: Place },
+    #[error("`{place}` is damaged PEM ({reason}); write the file again from its source")]
+    Damaged { place: Place, reason: String },
+    #[error(
+        "`{place}` holds no certificate, only {found}; it must hold the certificate followed by its intermediates, in PEM"
+    )]
+    NoCertificate { place: Place, found: String },
+    #[error(
+        "`{place}` holds no private key, only {found}; it must hold a PKCS#8, SEC1 or PKCS#1 key in PEM"
+    )]
+    NoKey { place: Place, found: String },
+    #[error(
+        "the private key in `{place}` is encrypted and nobody is there to type its passphrase; decrypt it with `openssl pkey -in OLD -out NEW`"
+    )]
+    Encrypted { place: Place },
+    #[error("the first certificate in `{place}` cannot be read ({reason})")]
+    BadCertificate { place: Place, reason: String },
+    #[error(
+        "the private key in `{place}` cannot be used; ECDSA P-256/P-384, Ed25519 and RSA keys can"
+    )]
+    BadKey { place: Place, source: rustls::Error },
+    #[error("the key in `{key}` does not belong to the first certificate in `{chain}`; {hint}")]
+    Mismatch {
+        chain: Place,
+        key: Place,
+        hint: String,
+    },
+}
+
+/// Reads a pair from two files, which may be the same. Blocks; bounded to 1 MiB each.
+pub fn load_pair(chain: &Path, key: &Path) -> Result<Pair, LoadError> {
+    let chain_text = read(chain)?;
+    let key_text = read(key)?;
+    let (chain, key) = (Place::File(chain.to_owned()), Place::File(key.to_owned()));
+    parse_pair(&chain_text, chain, &key_text, key)
+}
+
+/// Takes a pair from PEM texts that are not in files.
+pub fn load_pair_from_memory(chain: &[u8], key: &[u8]) -> Result<Pair, LoadError> {
+    parse_pair(
+        chain,
+        Place::Memory("the chain"),
+        key,
+        Place::Memory("the key"),
+    )
+}
+
+/// Takes a pair from PEM texts; the places only serve the messages.
+pub fn parse_pair(
+    chain: &[u8],
+    chain_place: Place,
+    key: &[u8],
+    key_place: Place,
+) -> Result<Pair, LoadError> {
+    let certificates = certificates(chain, &chain_place)?;
+    let private = private_key(key, &key_place)?;
+    let leaf = Leaf::parse(&certificates[0]).map_err(|reason| LoadError::BadCertificate {
+        place: chain_place.clone(),
+        reason,
+    })?;
+    let signer = super::provider()
+        .key_provider
+        .load_private_key(private)
+        .map_err(|source| LoadError::BadKey {
+            place: key_place.clone(),
+            source,
+        })?;
+    let certified = CertifiedKey::new(certificates, signer);
+    match certified.keys_match() {
+        // Unknown: the kind of key does not tell its public half; every kind of aws-lc-rs does.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+            Ok(Pair {
+                key: Arc::new(certified),
+                leaf: Arc::new(leaf),
+            })
+        }
+        Err(_) => Err(LoadError::Mismatch {
+            hint: mismatch_hint(&certified),
+            chain: chain_place,
+            key: key_place,
+        }),
+    }
+}
+
+/// The permission bits of a key file that others than its owner can read; `None` when only the owner can.
+///
+/// Fails when the file cannot be looked at.
+pub fn exposed_mode(key: &Path) -> io::Result<Option<u32>> {
+    let mode = std::fs::metadata(key)?.permissions().mode() & 0o777;
+    Ok((mode & 0o044 != 0).then_some(mode))
+}
+
+/// Reads a file of at most 1 MiB.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let failed = |source| LoadError::Read {
+        place: Place::File(path.to_owned()),
+        source,
+    };
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(LoadError::TooLarge {
+            place: Place::File(path.to_owned()),
+        });
+    }
+    Ok(text)
+}
+
+/// All certificates, at least one.
+fn certificates(text: &[u8], place: &Place) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text)
+        .map(|certificate| certificate.map(CertificateDer::into_owned))
+        .collect();
+    let found = found.map_err(|e| LoadError::Damaged {
+        place: place.clone(),
+        reason: e.to_string(),
+    })?;
+    if found.is_empty() {
+        return Err(LoadError::NoCertificate {
+            place: place.clone(),
+            found: describe(text),
+        });
+    }
+    Ok(found)
+}
+
+fn private_key(text: &[u8], place: &Place) -> Result<PrivateKeyDer<'static>, LoadError> {
+    let found = describe(text);
+    if found.contains("ENCRYPTED PRIVATE KEY") || contains(text, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(LoadError::Encrypted {
+            place: place.clone(),
+        });
+    }
+    PrivateKeyDer::from_pem_slice(text)
+        .map(|key| key.clone_key())
+        .map_err(|e| match e {
+            rustls::pki_types::pem::Error::NoItemsFound => LoadError::NoKey {
+                place: place.clone(),
+                found,
+            },
+            other => LoadError::Damaged {
+                place: place.clone(),
+                reason: other.to_string(),
+            },
+        })
+}
+
+/// Names what a text holds: its PEM labels, or that it has none.
+fn describe(text: &[u8]) -> String {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return "nothing (the file is empty)".to_owned();
+    }
+    let mut labels: Vec<String> = text
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            line.trim_ascii()
+                .strip_prefix(b"-----BEGIN ")?
+                .strip_suffix(b"-----")
+        })
+        .map(|label| format!("`{}`", String::from_utf8_lossy(label)))
+        .take(8)
+        .collect();
+    labels.dedup();
+    if !labels.is_empty() {
+        return labels.join(", ");
+    }
+    match text[0] {
+        0x30 => {
+            "DER (turn it to PEM with `openssl x509 -inform der` or `openssl pkey -inform der`)"
+                .to_owned()
+        }
+        _ => "text that is not PEM".to_owned(),
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Tells a chain in the wrong order from a key of another certificate.
+fn mismatch_hint(certified: &CertifiedKey) -> String {
+    let position = certified.cert.iter().skip(1).position(|certificate| {
+        CertifiedKey::new(vec![certificate.clone()], Arc::clone(&certified.key))
+            .keys_match()
+            .is_ok()
+    });
+    match position {
+        Some(index) => format!(
+            "it belongs to certificate {} of the file: the site's own certificate must come first",
+            index + 2
+        ),
+        None => {
+            "give the key that the certificate was requested with, or request a new certificate"
+                .to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::self_signed;
+    use super::*;
+
+    fn pem(hosts: &[&str]) -> (String, String) {
+        let patterns: Vec<_> = hosts
+            .iter()
+            .map(|h| crate::types::host::HostPattern::parse(h).unwrap())
+            .collect();
+        let made = self_signed::generate_pem(&patterns).unwrap();
+        (made.chain, made.key)
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let (chain, _) = pem(&["a.test"]);
+        let (_, key) = pem(&["a.test"]);
+        let error = load_pair_from_memory(chain.as_bytes(), key.as_bytes()).unwrap_err();
+        assert!(
+            matches!(&error, LoadError::Mismatch { hint, .. } if hint.contains("requested with")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_chain_that_does_not_begin_with_the_leaf_is_named_so() {
+        let (leaf, key) = pem(&["a.test"]);
+        let (other, _) = pem(&["b.test"]);
+        let error =
+            load_pair_from_memory(format!("{other}{leaf}").as_bytes(), key.as_bytes()).unwrap_err();
+        assert!(
+            error.to_string().contains("certificate 2 of the file"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn names_dates_and_serial_of_the_leaf_are_read() {
+        let (chain, key) = pem(&["a.test", "*.b.test", "127.0.0.1"]);
+        let pair = load_pair_from_memory(chain.as_bytes(), key.as_bytes()).unwrap();
+        for covered in ["a.test", "x.b.test", "*.b.test", "127.0.0.1"] {
+            assert!(
+                pair.leaf.covers(&HostPattern::parse(covered).unwrap()),
+                "{covered}"
+            );
+        }
+        for not in ["b.test", "x.y.b.test", "*.a.test", "127.0.0.2"] {
+            assert!(
+                !pair.leaf.covers(&HostPattern::parse(not).unwrap()),
+                "{not}"
+            );
+        }
+        assert!(pair.leaf.not_before < pair.leaf.not_after);
+        assert!(!pair.leaf.serial.is_empty());
+    }
+
+    #[test]
+    fn errors_say_what_was_found_instead() {
+        let (chain, key) = pem(&["a.test"]);
+        let swapped = load_pair_from_memory(key.as_bytes(), chain.as_bytes()).unwrap_err();
+        assert!(
+            swapped.to_string().contains("only `PRIVATE KEY`"),
+            "{swapped}"
+        );
+        let no_key = load_pair_from_memory(chain.as_bytes(), chain.as_bytes()).unwrap_err();
+        assert!(
+            no_key.to_string().contains("only `CERTIFICATE`"),
+            "{no_key}"
+        );
+        let empty = load_pair_from_memory(b"\n", key.as_bytes()).unwrap_err();
+        assert!(empty.to_string().contains("the file is empty"), "{empty}");
+        let der = load_pair_from_memory(&[0x30, 0x82, 1, 1], key.as_bytes()).unwrap_err();
+        assert!(der.to_string().contains("-inform der"), "{der}");
+        let cut = load_pair_from_memory(&chain.as_bytes()[..chain.len() / 2], key.as_bytes())
+            .unwrap_err();
+        assert!(matches!(cut, LoadError::Damaged { .. }), "{cut}");
+        let locked =
+            b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let locked = load_pair_from_memory(chain.as_bytes(), locked).unwrap_err();
+        assert!(matches!(locked, LoadError::Encrypted { .. }), "{locked}");
+    }
+
+    use crate::types::host::HostPattern;
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes: Vec<u8>) {
+            assert!(load_pair_from_memory(&bytes, &bytes).is_err());
+        }
+    }
+}
