@@ -2,4 +2,9 @@
 //!
 //! Nothing here decides anything about traffic, and nothing on the request path waits for a disk.
 
+pub mod access_log;
 pub mod cause;
+pub mod count;
+pub mod metrics;
+pub mod output;
+pub mod sink;

@@ -1,0 +1,259 @@
+//! Turns a record into one line: `combined`, `json` or the operator's own template.
+//!
+//! Pure. Secrets are redacted and everything a client can choose is escaped here. Invariant: a line holds one line
+//! end, its last byte, unless the operator wrote one into the template.
+#![deny(clippy::disallowed_methods)]
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Write;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER, USER_AGENT};
+
+use super::clock::{self, Clock};
+use super::record::Record;
+use super::{escape, redact};
+use crate::config::{AccessLogFormat, LogVariable, TemplatePart};
+
+/// Appends `record` as one line, its line end included. `secrets` are parameter names in lower case.
+pub(super) fn line(
+    format: &AccessLogFormat,
+    secrets: &[String],
+    record: &Record<'_>,
+    clock: &mut Clock,
+    out: &mut Vec<u8>,
+) {
+    let mut line = Line {
+        secrets,
+        record,
+        clock,
+        out,
+    };
+    match format {
+        AccessLogFormat::Combined => line.combined(),
+        AccessLogFormat::Json => line.json(),
+        AccessLogFormat::Template(parts) => {
+            for part in parts {
+                match part {
+                    TemplatePart::Text(text) => line.raw(text),
+                    TemplatePart::Variable(variable) => line.variable(variable),
+                }
+            }
+        }
+    }
+    line.raw("\n");
+}
+
+struct Line<'l, 'r> {
+    secrets: &'l [String],
+    record: &'l Record<'r>,
+    clock: &'l mut Clock,
+    out: &'l mut Vec<u8>,
+}
+
+impl<'r> Line<'_, 'r> {
+    /// nginx's `combined`. The user is always `-`: hubgate checks no passwords.
+    fn combined(&mut self) {
+        self.variable(&LogVariable::RemoteAddr);
+        self.raw(" - - [");
+        self.variable(&LogVariable::TimeLocal);
+        self.raw("] \"");
+        self.variable(&LogVariable::Request);
+        self.raw("\" ");
+        self.variable(&LogVariable::Status);
+        self.raw(" ");
+        self.variable(&LogVariable::BodyBytesSent);
+        self.raw(" \"");
+        self.field(&REFERER);
+        self.raw("\" \"");
+        self.field(&USER_AGENT);
+        self.raw("\"");
+    }
+
+    fn variable(&mut self, variable: &LogVariable) {
+        let record = self.record;
+        match variable {
+            LogVariable::RemoteAddr => self.display(record.client.ip()),
+            LogVariable::RemotePort => self.display(record.client.port()),
+            LogVariable::TimeLocal => self.clock.common(record.time, self.out),
+            LogVariable::TimeIso8601 => self.clock.iso(record.time, self.out),
+            LogVariable::Msec => clock::epoch(record.time, self.out),
+            LogVariable::Request => self.request(),
+            LogVariable::RequestMethod => self.text(record.method.as_bytes()),
+            LogVariable::RequestUri => self.text(&redact::url(record.target, self.secrets)),
+            LogVariable::ServerProtocol => self.text(record.protocol.as_bytes()),
+            LogVariable::Host => self.optional(record.host),
+            LogVariable::Scheme => self.text(record.scheme.as_bytes()),
+            LogVariable::Status => self.status(Some(record.status)),
+            LogVariable::BodyBytesSent => clock::number(record.body_sent, self.out),
+            LogVariable::RequestLength => clock::number(record.body_received, self.out),
+            LogVariable::RequestTime => clock::seconds(record.duration, self.out),
+            LogVariable::RequestId => self.text(record.request_id.as_bytes()),
+            LogVariable::UpstreamAddr => match record.endpoint {
+                Some(endpoint) => self.display(endpoint),
+                None => self.raw("-"),
+            },
+            LogVariable::UpstreamName => self.optional(record.upstream),
+            LogVariable::UpstreamStatus => self.status(record.upstream_status),
+            LogVariable::UpstreamConnectTime => self.seconds(record.connect_time),
+            LogVariable::UpstreamResponseTime => self.seconds(record.response_time),
+            LogVariable::RequestField(name) => match HeaderName::from_bytes(name.as_bytes()) {
+                Ok(name) => self.field(&name),
+                Err(_) => self.raw("-"),
+            },
+            LogVariable::Cause => self.optional(record.cause.map(|cause| cause.code())),
+            LogVariable::Route => self.optional(record.route),
+            LogVariable::TlsProtocol => self.optional(record.tls_version),
+            LogVariable::ServerName => self.optional(record.server_name),
+            LogVariable::TunnelIn => clock::number(record.tunnel_in, self.out),
+            LogVariable::TunnelOut => clock::number(record.tunnel_out, self.out),
+        }
+    }
+
+    fn request(&mut self) {
+        let record = self.record;
+        if record.method.is_empty() && record.target.is_empty() {
+            return self.raw("-");
+        }
+        escape::text(record.method.as_bytes(), self.out);
+        self.raw(" ");
+        escape::text(&redact::url(record.target, self.secrets), self.out);
+        self.raw(" ");
+        escape::text(record.protocol.as_bytes(), self.out);
+    }
+
+    fn field(&mut self, name: &HeaderName) {
+        match self.field_value(name) {
+            Some(value) => self.text(&value),
+            None => self.raw("-"),
+        }
+    }
+
+    /// Credentials never reach a log, not even when a template names their field.
+    fn field_value(&self, name: &HeaderName) -> Option<Cow<'r, [u8]>> {
+        let value = self.record.fields.get(name)?.as_bytes();
+        Some(
+            if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name) {
+                Cow::Borrowed(redact::REDACTED)
+            } else {
+                redact::url(value, self.secrets)
+            },
+        )
+    }
+
+    fn optional(&mut self, value: Option<&str>) {
+        self.text(value.unwrap_or_default().as_bytes());
+    }
+
+    /// nginx writes `-` for what is not there; an empty value reads the same.
+    fn text(&mut self, value: &[u8]) {
+        if value.is_empty() {
+            self.raw("-");
+        } else {
+            escape::text(value, self.out);
+        }
+    }
+
+    fn status(&mut self, status: Option<u16>) {
+        match status {
+            Some(status) => clock::number(u64::from(status), self.out),
+            None => self.raw("-"),
+        }
+    }
+
+    fn seconds(&mut self, duration: Option<Duration>) {
+        match duration {
+            Some(duration) => clock::seconds(duration, self.out),
+            None => self.raw("-"),
+        }
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn display(&mut self, value: impl Display) {
+        let written = write!(self.out, "{value}");
+        debug_assert!(written.is_ok(), "a Vec takes every write");
+    }
+
+    /// One object with fixed keys; what is not known is left out.
+    fn json(&mut self) {
+        let record = self.record;
+        self.raw("{\"time\":\"");
+        self.clock.iso_millis(record.time, self.out);
+        self.raw("\",\"remote_addr\":\"");
+        self.display(record.client.ip());
+        self.raw("\",\"remote_port\":");
+        self.display(record.client.port());
+        self.key_text("method", Some(record.method));
+        self.key_bytes("uri", &redact::url(record.target, self.secrets));
+        self.key_text("protocol", Some(record.protocol));
+        self.key_text("scheme", Some(record.scheme));
+        self.key_text("host", record.host);
+        self.key_number("status", Some(u64::from(record.status)));
+        self.key_number("body_bytes_sent", Some(record.body_sent));
+        self.key_number("request_length", Some(record.body_received));
+        self.key_seconds("request_time", Some(record.duration));
+        self.key_text("request_id", Some(record.request_id));
+        for (key, name) in [("referer", &REFERER), ("user_agent", &USER_AGENT)] {
+            self.key_bytes(key, &self.field_value(name).unwrap_or_default());
+        }
+        self.key_text("site", record.site);
+        self.key_text("route", record.route);
+        self.key_text("upstream", record.upstream);
+        if let Some(endpoint) = record.endpoint {
+            self.raw(",\"upstream_addr\":\"");
+            self.display(endpoint);
+            self.raw("\"");
+        }
+        self.key_number("upstream_status", record.upstream_status.map(u64::from));
+        self.key_seconds("upstream_connect_time", record.connect_time);
+        self.key_seconds("upstream_response_time", record.response_time);
+        self.key_text("cause", record.cause.map(|cause| cause.code()));
+        self.key_text("tls_protocol", record.tls_version);
+        self.key_text("tls_server_name", record.server_name);
+        let tunnelled = record.tunnel_in > 0 || record.tunnel_out > 0;
+        self.key_number("tunnel_bytes_in", tunnelled.then_some(record.tunnel_in));
+        self.key_number("tunnel_bytes_out", tunnelled.then_some(record.tunnel_out));
+        self.raw("}");
+    }
+
+    fn key(&mut self, key: &str) {
+        self.raw(",\"");
+        self.raw(key);
+        self.raw("\":");
+    }
+
+    fn key_text(&mut self, key: &str, value: Option<&str>) {
+        self.key_bytes(key, value.unwrap_or_default().as_bytes());
+    }
+
+    fn key_bytes(&mut self, key: &str, value: &[u8]) {
+        if !value.is_empty() {
+            self.key(key);
+            self.raw("\"");
+            escape::json(value, self.out);
+            self.raw("\"");
+        }
+    }
+
+    fn key_number(&mut self, key: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.key(key);
+            clock::number(value, self.out);
+        }
+    }
+
+    fn key_seconds(&mut self, key: &str, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.key(key);
+            clock::seconds(value, self.out);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "format_tests.rs"]
+mod tests;
