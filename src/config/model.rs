@@ -262,7 +262,10 @@ pub struct Site {
 impl Site {
     /// The site's name in logs and messages: its first host.
     pub fn name(&self) -> String {
-        self.hosts.first().map(ToString::to_string).unwrap_or_default()
+        self.hosts
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 }
 

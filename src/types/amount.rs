@@ -40,7 +40,12 @@ impl ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (factor, unit) in [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
+        for (factor, unit) in [
+            (1u64 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+        ] {
             if self.0 >= factor && self.0.is_multiple_of(factor) {
                 return write!(f, "{}{unit}", self.0 / factor);
             }
@@ -62,7 +67,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, AmountError> {
         let split = rest
             .find(|c: char| !c.is_ascii_digit())
             .ok_or_else(|| AmountError::duration(text))?;
-        let number: u64 = rest[..split].parse().map_err(|_| AmountError::duration(text))?;
+        let number: u64 = rest[..split]
+            .parse()
+            .map_err(|_| AmountError::duration(text))?;
         let unit_end = rest[split..]
             .find(|c: char| !c.is_ascii_alphabetic())
             .map_or(rest.len(), |n| split + n);
@@ -91,7 +98,13 @@ pub fn format_duration(duration: Duration) -> String {
         return "0s".to_owned();
     }
     let mut text = String::new();
-    for (millis, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")] {
+    for (millis, unit) in [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+        (1, "ms"),
+    ] {
         if rest >= millis {
             if !text.is_empty() {
                 text.push(' ');
@@ -113,7 +126,9 @@ pub enum AmountError {
         found: String,
     },
     /// No length of time.
-    #[error("`{found}` is not a duration; write a whole number with a unit, as in `250ms`, `60s`, `10m` or `1h`")]
+    #[error(
+        "`{found}` is not a duration; write a whole number with a unit, as in `250ms`, `60s`, `10m` or `1h`"
+    )]
     Duration {
         /// The text, cut to 80 characters.
         found: String,

@@ -105,7 +105,11 @@ impl Host {
             return None;
         }
         let (_, rest) = self.0.split_once('.')?;
-        if self.ip().is_some() { None } else { Some(rest) }
+        if self.ip().is_some() {
+            None
+        } else {
+            Some(rest)
+        }
     }
 }
 
@@ -220,21 +224,44 @@ mod tests {
     #[test]
     fn case_trailing_dot_and_port_do_not_change_the_host() {
         let plain = Authority::parse("hub.example.org").unwrap();
-        for text in ["HUB.Example.org", "hub.example.org.", "hub.example.org:443", "hub.example.org:"] {
+        for text in [
+            "HUB.Example.org",
+            "hub.example.org.",
+            "hub.example.org:443",
+            "hub.example.org:",
+        ] {
             assert_eq!(Authority::parse(text).unwrap().host, plain.host, "{text}");
         }
     }
 
     #[test]
     fn a_unicode_host_equals_its_punycode() {
-        assert_eq!(Host::parse("bücher.example"), Host::parse("xn--bcher-kva.example"));
+        assert_eq!(
+            Host::parse("bücher.example"),
+            Host::parse("xn--bcher-kva.example")
+        );
     }
 
     #[test]
     fn malformed_authorities_are_refused() {
         for text in [
-            "", ".", "a b", "user@host", "host:0", "host:65536", "host:8a", "::1", "[::1", "[::1]x", "a..b", "a/b", "host:-1",
-            "host:+80", "a,b", "a\tb", "[1.2.3.4]",
+            "",
+            ".",
+            "a b",
+            "user@host",
+            "host:0",
+            "host:65536",
+            "host:8a",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "a..b",
+            "a/b",
+            "host:-1",
+            "host:+80",
+            "a,b",
+            "a\tb",
+            "[1.2.3.4]",
         ] {
             assert!(Authority::parse(text).is_err(), "{text:?}");
         }

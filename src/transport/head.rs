@@ -1,0 +1,389 @@
+//! Decides whether the bytes of a request head are ones that no two parsers can read differently (RFC 9112).
+//!
+//! Pure and incremental: takes bytes as they arrive, in any segmentation, and says where the head ends or what is
+//! wrong with it. The engine parses the same bytes afterwards; what this refuses is what lenient parsers disagree
+//! about: bare LF, folded lines, `Content-Length` beside `Transfer-Encoding`, either of them twice, codings other than
+//! `chunked`, more than one `Host`. Bounds on size and fields are counted here too. Invariant: never looks past the
+//! head's end.
+#![deny(clippy::disallowed_methods)]
+
+/// Bounds of a head.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes, the empty line included.
+    pub size: usize,
+    /// Field lines.
+    pub fields: usize,
+}
+
+/// What is wrong with a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadFault {
+    /// Not as RFC 9112 asks; says where.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// Longer than the limit.
+    #[error("the head is longer than the limit")]
+    TooLarge,
+    /// More fields than the limit.
+    #[error("the head has more fields than the limit")]
+    TooManyFields,
+    /// The request line alone is longer than the limit.
+    #[error("the request line is longer than the limit")]
+    TargetTooLong,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    #[error("the version is neither HTTP/1.0 nor HTTP/1.1")]
+    Version,
+    /// A transfer coding other than `chunked`.
+    #[error("the transfer coding is not `chunked`")]
+    Coding,
+    /// No `Host` in an HTTP/1.1 request.
+    #[error("the request has no host")]
+    HostMissing,
+    /// `Host` more than once.
+    #[error("the request has more than one host")]
+    HostRepeated,
+}
+
+/// How far the head has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadProgress {
+    /// The head goes on.
+    Partial,
+    /// The head ends after this many of the bytes just given.
+    Complete(usize),
+}
+
+/// Reads one head.
+#[derive(Debug)]
+pub struct HeadScanner {
+    limits: HeadLimits,
+    /// Bytes of the head so far.
+    size: usize,
+    /// The beginning of a line whose end has not come yet.
+    partial: Vec<u8>,
+    in_request_line: bool,
+    empty_lines: u8,
+    http10: bool,
+    fields: usize,
+    hosts: u8,
+    lengths: u8,
+    codings: u8,
+}
+
+/// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for one).
+const EMPTY_LINES: u8 = 4;
+
+impl HeadScanner {
+    /// A scanner at the beginning of a head.
+    pub fn new(limits: HeadLimits) -> Self {
+        Self {
+            limits,
+            size: 0,
+            partial: Vec::new(),
+            in_request_line: true,
+            empty_lines: 0,
+            http10: false,
+            fields: 0,
+            hosts: 0,
+            lengths: 0,
+            codings: 0,
+        }
+    }
+
+    /// Back to the beginning, for the next request of the connection.
+    pub fn reset(&mut self) {
+        self.partial.clear();
+        let partial = std::mem::take(&mut self.partial);
+        *self = Self {
+            partial,
+            ..Self::new(self.limits)
+        };
+    }
+
+    /// Whether a byte of the head has come.
+    pub fn has_begun(&self) -> bool {
+        self.size > 0
+    }
+
+    /// Takes the next bytes. After `Complete` or a fault the scanner must be reset.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<HeadProgress, HeadFault> {
+        if self.partial.last() == Some(&b'\r') && bytes.first().is_some_and(|byte| *byte != b'\n') {
+            return Err(HeadFault::Malformed("a CR without LF"));
+        }
+        let mut at = 0;
+        while let Some(found) = memchr::memchr2(b'\r', b'\n', &bytes[at..]) {
+            let mut end = at + found;
+            if bytes[end] == b'\r' {
+                match bytes.get(end + 1) {
+                    Some(b'\n') => end += 1,
+                    // The CR may be the last byte of this segment.
+                    None => break,
+                    Some(_) => return Err(HeadFault::Malformed("a CR without LF")),
+                }
+            } else if !(end == at && self.partial.last() == Some(&b'\r')) {
+                return Err(HeadFault::Malformed("a line ends with a bare LF"));
+            }
+            self.count(end + 1 - at)?;
+            let complete = if self.partial.is_empty() {
+                self.line(&bytes[at..end - 1])?
+            } else {
+                let mut line = std::mem::take(&mut self.partial);
+                line.extend_from_slice(&bytes[at..=end]);
+                line.truncate(line.len() - 2);
+                let complete = self.line(&line);
+                line.clear();
+                self.partial = line;
+                complete?
+            };
+            at = end + 1;
+            if complete {
+                return Ok(HeadProgress::Complete(at));
+            }
+        }
+        let rest = &bytes[at..];
+        self.count(rest.len())?;
+        self.partial.extend_from_slice(rest);
+        Ok(HeadProgress::Partial)
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), HeadFault> {
+        self.size += bytes;
+        match self.size > self.limits.size {
+            true if self.in_request_line => Err(HeadFault::TargetTooLong),
+            true => Err(HeadFault::TooLarge),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes a whole line without its end; true when it ended the head.
+    fn line(&mut self, line: &[u8]) -> Result<bool, HeadFault> {
+        if self.in_request_line {
+            if line.is_empty() {
+                self.empty_lines += 1;
+                return match self.empty_lines > EMPTY_LINES {
+                    true => Err(HeadFault::Malformed("empty lines before the request line")),
+                    false => Ok(false),
+                };
+            }
+            self.http10 = request_line(line)?;
+            self.in_request_line = false;
+            return Ok(false);
+        }
+        if line.is_empty() {
+            return self.end().map(|()| true);
+        }
+        self.fields += 1;
+        if self.fields > self.limits.fields {
+            return Err(HeadFault::TooManyFields);
+        }
+        self.field(line).map(|()| false)
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
+        if matches!(line[0], b' ' | b'\t') {
+            return Err(HeadFault::Malformed("a folded field line"));
+        }
+        let Some(colon) = memchr::memchr(b':', line) else {
+            return Err(HeadFault::Malformed("a field line without a colon"));
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.hosts = self.hosts.saturating_add(1),
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                self.lengths = self.lengths.saturating_add(1);
+                if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+                    return Err(HeadFault::Malformed("`Content-Length` is not a number"));
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.codings = self.codings.saturating_add(1);
+                if !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(HeadFault::Coding);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), HeadFault> {
+        if self.codings > 0 && self.lengths > 0 {
+            return Err(HeadFault::Malformed(
+                "both `Content-Length` and `Transfer-Encoding`",
+            ));
+        }
+        if self.codings > 1 {
+            return Err(HeadFault::Malformed("`Transfer-Encoding` more than once"));
+        }
+        if self.lengths > 1 {
+            return Err(HeadFault::Malformed("`Content-Length` more than once"));
+        }
+        if self.codings > 0 && self.http10 {
+            return Err(HeadFault::Malformed(
+                "`Transfer-Encoding` in an HTTP/1.0 request",
+            ));
+        }
+        match self.hosts {
+            0 if !self.http10 => Err(HeadFault::HostMissing),
+            0 | 1 => Ok(()),
+            _ => Err(HeadFault::HostRepeated),
+        }
+    }
+}
+
+/// Checks a request line (RFC 9112 section 3): one space between its three parts and no control byte; true for HTTP/1.0.
+fn request_line(line: &[u8]) -> Result<bool, HeadFault> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(HeadFault::Malformed("the request line has not three parts"));
+    };
+    if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
+        return Err(HeadFault::Malformed("the method is not a token"));
+    }
+    if target.is_empty() || target.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+        return Err(HeadFault::Malformed(
+            "the request target has a control byte or is empty",
+        ));
+    }
+    match version {
+        b"HTTP/1.1" => Ok(false),
+        b"HTTP/1.0" => Ok(true),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(HeadFault::Version)
+        }
+        _ => Err(HeadFault::Malformed(
+            "the request line does not end with a version",
+        )),
+    }
+}
+
+/// A `tchar` of RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: HeadLimits = HeadLimits {
+        size: 1024,
+        fields: 5,
+    };
+
+    fn scan(bytes: &[u8]) -> Result<HeadProgress, HeadFault> {
+        HeadScanner::new(LIMITS).feed(bytes)
+    }
+
+    #[test]
+    fn an_ordinary_head_ends_where_its_body_begins() {
+        let head = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n";
+        let mut bytes = head.to_vec();
+        bytes.extend_from_slice(b"abc");
+        assert_eq!(scan(&bytes), Ok(HeadProgress::Complete(head.len())));
+    }
+
+    #[test]
+    fn heads_that_parsers_read_differently_are_refused() {
+        for head in [
+            "GET / HTTP/1.1\nHost: x\n\n",
+            "GET / HTTP/1.1\r\nHost: x\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\rX: y\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /\tHTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
+            "G(T / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost x\r\n\r\n",
+        ] {
+            assert!(
+                matches!(scan(head.as_bytes()), Err(HeadFault::Malformed(_))),
+                "{head:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_codings_and_versions_are_named_as_such() {
+        for coding in [
+            "gzip",
+            "chunked, chunked",
+            "xchunked",
+            "identity",
+            "chunked,",
+            "",
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n");
+            assert_eq!(scan(head.as_bytes()), Err(HeadFault::Coding), "{coding}");
+        }
+        assert_eq!(scan(b"PRI * HTTP/2.0\r\n\r\n"), Err(HeadFault::Version));
+    }
+
+    #[test]
+    fn a_missing_or_second_host_is_refused() {
+        assert_eq!(scan(b"GET / HTTP/1.1\r\n\r\n"), Err(HeadFault::HostMissing));
+        assert_eq!(
+            scan(b"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n"),
+            Err(HeadFault::HostRepeated)
+        );
+        assert!(scan(b"GET / HTTP/1.0\r\n\r\n").is_ok());
+    }
+
+    #[test]
+    fn limits_say_which_part_is_too_long() {
+        let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(2000));
+        assert_eq!(scan(long.as_bytes()), Err(HeadFault::TargetTooLong));
+        let long = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n",
+            "a".repeat(2000)
+        );
+        assert_eq!(scan(long.as_bytes()), Err(HeadFault::TooLarge));
+        let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(5));
+        assert_eq!(scan(many.as_bytes()), Err(HeadFault::TooManyFields));
+    }
+
+    proptest! {
+        #[test]
+        fn the_answer_does_not_depend_on_how_the_bytes_are_cut(
+            head in "(GET|POST) /[a-z]{0,3}( |  )HTTP/1.[012](\r\n|\n)(Host: x(\r\n|\n|\r)|Content-Length: 1(\r\n)| y(\r\n)|Transfer-Encoding: chunked(\r\n)){0,4}(\r\n|\n)[a-z\r\n]{0,4}",
+            cuts in proptest::collection::vec(1usize..7, 1..40),
+        ) {
+            let bytes = head.as_bytes();
+            let whole = scan(bytes);
+            let mut scanner = HeadScanner::new(LIMITS);
+            let mut at = 0;
+            let mut cut = Ok(HeadProgress::Partial);
+            for size in cuts.iter().cycle() {
+                if at >= bytes.len() { break; }
+                let end = (at + size).min(bytes.len());
+                cut = scanner.feed(&bytes[at..end]).map(|progress| match progress {
+                    HeadProgress::Complete(n) => HeadProgress::Complete(at + n),
+                    partial => partial,
+                });
+                if cut != Ok(HeadProgress::Partial) { break; }
+                at = end;
+            }
+            prop_assert_eq!(cut.is_err(), whole.is_err());
+            if whole.is_ok() { prop_assert_eq!(cut, whole); }
+        }
+
+        #[test]
+        fn no_bytes_make_the_scanner_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = scan(&bytes);
+        }
+    }
+}

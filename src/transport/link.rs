@@ -1,0 +1,490 @@
+//! One connection, shared between the engine and the forwarder.
+//!
+//! The engine writes into the link and never waits; whoever drives the exchange looks at [`Link::buffered`] and drains.
+//! Towards clients a [`Gate`] watches what arrives: the deadline and the bounds of every request head, the wait between
+//! requests, the preface of HTTP/2. Invariants: bytes leave in the order they were written; what was read ahead is
+//! delivered before anything newer; the lock is never held across an await.
+
+use std::io;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
+use tokio::io::ReadBuf;
+
+use super::Deadline;
+use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner};
+use super::socket::Socket;
+
+/// The most that is read ahead of the engine while an exchange watches for the peer's end.
+const READ_AHEAD: usize = 16 * 1024;
+/// A write of at least this size goes to the socket directly instead of through the buffer: a full TLS record.
+const DIRECT: usize = 16 * 1024;
+
+/// Limits of a [`Gate`].
+#[derive(Clone, Copy, Debug)]
+pub struct GateLimits {
+    /// Bounds of a request head.
+    pub head: HeadLimits,
+    /// From a head's first byte to its end.
+    pub head_time: Duration,
+    /// Between requests.
+    pub keep_alive: Duration,
+    /// While the peer takes nothing (HTTP/2; the forwarder watches HTTP/1).
+    pub write: Duration,
+}
+
+/// Why the gate ended a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkFault {
+    /// The head was refused.
+    Head(HeadFault),
+    /// The head, or the HTTP/2 preface, did not arrive in time.
+    HeadTimeout,
+}
+
+/// What stands between a client's bytes and the engine.
+#[derive(Debug)]
+pub struct Gate {
+    limits: GateLimits,
+    phase: Phase,
+    scanner: HeadScanner,
+    fault: Option<LinkFault>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Waiting for a request; ends quietly at this time.
+    Idle(Option<Instant>),
+    /// In a head, which must end by this time.
+    Head(Instant),
+    /// In a body or after one: the forwarder watches.
+    Open,
+    /// HTTP/2 before its first bytes.
+    Preface(Option<Instant>),
+    /// HTTP/2: the engine and the forwarder watch.
+    H2,
+}
+
+impl Gate {
+    /// A gate for HTTP/1, or for HTTP/2 when the client chose it.
+    pub fn new(limits: GateLimits, h2: bool) -> Self {
+        Self {
+            limits,
+            phase: if h2 {
+                Phase::Preface(None)
+            } else {
+                Phase::Idle(None)
+            },
+            scanner: HeadScanner::new(limits.head),
+            fault: None,
+        }
+    }
+
+    /// Judges bytes on their way to the engine.
+    fn pass(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
+        match self.phase {
+            Phase::Idle(_) => self.phase = Phase::Head(now() + self.limits.head_time),
+            Phase::Head(_) => {}
+            Phase::Preface(_) => {
+                self.phase = Phase::H2;
+                return Ok(());
+            }
+            Phase::Open | Phase::H2 => return Ok(()),
+        }
+        match self.scanner.feed(bytes) {
+            Ok(HeadProgress::Partial) => Ok(()),
+            Ok(HeadProgress::Complete(_)) => {
+                self.phase = Phase::Open;
+                Ok(())
+            }
+            Err(fault) => Err(self.refuse(LinkFault::Head(fault))),
+        }
+    }
+
+    fn refuse(&mut self, fault: LinkFault) -> LinkFault {
+        self.fault = Some(fault);
+        fault
+    }
+
+    /// When the wait for bytes ends, if it does.
+    fn waits_until(&mut self) -> Option<Instant> {
+        match &mut self.phase {
+            Phase::Idle(until) => {
+                Some(*until.get_or_insert_with(|| now() + self.limits.keep_alive))
+            }
+            Phase::Preface(until) => {
+                Some(*until.get_or_insert_with(|| now() + self.limits.head_time))
+            }
+            Phase::Head(until) => Some(*until),
+            Phase::Open | Phase::H2 => None,
+        }
+    }
+}
+
+/// One connection. Made once, shared by reference counting, closed when the last holder lets go.
+pub struct Link {
+    state: Mutex<State>,
+}
+
+struct State {
+    socket: Socket,
+    /// Written by the engine, not yet taken by the socket.
+    out: BytesMut,
+    /// Whether TLS may still hold something back.
+    unflushed: bool,
+    /// Read from the socket, not yet by the engine.
+    ahead: BytesMut,
+    ended: bool,
+    gate: Option<Gate>,
+    deadline: Deadline,
+    stalled_since: Option<Instant>,
+    received: u64,
+    sent: u64,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Link {
+    /// A link over `socket`, guarded when it leads to a client.
+    pub fn new(socket: Socket, gate: Option<Gate>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                socket,
+                out: BytesMut::new(),
+                unflushed: false,
+                ahead: BytesMut::new(),
+                ended: false,
+                gate,
+                deadline: Deadline::default(),
+                stalled_since: None,
+                received: 0,
+                sent: 0,
+            }),
+        }
+    }
+
+    /// Prepares the gate for the next request, of which `prefix` has already been read.
+    pub fn await_request(&self, prefix: &[u8]) {
+        let mut state = self.state.lock();
+        if state.out.is_empty() && state.out.capacity() > DIRECT {
+            // A connection that waits does not keep what a large answer needed.
+            state.out = BytesMut::new();
+        }
+        let Some(gate) = &mut state.gate else { return };
+        gate.scanner.reset();
+        gate.fault = None;
+        gate.phase = Phase::Idle(None);
+        if !prefix.is_empty() {
+            // A fault stays in the gate, where the next read and `fault` find it.
+            if let Err(fault) = gate.pass(prefix) {
+                gate.fault = Some(fault);
+            }
+        }
+    }
+
+    /// Why the gate refused what came, if it did.
+    pub fn fault(&self) -> Option<LinkFault> {
+        self.state.lock().gate.as_ref().and_then(|gate| gate.fault)
+    }
+
+    /// Whether any byte of the current head has come.
+    pub fn head_has_begun(&self) -> bool {
+        let state = self.state.lock();
+        state
+            .gate
+            .as_ref()
+            .is_some_and(|gate| gate.scanner.has_begun())
+    }
+
+    /// Bytes written and not yet taken by the socket.
+    pub fn buffered(&self) -> usize {
+        self.state.lock().out.len()
+    }
+
+    /// Bytes read from and written to the socket so far, in that order.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.received, state.sent)
+    }
+
+    /// Adds bytes behind those already written.
+    pub fn push(&self, bytes: &[u8]) {
+        self.state.lock().out.extend_from_slice(bytes);
+    }
+
+    /// Ready when everything written has been handed to the kernel.
+    pub fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state.lock().poll_drain(cx)
+    }
+
+    /// Since when the peer has taken nothing of what waits for it.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.state.lock().stalled_since
+    }
+
+    /// Ready when the peer has ended or reset the connection. Reads ahead, within bounds, to find out.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        loop {
+            if state.ended {
+                return Poll::Ready(());
+            }
+            if state.ahead.len() >= READ_AHEAD {
+                // Enough has come early; a reset still shows in the writes.
+                return Poll::Pending;
+            }
+            let mut scratch = [0u8; 1024];
+            let mut buf = ReadBuf::new(&mut scratch);
+            match state.socket.poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    state.received += buf.filled().len() as u64;
+                    state.ahead.extend_from_slice(buf.filled());
+                }
+                Poll::Ready(_) => state.ended = true,
+            }
+        }
+    }
+
+    /// Reads into `buf`, first what was read ahead.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.state.lock().poll_read(cx, buf)
+    }
+
+    /// Takes bytes without waiting; large ones go to the socket first as far as it takes them.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.state.lock().poll_write(cx, bytes)
+    }
+
+    /// Ends the writing side after everything written has left.
+    pub fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock();
+        std::task::ready!(state.poll_drain(cx))?;
+        state.socket.poll_shutdown(cx)
+    }
+
+    /// Polls the link's own timer, which one task at a time may use.
+    pub fn poll_deadline(&self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.state.lock().deadline.poll(at, cx)
+    }
+
+    /// Makes the close a reset and drops what waits to be written.
+    pub fn abort(&self) {
+        let mut state = self.state.lock();
+        state.out.clear();
+        state.socket.reset_on_close();
+    }
+
+    /// Whether a connection that waits in a pool can still be used: nothing has come, nothing waits to be written.
+    pub fn is_reusable(&self) -> bool {
+        let state = self.state.lock();
+        !state.ended && state.ahead.is_empty() && state.out.is_empty() && state.socket.is_quiet()
+    }
+
+    /// Whether writes are passed on at once instead of being kept until drained (HTTP/2 brings its own buffer).
+    fn is_h2(state: &State) -> bool {
+        matches!(
+            state.gate,
+            Some(Gate {
+                phase: Phase::H2 | Phase::Preface(_),
+                ..
+            })
+        )
+    }
+
+    /// As `poll_drain`, but only HTTP/2 waits for it; for HTTP/1 the forwarder drains.
+    pub(super) fn poll_engine_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock();
+        if !Self::is_h2(&state) {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = state.socket.poll_flush(cx);
+        state.stalled(flushed, cx)
+    }
+
+    /// As `poll_write`, or straight to the socket for HTTP/2.
+    pub(super) fn poll_engine_write(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state.lock();
+        if !Self::is_h2(&state) {
+            return state.poll_write(cx, bytes);
+        }
+        let written = state.socket.poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = &written {
+            state.sent += *count as u64;
+        }
+        state.stalled(written, cx)
+    }
+}
+
+impl State {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(fault) = self.gate.as_ref().and_then(|gate| gate.fault) {
+            return Poll::Ready(Err(refused(fault)));
+        }
+        let before = buf.filled().len();
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..count]);
+            self.ahead.advance(count);
+            return Poll::Ready(self.judge(&buf.filled()[before..]));
+        }
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        match self.socket.poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                let read = &buf.filled()[before..];
+                self.received += read.len() as u64;
+                if read.is_empty() {
+                    self.ended = buf.capacity() > before;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(self.judge(&buf.filled()[before..]))
+            }
+            Poll::Ready(Err(error)) => {
+                self.ended = true;
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => self.wait(cx),
+        }
+    }
+
+    fn judge(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.gate {
+            Some(gate) => gate.pass(bytes).map_err(refused),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing has come: looks whether the wait is over.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(gate) = &mut self.gate else {
+            return Poll::Pending;
+        };
+        let Some(until) = gate.waits_until() else {
+            return Poll::Pending;
+        };
+        std::task::ready!(self.deadline.poll(until, cx));
+        match gate.phase {
+            // Between requests the wait just ends, as if the client had left.
+            Phase::Idle(_) => {
+                self.ended = true;
+                Poll::Ready(Ok(()))
+            }
+            _ => Poll::Ready(Err(refused(gate.refuse(LinkFault::HeadTimeout)))),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.len() < DIRECT {
+            self.out.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let mut rest = bytes;
+        if !self.out.is_empty() && self.out.len() < DIRECT {
+            // A head before a large body: both leave in one full record.
+            let count = DIRECT - self.out.len();
+            self.out.extend_from_slice(&rest[..count]);
+            rest = &rest[count..];
+        }
+        match self.poll_drain_out(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.out.extend_from_slice(rest);
+                return Poll::Ready(Ok(bytes.len()));
+            }
+        }
+        while !rest.is_empty() {
+            match self.socket.poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count as u64;
+                    self.unflushed = true;
+                    rest = &rest[count..];
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.out.extend_from_slice(rest);
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_drain_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            match self.socket.poll_write(cx, &self.out) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count as u64;
+                    self.unflushed = true;
+                    self.stalled_since = None;
+                    self.out.advance(count);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.stalled_since.get_or_insert_with(now);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_drain_out(cx))?;
+        if self.unflushed {
+            match self.socket.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.stalled_since.get_or_insert_with(now);
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.stalled_since = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Watches a write of HTTP/2 that does not get on.
+    fn stalled<T>(
+        &mut self,
+        outcome: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled_since = None;
+            return outcome;
+        }
+        let since = *self.stalled_since.get_or_insert_with(now);
+        let Some(limit) = self.gate.as_ref().map(|gate| gate.limits.write) else {
+            return Poll::Pending;
+        };
+        std::task::ready!(self.deadline.poll(since + limit, cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn refused(fault: LinkFault) -> io::Error {
+    match fault {
+        LinkFault::Head(fault) => io::Error::new(io::ErrorKind::InvalidData, fault),
+        LinkFault::HeadTimeout => io::ErrorKind::TimedOut.into(),
+    }
+}

@@ -1,0 +1,17 @@
+//! Connections as the engine and the forwarder share them.
+//!
+//! A [`Link`] is one TCP connection, plain or TLS. pingora-core reads and writes it through [`EngineStream`]; the
+//! forwarder holds the same link and decides when bytes leave, when to read ahead and when time is up. That is what
+//! lets both directions of an exchange go on at once although the engine's session is one value, lets a head and its
+//! body leave in one write, and puts every limit on a client below the engine, where nothing can go around it.
+
+mod deadline;
+mod engine;
+pub mod head;
+mod link;
+mod socket;
+
+pub use deadline::Deadline;
+pub use engine::EngineStream;
+pub use link::{Gate, GateLimits, Link, LinkFault};
+pub use socket::Socket;

@@ -1,0 +1,105 @@
+//! The bytes below a link: a TCP socket, bare or with TLS on it.
+//!
+//! Only moves bytes; buffering, limits and deadlines are the link's.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// Bare TCP.
+    Plain(TcpStream),
+    /// TLS, as the server.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// The TCP socket below.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Makes the coming close a reset, so that the peer cannot take what it has for the whole.
+    pub fn reset_on_close(&self) {
+        if let Err(error) =
+            socket2::SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO))
+        {
+            tracing::debug!(%error, "cannot make the close a reset");
+        }
+    }
+
+    /// Whether the peer has sent nothing that is still unread, neither bytes nor an end, as far as is known without
+    /// asking the kernel.
+    pub fn is_quiet(&self) -> bool {
+        let waker = std::task::Waker::noop();
+        let mut cx = Context::from_waker(waker);
+        self.tcp().poll_read_ready(&mut cx).is_pending()
+    }
+
+    /// Writes as much of `bytes` as the kernel takes now.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    /// Hands what TLS still holds to the kernel.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    /// Ends the writing side: `close_notify` where there is TLS, then a FIN.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+
+    /// Reads into `buf`; nothing read means the peer has ended its side.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => match Pin::new(tls).poll_read(cx, buf) {
+                // A peer that closes without close_notify: for HTTP the framing tells whether something is missing.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                other => other,
+            },
+        }
+    }
+
+    /// Whether the peer's reset or full close is already known to the kernel.
+    pub fn is_hung_up(&self) -> bool {
+        // `ready` on both interests reports closed halves without reading anything.
+        let waker = std::task::Waker::noop();
+        let mut cx = Context::from_waker(waker);
+        let future = self.tcp().ready(Interest::READABLE | Interest::WRITABLE);
+        let mut future = std::pin::pin!(future);
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(Ok(ready)) => ready.is_write_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
+    }
+}
+
+use std::future::Future;
