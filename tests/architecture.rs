@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The layers, lowest first. A module may import modules of its own layer and of lower ones.
 const LAYERS: &[&[&str]] = &[
     &["types"],
-    &["config", "observe"],
+    &["config", "observe", "transport"],
     &["router", "limits", "tls", "upstream", "acme"],
     &["snapshot"],
     &["listener", "proxy", "admin"],
