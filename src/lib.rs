@@ -7,8 +7,8 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 1 | [`types`] | values: names, hosts, paths, amounts |
-//! | 2 | [`config`], [`observe`] | what is wanted; what is told |
-//! | 3 | [`transport`], [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
+//! | 2 | [`config`], [`observe`], [`transport`] | what is wanted; what is told; connections as bytes |
+//! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
 //! | 4 | [`snapshot`] | one configuration generation, ready to run |
 //! | 5 | [`listener`], [`proxy`], [`admin`] | sockets, requests, the operator |
 //! | 6 | [`server`] | the process: workers, reload, stop |

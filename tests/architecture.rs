@@ -2,7 +2,10 @@
 //!
 //! Reads `src/` as text. Code under `#[cfg(test)]` at the end of a file, and `tests.rs` files, may import from
 //! anywhere: a test may bring layers together.
-#![expect(clippy::unwrap_used, reason = "a check that cannot read the source must fail")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a check that cannot read the source must fail"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +49,10 @@ impl Source {
 
     /// What is not a test: everything before a `#[cfg(test)]` that stands on its own line before `mod tests`.
     fn shipped(&self) -> &str {
-        if self.name.ends_with("/tests.rs") || self.name.contains("/tests/") {
+        if self.name.ends_with("/tests.rs")
+            || self.name.ends_with("_tests.rs")
+            || self.name.contains("/tests/")
+        {
             return "";
         }
         match self.text.find("\n#[cfg(test)]\nmod tests") {
@@ -140,6 +146,30 @@ fn every_top_level_module_has_a_layer() {
         .filter(|module| layer(module).is_none() && !matches!(module.as_str(), "lib" | "main"))
         .collect();
     assert!(missing.is_empty(), "not in LAYERS: {missing:?}");
+}
+
+#[test]
+fn the_map_in_lib_rs_shows_the_same_layers() {
+    let lib = sources()
+        .into_iter()
+        .find(|source| source.name == "lib.rs")
+        .unwrap();
+    let rows: Vec<Vec<&str>> = (1..=LAYERS.len())
+        .filter_map(|number| {
+            let row = lib
+                .text
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("//! | {number} | ")))?;
+            let (modules, _) = row.split_once(" | ")?;
+            Some(
+                modules
+                    .split(", ")
+                    .map(|name| name.trim_matches(['[', ']', '`']))
+                    .collect(),
+            )
+        })
+        .collect();
+    assert_eq!(rows, LAYERS);
 }
 
 #[test]
