@@ -1,0 +1,42 @@
+# One word each; everything installs what it needs first (tests/install.sh says what).
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# the programs that cargo installs are found even when the shell does not look there
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help run test journey soak bench lint
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
+
+run: ## build the release and try it: a stand-in hub behind hubgate on unprivileged ports
+	@tests/install.sh build
+	$(CARGO) build --release --locked
+	$(TARGET)/release/hubgate demo
+
+test: ## every test: cargo's, then a user's journey through a real JupyterHub and BinderHub (debug build)
+	@tests/install.sh build test
+	$(CARGO) test --locked
+	HUBGATE=$(TARGET)/debug/hubgate tests/hub/run-journey.sh --quick
+
+journey: ## the same journey with the release, long silences included (15 minutes)
+	@tests/install.sh build test
+	$(CARGO) build --release --locked
+	HUBGATE=$(TARGET)/release/hubgate tests/hub/run-journey.sh
+
+soak: ## count what is lost over 50 reloads, 10,000 upgrades and 2,000 refused handshakes (5 minutes)
+	@tests/install.sh build soak
+	$(CARGO) build --release --locked
+	HUBGATE=$(TARGET)/release/hubgate tests/soak/run
+
+bench: ## hubgate beside nginx, HAProxy and Caddy (15 minutes); bench/compare --help says more
+	@tests/install.sh build bench
+	$(CARGO) build --release --locked
+	HUBGATE=$(TARGET)/release/hubgate bench/compare
+
+lint: ## formatting, clippy, licences, advisories and duplicate versions of what is linked
+	@tests/install.sh build lint
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	tests/deny.sh

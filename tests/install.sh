@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Installs what building and testing need, as far as it is missing; says nothing and takes no time when all is there.
+#   tests/install.sh build          a C compiler and cmake (for aws-lc-rs)
+#   tests/install.sh lint           cargo-deny
+#   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, chromium; JupyterHub and BinderHub
+#   tests/install.sh bench          nginx, HAProxy, Caddy and the load generators
+#   tests/install.sh soak           the load generators
+# Debian packages need root or sudo; without either it says what to install and stops.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+missing=()
+want() { # PROGRAM [PACKAGE]
+    command -v "$1" >/dev/null || PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null || missing+=("${2:-$1}")
+}
+
+SUDO=''
+as_root() { # can we install?
+    [ "$(id -u)" = 0 ] && return 0
+    SUDO='sudo -n'
+    command -v sudo >/dev/null && sudo -n true 2>/dev/null
+}
+
+install_missing() {
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null || ! as_root; then
+        echo "missing: ${missing[*]}" >&2
+        echo "install them (Debian: sudo apt-get install --no-install-recommends ${missing[*]}) and try again" >&2
+        exit 1
+    fi
+    echo "installing ${missing[*]}"
+    local policy=/usr/sbin/policy-rc.d log
+    log=$(mktemp)
+    # the tests start their own nginx, haproxy and so on: none is to become a service of this machine
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | $SUDO tee $policy >/dev/null
+        $SUDO chmod 755 $policy
+        trap '$SUDO rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    if ! { $SUDO apt-get -q update &&
+        $SUDO env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}"; } > "$log" 2>&1 < /dev/null; then
+        tail -20 "$log" >&2
+        exit 1
+    fi
+    rm -f "$log"
+    missing=()
+}
+
+need_cargo() {
+    command -v cargo >/dev/null && return 0
+    [ -x "$HOME/.cargo/bin/cargo" ] && return 0
+    echo "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs" >&2
+    exit 1
+}
+
+for set in "$@"; do
+    case $set in
+    build)
+        want cc gcc
+        want c++ g++
+        want cmake
+        ;;
+    lint)
+        want cc gcc
+        ;;
+    soak)
+        want python3
+        want wrk
+        want h2load nghttp2-client
+        want openssl
+        ;;
+    bench)
+        want python3
+        want nginx
+        want haproxy
+        want caddy
+        want wrk
+        want h2load nghttp2-client
+        want openssl
+        want taskset util-linux
+        ;;
+    test)
+        want curl
+        want openssl
+        want python3
+        python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+        want node nodejs
+        want npm
+        want nginx
+        want pebble
+        want lego
+        want certbot
+        want faketime
+        want chromium
+        ;;
+    *)
+        echo "unknown set \`$set\`: build, lint, test, soak, bench" >&2
+        exit 2
+        ;;
+    esac
+done
+install_missing
+for set in "$@"; do
+    case $set in
+    build) need_cargo ;;
+    lint)
+        need_cargo
+        command -v cargo-deny >/dev/null || [ -x "$HOME/.cargo/bin/cargo-deny" ] || cargo install --quiet --locked cargo-deny
+        ;;
+    test) tests/hub/setup.sh ;;
+    esac
+done
