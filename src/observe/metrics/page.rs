@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use super::{CLASSES, LISTENERS, Metrics, PROTOCOLS};
 use crate::observe::cause::Cause;
-use crate::observe::count::{Counter, Gauge};
+use crate::observe::count::Counter;
 
 impl Metrics {
     /// All of it in Prometheus' text format, version 0.0.4.
