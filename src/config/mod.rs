@@ -3,8 +3,34 @@
 //! `schema` says what may be typed, `validate` turns it into this or into all its faults at once, `diagnostic` and
 //! `render` show them. Invariant: a `Config` that exists can be run; nothing later finds fault with its contents
 //! (files it names are read by whoever uses them).
+//!
+//! [`read`] fetches a file and calls [`parse`], which is pure. [`explain`] prints a configuration in full, [`diff`]
+//! says what changes from one to the next, [`reference`] lists every key.
 #![deny(clippy::disallowed_methods)]
 
+mod diagnostic;
+mod diff;
+mod explain;
+mod file;
 mod model;
+mod parse;
+mod preset;
+mod reference;
+mod render;
+mod schema;
+mod show;
+mod source;
+mod suggest;
+mod template;
+mod validate;
 
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use diff::{Action, Change, Field, Plan, Subject, diff};
+pub use explain::explain;
+pub use file::read;
 pub use model::*;
+pub use parse::{Loaded, parse};
+pub use preset::{Values as PresetValues, values as preset_values};
+pub use reference::reference;
+pub use render::Paint;
+pub use source::{Position, Source, Span};

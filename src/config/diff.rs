@@ -1,0 +1,436 @@
+//! What changes from one configuration to the next, in words.
+//!
+//! Pure. Sites go by their first host, routes by their path, upstreams by their name. What a reload cannot change in
+//! a running process is marked: it takes effect at the next start.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::model::{AccessLog, Config, Route, Site};
+use super::show::{self, Entry};
+
+/// Everything that changes; empty when nothing does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Settings first, then listeners, sites with their routes, upstreams.
+    pub changes: Vec<Change>,
+}
+
+/// One thing that comes, goes or changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What kind of thing.
+    pub subject: Subject,
+    /// Which one: `hub.example.org /jupyterhub/`.
+    pub name: String,
+    /// What happens to it.
+    pub action: Action,
+    /// Which keys change; for what comes or goes, the key that says most about it.
+    pub fields: Vec<Field>,
+}
+
+/// What a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// A table that holds for the whole process; its name is the table's.
+    Setting,
+    /// An address listened on; its name is `http` or `https` and the address.
+    Listener,
+    /// A site.
+    Site,
+    /// A route; its name is the site's and the path.
+    Route,
+    /// An upstream.
+    Upstream,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It was not there.
+    Added,
+    /// It will not be there.
+    Removed,
+    /// Some of its keys have other values.
+    Changed,
+}
+
+/// A key with its values as TOML, strings without their quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// The key; inside a table of its own, `access_log.target`.
+    pub key: String,
+    /// Before; `None` when it was not set.
+    pub old: Option<String>,
+    /// After; `None` when it is not set.
+    pub new: Option<String>,
+    /// Whether it waits for the next start of the process.
+    pub at_restart: bool,
+}
+
+impl Plan {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// What the reload leaves for the next start: `server.workers`.
+    pub fn at_restart(&self) -> impl Iterator<Item = (&Change, &Field)> {
+        self.changes
+            .iter()
+            .flat_map(|change| change.fields.iter().map(move |field| (change, field)))
+            .filter(|(_, field)| field.at_restart)
+    }
+}
+
+/// Compares two configurations.
+pub fn diff(old: &Config, new: &Config) -> Plan {
+    let mut changes = Vec::new();
+    settings(&mut changes, old, new);
+    listeners(&mut changes, "http", &old.listen.http, &new.listen.http);
+    listeners(&mut changes, "https", &old.listen.https, &new.listen.https);
+    sites(&mut changes, old, new);
+    let by_name = |config: &Config| -> BTreeMap<String, Vec<Entry>> {
+        config
+            .upstreams
+            .values()
+            .map(|upstream| (upstream.name.to_string(), show::upstream(upstream)))
+            .collect()
+    };
+    things(
+        &mut changes,
+        Subject::Upstream,
+        "endpoints",
+        by_name(old),
+        by_name(new),
+    );
+    Plan { changes }
+}
+
+/// Keys that the running process has built itself around.
+const AT_RESTART: &[(&str, &str)] = &[
+    ("server", "workers"),
+    ("server", "state_dir"),
+    ("admin", "socket"),
+];
+
+fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
+    // Addresses come and go as listeners.
+    let ports = |config: &Config| -> Vec<Entry> {
+        show::listen(&config.listen)
+            .into_iter()
+            .filter(|(key, _)| *key == "redirect_port")
+            .collect()
+    };
+    for (name, old, new) in [
+        (
+            "server",
+            show::server(&old.server),
+            show::server(&new.server),
+        ),
+        ("listen", ports(old), ports(new)),
+        (
+            "limits",
+            show::limits(&old.limits),
+            show::limits(&new.limits),
+        ),
+        (
+            "timeouts",
+            show::timeouts(&old.timeouts),
+            show::timeouts(&new.timeouts),
+        ),
+        ("log", show::log(&old.log), show::log(&new.log)),
+        (
+            "access_log",
+            show::access_log(&old.access_log),
+            show::access_log(&new.access_log),
+        ),
+        ("admin", show::admin(&old.admin), show::admin(&new.admin)),
+        ("acme", show::acme(&old.acme), show::acme(&new.acme)),
+    ] {
+        let mut fields = fields("", old, new);
+        for field in &mut fields {
+            field.at_restart = AT_RESTART.contains(&(name, field.key.as_str()));
+        }
+        changed(changes, Subject::Setting, name, fields);
+    }
+}
+
+fn listeners<T: ToString + PartialEq>(
+    changes: &mut Vec<Change>,
+    scheme: &str,
+    old: &[T],
+    new: &[T],
+) {
+    for (from, without, action) in [(old, new, Action::Removed), (new, old, Action::Added)] {
+        for address in from.iter().filter(|address| !without.contains(address)) {
+            changes.push(Change {
+                subject: Subject::Listener,
+                name: format!("{scheme} {}", address.to_string()),
+                action,
+                fields: Vec::new(),
+            });
+        }
+    }
+}
+
+fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
+    let find = |config: &Config, site: &Site| {
+        config
+            .sites
+            .iter()
+            .find(|other| other.hosts.first() == site.hosts.first())
+            .cloned()
+    };
+    for site in old.sites.iter().filter(|site| find(new, site).is_none()) {
+        let entries = show::site(site);
+        changes.push(whole(
+            Subject::Site,
+            site.name(),
+            Action::Removed,
+            "certificate",
+            entries,
+        ));
+        things(
+            changes,
+            Subject::Route,
+            "upstream",
+            routes(Some(site)),
+            BTreeMap::new(),
+        );
+    }
+    for site in &new.sites {
+        let Some(before) = find(old, site) else {
+            changes.push(whole(
+                Subject::Site,
+                site.name(),
+                Action::Added,
+                "certificate",
+                show::site(site),
+            ));
+            things(
+                changes,
+                Subject::Route,
+                "upstream",
+                BTreeMap::new(),
+                routes(Some(site)),
+            );
+            continue;
+        };
+        let mut fields = fields("", show::site(&before), show::site(site));
+        fields.extend(own_access_log(
+            (&before.access_log, &old.access_log),
+            (&site.access_log, &new.access_log),
+        ));
+        changed(changes, Subject::Site, &site.name(), fields);
+        let at = changes.len();
+        things(
+            changes,
+            Subject::Route,
+            "upstream",
+            routes(Some(&before)),
+            routes(Some(site)),
+        );
+        access_logs_of_routes(changes, at, (&before, site));
+    }
+}
+
+fn routes(site: Option<&Site>) -> BTreeMap<String, Vec<Entry>> {
+    let routes = site.iter().flat_map(|site| {
+        site.routes
+            .iter()
+            .map(|route| (route_name(site, route), show::route(route)))
+    });
+    routes.collect()
+}
+
+fn route_name(site: &Site, route: &Route) -> String {
+    format!("{} {}", site.name(), route.path)
+}
+
+/// Adds what changes in the access logs of routes that are in both; `from` is where the site's routes begin.
+fn access_logs_of_routes(changes: &mut Vec<Change>, from: usize, (old, new): (&Site, &Site)) {
+    for route in &new.routes {
+        let Some(before) = old.routes.iter().find(|before| before.path == route.path) else {
+            continue;
+        };
+        let fields = own_access_log(
+            (&before.access_log, &old.access_log),
+            (&route.access_log, &new.access_log),
+        );
+        let name = route_name(new, route);
+        match changes
+            .iter_mut()
+            .skip(from)
+            .find(|change| change.name == name)
+        {
+            Some(change) => change.fields.extend(fields),
+            None => changed(changes, Subject::Route, &name, fields),
+        }
+    }
+}
+
+/// What changes in an access log, unless it only follows what it inherits. Each pair is the log and what it inherits.
+fn own_access_log(old: (&AccessLog, &AccessLog), new: (&AccessLog, &AccessLog)) -> Vec<Field> {
+    if old.0 == old.1 && new.0 == new.1 {
+        return Vec::new();
+    }
+    fields(
+        "access_log.",
+        show::access_log(old.0),
+        show::access_log(new.0),
+    )
+}
+
+/// Compares named things; `telling` is the key shown of what comes or goes.
+fn things(
+    changes: &mut Vec<Change>,
+    subject: Subject,
+    telling: &str,
+    old: BTreeMap<String, Vec<Entry>>,
+    mut new: BTreeMap<String, Vec<Entry>>,
+) {
+    for (name, before) in old {
+        match new.remove(&name) {
+            Some(after) => changed(changes, subject, &name, fields("", before, after)),
+            None => changes.push(whole(subject, name, Action::Removed, telling, before)),
+        }
+    }
+    for (name, after) in new {
+        changes.push(whole(subject, name, Action::Added, telling, after));
+    }
+}
+
+fn changed(changes: &mut Vec<Change>, subject: Subject, name: &str, fields: Vec<Field>) {
+    if !fields.is_empty() {
+        let (name, action) = (name.to_owned(), Action::Changed);
+        changes.push(Change {
+            subject,
+            name,
+            action,
+            fields,
+        });
+    }
+}
+
+fn whole(
+    subject: Subject,
+    name: String,
+    action: Action,
+    telling: &str,
+    entries: Vec<Entry>,
+) -> Change {
+    let told: Vec<_> = entries
+        .into_iter()
+        .filter(|(key, _)| *key == telling)
+        .collect();
+    let fields = match action {
+        Action::Removed => fields("", told, Vec::new()),
+        _ => fields("", Vec::new(), told),
+    };
+    Change {
+        subject,
+        name,
+        action,
+        fields,
+    }
+}
+
+/// The keys whose values differ, in the order of `new`, those that go last.
+fn fields(prefix: &str, old: Vec<Entry>, new: Vec<Entry>) -> Vec<Field> {
+    let of = |entries: &[Entry], key: &str| {
+        entries
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| plain(value))
+    };
+    let gone = old.iter().filter(|(key, _)| of(&new, key).is_none());
+    new.iter()
+        .chain(gone)
+        .map(|(key, _)| Field {
+            key: format!("{prefix}{key}"),
+            old: of(&old, key),
+            new: of(&new, key),
+            at_restart: false,
+        })
+        .filter(|field| field.old != field.new)
+        .collect()
+}
+
+/// A TOML string without its quotes, when nothing in it needs them.
+fn plain(value: &str) -> String {
+    match value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+    {
+        Some(inner) if !inner.is_empty() && !inner.contains(['"', '\\', ' ']) => inner.to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line for each key that changes; says so when nothing does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing changes");
+        }
+        for (index, change) in self.changes.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{change}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = match self.subject {
+            Subject::Setting => "setting",
+            Subject::Listener => "listener",
+            Subject::Site => "site",
+            Subject::Route => "route",
+            Subject::Upstream => "upstream",
+        };
+        let word = match self.action {
+            Action::Added => "added",
+            Action::Removed => "removed",
+            Action::Changed => {
+                for (index, field) in self.fields.iter().enumerate() {
+                    let end = if index > 0 { "\n" } else { "" };
+                    write!(f, "{end}{subject} {}: {field}", self.name)?;
+                }
+                return Ok(());
+            }
+        };
+        write!(f, "{subject} {}: {word}", self.name)?;
+        for field in &self.fields {
+            let value = field.new.as_ref().or(field.old.as_ref());
+            write!(f, " ({} {})", field.key, value.map_or("", String::as_str))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value =
+            |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
+        write!(
+            f,
+            "{} {} -> {}",
+            self.key,
+            value(&self.old),
+            value(&self.new)
+        )?;
+        if self.at_restart {
+            f.write_str(" (takes effect at the next start)")?;
+        }
+        Ok(())
+    }
+}

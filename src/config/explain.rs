@@ -1,0 +1,98 @@
+//! The full effective configuration as TOML that loads to an equal one.
+//!
+//! Relative paths come out as they were resolved. Comments say what a preset stands for, and which of its values the
+//! route overrides.
+
+use super::model::{AccessLog, Config, Route, Site};
+use super::preset;
+use super::show::{self, Entry, quoted};
+use super::validate::key_text;
+
+/// Prints every key with the value in force.
+pub fn explain(config: &Config) -> String {
+    let mut out =
+        String::from("# The effective configuration: every key with the value in force.\n");
+    section(&mut out, "[server]", show::server(&config.server));
+    section(&mut out, "[listen]", show::listen(&config.listen));
+    section(&mut out, "[limits]", show::limits(&config.limits));
+    section(&mut out, "[timeouts]", show::timeouts(&config.timeouts));
+    section(&mut out, "[log]", show::log(&config.log));
+    section(
+        &mut out,
+        "[access_log]",
+        show::access_log(&config.access_log),
+    );
+    section(&mut out, "[admin]", show::admin(&config.admin));
+    section(&mut out, "[acme]", show::acme(&config.acme));
+    for site in &config.sites {
+        explain_site(&mut out, site, &config.access_log);
+    }
+    for upstream in config.upstreams.values() {
+        let head = format!("[upstream.{}]", key_text(upstream.name.as_str()));
+        section(&mut out, &head, show::upstream(upstream));
+    }
+    out
+}
+
+fn explain_site(out: &mut String, site: &Site, inherited: &AccessLog) {
+    let path = format!("site.{}", quoted(site.name()));
+    section(out, &format!("[{path}]"), show::site(site));
+    if site.access_log != *inherited {
+        section(
+            out,
+            &format!("[{path}.access_log]"),
+            show::access_log(&site.access_log),
+        );
+    }
+    for route in &site.routes {
+        out.push_str(&format!("\n[[{path}.route]]\n"));
+        lines(out, marked(route));
+        if route.access_log != site.access_log {
+            section(
+                out,
+                &format!("[{path}.route.access_log]"),
+                show::access_log(&route.access_log),
+            );
+        }
+    }
+}
+
+/// A route's entries; those that a preset sets say so.
+fn marked(route: &Route) -> Vec<Entry> {
+    let mut entries = show::route(route);
+    let Some(chosen) = route.preset else {
+        return entries;
+    };
+    let plain = preset::values(None);
+    let given = preset::values(Some(chosen));
+    let plain = show::preset_keys(plain.body_limit, &plain.timeouts);
+    let given = show::preset_keys(given.body_limit, &given.timeouts);
+    for (key, value) in &mut entries {
+        let of = |values: &[Entry]| {
+            values
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value.clone())
+        };
+        let (Some(given), Some(plain)) = (of(&given), of(&plain)) else {
+            continue;
+        };
+        if *value != given {
+            value.push_str(&format!("  # instead of the preset's {given}"));
+        } else if given != plain {
+            value.push_str(&format!("  # from the preset; {plain} without one"));
+        }
+    }
+    entries
+}
+
+fn section(out: &mut String, head: &str, entries: Vec<Entry>) {
+    out.push_str(&format!("\n{head}\n"));
+    lines(out, entries);
+}
+
+fn lines(out: &mut String, entries: Vec<Entry>) {
+    for (key, value) in entries {
+        out.push_str(&format!("{key} = {value}\n"));
+    }
+}

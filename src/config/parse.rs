@@ -1,0 +1,225 @@
+//! From text to [`Config`]: syntax, then tables by their schema, then what they mean together.
+//!
+//! All faults come out in one run. A section with a syntax error is not looked at further, and with any syntax error
+//! relations are not checked: what is missing may only be unreadable.
+
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use super::diagnostic::{Diagnostic, Report, Severity, Sink};
+use super::model::Config;
+use super::schema::reader::Context;
+use super::source::Source;
+use super::validate;
+
+/// A configuration that can be run, with the warnings about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub config: Config,
+    /// Warnings only; often empty.
+    pub report: Report,
+}
+
+/// Checks a configuration's text. Fails with every fault (and warning) found.
+pub fn parse(source: &Source) -> Result<Loaded, Report> {
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    let sink = Sink::default();
+    let config = validate::document(
+        document.get_ref(),
+        errors.is_empty(),
+        Context {
+            source,
+            sink: &sink,
+        },
+    );
+    let mut diagnostics = sink.into_inner();
+    if !errors.is_empty() {
+        let syntax = syntax_faults(source, &errors);
+        let torn: Vec<_> = syntax
+            .iter()
+            .filter_map(|d| d.span.as_ref())
+            .map(|span| section(source, span.start))
+            .collect();
+        diagnostics.retain(|diagnostic| {
+            let at = diagnostic.span.as_ref().map_or(0, |span| span.start);
+            diagnostic.code != "missing-key" && !torn.iter().any(|section| section.contains(&at))
+        });
+        diagnostics.extend(syntax);
+    }
+    let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
+    match config {
+        Some(config) if !refused => Ok(Loaded {
+            config,
+            report: Report::new(source.clone(), diagnostics),
+        }),
+        _ => {
+            if !refused {
+                let message =
+                    "the configuration is refused without a reason; this is a fault of hubgate";
+                diagnostics.push(Diagnostic::whole("internal", message));
+            }
+            Err(Report::new(source.clone(), diagnostics))
+        }
+    }
+}
+
+/// One fault per line: after the first, the parser guesses.
+fn syntax_faults(source: &Source, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut faults: Vec<Diagnostic> = Vec::new();
+    let mut errors: Vec<_> = errors
+        .iter()
+        .map(|error| (error.span().unwrap_or(0..0), error.message()))
+        .collect();
+    errors.sort_by_key(|(span, _)| span.start);
+    let mut last_line = 0;
+    for (span, message) in errors {
+        let line = source.position(span.start).line;
+        if line == last_line {
+            continue;
+        }
+        last_line = line;
+        faults.push(match message {
+            "duplicate key" => {
+                let key = source.text().get(span.clone()).unwrap_or_default();
+                Diagnostic::error(
+                    "duplicate-key",
+                    span.clone(),
+                    format!("`{key}` is written twice"),
+                )
+                .hint(
+                    "keep one; routes are written with double brackets, `[[site.\"HOST\".route]]`",
+                )
+            }
+            message => Diagnostic::error("syntax", span, message),
+        });
+    }
+    faults
+}
+
+/// The lines from the `[head]` before a byte to the next one.
+fn section(source: &Source, byte: usize) -> Range<usize> {
+    let text = source.text();
+    let mut start = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with('[') {
+            if at > byte {
+                return start..at;
+            }
+            start = at;
+        }
+        at += line.len();
+    }
+    start..text.len() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        match parse(&Source::new("a.toml", "/etc", text)) {
+            Ok(loaded) => loaded.report.diagnostics().iter().map(|d| d.code).collect(),
+            Err(report) => report.diagnostics().iter().map(|d| d.code).collect(),
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_does_not_hide_the_faults_of_other_sections() {
+        let text = "[server]\nworkers = \ndrain_timeout = 3\n[limits]\nconections = 5\n";
+        assert_eq!(codes(text), ["syntax", "unknown-key"]);
+    }
+
+    #[test]
+    fn a_syntax_error_does_not_make_other_parts_look_missing() {
+        let text = "[site.\"a.example\"]\n[[site.\"a.example\".route]]\npath = \"/\"\nupstream = \"app\"\n[upstream.app\nendpoints = [\"192.0.2.1:80\"]\n";
+        assert_eq!(codes(text), ["syntax"]);
+    }
+
+    #[test]
+    fn an_empty_file_has_no_site() {
+        assert_eq!(codes(""), ["no-site"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+            let _ = codes(&text);
+        }
+
+        #[test]
+        fn nothing_made_of_toml_pieces_makes_the_parser_panic(
+            pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)
+        ) {
+            let text = pieces.concat();
+            if let Err(report) = parse(&Source::new("a.toml", "/etc", text.as_str())) {
+                prop_assert!(report.errors() > 0);
+                prop_assert!(!report.to_string().contains("[internal]"), "{}", report);
+            }
+        }
+    }
+
+    static PIECES: &[&str] = &[
+        "[site.\"a.example\"]\n",
+        "[[site.\"a.example\".route]]\n",
+        "[upstream.app]\n",
+        "[server]\n",
+        "[listen]\n",
+        "[limits]\n",
+        "[access_log]\n",
+        "[acme]\n",
+        "[admin]\n",
+        "[log]\n",
+        "path",
+        "exact",
+        "upstream",
+        "endpoints",
+        "http",
+        "https",
+        "certificate",
+        "key",
+        "chain",
+        "aliases",
+        "workers",
+        "format",
+        "level",
+        "route",
+        "access_log",
+        "body_limit",
+        " = ",
+        "\"app\"",
+        "\"/\"",
+        "\"/hub/\"",
+        "\"192.0.2.1:80\"",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "\n",
+        "\"",
+        "'",
+        "=",
+        ".",
+        "1",
+        "-5",
+        "0x",
+        "true",
+        "\"acme\"",
+        "\"$x\"",
+        "1979-05-27",
+        "1.5",
+        "\"none\"",
+        "\u{feff}",
+        "\r\n",
+        "é",
+        "#",
+        "\"\"\"",
+        "\"*.a.example\"",
+        "[[site]]\n",
+        "site.x.y.z",
+    ];
+}

@@ -1,0 +1,297 @@
+//! Reads one table of a file by its description: unknown keys, missing keys, defaults, and the place of each value.
+//!
+//! A fault is noted and reading goes on, so one run finds them all. `None` from a read always means that a fault has
+//! been noted. What single values may be is in `value`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::value::Field;
+use super::{Default, Key, Kind, TABLES, Table};
+use crate::config::diagnostic::{Diagnostic, Sink};
+use crate::config::source::{Source, Span};
+use crate::config::suggest::nearest;
+use crate::types::amount::ByteSize;
+
+/// A value with its place in the text. A default's place is the head of its table.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct At<T> {
+    pub(in crate::config) value: T,
+    pub(in crate::config) span: Span,
+}
+
+/// The value without its place.
+pub(super) fn value<T>(at: Option<At<T>>) -> Option<T> {
+    at.map(|at| at.value)
+}
+
+/// What every reader of one file shares.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Context<'a> {
+    pub(in crate::config) source: &'a Source,
+    pub(in crate::config) sink: &'a Sink,
+}
+
+/// One table being read.
+pub(in crate::config) struct Reader<'a> {
+    schema: &'static Table,
+    /// As it is called in messages: `[server]`.
+    name: String,
+    table: Option<&'a DeTable<'a>>,
+    span: Span,
+    context: Context<'a>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `table`, called `name` in messages; notes its unknown keys. Without a table all is default.
+    pub(in crate::config) fn new(
+        schema: &'static Table,
+        name: String,
+        table: Option<(&'a DeTable<'a>, Span)>,
+        context: Context<'a>,
+    ) -> Self {
+        let (table, span) = table.map_or((None, 0..0), |(table, span)| (Some(table), span));
+        let reader = Self {
+            schema,
+            name,
+            table,
+            span,
+            context,
+        };
+        for (key, _) in table.into_iter().flatten() {
+            if schema.key(key.get_ref()).is_none() {
+                reader.note(reader.unknown_key(key.get_ref(), key.span()));
+            }
+        }
+        reader
+    }
+
+    /// The head of the table.
+    pub(in crate::config) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// As the table is called in messages.
+    pub(in crate::config) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Notes something.
+    pub(in crate::config) fn note(&self, diagnostic: Diagnostic) {
+        self.context.sink.push(diagnostic);
+    }
+
+    /// Notes a fault and says "no value".
+    pub(in crate::config) fn refuse<T>(&self, diagnostic: Diagnostic) -> Option<T> {
+        self.context.sink.refuse(diagnostic)
+    }
+
+    /// `path` as seen from the configuration file's folder.
+    pub(in crate::config) fn resolve(&self, path: &str) -> PathBuf {
+        self.context.source.resolve(path)
+    }
+
+    /// Where the key's value is, when it is written.
+    pub(in crate::config) fn typed(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table?
+            .iter()
+            .find(|(name, _)| name.get_ref() == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Reads the key when it is written: `Some(None)` when it is not, `None` when it has a fault.
+    pub(in crate::config) fn optional<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Self, &'static str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.typed(key) {
+            Some(_) => read(self, key).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(in crate::config) fn flag(&self, key: &'static str) -> Option<At<bool>> {
+        self.field(key, |field| field.flag())
+    }
+
+    /// A whole number within the key's bounds.
+    pub(in crate::config) fn count<N: TryFrom<u64>>(&self, key: &'static str) -> Option<At<N>> {
+        self.field(key, |field| field.count())
+    }
+
+    /// A length of time.
+    pub(in crate::config) fn duration(&self, key: &'static str) -> Option<At<Duration>> {
+        self.field(key, |field| field.duration())
+    }
+
+    /// A number of bytes within the key's bounds.
+    pub(in crate::config) fn size(&self, key: &'static str) -> Option<At<ByteSize>> {
+        self.field(key, |field| field.size())
+    }
+
+    /// A number of bytes, or none.
+    pub(in crate::config) fn size_or_none(
+        &self,
+        key: &'static str,
+    ) -> Option<At<Option<ByteSize>>> {
+        self.field(key, |field| field.size_or_none())
+    }
+
+    /// One of the key's words.
+    pub(in crate::config) fn word(&self, key: &'static str) -> Option<At<String>> {
+        self.field(key, |field| field.word())
+    }
+
+    /// One of the key's numbers.
+    pub(in crate::config) fn status(&self, key: &'static str) -> Option<At<u16>> {
+        self.field(key, |field| field.status())
+    }
+
+    /// Text.
+    pub(in crate::config) fn text(&self, key: &'static str) -> Option<At<String>> {
+        self.field(key, |field| field.text().map(str::to_owned))
+    }
+
+    /// A path, made absolute or seen from the configuration file's folder.
+    pub(in crate::config) fn path(&self, key: &'static str) -> Option<At<PathBuf>> {
+        self.field(key, |field| field.path(self.context.source))
+    }
+
+    /// An IP address with a port to listen on.
+    pub(in crate::config) fn address(&self, key: &'static str) -> Option<At<SocketAddr>> {
+        self.field(key, |field| field.address())
+    }
+
+    /// Several of them.
+    pub(in crate::config) fn addresses(&self, key: &'static str) -> Option<Vec<At<SocketAddr>>> {
+        self.list(key, |field| field.address())
+    }
+
+    /// IP addresses with ports to connect to.
+    pub(in crate::config) fn endpoints(&self, key: &'static str) -> Option<Vec<At<SocketAddr>>> {
+        self.list(key, |field| field.endpoint())
+    }
+
+    /// Networks and single addresses.
+    pub(in crate::config) fn networks(&self, key: &'static str) -> Option<Vec<IpNet>> {
+        let all = self.list(key, |field| field.network())?;
+        Some(all.into_iter().map(|at| at.value).collect())
+    }
+
+    /// Several texts.
+    pub(in crate::config) fn texts(&self, key: &'static str) -> Option<Vec<At<String>>> {
+        self.list(key, |field| field.text().map(str::to_owned))
+    }
+
+    /// Reads the key, or its default, with `read`.
+    pub(in crate::config) fn field<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Field<'_>) -> Option<T>,
+    ) -> Option<At<T>> {
+        let schema = self.schema.key(key)?;
+        if let Some(typed) = self.typed(key) {
+            let span = typed.span();
+            let field = Field::new(schema, typed.get_ref(), span.clone(), self.context.sink);
+            return read(&field).map(|value| At { value, span });
+        }
+        match schema.default {
+            Default::Value(text) => {
+                let default = DeValue::parse(text).ok()?;
+                let field = Field::new(schema, default.get_ref(), self.span(), self.context.sink);
+                read(&field).map(|value| At {
+                    value,
+                    span: self.span(),
+                })
+            }
+            Default::Required(example) => self.refuse(self.missing_key(schema, example)),
+            Default::Rule(..) | Default::Either(..) | Default::Table => None,
+        }
+    }
+
+    /// Reads each element of a list; all are read before a fault ends it.
+    fn list<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&Field<'_>) -> Option<T>,
+    ) -> Option<Vec<At<T>>> {
+        let all = self.field(key, |field| {
+            let elements = field.list()?;
+            let read = elements.iter().map(|element| {
+                read(element).map(|value| At {
+                    value,
+                    span: element.span(),
+                })
+            });
+            Some(read.collect::<Vec<_>>())
+        })?;
+        all.value.into_iter().collect()
+    }
+
+    /// The table under a key, a fault when it is none.
+    pub(in crate::config) fn table(&self, key: &str) -> Option<Option<(&'a DeTable<'a>, Span)>> {
+        let Some(typed) = self.typed(key) else {
+            return Some(None);
+        };
+        match typed.get_ref() {
+            DeValue::Table(table) => Some(Some((table, typed.span()))),
+            other => self.refuse(
+                Diagnostic::error(
+                    "wrong-type",
+                    typed.span(),
+                    format!("`{key}` is a table, not {}", super::value::kind_of(other)),
+                )
+                .hint(match key {
+                    "site" => "write it as `[site.\"hub.example.org\"]`".to_owned(),
+                    "upstream" => "write it as `[upstream.hub]`".to_owned(),
+                    key => format!("write it as `[{key}]`, with its keys on the lines below"),
+                }),
+            ),
+        }
+    }
+
+    fn missing_key(&self, key: &Key, example: &str) -> Diagnostic {
+        Diagnostic::error(
+            "missing-key",
+            self.span(),
+            format!("{} has no `{}`", self.name, key.name),
+        )
+        .label(format!("needs `{}`", key.name))
+        .hint(format!("add `{} = {example}`", key.name))
+    }
+
+    fn unknown_key(&self, key: &str, span: Span) -> Diagnostic {
+        let message = match self.name.as_str() {
+            "" => format!("`{key}` is not a key or a table of the file"),
+            name => format!("`{key}` is not a key of {name}"),
+        };
+        let diagnostic = Diagnostic::error("unknown-key", span, message);
+        if let Some(nearest) = nearest(key, self.schema.keys.iter().map(|key| key.name)) {
+            return diagnostic.did_you_mean(Some(nearest));
+        }
+        let home = TABLES.iter().find(|table| {
+            table
+                .key(key)
+                .is_some_and(|key| !matches!(key.kind, Kind::Table))
+        });
+        match home {
+            Some(table) => diagnostic.hint(format!("`{key}` belongs in `{}`", table.header)),
+            None => {
+                let known: Vec<_> = self
+                    .schema
+                    .keys
+                    .iter()
+                    .map(|key| format!("`{}`", key.name))
+                    .collect();
+                diagnostic.hint(format!("known here: {}", known.join(", ")))
+            }
+        }
+    }
+}

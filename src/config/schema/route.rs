@@ -1,0 +1,147 @@
+//! `[[site."HOST".route]]`: what happens to a part of a site's paths.
+
+use std::time::Duration;
+
+use super::access_log::{self, Overlay};
+use super::reader::{At, Context, Reader};
+use super::{Key, Kind, Table};
+use crate::config::preset;
+use crate::config::source::Span;
+use crate::types::amount::ByteSize;
+
+pub(in crate::config) static TABLE: Table = Table {
+    header: "[[site.\"HOST\".route]]",
+    about: "What happens to a part of a site's paths. An exact path wins over prefixes, the longest prefix over shorter ones; the order in the file does not matter.",
+    keys: &[
+        Key::either(
+            "path",
+            Kind::Text,
+            "exact",
+            "\"/jupyterhub/\"",
+            "Every path that begins so; it ends at a `/`, so `/hub` does not stand for `/hubble`.",
+        ),
+        Key::rule(
+            "exact",
+            Kind::Text,
+            "none; this or `path`",
+            "\"/favicon.ico\"",
+            "Exactly this path.",
+        ),
+        Key::required(
+            "upstream",
+            Kind::Text,
+            "\"hub\"",
+            "Who answers: the name of an [upstream.NAME].",
+        ),
+        Key::rule(
+            "preset",
+            Kind::Word(preset::NAMES),
+            "none",
+            "\"jupyterhub\"",
+            "Values for JupyterHub or BinderHub; a key written here overrides them.",
+        ),
+        Key::rule(
+            "rewrite_prefix",
+            Kind::Text,
+            "the raw target is forwarded",
+            "\"/\"",
+            "Replaces exactly the bytes of `path`; the rest stays byte for byte.",
+        ),
+        Key::rule(
+            "body_limit",
+            Kind::SizeOrNone,
+            "\"64MiB\"; with a preset \"none\"",
+            "\"64MiB\"",
+            "Largest request body.",
+        ),
+        Key::rule(
+            "connect_timeout",
+            Kind::Duration(1),
+            "\"5s\"",
+            "\"5s\"",
+            "To connect to one endpoint.",
+        ),
+        Key::rule(
+            "response_timeout",
+            Kind::Duration(1),
+            "\"60s\"; with a preset \"10m\"",
+            "\"60s\"",
+            "From the end of the request to the head of the response.",
+        ),
+        Key::rule(
+            "idle_timeout",
+            Kind::Duration(1),
+            "\"60s\"; with a preset \"1h\"",
+            "\"60s\"",
+            "Between two bytes, in either direction.",
+        ),
+        Key::rule(
+            "tunnel_handshake_timeout",
+            Kind::Duration(1),
+            "\"30s\"",
+            "\"30s\"",
+            "From an upgrade request (WebSocket) to its 101.",
+        ),
+        Key::rule(
+            "tunnel_idle_timeout",
+            Kind::Duration(1),
+            "\"1h\"",
+            "\"1h\"",
+            "Without a byte in either direction on a tunnel.",
+        ),
+        Key::table("access_log", "as [access_log], for this route"),
+    ],
+};
+
+/// A key that may be left out: `None` has a fault, `Some(None)` is not written.
+pub(in crate::config) type Read<T> = Option<Option<At<T>>>;
+
+/// The table as typed.
+#[derive(Debug)]
+pub(in crate::config) struct Route {
+    pub(in crate::config) path: Read<String>,
+    pub(in crate::config) exact: Read<String>,
+    pub(in crate::config) upstream: Option<At<String>>,
+    pub(in crate::config) preset: Read<String>,
+    pub(in crate::config) rewrite_prefix: Read<String>,
+    pub(in crate::config) body_limit: Read<Option<ByteSize>>,
+    pub(in crate::config) connect: Read<Duration>,
+    pub(in crate::config) response: Read<Duration>,
+    pub(in crate::config) idle: Read<Duration>,
+    pub(in crate::config) tunnel_handshake: Read<Duration>,
+    pub(in crate::config) tunnel_idle: Read<Duration>,
+    pub(in crate::config) access_log: Option<Overlay>,
+    /// Of the table's head.
+    pub(in crate::config) span: Span,
+    /// As messages call it.
+    pub(in crate::config) name: String,
+}
+
+/// Reads one route.
+pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Route {
+    Route {
+        path: reader.optional("path", Reader::text),
+        exact: reader.optional("exact", Reader::text),
+        upstream: reader.text("upstream"),
+        preset: reader.optional("preset", Reader::word),
+        rewrite_prefix: reader.optional("rewrite_prefix", Reader::text),
+        body_limit: reader.optional("body_limit", Reader::size_or_none),
+        connect: reader.optional("connect_timeout", Reader::duration),
+        response: reader.optional("response_timeout", Reader::duration),
+        idle: reader.optional("idle_timeout", Reader::duration),
+        tunnel_handshake: reader.optional("tunnel_handshake_timeout", Reader::duration),
+        tunnel_idle: reader.optional("tunnel_idle_timeout", Reader::duration),
+        access_log: read_access_log(reader, context),
+        span: reader.span(),
+        name: reader.name().to_owned(),
+    }
+}
+
+/// The `access_log` table inside a site or a route; without one everything is inherited.
+pub(super) fn read_access_log(reader: &Reader<'_>, context: Context<'_>) -> Option<Overlay> {
+    let Some(table) = reader.table("access_log")? else {
+        return Some(Overlay::default());
+    };
+    let name = format!("the access_log of {}", reader.name());
+    access_log::read_overlay(&Reader::new(&access_log::TABLE, name, Some(table), context))
+}

@@ -1,0 +1,50 @@
+//! `[server]`: the process.
+
+use super::reader::{Reader, value};
+use super::{Key, Kind, Table};
+use crate::config::model::Server;
+
+pub(in crate::config) static TABLE: Table = Table {
+    header: "[server]",
+    about: "The process.",
+    keys: &[
+        Key::new(
+            "workers",
+            Kind::Count(0, 1024),
+            "0",
+            "Worker threads; 0 means one per core. Takes effect at start.",
+        ),
+        Key::new(
+            "state_dir",
+            Kind::Path,
+            "\"/var/lib/hubgate\"",
+            "Where accounts and certificates are kept. Takes effect at start.",
+        ),
+        Key::new(
+            "trusted_proxies",
+            Kind::Texts,
+            "[]",
+            "Peers whose X-Forwarded-* fields are believed: addresses or networks (CIDR).",
+        ),
+        Key::new(
+            "drain_timeout",
+            Kind::Duration(0),
+            "\"30s\"",
+            "How long a stop waits for requests and tunnels.",
+        ),
+    ],
+};
+
+/// Reads the table.
+pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
+    let workers = reader.count("workers");
+    let state_dir = reader.path("state_dir");
+    let trusted_proxies = reader.networks("trusted_proxies");
+    let drain_timeout = reader.duration("drain_timeout");
+    Some(Server {
+        workers: value(workers)?,
+        state_dir: value(state_dir)?,
+        trusted_proxies: trusted_proxies?,
+        drain_timeout: value(drain_timeout)?,
+    })
+}

@@ -1,0 +1,198 @@
+//! `[site."HOST"]`: a set of hosts served alike.
+
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use super::access_log::Overlay;
+use super::reader::{At, Context, Reader};
+use super::route::{self, Read, Route, read_access_log};
+use super::value::{Field, kind_of};
+use super::{Key, Kind, Table};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::{CertificateSource, HttpMode};
+use crate::config::source::Span;
+use crate::config::suggest::nearest;
+
+pub(in crate::config) static TABLE: Table = Table {
+    header: "[site.\"HOST\"]",
+    about: "A set of hosts served alike. HOST is a name, `*.name` for every host one label below it, or an IP address; Unicode is fine. Needs quotes when it has a dot.",
+    keys: &[
+        Key::new("aliases", Kind::Texts, "[]", "More hosts of the same site."),
+        Key::new(
+            "default",
+            Kind::Flag,
+            "false",
+            "Also answers for hosts no site names. At most one site.",
+        ),
+        Key::new(
+            "certificate",
+            Kind::Certificate,
+            "\"acme\"",
+            "\"acme\", \"self-signed\" (for trials), \"none\" (plain HTTP only), or { chain = \"FILE\", key = \"FILE\" } (PEM; relative to this file's folder, read again on change).",
+        ),
+        Key::rule(
+            "http",
+            Kind::Word(&["redirect", "forward"]),
+            "\"redirect\"; \"forward\" for a site with routes and certificate = \"none\"",
+            "\"redirect\"",
+            "What plain HTTP does, after challenges: redirects to https, or forwards as https would.",
+        ),
+        Key::rule(
+            "redirect_status",
+            Kind::Status(&[301, 302, 307, 308]),
+            "301 for GET and HEAD, 308 otherwise",
+            "301",
+            "The status of redirects to https: 301, 302, 307 or 308.",
+        ),
+        Key::rule(
+            "challenge_fallback",
+            Kind::Text,
+            "none",
+            "\"hub\"",
+            "Upstream that gets ACME challenge tokens that are not ours, as for a cert-manager behind this host.",
+        ),
+        Key::table("route", "see [[site.\"HOST\".route]]"),
+        Key::table("access_log", "as [access_log], for this site"),
+    ],
+};
+
+static CERTIFICATE: Table = Table {
+    header: "certificate = { chain, key }",
+    about: "",
+    keys: &[
+        Key::required(
+            "chain",
+            Kind::Path,
+            "\"tls/fullchain.pem\"",
+            "PEM, leaf first.",
+        ),
+        Key::required(
+            "key",
+            Kind::Path,
+            "\"tls/privkey.pem\"",
+            "PEM: PKCS#8, SEC1 or PKCS#1.",
+        ),
+    ],
+};
+
+/// The table as typed.
+#[derive(Debug)]
+pub(in crate::config) struct Site {
+    /// The table's key, then its aliases.
+    pub(in crate::config) hosts: Option<Vec<At<String>>>,
+    pub(in crate::config) default: Option<At<bool>>,
+    pub(in crate::config) certificate: Option<At<CertificateSource>>,
+    pub(in crate::config) http: Read<HttpMode>,
+    pub(in crate::config) redirect_status: Read<u16>,
+    pub(in crate::config) challenge_fallback: Read<String>,
+    pub(in crate::config) routes: Option<Vec<Route>>,
+    pub(in crate::config) access_log: Option<Overlay>,
+    /// Of the table's head.
+    pub(in crate::config) span: Span,
+    /// As messages call it.
+    pub(in crate::config) name: String,
+}
+
+/// Reads one site, whose table's key is `host`.
+pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Context<'_>) -> Site {
+    let mode = |r: &Reader<'_>, key| {
+        let word = r.word(key)?;
+        let value = if word.value == "forward" {
+            HttpMode::Forward
+        } else {
+            HttpMode::Redirect
+        };
+        Some(At {
+            value,
+            span: word.span,
+        })
+    };
+    let aliases = reader.texts("aliases");
+    Site {
+        hosts: aliases.map(|aliases| std::iter::once(host).chain(aliases).collect()),
+        default: reader.flag("default"),
+        certificate: reader.field("certificate", |field| certificate(field, reader, context)),
+        http: reader.optional("http", mode),
+        redirect_status: reader.optional("redirect_status", Reader::status),
+        challenge_fallback: reader.optional("challenge_fallback", Reader::text),
+        routes: routes(reader, context),
+        access_log: read_access_log(reader, context),
+        span: reader.span(),
+        name: reader.name().to_owned(),
+    }
+}
+
+fn certificate(
+    field: &Field<'_>,
+    reader: &Reader<'_>,
+    context: Context<'_>,
+) -> Option<CertificateSource> {
+    match field.raw() {
+        DeValue::String(word) => match word.as_ref() {
+            "acme" => Some(CertificateSource::Acme),
+            "self-signed" => Some(CertificateSource::SelfSigned),
+            "none" => Some(CertificateSource::None),
+            other => reader.refuse(
+                Diagnostic::error(
+                    "bad-certificate",
+                    field.span(),
+                    format!("`certificate` cannot be `{other}`"),
+                )
+                .label(
+                    "\"acme\", \"self-signed\", \"none\" or { chain = \"FILE\", key = \"FILE\" }",
+                )
+                .did_you_mean(nearest(other, ["acme", "self-signed", "none"])),
+            ),
+        },
+        DeValue::Table(table) => {
+            let name = format!("the certificate of {}", reader.name());
+            let inner = Reader::new(&CERTIFICATE, name, Some((table, field.span())), context);
+            let file = |key| -> Option<PathBuf> { inner.path(key).map(|path| path.value) };
+            let (chain, key) = (file("chain"), file("key"));
+            Some(CertificateSource::Files {
+                chain: chain?,
+                key: key?,
+            })
+        }
+        _ => field.wrong_type(
+            "a word or a table",
+            Some("as in `certificate = \"acme\"`".to_owned()),
+        ),
+    }
+}
+
+fn routes(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<Route>> {
+    let Some(typed) = reader.typed("route") else {
+        return Some(Vec::new());
+    };
+    let hint = format!(
+        "write each route as `[[{}.route]]`, with double brackets",
+        reader.name().trim_matches(['[', ']'])
+    );
+    let refuse = |span: Span, found: &DeValue<'_>| {
+        let message = format!("`route` is a list of tables, not {}", kind_of(found));
+        reader.note(Diagnostic::error("wrong-type", span, message).hint(hint.clone()));
+    };
+    let DeValue::Array(array) = typed.get_ref() else {
+        refuse(typed.span(), typed.get_ref());
+        return None;
+    };
+    let mut routes = Vec::new();
+    let mut whole = true;
+    for element in array {
+        match element.get_ref() {
+            DeValue::Table(table) => {
+                let name = format!("a route of {}", reader.name());
+                let inner =
+                    Reader::new(&route::TABLE, name, Some((table, element.span())), context);
+                routes.push(route::read(&inner, context));
+            }
+            other => {
+                refuse(element.span(), other);
+                whole = false;
+            }
+        }
+    }
+    whole.then_some(routes)
+}

@@ -1,0 +1,52 @@
+//! `[upstream.NAME]`: endpoints that serve the same thing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::reader::{At, Reader};
+use super::{Key, Kind, Table};
+
+pub(in crate::config) static TABLE: Table = Table {
+    header: "[upstream.hub]",
+    about: "Endpoints that serve the same thing; the name is what routes point at. Plain HTTP/1.1 is spoken to them.",
+    keys: &[
+        Key::required(
+            "endpoints",
+            Kind::Addresses,
+            "[\"192.0.2.10:80\"]",
+            "IP:port of each, tried in turn.",
+        ),
+        Key::new(
+            "keep_alive",
+            Kind::Count(0, 65_535),
+            "32",
+            "Idle connections kept per endpoint and worker; 0 keeps none.",
+        ),
+        Key::new(
+            "keep_alive_idle",
+            Kind::Duration(1),
+            "\"4s\"",
+            "How long a connection stays idle before it is closed. Keep it below the upstream's own limit: configurable-http-proxy closes at 6 s.",
+        ),
+    ],
+};
+
+/// The table as typed.
+#[derive(Debug)]
+pub(in crate::config) struct Upstream {
+    pub(in crate::config) endpoints: Option<Vec<At<SocketAddr>>>,
+    pub(in crate::config) keep_alive: Option<At<usize>>,
+    pub(in crate::config) keep_alive_idle: Option<At<Duration>>,
+    /// Of the table's head.
+    pub(in crate::config) span: crate::config::source::Span,
+}
+
+/// Reads one upstream.
+pub(in crate::config) fn read(reader: &Reader<'_>) -> Upstream {
+    Upstream {
+        endpoints: reader.endpoints("endpoints"),
+        keep_alive: reader.count("keep_alive"),
+        keep_alive_idle: reader.duration("keep_alive_idle"),
+        span: reader.span(),
+    }
+}

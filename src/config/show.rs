@@ -1,0 +1,226 @@
+//! The checked configuration as keys and TOML values, section by section.
+//!
+//! What `explain` prints is what `diff` compares, so nothing can change without being told. The keys are those of
+//! `schema`, which a test checks.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use super::model::{
+    AccessLog, AccessLogFormat, AccessLogTarget, Acme, Admin, CertificateSource, ClientTimeouts,
+    HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
+};
+use super::template;
+use crate::types::amount::{ByteSize, format_duration};
+use crate::types::path::PathPattern;
+
+/// A key and its value as TOML.
+pub(super) type Entry = (&'static str, String);
+
+pub(super) fn server(server: &Server) -> Vec<Entry> {
+    vec![
+        ("workers", server.workers.to_string()),
+        ("state_dir", path(&server.state_dir)),
+        ("trusted_proxies", list(&server.trusted_proxies)),
+        ("drain_timeout", duration(server.drain_timeout)),
+    ]
+}
+
+pub(super) fn listen(listen: &Listen) -> Vec<Entry> {
+    vec![
+        ("http", list(&listen.http)),
+        ("https", list(&listen.https)),
+        (
+            "redirect_port",
+            listen.redirect_port.unwrap_or(443).to_string(),
+        ),
+    ]
+}
+
+pub(super) fn limits(limits: &Limits) -> Vec<Entry> {
+    vec![
+        ("connections", limits.connections.to_string()),
+        (
+            "connections_per_client",
+            limits.connections_per_client.to_string(),
+        ),
+        ("head_size", quoted(limits.head_size)),
+        ("head_fields", limits.head_fields.to_string()),
+        ("h2_streams", limits.h2_streams.to_string()),
+    ]
+}
+
+pub(super) fn timeouts(timeouts: &ClientTimeouts) -> Vec<Entry> {
+    vec![
+        ("handshake", duration(timeouts.handshake)),
+        ("head", duration(timeouts.head)),
+        ("keep_alive", duration(timeouts.keep_alive)),
+        ("body", duration(timeouts.body)),
+        ("write", duration(timeouts.write)),
+    ]
+}
+
+pub(super) fn log(log: &Log) -> Vec<Entry> {
+    let format = match log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    let mut entries = vec![("level", quoted(&log.level)), ("format", quoted(format))];
+    entries.extend(log.file.as_ref().map(|file| ("file", path(file))));
+    entries
+}
+
+pub(super) fn access_log(log: &AccessLog) -> Vec<Entry> {
+    let target = match &log.target {
+        AccessLogTarget::Off => quoted("off"),
+        AccessLogTarget::Stdout => quoted("stdout"),
+        AccessLogTarget::File(file) => path(file),
+    };
+    let format = match &log.format {
+        AccessLogFormat::Combined => quoted("combined"),
+        AccessLogFormat::Json => quoted("json"),
+        AccessLogFormat::Template(parts) => quoted(template::print(parts)),
+    };
+    vec![
+        ("target", target),
+        ("format", format),
+        ("redact", list(&log.redact)),
+    ]
+}
+
+pub(super) fn admin(admin: &Admin) -> Vec<Entry> {
+    let mut entries = vec![("socket", path(&admin.socket))];
+    entries.extend(admin.listen.map(|address| ("listen", quoted(address))));
+    entries
+}
+
+pub(super) fn acme(acme: &Acme) -> Vec<Entry> {
+    let mut entries = vec![
+        ("directory", quoted(&acme.directory)),
+        ("contact", list(&acme.contact)),
+    ];
+    entries.extend(acme.ca_file.as_ref().map(|file| ("ca_file", path(file))));
+    entries
+}
+
+/// A site's own keys, without its routes and its access log.
+pub(super) fn site(site: &Site) -> Vec<Entry> {
+    let certificate = match &site.certificate {
+        CertificateSource::Acme => quoted("acme"),
+        CertificateSource::SelfSigned => quoted("self-signed"),
+        CertificateSource::None => quoted("none"),
+        CertificateSource::Files { chain, key } => {
+            format!("{{ chain = {}, key = {} }}", path(chain), path(key))
+        }
+    };
+    let http = match site.http {
+        HttpMode::Redirect => "redirect",
+        HttpMode::Forward => "forward",
+    };
+    let mut entries = vec![
+        ("aliases", list(site.hosts.get(1..).unwrap_or_default())),
+        ("default", site.default.to_string()),
+        ("certificate", certificate),
+        ("http", quoted(http)),
+    ];
+    entries.extend(
+        site.redirect_status
+            .map(|status| ("redirect_status", status.to_string())),
+    );
+    entries.extend(
+        site.challenge_fallback
+            .as_ref()
+            .map(|name| ("challenge_fallback", quoted(name))),
+    );
+    entries
+}
+
+/// A route's own keys, without its access log.
+pub(super) fn route(route: &Route) -> Vec<Entry> {
+    let mut entries = vec![match &route.path {
+        PathPattern::Prefix(path) => ("path", quoted(path)),
+        PathPattern::Exact(path) => ("exact", quoted(path)),
+    }];
+    entries.push(("upstream", quoted(&route.upstream)));
+    entries.extend(route.preset.map(|preset| ("preset", quoted(preset.name()))));
+    entries.extend(
+        route
+            .rewrite_prefix
+            .as_ref()
+            .map(|prefix| ("rewrite_prefix", quoted(prefix))),
+    );
+    entries.extend(preset_keys(route.body_limit, &route.timeouts));
+    entries
+}
+
+/// The keys of a route that a preset can set.
+pub(super) fn preset_keys(
+    body_limit: Option<ByteSize>,
+    timeouts: &super::model::RouteTimeouts,
+) -> Vec<Entry> {
+    vec![
+        (
+            "body_limit",
+            body_limit.map_or_else(|| quoted("none"), quoted),
+        ),
+        ("connect_timeout", duration(timeouts.connect)),
+        ("response_timeout", duration(timeouts.response)),
+        ("idle_timeout", duration(timeouts.idle)),
+        (
+            "tunnel_handshake_timeout",
+            duration(timeouts.tunnel_handshake),
+        ),
+        ("tunnel_idle_timeout", duration(timeouts.tunnel_idle)),
+    ]
+}
+
+pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
+    vec![
+        ("endpoints", list(&upstream.endpoints)),
+        ("keep_alive", upstream.keep_alive.to_string()),
+        ("keep_alive_idle", duration(upstream.keep_alive_idle)),
+    ]
+}
+
+/// A value as a TOML string in double quotes.
+pub(super) fn quoted(value: impl Display) -> String {
+    let mut out = String::from("\"");
+    for c in value.to_string().chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn list<T: Display>(values: &[T]) -> String {
+    let values: Vec<_> = values.iter().map(quoted).collect();
+    format!("[{}]", values.join(", "))
+}
+
+fn path(path: &Path) -> String {
+    quoted(path.display())
+}
+
+fn duration(duration: std::time::Duration) -> String {
+    quoted(format_duration(duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_quoted_text_is_the_same_text_in_toml(text in "\\PC*|[\\x00-\\x20\"\\\\]{0,9}") {
+            let document = format!("key = {}", quoted(&text));
+            let table: toml::Table = document.parse().unwrap();
+            prop_assert_eq!(table["key"].as_str(), Some(text.as_str()));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What the tables mean together: names that must exist, addresses and hosts that must not meet twice.
+//!
+//! Takes tables as typed, gives the checked [`Config`]. `None` always means that a fault has been noted.
+
+mod listen;
+mod route;
+mod site;
+mod upstream;
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Sink};
+use super::model::Config;
+use super::schema::reader::{At, Context, Reader};
+use super::schema::{self, ROOT, Table};
+use super::source::Span;
+
+/// Reads and checks a whole document; without `whole`, relations between tables are not checked.
+pub(super) fn document(
+    document: &DeTable<'_>,
+    whole: bool,
+    context: Context<'_>,
+) -> Option<Config> {
+    let unheard = Sink::default();
+    let relations = Context {
+        sink: if whole { context.sink } else { &unheard },
+        ..context
+    };
+    let root = Reader::new(&ROOT, String::new(), Some((document, 0..0)), context);
+    let server = section(
+        &root,
+        "server",
+        &schema::server::TABLE,
+        context,
+        schema::server::read,
+    );
+    let listen = section(
+        &root,
+        "listen",
+        &schema::listen::TABLE,
+        context,
+        schema::listen::read,
+    );
+    let limits = section(
+        &root,
+        "limits",
+        &schema::limits::TABLE,
+        context,
+        schema::limits::read,
+    );
+    let timeouts = section(
+        &root,
+        "timeouts",
+        &schema::timeouts::TABLE,
+        context,
+        schema::timeouts::read,
+    );
+    let log = section(
+        &root,
+        "log",
+        &schema::log::TABLE,
+        context,
+        schema::log::read,
+    );
+    let access_log = section(
+        &root,
+        "access_log",
+        &schema::access_log::TABLE,
+        context,
+        schema::access_log::read,
+    );
+    let admin = section(
+        &root,
+        "admin",
+        &schema::admin::TABLE,
+        context,
+        schema::admin::read,
+    );
+    let acme = section(
+        &root,
+        "acme",
+        &schema::acme::TABLE,
+        context,
+        schema::acme::read,
+    );
+    let upstreams = upstreams(&root, context);
+    let sites = sites(&root, context);
+
+    let (admin, admin_listen) = admin.unzip();
+    let listen = listen.and_then(|listen| {
+        listen::check(
+            listen,
+            admin_listen.as_ref().and_then(Option::as_ref),
+            relations,
+        )
+    });
+    let names = upstream::Names::new(&upstreams);
+    // Routes of a file whose `[access_log]` has a fault are still checked; the result is refused anyway.
+    let sites = site::check_all(
+        sites,
+        access_log.as_ref(),
+        listen.as_ref(),
+        &names,
+        context,
+        relations,
+    );
+    let upstreams = upstream::check_all(upstreams, &names, relations);
+    Some(Config {
+        server: server?,
+        listen: listen?,
+        limits: limits?,
+        timeouts: timeouts?,
+        log: log?,
+        access_log: access_log?,
+        admin: admin?,
+        acme: acme?,
+        sites: sites?,
+        upstreams: upstreams?,
+    })
+}
+
+fn section<T>(
+    root: &Reader<'_>,
+    key: &'static str,
+    schema: &'static Table,
+    context: Context<'_>,
+    read: impl FnOnce(&Reader<'_>) -> Option<T>,
+) -> Option<T> {
+    let table = root.table(key)?;
+    read(&Reader::new(schema, format!("`[{key}]`"), table, context))
+}
+
+/// An upstream as typed, with its table's key.
+type NamedUpstream = (At<String>, schema::upstream::Upstream);
+
+fn upstreams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<NamedUpstream>> {
+    let tables = named_tables(root, "upstream", &schema::upstream::TABLE, context)?;
+    let read = tables.into_iter().map(|(name, table, span)| {
+        let label = format!("`[upstream.{}]`", key_text(&name.value));
+        let reader = Reader::new(
+            &schema::upstream::TABLE,
+            label,
+            Some((table, span)),
+            context,
+        );
+        (name, schema::upstream::read(&reader))
+    });
+    Some(read.collect())
+}
+
+fn sites(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::site::Site>> {
+    let tables = named_tables(root, "site", &schema::site::TABLE, context)?;
+    let read = tables.into_iter().map(|(host, table, span)| {
+        let label = format!("`[site.{}]`", key_text(&host.value));
+        let reader = Reader::new(&schema::site::TABLE, label, Some((table, span)), context);
+        schema::site::read(host, &reader, context)
+    });
+    Some(read.collect())
+}
+
+/// The tables under `[KEY.NAME]`, in the order of the file.
+fn named_tables<'a>(
+    root: &Reader<'a>,
+    key: &str,
+    schema: &Table,
+    context: Context<'_>,
+) -> Option<Vec<(At<String>, &'a DeTable<'a>, Span)>> {
+    let mut tables = Vec::new();
+    let mut good = true;
+    let (table, _) = root.table(key)?.unzip();
+    let mut entries: Vec<_> = table.into_iter().flatten().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    for (name, value) in entries {
+        let fault = match value.get_ref() {
+            DeValue::Table(inner) => match unquoted(name, inner, schema) {
+                Some(meant) => Diagnostic::error(
+                    "unquoted-name",
+                    name.span(),
+                    format!("`{meant}` has dots and needs quotes"),
+                )
+                .hint(format!("write `[{key}.\"{meant}\"]`")),
+                None => {
+                    let name = At {
+                        value: name.get_ref().to_string(),
+                        span: name.span(),
+                    };
+                    tables.push((name, inner, value.span()));
+                    continue;
+                }
+            },
+            _ => {
+                let name = name.get_ref();
+                Diagnostic::error(
+                    "wrong-type",
+                    value.span(),
+                    format!("`{key}.{name}` is a table"),
+                )
+                .hint(format!(
+                    "write it as `[{key}.NAME]`, with its keys on the lines below"
+                ))
+            }
+        };
+        context.sink.push(fault);
+        good = false;
+    }
+    good.then_some(tables)
+}
+
+/// The name a person meant by `[site.hub.example.org]`, which TOML takes for tables in tables.
+fn unquoted(name: &Spanned<DeString<'_>>, table: &DeTable<'_>, schema: &Table) -> Option<String> {
+    let mut inner = table.iter();
+    let (key, value) = inner.next().filter(|_| inner.next().is_none())?;
+    let mut meant = format!("{}.{}", name.get_ref(), key.get_ref());
+    let mut value = match value.get_ref() {
+        DeValue::Table(table) if schema.key(key.get_ref()).is_none() => table,
+        _ => return None,
+    };
+    while value.len() == 1 {
+        match value.iter().next() {
+            Some((key, next)) if schema.key(key.get_ref()).is_none() => match next.get_ref() {
+                DeValue::Table(table) => {
+                    meant = format!("{meant}.{}", key.get_ref());
+                    value = table;
+                }
+                _ => break,
+            },
+            _ => break,
+        }
+    }
+    Some(meant)
+}
+
+/// A table's key as TOML writes it.
+pub(super) fn key_text(key: &str) -> String {
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    match bare {
+        true => key.to_owned(),
+        false => super::show::quoted(key),
+    }
+}
+
+/// Notes every value that meets an equal one before it; `what` makes the fault from the later and the earlier.
+fn each_once<'a, T: Ord + 'a>(
+    all: impl IntoIterator<Item = &'a At<T>>,
+    sink: &Sink,
+    what: impl Fn(&At<T>, &At<T>) -> Diagnostic,
+) {
+    let mut seen: BTreeMap<&T, &At<T>> = BTreeMap::new();
+    for at in all {
+        match seen.get(&at.value) {
+            Some(first) => sink.push(what(at, first).related(first.span.clone(), "first used")),
+            None => {
+                seen.insert(&at.value, at);
+            }
+        }
+    }
+}

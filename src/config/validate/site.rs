@@ -1,0 +1,278 @@
+//! Sites: their hosts, what they ask of listeners and certificates, and that their routes can be told apart.
+
+use std::sync::Arc;
+
+use super::upstream::Names;
+use super::{each_once, route};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::{
+    AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode, Listen, Site,
+};
+use crate::config::schema::reader::{At, Context};
+use crate::config::schema::site::Site as Typed;
+use crate::types::host::{Host, HostPattern};
+
+/// Checks every site, and that no host belongs to two.
+pub(super) fn check_all(
+    sites: Option<Vec<Typed>>,
+    access_log: Option<&AccessLog>,
+    listen: Option<&Listen>,
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) -> Option<Vec<Site>> {
+    let sites = sites?;
+    if sites.is_empty() {
+        let fault = Diagnostic::whole("no-site", "the configuration has no site")
+            .hint("add `[site.\"hub.example.org\"]` with a route; conf/hubgate.toml shows how");
+        return relations.sink.refuse(fault);
+    }
+    let fallback = AccessLog {
+        target: AccessLogTarget::Off,
+        format: AccessLogFormat::Combined,
+        redact: Vec::new(),
+    };
+    let access_log = access_log.unwrap_or(&fallback);
+    let defaults: Vec<_> = sites
+        .iter()
+        .filter_map(|site| site.default.as_ref())
+        .filter(|default| default.value)
+        .collect();
+    each_once(defaults, relations.sink, |again, _| {
+        Diagnostic::error(
+            "several-defaults",
+            again.span.clone(),
+            "a second site is the default",
+        )
+    });
+    let checked: Vec<_> = sites
+        .into_iter()
+        .map(|site| check(site, access_log, listen, names, context, relations))
+        .collect();
+    let hosts = checked.iter().flat_map(|(hosts, _)| hosts.iter().flatten());
+    each_once(hosts, relations.sink, |again, _| {
+        let message = format!("host `{}` is served twice", again.value);
+        Diagnostic::error("duplicate-host", again.span.clone(), message)
+    });
+    checked.into_iter().map(|(_, site)| site).collect()
+}
+
+fn check(
+    typed: Typed,
+    access_log: &AccessLog,
+    listen: Option<&Listen>,
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) -> (Option<Vec<At<HostPattern>>>, Option<Site>) {
+    let hosts: Option<Vec<_>> = typed.hosts.as_ref().and_then(|hosts| {
+        let hosts: Vec<_> = hosts.iter().map(|host| host_of(host, context)).collect();
+        hosts.into_iter().collect()
+    });
+    if let (Some(hosts), Some(certificate)) = (&hosts, &typed.certificate) {
+        check_certificate(hosts, certificate, listen, relations);
+    }
+    check_http(&typed, listen, relations);
+    let access_log = typed.access_log.clone().map(|own| own.over(access_log));
+    let fallback = typed
+        .challenge_fallback
+        .as_ref()
+        .and_then(|name| match name {
+            None => Some(None),
+            Some(name) => names
+                .find(
+                    name,
+                    &format!("{}'s challenge_fallback", typed.name),
+                    relations,
+                )
+                .map(Some),
+        });
+    let has_routes = typed
+        .routes
+        .as_ref()
+        .is_none_or(|routes| !routes.is_empty());
+    let routes = routes(typed.routes, access_log.as_ref(), names, context, relations);
+    let site = (|| {
+        let certificate = typed.certificate?.value;
+        let plain = has_routes && certificate == CertificateSource::None;
+        Some(Site {
+            hosts: hosts.as_ref()?.iter().map(|at| at.value.clone()).collect(),
+            default: typed.default?.value,
+            http: typed.http?.map_or(
+                if plain {
+                    HttpMode::Forward
+                } else {
+                    HttpMode::Redirect
+                },
+                |at| at.value,
+            ),
+            certificate,
+            redirect_status: typed.redirect_status?.map(|at| at.value),
+            challenge_fallback: fallback?,
+            routes: routes?,
+            access_log: access_log?,
+        })
+    })();
+    (hosts, site)
+}
+
+fn host_of(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
+    let text = host.value.as_str();
+    let error = match HostPattern::parse(text) {
+        Ok(HostPattern::Wildcard(name)) if name.ip().is_some() => {
+            "an address has no hosts below it".to_owned()
+        }
+        Ok(value) => {
+            return Some(At {
+                value,
+                span: host.span.clone(),
+            });
+        }
+        Err(error) => error.to_string(),
+    };
+    let fault = Diagnostic::error(
+        "bad-host",
+        host.span.clone(),
+        format!("`{text}` is not a host: {error}"),
+    );
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let bare = bare.split('/').next().unwrap_or(bare);
+    let bare = bare.rsplit_once(':').map_or(bare, |(host, _)| host);
+    context.sink.refuse(if text.contains('*') {
+        fault.hint("a star stands for the first label alone, as in `*.example.org`")
+    } else if bare != text && Host::parse(bare).is_ok() {
+        fault.hint(format!("write the host alone: `{bare}`"))
+    } else {
+        fault
+    })
+}
+
+fn check_certificate(
+    hosts: &[At<HostPattern>],
+    certificate: &At<CertificateSource>,
+    listen: Option<&Listen>,
+    context: Context<'_>,
+) {
+    let warn = |fault: Diagnostic| context.sink.push(fault);
+    let needs_https = certificate.value != CertificateSource::None;
+    if needs_https && listen.is_some_and(|listen| listen.https.is_empty()) {
+        warn(
+            Diagnostic::error(
+                "certificate-without-https",
+                certificate.span.clone(),
+                "the site has a certificate, but nothing listens for https",
+            )
+            .hint("give `[listen]` an `https` address, or write `certificate = \"none\"`"),
+        );
+    }
+    if certificate.value != CertificateSource::Acme {
+        return;
+    }
+    for host in hosts {
+        match &host.value {
+            HostPattern::Wildcard(name) => warn(
+                Diagnostic::error("wildcard-acme", host.span.clone(), format!("`*.{name}` cannot have a certificate by ACME HTTP-01"))
+                    .hint("authorities issue wildcards by DNS-01 only, which is not supported; write `certificate = { chain = \"FILE\", key = \"FILE\" }`"),
+            ),
+            HostPattern::Exact(name) if name.ip().is_none() && !is_public(name) => warn(
+                Diagnostic::warning("acme-local-host", host.span.clone(), format!("a public authority gives no certificate for `{name}`"))
+                    .hint("for trials write `certificate = \"self-signed\"`"),
+            ),
+            HostPattern::Exact(_) => {}
+        }
+    }
+    if listen.is_some_and(|listen| listen.http.is_empty()) {
+        warn(
+            Diagnostic::warning(
+                "acme-without-http",
+                certificate.span.clone(),
+                "nothing listens for plain http, where the authority asks for the challenge",
+            )
+            .hint("give `[listen]` an `http` address on port 80"),
+        );
+    }
+}
+
+/// Names with one label, and those below names set aside for local use (RFC 6761, RFC 8375).
+fn is_public(host: &Host) -> bool {
+    let name = host.as_str();
+    let last = name.rsplit('.').next().unwrap_or(name);
+    host.parent().is_some()
+        && !matches!(
+            last,
+            "localhost" | "local" | "internal" | "test" | "invalid"
+        )
+        && !name.ends_with(".home.arpa")
+}
+
+/// What is written but can have no effect.
+fn check_http(typed: &Typed, listen: Option<&Listen>, context: Context<'_>) {
+    let (Some(certificate), Some(routes)) = (&typed.certificate, &typed.routes) else {
+        return;
+    };
+    let mode = typed.http.as_ref().and_then(Option::as_ref);
+    let no_certificate = certificate.value == CertificateSource::None;
+    if let Some(mode) =
+        mode.filter(|mode| mode.value == HttpMode::Redirect && no_certificate && !routes.is_empty())
+    {
+        let message = "the site's routes are never reached: it has no certificate, and plain http is redirected";
+        context.sink.push(
+            Diagnostic::warning("unreachable-routes", mode.span.clone(), message)
+                .hint("write `http = \"forward\"`, or leave it out"),
+        );
+    }
+    if no_certificate && !routes.is_empty() && listen.is_some_and(|listen| listen.http.is_empty()) {
+        let message = "the site's routes are never reached: it has no certificate, and nothing listens for plain http";
+        context.sink.push(Diagnostic::warning(
+            "unreachable-routes",
+            certificate.span.clone(),
+            message,
+        ));
+    }
+    if let (Some(mode), Some(Some(status))) = (
+        mode.filter(|mode| mode.value == HttpMode::Forward),
+        &typed.redirect_status,
+    ) {
+        let message = "`redirect_status` has no effect: plain http is forwarded, not redirected";
+        context.sink.push(
+            Diagnostic::warning("no-effect", status.span.clone(), message)
+                .related(mode.span.clone(), "`http` is set"),
+        );
+    }
+    let only_challenges = certificate.value == CertificateSource::Acme
+        || no_certificate
+        || !matches!(typed.challenge_fallback, Some(None));
+    if routes.is_empty() && !only_challenges {
+        let message = format!("{} has no route: it answers 404 to everything", typed.name);
+        context
+            .sink
+            .push(Diagnostic::warning("no-route", typed.span.clone(), message));
+    }
+}
+
+fn routes(
+    typed: Option<Vec<crate::config::schema::route::Route>>,
+    access_log: Option<&AccessLog>,
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) -> Option<Vec<Arc<crate::config::model::Route>>> {
+    let access_log = access_log?;
+    let checked: Vec<_> = typed?
+        .into_iter()
+        .map(|route| route::check(route, access_log, names, context, relations))
+        .collect();
+    each_once(
+        checked.iter().filter_map(|(pattern, _)| pattern.as_ref()),
+        relations.sink,
+        |again, _| {
+            let message = format!("route `{}` is there twice", again.value);
+            Diagnostic::error("duplicate-route", again.span.clone(), message)
+                .hint("several endpoints of one route go into one upstream")
+        },
+    );
+    checked
+        .into_iter()
+        .map(|(_, route)| route.map(Arc::new))
+        .collect()
+}

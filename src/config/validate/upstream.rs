@@ -1,0 +1,134 @@
+//! Upstreams: their names, their endpoints, and that somebody uses them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{NamedUpstream, each_once};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::Upstream;
+use crate::config::schema::reader::{At, Context};
+use crate::config::suggest::nearest;
+use crate::types::name::UpstreamName;
+
+/// The names that are defined, and those that somebody pointed at.
+pub(super) struct Names {
+    defined: BTreeSet<String>,
+    used: RefCell<BTreeSet<String>>,
+    /// False when the upstreams themselves could not be read: then no name is called unknown.
+    known: bool,
+}
+
+impl Names {
+    /// Takes the upstreams as typed.
+    pub(super) fn new(upstreams: &Option<Vec<NamedUpstream>>) -> Self {
+        Self {
+            defined: upstreams
+                .iter()
+                .flatten()
+                .map(|(name, _)| name.value.clone())
+                .collect(),
+            used: RefCell::default(),
+            known: upstreams.is_some(),
+        }
+    }
+
+    /// The upstream that `who` points at; a fault when there is none of that name.
+    pub(super) fn find(
+        &self,
+        name: &At<String>,
+        who: &str,
+        context: Context<'_>,
+    ) -> Option<UpstreamName> {
+        self.used.borrow_mut().insert(name.value.clone());
+        if !self.known || self.defined.contains(&name.value) {
+            // A defined name that is no name has its fault at the definition.
+            return UpstreamName::parse(&name.value).ok();
+        }
+        let wanted = &name.value;
+        let message = format!("{who} points at upstream `{wanted}`, which is not defined");
+        let diagnostic = Diagnostic::error("unknown-upstream", name.span.clone(), message);
+        if self.defined.is_empty() {
+            let hint = format!(
+                "add `[upstream.{}]` with `endpoints = [\"192.0.2.10:80\"]`",
+                super::key_text(wanted)
+            );
+            return context
+                .sink
+                .refuse(diagnostic.label("no upstream is defined").hint(hint));
+        }
+        let defined: Vec<_> = self
+            .defined
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let nearest = nearest(wanted, self.defined.iter().map(String::as_str));
+        context.sink.refuse(
+            diagnostic
+                .label(format!("defined upstreams: {}", defined.join(", ")))
+                .did_you_mean(nearest),
+        )
+    }
+}
+
+/// Checks every upstream; to be called when all that may point at them has been checked.
+pub(super) fn check_all(
+    upstreams: Option<Vec<NamedUpstream>>,
+    names: &Names,
+    context: Context<'_>,
+) -> Option<BTreeMap<UpstreamName, Upstream>> {
+    let checked: Vec<_> = upstreams?
+        .into_iter()
+        .map(|(name, upstream)| {
+            if !names.used.borrow().contains(&name.value) {
+                let message = format!("upstream `{}` is never used", name.value);
+                context.sink.push(Diagnostic::warning(
+                    "unused-upstream",
+                    name.span.clone(),
+                    message,
+                ));
+            }
+            check(name, upstream, context)
+        })
+        .collect();
+    checked
+        .into_iter()
+        .map(|upstream| upstream.map(|upstream| (upstream.name.clone(), upstream)))
+        .collect()
+}
+
+fn check(
+    name: At<String>,
+    typed: crate::config::schema::upstream::Upstream,
+    context: Context<'_>,
+) -> Option<Upstream> {
+    let parsed = match UpstreamName::parse(&name.value) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            let message = format!("`{}` is not the name of an upstream: {error}", name.value);
+            context
+                .sink
+                .refuse(Diagnostic::error("bad-name", name.span, message))
+        }
+    };
+    let endpoints = typed.endpoints?;
+    if endpoints.is_empty() {
+        let message = format!("upstream `{}` has no endpoint", name.value);
+        return context.sink.refuse(
+            Diagnostic::error("no-endpoint", typed.span, message)
+                .hint("as in `endpoints = [\"192.0.2.10:80\"]`"),
+        );
+    }
+    each_once(&endpoints, context.sink, |again, _| {
+        let message = format!(
+            "endpoint `{}` is in upstream `{}` twice",
+            again.value, name.value
+        );
+        Diagnostic::error("duplicate-endpoint", again.span.clone(), message)
+    });
+    Some(Upstream {
+        name: parsed?,
+        endpoints: endpoints.into_iter().map(|at| at.value).collect(),
+        keep_alive: typed.keep_alive?.value,
+        keep_alive_idle: typed.keep_alive_idle?.value,
+    })
+}
