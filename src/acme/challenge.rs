@@ -1,0 +1,222 @@
+//! HTTP-01 challenges (RFC 8555 section 8.3): which request paths are challenges, and which tokens are ours.
+//!
+//! Sync and without clocks or files. A token is answered only while its order waits for it, and only for its own host,
+//! so that tokens of others (cert-manager behind us) always pass on. Invariant: the map is bounded, and a token leaves it
+//! with the guard that published it.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::types::host::Host;
+
+/// Where challenges live (RFC 8555 section 8.3).
+const PREFIX: &[u8] = b"/.well-known/acme-challenge/";
+/// Tokens at once; four orders of one host each need four.
+const MAX_TOKENS: usize = 1024;
+
+/// The token that a request path asks for; `None` when the path is not exactly a challenge's.
+///
+/// Takes the raw path without its query. Nothing is decoded: a token is 22 to 128 base64url characters (128 bits of
+/// entropy at least), and anything else below the prefix is nobody's.
+pub fn token_of(path: &[u8]) -> Option<&str> {
+    let token = path.strip_prefix(PREFIX)?;
+    let base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !(22..=128).contains(&token.len()) || !token.iter().all(base64url) {
+        return None;
+    }
+    std::str::from_utf8(token).ok()
+}
+
+/// Whether a request path lies where challenges live: never redirected, never rewritten, whoever answers it.
+pub fn is_challenge_path(path: &[u8]) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// The tokens that are answered now. Clones share one map.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    map: Arc<RwLock<HashMap<Box<str>, Answer>>>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    host: Host,
+    key_authorization: Arc<str>,
+    asked: Arc<AtomicU32>,
+}
+
+/// Too many tokens wait to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {MAX_TOKENS} challenge tokens at once")]
+pub struct TooManyTokens;
+
+impl Tokens {
+    /// Answers `token` for `host` until the guard is dropped. Fails when too many are published already.
+    pub fn publish(
+        &self,
+        host: &Host,
+        token: &str,
+        key_authorization: &str,
+    ) -> Result<Published, TooManyTokens> {
+        let asked = Arc::new(AtomicU32::new(0));
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= MAX_TOKENS && !map.contains_key(token) {
+            return Err(TooManyTokens);
+        }
+        map.insert(
+            token.into(),
+            Answer {
+                host: host.clone(),
+                key_authorization: key_authorization.into(),
+                asked: Arc::clone(&asked),
+            },
+        );
+        Ok(Published {
+            tokens: self.clone(),
+            token: token.into(),
+            asked,
+        })
+    }
+
+    /// The key authorization to answer with, to the byte, when the token is ours and asked of its own host.
+    pub fn lookup(&self, host: &Host, token: &str) -> Option<Arc<str>> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let answer = map.get(token).filter(|answer| answer.host == *host)?;
+        answer.asked.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::clone(&answer.key_authorization))
+    }
+
+    /// How many tokens are answered now.
+    pub fn len(&self) -> usize {
+        self.map
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// Whether no token is answered now.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Keeps a token answered; dropping it ends that.
+#[derive(Debug)]
+pub struct Published {
+    tokens: Tokens,
+    token: Box<str>,
+    asked: Arc<AtomicU32>,
+}
+
+impl Published {
+    /// How often the token was asked for; 0 after a failure means that nobody's request reached us.
+    pub fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        let mut map = self
+            .tokens
+            .map
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The same token may have been published again (an order resumed); that one is not ours to remove.
+        if map
+            .get(&self.token)
+            .is_some_and(|answer| Arc::ptr_eq(&answer.asked, &self.asked))
+        {
+            map.remove(&self.token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TOKEN: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
+
+    fn host(text: &str) -> Host {
+        Host::parse(text).unwrap()
+    }
+
+    #[test]
+    fn only_exact_challenge_paths_name_a_token() {
+        let path = |token: &str| format!("/.well-known/acme-challenge/{token}");
+        assert_eq!(token_of(path(TOKEN).as_bytes()), Some(TOKEN));
+        for not in [
+            "",
+            "short",
+            &format!("{TOKEN}/"),
+            &format!("{TOKEN}?a"),
+            &format!("%65{TOKEN}"),
+            &"a".repeat(129),
+            "a b c d e f g h i j k l m",
+        ] {
+            assert_eq!(token_of(path(not).as_bytes()), None, "{not}");
+        }
+        assert_eq!(
+            token_of(format!("/x/.well-known/acme-challenge/{TOKEN}").as_bytes()),
+            None
+        );
+        assert_eq!(
+            token_of(format!("/.Well-known/acme-challenge/{TOKEN}").as_bytes()),
+            None
+        );
+    }
+
+    #[test]
+    fn a_token_is_answered_for_its_own_host_only_and_until_its_guard_is_dropped() {
+        let tokens = Tokens::default();
+        let guard = tokens.publish(&host("a.test"), TOKEN, "auth").unwrap();
+        assert_eq!(
+            tokens.lookup(&host("a.test"), TOKEN).as_deref(),
+            Some("auth")
+        );
+        assert_eq!(tokens.lookup(&host("b.test"), TOKEN), None);
+        assert_eq!(guard.asked(), 1);
+        drop(guard);
+        assert_eq!(tokens.lookup(&host("a.test"), TOKEN), None);
+    }
+
+    #[test]
+    fn an_older_guard_leaves_a_token_published_again() {
+        let tokens = Tokens::default();
+        let first = tokens.publish(&host("a.test"), TOKEN, "auth").unwrap();
+        let _second = tokens.publish(&host("a.test"), TOKEN, "auth").unwrap();
+        drop(first);
+        assert!(tokens.lookup(&host("a.test"), TOKEN).is_some());
+    }
+
+    #[test]
+    fn the_map_is_bounded() {
+        let tokens = Tokens::default();
+        let guards: Vec<_> = (0..MAX_TOKENS)
+            .map(|n| {
+                tokens
+                    .publish(&host("a.test"), &n.to_string(), "x")
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(
+            tokens.publish(&host("a.test"), TOKEN, "x").unwrap_err(),
+            TooManyTokens
+        );
+        drop(guards);
+        assert!(tokens.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_the_parser_panic(path: Vec<u8>) {
+            if let Some(token) = token_of(&path) {
+                prop_assert_eq!(path.len(), PREFIX.len() + token.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Tests of `certificate`: damage, crashes and old generations.
+//!
+//! Pairs are self-signed with the generation's own key.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::acme::schedule::Class;
+
+fn host() -> Host {
+    Host::parse("a.test").unwrap()
+}
+
+fn dir(root: &tempfile::TempDir) -> CertificateDir {
+    CertificateDir::new(root.path().join("certs/a.test"))
+}
+
+fn chain_for(key: &KeyPair, name: &str) -> String {
+    rcgen::CertificateParams::new(vec![name.to_owned()])
+        .unwrap()
+        .self_signed(key)
+        .unwrap()
+        .pem()
+}
+
+/// Stores a generation as an order would, and gives its serial number.
+fn store(dir: &CertificateDir) -> String {
+    let (generation, key) = dir.begin(&host()).unwrap();
+    let order = Order::new("https://ca.test/dir", "acct", "order", generation);
+    dir.save_order(&order).unwrap();
+    dir.complete(
+        &order,
+        &chain_for(&key, "a.test"),
+        OffsetDateTime::UNIX_EPOCH,
+    )
+    .unwrap();
+    dir.clear_order();
+    dir.load(&host()).unwrap().pair.leaf.serial.clone()
+}
+
+#[test]
+fn the_current_generation_is_loaded_and_two_old_ones_are_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    assert!(dir.load(&host()).is_none());
+    let serials: Vec<_> = (0..5).map(|_| store(&dir)).collect();
+    let loaded = dir.load(&host()).unwrap();
+    assert_eq!(loaded.pair.leaf.serial, serials[4]);
+    assert_eq!(loaded.directory.as_deref(), Some("https://ca.test/dir"));
+    let mut kept = dir.generations();
+    kept.sort_unstable();
+    assert_eq!(kept, [3, 4, 5]);
+}
+
+#[test]
+fn a_damaged_generation_is_set_aside_and_the_one_before_it_is_served() {
+    for damage in ["chain.pem", "key.pem"] {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(&root);
+        let first = store(&dir);
+        store(&dir);
+        fs::write(dir.folder.join("current").join(damage), "cut").unwrap();
+        assert_eq!(
+            dir.load(&host()).unwrap().pair.leaf.serial,
+            first,
+            "{damage}"
+        );
+        let bad = fs::read_dir(dir.folder)
+            .unwrap()
+            .flatten()
+            .any(|e| e.file_name().to_string_lossy().starts_with("bad-g000002"));
+        assert!(bad, "{damage}");
+    }
+}
+
+#[test]
+fn a_lost_pointer_or_meta_file_loses_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    let serial = store(&dir);
+    fs::remove_file(dir.folder.join("current/meta.json")).unwrap();
+    fs::remove_file(dir.folder.join("current")).unwrap();
+    let loaded = dir.load(&host()).unwrap();
+    assert_eq!(
+        (loaded.pair.leaf.serial.clone(), loaded.directory),
+        (serial, None)
+    );
+}
+
+#[test]
+fn a_generation_without_a_chain_is_not_loaded_and_goes_when_the_next_begins() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    let serial = store(&dir);
+    let (second, _) = dir.begin(&host()).unwrap();
+    assert_eq!(dir.load(&host()).unwrap().pair.leaf.serial, serial);
+    assert!(dir.key(second).is_some());
+    let (again, _) = dir.begin(&host()).unwrap();
+    assert_eq!((second, again), (2, 2));
+}
+
+#[test]
+fn a_certificate_for_another_host_is_never_loaded() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    let (generation, key) = dir.begin(&host()).unwrap();
+    let order = Order::new("d", "a", "o", generation);
+    dir.complete(
+        &order,
+        &chain_for(&key, "b.test"),
+        OffsetDateTime::UNIX_EPOCH,
+    )
+    .unwrap();
+    assert!(dir.load(&host()).is_none());
+}
+
+#[test]
+fn a_key_that_others_can_read_is_mended() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    store(&dir);
+    let key = dir.folder.join("current/key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(dir.load(&host()).is_some());
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn failures_are_counted_by_class_and_only_at_their_own_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    let now = OffsetDateTime::UNIX_EPOCH;
+    let mut backoff = Backoff::new("https://ca.test/dir");
+    assert_eq!(backoff.count(Class::Validation, "no", now), 1);
+    assert_eq!(backoff.count(Class::CaUnavailable, "down", now), 1);
+    assert_eq!(backoff.count(Class::Validation, "no", now), 2);
+    dir.save_backoff(&backoff).unwrap();
+    assert_eq!(dir.backoff("https://ca.test/dir"), Some(backoff));
+    assert_eq!(dir.backoff("https://other.test/dir"), None);
+    dir.clear_backoff();
+    assert_eq!(dir.backoff("https://ca.test/dir"), None);
+}
