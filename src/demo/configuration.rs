@@ -102,6 +102,24 @@ mod tests {
     };
 
     #[test]
+    fn it_is_accepted_without_a_warning() {
+        for ipv6 in [true, false] {
+            let text = config(
+                ([127, 0, 0, 1], 4000).into(),
+                Ports { ipv6, ..PORTS },
+                Path::new("/tmp/x"),
+            );
+            let loaded =
+                crate::config::parse(&crate::config::Source::new("demo", "/tmp/x", text)).unwrap();
+            assert!(
+                loaded.report.is_empty(),
+                "{}",
+                loaded.report.render(crate::config::Paint::Plain)
+            );
+        }
+    }
+
+    #[test]
     fn it_is_toml_whatever_the_folder_is_called() {
         for folder in ["/tmp/x", "/tmp/a \"b\"\\c\n"] {
             let text = config(([127, 0, 0, 1], 4000).into(), PORTS, Path::new(folder));
