@@ -4,8 +4,8 @@
 # A process is known by its id and its start time, both noted in $PIDS; a stop ends exactly those and their
 # descendants, never "all of that name". Set PIDS (a file) and LOGS (a folder) before calling start.
 
-# when process $1 began, in clock ticks since boot: an id that was reused has another value
-started() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+# when process $1 began, in clock ticks since boot (an id that was reused has another value); nothing when it has ended
+started() { sed -n 's/^.*) \([^ZX] .*\)/\1/p' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 
 # start NAME COMMAND...   leaves its id in STARTED
 start() {

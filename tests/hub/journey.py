@@ -649,6 +649,15 @@ def _():
             f"launched after {time.time() - t:.1f}s")
 
 
+def lines_of(repo, base):
+    """the log lines of a build, not its launch"""
+    for recv, kind, d in build(repo, base=base):
+        if kind == "data":
+            if d["phase"] not in ("waiting", "fetching", "building"):
+                return
+            yield recv, kind, d
+
+
 if A.binder_direct:
     @check("binder.added-delay", "SHOULD")
     def _():
@@ -660,15 +669,6 @@ if A.binder_direct:
         (through, _), (direct, _) = (delays(x) for x in took.values())
         need(through - direct < A.allowed_delay_ms, f"median delay {through:.2f} ms, without an edge {direct:.2f} ms")
         return f"median delay {through:.2f} ms, without an edge {direct:.2f} ms"
-
-
-def lines_of(repo, base):
-    """the log lines of a build, not its launch"""
-    for recv, kind, d in build(repo, base=base):
-        if kind == "data":
-            if d["phase"] not in ("waiting", "fetching", "building"):
-                return
-            yield recv, kind, d
 
 
 @check("binder.raw-spec")

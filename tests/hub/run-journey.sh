@@ -158,7 +158,7 @@ stops_when_told() {
     local pid
     pid=$(sed -n 's/^\([0-9]*\) .* hubgate$/\1/p' "$PIDS" | tail -1)
     kill -TERM "$pid"
-    for _ in $(seq 80); do kill -0 "$pid" 2>/dev/null || return 0; sleep 0.1; done
+    for _ in $(seq 80); do [ -n "$(started "$pid")" ] || return 0; sleep 0.1; done
     echo 'hubgate still runs 8 s after TERM, with a drain of 2 s'
     return 1
 }
