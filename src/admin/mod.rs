@@ -1,1 +1,72 @@
 //! The operator's door: status, metrics and reload over a unix socket; status and metrics over loopback HTTP.
+//!
+//! `answer` says what each request gets, `serve` carries it, `socket` puts the door where it belongs, `status` and
+//! `page` show the process. What a reload does is [`Control`]'s matter, which the server implements. Invariant:
+//! nothing that changes state is reachable except through the unix socket, which only its owner can open.
+
+mod answer;
+mod page;
+mod serve;
+mod socket;
+mod status;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+pub use serve::{serve_socket, serve_tcp};
+pub use socket::{AdminSocket, BindError};
+pub use status::{
+    CertificateStatus, EndpointStatus, ListenerStatus, RouteStatus, SiteStatus, Status, StatusReport, Traffic,
+    UpstreamStatus,
+};
+
+use crate::observe::metrics::Metrics;
+
+/// What the running process can be asked to do.
+pub trait Control: Send + Sync + 'static {
+    /// Reads the configuration again and runs it, all or nothing.
+    fn reload(&self) -> BoxFuture<'_, ReloadOutcome>;
+    /// Says what `reload` would do now; changes nothing.
+    fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
+    /// What runs now.
+    fn status(&self) -> Status;
+}
+
+/// What became of a reload or a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// The configuration runs now; for a plan: it would.
+    Done(ReloadReport),
+    /// Nothing was changed.
+    Refused {
+        /// Every fault as text for a terminal: place, excerpt, hint.
+        diagnostics: String,
+    },
+}
+
+/// What a reload changed, or a plan would change. The answer to `POST /reload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The number of the configuration that runs now; for a plan, the one that would.
+    pub generation: u64,
+    /// One sentence per change; empty when the files say what runs already.
+    pub changes: Vec<String>,
+    /// What the operator should look at, though it was no reason to refuse.
+    pub warnings: Vec<String>,
+}
+
+/// What the door shows and commands.
+#[derive(Clone)]
+pub struct Admin {
+    control: Arc<dyn Control>,
+    metrics: Arc<Metrics>,
+}
+
+impl Admin {
+    /// A door to `control`, showing `metrics`.
+    pub fn new(control: Arc<dyn Control>, metrics: Arc<Metrics>) -> Self {
+        Self { control, metrics }
+    }
+}

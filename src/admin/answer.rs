@@ -1,0 +1,219 @@
+//! What each admin request gets.
+//!
+//! Over TCP only reading is allowed, and only under a name that cannot be someone else's: a page of another origin
+//! can make a browser resolve its own host name to this address (DNS rebinding), but then `Host` is that name.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use super::{Admin, ReloadOutcome, StatusReport, page};
+use crate::types::host::Authority;
+
+/// Through which door a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// The unix socket: everything.
+    Socket,
+    /// TCP at this address: reading.
+    Tcp(SocketAddr),
+}
+
+type Answer = Response<Full<Bytes>>;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const PATHS: &str =
+    "GET /, GET /status, GET /metrics, GET /health, POST /reload, POST /reload?plan=1";
+
+/// Answers one request; its body, if any, is not read.
+pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Parts) -> Answer {
+    if let Door::Tcp(own) = door {
+        if !is_own_name(&head.headers, own) {
+            return text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "ask for this page by the address it listens on or as localhost\n",
+            );
+        }
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return text(
+                StatusCode::FORBIDDEN,
+                "this listener is read only; use `hubgate reload` or the unix socket\n",
+            );
+        }
+    }
+    let reading = head.method == Method::GET || head.method == Method::HEAD;
+    match (head.uri.path(), reading) {
+        ("/", true) => of_type("text/html; charset=utf-8", page::render(&report(admin))),
+        ("/status", true) => json(StatusCode::OK, &report(admin)),
+        ("/metrics", true) => of_type(
+            "text/plain; version=0.0.4; charset=utf-8",
+            admin.metrics.render(),
+        ),
+        ("/health", true) => text(StatusCode::OK, "ok\n"),
+        ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
+        ("/" | "/status" | "/metrics" | "/health", false) => wrong_method("GET, HEAD"),
+        ("/reload", _) => wrong_method("POST"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            format!("nothing is here; there are: {PATHS}\n"),
+        ),
+    }
+}
+
+/// A reload runs in its own task, to its end, whether or not the client waits for it.
+async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
+    let plan = match query {
+        None | Some("") => false,
+        Some("plan=1") => true,
+        Some(_) => return text(StatusCode::BAD_REQUEST, "the only parameter is `plan=1`\n"),
+    };
+    let control = admin.control.clone();
+    let task = tokio::spawn(async move {
+        if plan {
+            control.plan().await
+        } else {
+            control.reload().await
+        }
+    });
+    match task.await {
+        Ok(ReloadOutcome::Done(report)) => json(StatusCode::OK, &report),
+        Ok(ReloadOutcome::Refused { diagnostics }) => {
+            text(StatusCode::UNPROCESSABLE_ENTITY, diagnostics)
+        }
+        Err(error) => {
+            tracing::error!(%error, "a reload ended unexpectedly");
+            text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the reload ended unexpectedly; the log says more\n",
+            )
+        }
+    }
+}
+
+fn report(admin: &Admin) -> StatusReport {
+    StatusReport::new(admin.control.status(), &admin.metrics, SystemTime::now())
+}
+
+/// Whether `Host` is an address of this listener or a loopback name, once.
+fn is_own_name(fields: &HeaderMap, own: SocketAddr) -> bool {
+    let mut hosts = fields.get_all(http::header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let Some(authority) = host
+        .to_str()
+        .ok()
+        .and_then(|text| Authority::parse(text).ok())
+    else {
+        return false;
+    };
+    match authority.host.ip().map(|ip| ip.to_canonical()) {
+        // An address in `Host` cannot be rebound; which one a wildcard listener was reached at is not known here.
+        Some(ip) => ip.is_loopback() || ip == own.ip().to_canonical() || is_wildcard(own.ip()),
+        None => authority.host.as_str() == "localhost",
+    }
+}
+
+fn is_wildcard(ip: IpAddr) -> bool {
+    ip.to_canonical().is_unspecified()
+}
+
+fn wrong_method(allowed: &'static str) -> Answer {
+    let mut answer = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("allowed here: {allowed}\n"),
+    );
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = of_type(TEXT, body);
+    *answer.status_mut() = status;
+    answer
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+    match serde_json::to_vec_pretty(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            let mut answer = of_type("application/json", body);
+            *answer.status_mut() = status;
+            answer
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn of_type(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    const FIELDS: [(HeaderName, &str); 4] = [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
+    ];
+    let mut answer = Response::new(Full::new(body.into()));
+    let fields = answer.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in FIELDS {
+        fields.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_name(hosts: &[&str], own: &str) -> bool {
+        let mut fields = HeaderMap::new();
+        for host in hosts {
+            fields.append(http::header::HOST, HeaderValue::from_str(host).unwrap());
+        }
+        is_own_name(&fields, own.parse().unwrap())
+    }
+
+    #[test]
+    fn a_name_that_could_be_rebound_is_not_ours() {
+        for host in [
+            "evil.example",
+            "evil.example:9180",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "",
+            "a b",
+        ] {
+            assert!(!own_name(&[host], "127.0.0.1:9180"), "{host}");
+        }
+        assert!(!own_name(&[], "127.0.0.1:9180"));
+        assert!(!own_name(&["localhost", "localhost"], "127.0.0.1:9180"));
+        assert!(!own_name(&["evil.example"], "0.0.0.0:9180"));
+    }
+
+    #[test]
+    fn loopback_and_the_listeners_own_address_are_ours() {
+        for host in [
+            "127.0.0.1:9180",
+            "localhost:1234",
+            "LOCALHOST",
+            "[::1]:9180",
+            "127.0.0.2",
+        ] {
+            assert!(own_name(&[host], "127.0.0.1:9180"), "{host}");
+        }
+        assert!(own_name(&["10.0.0.1:9180"], "10.0.0.1:9180"));
+        assert!(own_name(&["10.0.0.1:9180"], "0.0.0.0:9180"));
+    }
+}
