@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use serve::{serve_socket, serve_tcp};
 pub use socket::{AdminSocket, BindError};
 pub use status::{
-    CertificateStatus, EndpointStatus, ListenerStatus, RouteStatus, SiteStatus, Status, StatusReport, Traffic,
-    UpstreamStatus,
+    CertificateStatus, EndpointStatus, ListenerStatus, RouteStatus, SiteStatus, Status,
+    StatusReport, Traffic, UpstreamStatus,
 };
 
 use crate::observe::metrics::Metrics;

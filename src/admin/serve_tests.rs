@@ -1,4 +1,6 @@
-//! The admin door from outside, over real sockets; apart from `serve` to keep that file readable.
+//! The admin door from outside, over real sockets.
+//!
+//! Apart from `serve` to keep that file readable.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -14,6 +14,7 @@ use crate::observe::metrics::Metrics;
 
 /// The configuration that runs, and the state of what it names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// The configuration's number; 1 is the one at start.
     pub generation: u64,
@@ -176,6 +177,7 @@ impl UpstreamStatus {
 
 /// Numbers from the metrics, since the start unless they say `open` or `in_flight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Traffic {
     /// Client connections open now.
     pub connections_open: u64,

@@ -1,3 +1,162 @@
 //! Commands: arguments to actions to exit codes. The only place that prints.
+//!
+//! One command a file; this one says what may be typed and hands it on. Exit codes are an interface: scripts and
+//! service units read them, so each command's meaning is in [`EXIT_CODES`] and shown by `--help`.
 
 pub mod check;
+mod client;
+mod exit;
+mod reload;
+mod socket;
+mod status;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The end of `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the configuration was refused: by `check`, `run`, or the process asked by `reload`
+  2  the command line is wrong
+  3  the process could not start or be reached (port in use, no socket)
+
+Signals to `hubgate run`:
+  HUP reload, TERM or INT stop after a drain, a second one stop at once, USR1 reopen logs";
+
+/// The edge in front of a BinderHub / JupyterHub cluster.
+#[derive(Debug, Parser)]
+#[command(name = "hubgate", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say everything that is wrong with a configuration
+    #[command(after_help = EXIT_CODES)]
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Print the configuration with every default and preset filled in
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Have the running hubgate read its configuration again, all or nothing
+    #[command(after_help = EXIT_CODES)]
+    Reload {
+        /// Only print what would change
+        #[arg(long)]
+        plan: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Show what the running hubgate does
+    #[command(after_help = EXIT_CODES)]
+    Status {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/hubgate/hubgate.toml"
+    )]
+    config: PathBuf,
+}
+
+/// How to reach the running process.
+#[derive(Debug, Args)]
+struct Door {
+    /// The admin socket [default: as the configuration file says]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Does what `arguments` (the program's name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) => {
+            // Help and version come this way too, with code 0. A closed output is no reason to complain about.
+            let printed = error.print().is_ok();
+            let code = u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
+            return ExitCode::from(if printed { code } else { exit::USAGE });
+        }
+    };
+    ExitCode::from(match command {
+        Command::Check { file, explain } => check::run(&file.config, explain),
+        Command::Reload { plan, door } => reload::run(&door, plan),
+        Command::Status { json, door } => status::run(&door, json),
+    })
+}
+
+/// Prints to standard output. Whoever reads it may have seen enough (`| head`), which is no error.
+fn print(text: &str) {
+    write(io::stdout().lock(), text);
+}
+
+/// Prints to standard error.
+fn complain(text: &str) {
+    write(io::stderr().lock(), text);
+}
+
+fn write(mut stream: impl Write, text: &str) {
+    let written = stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush());
+    // With the stream closed there is nobody left to tell.
+    drop(written);
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn code(arguments: &[&str]) -> u8 {
+        let parsed = Arguments::try_parse_from(arguments);
+        parsed.map_or_else(|error| u8::try_from(error.exit_code()).unwrap(), |_| 0)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error_and_help_is_not() {
+        assert_eq!(code(&["hubgate", "relaod"]), exit::USAGE);
+        assert_eq!(code(&["hubgate", "reload", "--plna"]), exit::USAGE);
+        assert_eq!(code(&["hubgate"]), exit::USAGE);
+        assert_eq!(code(&["hubgate", "--help"]), exit::OK);
+        assert_eq!(code(&["hubgate", "--version"]), exit::OK);
+    }
+
+    #[test]
+    fn every_command_tells_its_exit_codes() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert_eq!(help.as_deref(), Some(EXIT_CODES), "{}", command.get_name());
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! Claims about access log lines; apart from `format` because that file is long enough.
+//! Claims about access log lines.
+//!
+//! Apart from `format` because that file is long enough.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
