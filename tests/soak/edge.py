@@ -1,0 +1,117 @@
+"""hubgate under test: a folder of its own, its configuration, its process, its reloads."""
+import random
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+class Edge:
+    """One hubgate and its upstreams; `with` ends them all, by their ids, whatever happens."""
+
+    def __init__(self, program, workers=0):
+        self.program, self.workers = program, workers
+        self.processes = []
+
+    def __enter__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="hubgate-soak."))
+        (self.folder / "state").mkdir(mode=0o700)
+        self.log = open(self.folder / "hubgate.log", "wb")
+        self.http, self.https = free_port(), free_port()
+        self.process = None
+        return self
+
+    def __exit__(self, *failure):
+        for p in self.processes:
+            p.terminate()
+        for p in self.processes:
+            try:
+                p.wait(10)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        self.log.close()
+        if failure[0] not in (None, SystemExit, KeyboardInterrupt):
+            print((self.folder / "hubgate.log").read_text(errors="replace")[-3000:], file=sys.stderr)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def upstream(self):
+        """starts another upstream; its port"""
+        p = subprocess.Popen([sys.executable, HERE / "upstream.py"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.processes.append(p)
+        return int(p.stdout.readline())
+
+    def certificate(self, name):
+        """a new pair for `localhost`: (the TOML value, the certificate's DER)"""
+        chain, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                        "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", chain],
+                       check=True, stderr=subprocess.DEVNULL)
+        key.chmod(0o600)
+        return f'{{ chain = "{chain}", key = "{key}" }}', ssl.PEM_cert_to_DER_cert(chain.read_text())
+
+    def configure(self, text, http=(), https=()):
+        """writes the configuration (by rename, as editors do); `http`, `https`: listeners beside the two that stay"""
+        def addresses(ports):
+            return "[" + ", ".join(f'"127.0.0.1:{p}"' for p in ports) + "]"
+        new = self.folder / "hubgate.toml.new"
+        new.write_text(f"""
+[server]
+workers = {self.workers}
+state_dir = "{self.folder}/state"
+drain_timeout = "1s"
+[listen]
+http = {addresses([self.http, *http])}
+https = {addresses([self.https, *https])}
+[admin]
+socket = "{self.folder}/admin.sock"
+{text}""")
+        new.rename(self.folder / "hubgate.toml")
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, "run", "-c", self.folder / "hubgate.toml"], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+        self.processes.insert(0, self.process)
+        deadline = time.monotonic() + 15
+        while not all(listens(p) for p in (self.http, self.https)):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"hubgate does not listen (exit status {self.process.poll()})")
+            time.sleep(0.05)
+
+    def signal_reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def reload_command(self):
+        return [self.program, "reload", "-c", self.folder / "hubgate.toml", "--socket", self.folder / "admin.sock"]
+
+
+def tls_context():
+    """a client's, that asks for no particular certificate"""
+    context = ssl._create_unverified_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def listens(port):
+    with socket.socket() as s:
+        s.settimeout(2)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port():
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10240, low) if low > 12000 else random.randrange(20000, 65000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue

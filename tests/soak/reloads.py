@@ -1,0 +1,239 @@
+"""Reloads under load: what 50 of them cost requests in flight, open WebSockets and event streams."""
+import asyncio
+import random
+import re
+import socket
+import time
+
+from edge import free_port, listens, tls_context
+from wire import frame, take_frame, upgrade_request
+
+
+class Reloads:
+    """One run; the counts are attributes when `run` returns."""
+
+    def __init__(self, edge, reloads, sockets, streams):
+        self.edge, self.reloads, self.sockets, self.streams = edge, reloads, sockets, streams
+        self.failed = {"wrk": 0, "h2load": 0}
+        self.requests = {"wrk": 0, "h2load": 0}
+        self.lost_sockets, self.lost_streams, self.open_sockets = [], [], 0
+        self.faults, self.notes = [], []          # of the reloads themselves
+        self.took = []
+
+    async def run(self):
+        edge = self.edge
+        self.live, self.load = edge.upstream(), [edge.upstream(), edge.upstream()]
+        self.certificates = [edge.certificate("first"), edge.certificate("second")]
+        self.extra = [free_port(), free_port()]
+        self.configure(0)
+        edge.start()
+        self.stop = asyncio.Event()
+        tunnels = [asyncio.create_task(self.socket(n, edge.https)) for n in range(self.sockets)]
+        tunnels += [asyncio.create_task(self.stream(n)) for n in range(self.streams)]
+        await self.until(lambda: self.open_sockets == self.sockets + self.streams, 60, "the tunnels open")
+        loads = [asyncio.create_task(self.wrk()), asyncio.create_task(self.h2load())]
+        await asyncio.sleep(1)
+        for n in range(1, self.reloads + 1):
+            began = time.monotonic()
+            await self.reload(n)
+            self.took.append(time.monotonic() - began)
+            if self.extra_https(n) and n % 10 == 3:         # a tunnel on a listener that the next reload takes away
+                tunnels.append(asyncio.create_task(self.socket(f"extra-{n}", self.extra[1])))
+                want = self.open_sockets + 1
+                await self.until(lambda: self.open_sockets >= want, 20, "a tunnel opens on the new listener")
+        await asyncio.sleep(3)                              # every tunnel says something after the last reload
+        self.stop.set()
+        await asyncio.gather(*loads, *tunnels)
+
+    # ------------------------------------------------------------ the configurations
+    def extra_https(self, n):
+        return n % 10 in (2, 3, 7)
+
+    def configure(self, n):
+        """generation n: a route of its own, another certificate, other listeners, other endpoints and limits"""
+        endpoints = ", ".join(f'"127.0.0.1:{p}"' for p in (self.load if n % 3 else self.load[:1]))
+        certificate, self.der = self.certificates[n % 2]
+        self.edge.configure(f"""
+[site.localhost]
+certificate = {certificate}
+[[site.localhost.route]]
+path = "/load/"
+upstream = "load"
+response_timeout = "{60 + n}s"
+[[site.localhost.route]]
+path = "/live/"
+upstream = "live"
+idle_timeout = "{600 + n}s"
+tunnel_idle_timeout = "{600 + n}s"
+[[site.localhost.route]]
+exact = "/generation-{n}"
+upstream = "{'load' if n % 2 else 'passing'}"
+[site."generation-{n}.example.com"]
+certificate = "self-signed"
+[[site."generation-{n}.example.com".route]]
+path = "/"
+upstream = "live"
+[upstream.load]
+endpoints = [{endpoints}]
+[upstream.live]
+endpoints = ["127.0.0.1:{self.live}"]
+[upstream.passing]
+endpoints = ["127.0.0.1:{self.load[n % 2]}"]
+""", http=[self.extra[0]] if n % 2 else [], https=[self.extra[1]] if self.extra_https(n) else [])
+
+    async def reload(self, n):
+        self.configure(n)
+        if n % 2:
+            p = await asyncio.create_subprocess_exec(*map(str, self.edge.reload_command()), stdin=asyncio.subprocess.DEVNULL,
+                                                     stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+            said = (await p.communicate())[0].decode(errors="replace")
+            if p.returncode:
+                self.faults.append(f"reload {n}: exit status {p.returncode}: {said.strip()}")
+                return
+        else:
+            self.edge.signal_reload()
+        try:
+            await self.until(lambda: self.serves(n), 15, f"reload {n} takes effect")
+            if await asyncio.to_thread(self.probe, f"/generation-{n - 1}") != (404, self.der):
+                self.faults.append(f"reload {n}: the route of the generation before is still there")
+        except TimeoutError as e:
+            self.faults.append(str(e))
+
+    def serves(self, n):
+        """all of generation n is in force: its route, its certificate, its listeners"""
+        return (self.probe(f"/generation-{n}") == (200, self.der)
+                and listens(self.extra[0]) == bool(n % 2) and listens(self.extra[1]) == self.extra_https(n))
+
+    def probe(self, target):
+        """(status, certificate) of a new connection"""
+        try:
+            with socket.create_connection(("127.0.0.1", self.edge.https), 10) as c:
+                with tls_context().wrap_socket(c, server_hostname="localhost") as t:
+                    t.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                    return int(t.recv(4096).split(b" ")[1]), t.getpeercert(True)
+        except (OSError, IndexError, ValueError) as e:
+            note = f"a probe on a new connection failed: {type(e).__name__}: {e}"
+            if note not in self.notes:
+                self.notes.append(note)
+            return None, None
+
+    async def until(self, condition, seconds, what):
+        deadline = time.monotonic() + seconds
+        while not await asyncio.to_thread(condition):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {seconds} s: {what}")
+            await asyncio.sleep(0.02)
+
+    # ------------------------------------------------------------ the load, in rounds so that connections are made too
+    async def wrk(self):
+        url = f"https://localhost:{self.edge.https}/load/x"
+        while not self.stop.is_set():
+            text = await generator("wrk", "-t1", "-c16", "-d4", "--timeout", "10", url)
+            self.requests["wrk"] += int(re.search(r"(\d+) requests in", text)[1])
+            bad = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+            other = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+            n = (sum(map(int, bad.groups())) if bad else 0) + (int(other[1]) if other else 0)
+            self.failed["wrk"] += n
+            if n:
+                self.notes.append("wrk: " + "; ".join(m[0] for m in (bad, other) if m))
+
+    async def h2load(self):
+        url = f"https://localhost:{self.edge.https}/load/x"
+        while not self.stop.is_set():
+            text = await generator("h2load", "-t1", "-c8", "-m8", "-n6000", url)
+            line = re.search(r"requests: (\d+) total, .*?(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+            codes = re.search(r"status codes: (\d+) 2xx.*", text)
+            total, _, failed, _, timeout = map(int, line.groups())
+            n = max(failed + timeout, total - int(codes[1]))
+            self.requests["h2load"] += total
+            self.failed["h2load"] += n
+            if n:
+                self.notes.append(f"h2load: {line[0]}; {codes[0]}")
+
+    # ------------------------------------------------------------ the tunnels
+    async def open(self, port, request):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls_context(), server_hostname="localhost")
+        writer.write(request)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        return reader, writer, head
+
+    async def socket(self, name, port):
+        """says something about once a second and wants it back"""
+        writer, said = None, 0
+        try:
+            reader, writer, head = await self.open(port, upgrade_request("localhost", f"/live/ws?{name}"))
+            if not head.startswith(b"HTTP/1.1 101"):
+                raise ConnectionError(f"no 101: {head[:40]!r}")
+            frames = Frames(reader)
+            await frames.want(f"hello {name}".encode())
+            self.open_sockets += 1
+            while True:
+                last = self.stop.is_set()
+                said += 1
+                text = f"{name} says {said}".encode()
+                writer.write(frame(text, masked=True))
+                await frames.want(text)
+                if last:
+                    return
+                await asyncio.sleep(random.uniform(0.5, 1.5))
+        except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError) as e:
+            self.lost_sockets.append(f"websocket {name} after {said} messages: {type(e).__name__}: {e}")
+        finally:
+            if writer:
+                writer.close()
+
+    async def stream(self, name):
+        """the numbers of an event stream, none missing"""
+        writer, number = None, 0
+        try:
+            reader, writer, head = await self.open(self.edge.https, b"GET /live/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise ConnectionError(f"no 200: {head[:40]!r}")
+            self.open_sockets += 1
+            while not self.stop.is_set():
+                line = await asyncio.wait_for(reader.readline(), 30)
+                if not line:
+                    raise EOFError("the stream ended")
+                if line.startswith(b"data: "):
+                    if int(line[6:]) != number:
+                        raise ValueError(f"event {number} is missing")
+                    number += 1
+        except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, ValueError) as e:
+            self.lost_streams.append(f"event stream {name} after {number} events: {type(e).__name__}: {e}")
+        finally:
+            if writer:
+                writer.close()
+
+
+class Frames:
+    def __init__(self, reader):
+        self.reader, self.buffer = reader, b""
+
+    async def want(self, text):
+        while True:
+            if got := take_frame(self.buffer):
+                opcode, payload, self.buffer = got
+                if opcode == 8:
+                    raise EOFError(f"closed by the other side: {payload!r}")
+                if opcode in (9, 10):
+                    continue
+                if payload != text:
+                    raise ValueError(f"{payload[:40]!r} instead of {text[:40]!r}")
+                return
+            data = await asyncio.wait_for(self.reader.read(65536), 30)
+            if not data:
+                raise EOFError("the connection ended")
+            self.buffer += data
+
+
+async def generator(*command):
+    p = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+                                             stderr=asyncio.subprocess.STDOUT)
+    try:
+        text = (await p.communicate())[0].decode(errors="replace")
+    except asyncio.CancelledError:
+        p.kill()
+        raise
+    if p.returncode:
+        raise RuntimeError(f"{command[0]}: {text}")
+    return text
