@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::{complain, exit, print};
 use crate::demo::{self, Hub, Ports};
 
 /// Tried first, so that the addresses are easy to remember.
@@ -21,17 +22,19 @@ const HTTP: u16 = 8080;
 const HTTPS: u16 = 8443;
 const ADMIN: u16 = 9180;
 
-/// Runs until a signal ends it. Gives the exit code of the server, or 3 when it could not be set up.
-pub fn run() -> u8 {
-    let prepared = match Prepared::new() {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            eprintln!("hubgate demo: cannot be set up: {error}");
-            return 3;
+/// Runs `serve`, which is `hubgate run`, until a signal ends it. Gives its exit code, or 3 when the demo could not be
+/// set up.
+pub fn run(serve: impl FnOnce(&Path) -> u8) -> u8 {
+    match Prepared::new() {
+        Ok(prepared) => {
+            print(&prepared.welcome());
+            serve(&prepared.config)
         }
-    };
-    print!("{}", prepared.welcome());
-    crate::server::run(&prepared.config)
+        Err(error) => {
+            complain(&format!("hubgate: the demo cannot be set up: {error}\n"));
+            exit::UNREACHABLE
+        }
+    }
 }
 
 /// Everything that lives as long as the demo. The hub ends before its folder goes.
@@ -137,7 +140,10 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("hubgate demo: `{}` stays behind: {error}", self.0.display());
+            complain(&format!(
+                "hubgate: `{}` stays behind: {error}\n",
+                self.0.display()
+            ));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod client;
+pub mod demo;
 mod exit;
 mod reload;
 mod socket;

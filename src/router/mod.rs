@@ -70,3 +70,47 @@ impl Router {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, parse};
+
+    fn compile(text: &str) -> Router {
+        let text = format!(
+            "acme.contact = [\"a@example.org\"]\nupstream.up.endpoints = [\"192.0.2.1:80\"]\n{text}"
+        );
+        Router::compile(&parse(&Source::new("it", "/", text)).unwrap().config)
+    }
+
+    fn site(router: &Router, host: &str) -> Option<usize> {
+        router.site(&Host::parse(host).unwrap())
+    }
+
+    #[test]
+    fn indices_are_those_of_the_configuration() {
+        let router = compile(
+            "[[site.\"b.test\".route]]\npath = \"/two/\"\nupstream = \"up\"\n\
+             [[site.\"b.test\".route]]\nexact = \"/one\"\nupstream = \"up\"\n\
+             [[site.\"a.test\".route]]\npath = \"/\"\nupstream = \"up\"\n",
+        );
+        let (a, b) = (
+            site(&router, "a.test").unwrap(),
+            site(&router, "b.test").unwrap(),
+        );
+        assert_eq!((a, b), (1, 0));
+        assert_eq!(router.route(b, b"/two/x"), RouteMatch::Found(0));
+        assert_eq!(router.route(b, b"/one"), RouteMatch::Found(1));
+        assert_eq!(router.route(b, b"/two"), RouteMatch::AddSlash);
+        assert_eq!(router.route(b, b"/three"), RouteMatch::None);
+        assert_eq!(router.route(a, b"/two"), RouteMatch::Found(0));
+    }
+
+    #[test]
+    fn a_site_that_does_not_exist_has_no_routes() {
+        let router = compile("[[site.\"a.test\".route]]\npath = \"/\"\nupstream = \"up\"\n");
+        assert_eq!(router.route(7, b"/"), RouteMatch::None);
+        assert_eq!(router.default_site(), None);
+        assert_eq!(site(&router, "b.test"), None);
+    }
+}
