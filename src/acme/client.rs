@@ -147,13 +147,17 @@ async fn read(response: Response<Incoming>) -> Result<BytesResponse, Error> {
         .await
         .map_err(Error::Other)?
         .to_bytes();
+    let field = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
     remember(LastAnswer {
         status: parts.status.as_u16(),
-        retry_after: parts
-            .headers
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned),
+        retry_after: field(header::RETRY_AFTER),
+        date: field(header::DATE),
     });
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
     let body = if failed && !is_problem(&body) {

@@ -37,7 +37,11 @@ pub(super) struct Failure {
 pub(super) struct LastAnswer {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
+    pub(super) date: Option<String>,
 }
+
+/// Clocks that differ by less agree.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
 
 impl LastAnswer {
     /// How long the authority asks to wait; takes seconds and HTTP dates (RFC 9110 section 10.2.3).
@@ -46,12 +50,25 @@ impl LastAnswer {
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let format = format_description!(
-            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-        );
-        let date = PrimitiveDateTime::parse(text, format).ok()?.assume_utc();
+        let date = http_date(text)?;
         Some((date - now).try_into().unwrap_or(Duration::ZERO))
     }
+}
+
+impl LastAnswer {
+    /// Whether the authority's clock says something else than `now`.
+    pub(super) fn disagrees_with(&self, now: OffsetDateTime) -> bool {
+        let date = self.date.as_deref().and_then(http_date);
+        date.is_some_and(|date| (date - now).abs() > CLOCK_SLACK)
+    }
+}
+
+/// RFC 9110 section 5.6.7, the preferred form.
+fn http_date(text: &str) -> Option<OffsetDateTime> {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc())
 }
 
 impl Failure {
@@ -196,6 +213,7 @@ mod tests {
         let last = LastAnswer {
             status: 400,
             retry_after: retry_after.map(str::to_owned),
+            date: None,
         };
         Failure::of_acme("order", error, &last, now())
     }
@@ -225,6 +243,18 @@ mod tests {
             read(&worded, None).retry_after,
             Some(Duration::from_secs(3600))
         );
+    }
+
+    #[test]
+    fn clocks_disagree_when_the_authoritys_date_is_minutes_away() {
+        let at = |date: &str| LastAnswer {
+            date: Some(date.to_owned()),
+            ..LastAnswer::default()
+        };
+        assert!(!at("Sat, 21 Nov 2026 07:04:00 GMT").disagrees_with(now()));
+        assert!(at("Sat, 21 Nov 2026 05:00:00 GMT").disagrees_with(now()));
+        assert!(!at("yesterday").disagrees_with(now()));
+        assert!(!LastAnswer::default().disagrees_with(now()));
     }
 
     #[test]

@@ -304,15 +304,21 @@ impl Attempt<'_> {
             .dead());
         }
         let now = OffsetDateTime::now_utc();
-        if pair.leaf.not_before > now + CLOCK_SLACK || pair.leaf.not_after <= now {
+        if pair.leaf.not_before <= now + CLOCK_SLACK && pair.leaf.not_after > now {
+            return Ok(pair);
+        }
+        let text = format!(
+            "the certificate is valid from {} to {}, but this machine's clock says {now}",
+            pair.leaf.not_before, pair.leaf.not_after
+        );
+        if last_answer().disagrees_with(now) {
             // The order is kept: once the clock is right, the same certificate is fetched again.
             let text = format!(
-                "the certificate is valid from {} to {}, but this machine's clock says {now}; check the clock",
-                pair.leaf.not_before, pair.leaf.not_after
+                "{text}, and the authority's clock something else; check this machine's clock"
             );
             return Err(Failure::new("verify", Class::Store, text));
         }
-        Ok(pair)
+        Err(Failure::new("verify", Class::Validation, text).dead())
     }
 
     fn store(&self, record: &storage::Order, chain: &str) -> Result<(), Failure> {

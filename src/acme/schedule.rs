@@ -104,9 +104,9 @@ impl Delays {
         let said = said.filter(|_| matches!(class, Class::RateLimited | Class::CaUnavailable));
         match said {
             // A week is the longest window of any authority's limits; more is a mistake or an attack.
-            Some(said) if class == Class::RateLimited => {
-                said.min(7 * DAY).mul_f64(1.0 + jitter * 0.1)
-            }
+            Some(said) if class == Class::RateLimited => said
+                .clamp(self.ca_unavailable, 7 * DAY)
+                .mul_f64(1.0 + jitter * 0.1),
             Some(said) => said.min(DAY).max(own).mul_f64(1.0 + jitter * 0.1),
             None => own.mul_f64(0.9 + jitter * 0.2),
         }
@@ -219,6 +219,11 @@ mod tests {
         assert!(delays.after(Class::RateLimited, 1, said, 1.0) > Duration::from_secs(7200));
         assert_eq!(delays.after(Class::RateLimited, 9, None, 0.5), HOUR);
         assert!(delays.after(Class::RateLimited, 1, Some(365 * DAY), 1.0) < 8 * DAY);
+        let none = Some(Duration::ZERO);
+        assert_eq!(
+            delays.after(Class::RateLimited, 1, none, 0.0),
+            delays.ca_unavailable
+        );
     }
 
     #[test]

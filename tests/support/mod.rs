@@ -16,10 +16,12 @@
 )]
 
 pub mod client;
+pub mod fault_proxy;
 pub mod h2_client;
 pub mod h2_frames;
 pub mod hubgate;
 pub mod message;
+pub mod pebble;
 pub mod ports;
 pub mod tls;
 pub mod upstream;

@@ -10,7 +10,7 @@ use rcgen::KeyPair;
 use time::OffsetDateTime;
 use tracing::warn;
 
-use super::records::{Backoff, Meta, Order, Spec, VERSION, instant};
+use super::records::{Backoff, Meta, Order, Spec, VERSION, instant, milliseconds};
 use super::{StorageError, files};
 use crate::tls::pem::{Pair, Place, parse_pair};
 use crate::types::host::{Host, HostPattern};
@@ -74,7 +74,7 @@ impl CertificateDir {
                     .flatten();
                 Some(Stored {
                     pair,
-                    issued: meta.as_ref().map(|meta| instant(meta.issued_unix)),
+                    issued: meta.as_ref().map(|meta| instant(meta.issued_unix_ms)),
                     directory: meta.map(|meta| meta.directory),
                 })
             }
@@ -140,7 +140,7 @@ impl CertificateDir {
             version: VERSION,
             directory: order.directory.clone(),
             order: order.url.clone(),
-            issued_unix: now.unix_timestamp(),
+            issued_unix_ms: milliseconds(now),
         };
         files::write_json(&folder.join("meta.json"), &meta)?;
         files::replace(&folder.join("chain.pem"), chain.as_bytes())?;

@@ -49,8 +49,8 @@ pub(crate) struct Backoff {
     pub(crate) class: Class,
     /// The last one's reason.
     pub(crate) detail: String,
-    last_unix: i64,
-    next_unix: i64,
+    last_unix_ms: i64,
+    next_unix_ms: i64,
 }
 
 impl Backoff {
@@ -62,8 +62,8 @@ impl Backoff {
             failures: BTreeMap::new(),
             class: Class::Store,
             detail: String::new(),
-            last_unix: 0,
-            next_unix: 0,
+            last_unix_ms: 0,
+            next_unix_ms: 0,
         }
     }
 
@@ -71,28 +71,34 @@ impl Backoff {
     pub(crate) fn count(&mut self, class: Class, detail: &str, now: OffsetDateTime) -> u32 {
         self.class = class;
         self.detail = detail.to_owned();
-        self.last_unix = now.unix_timestamp();
+        self.last_unix_ms = milliseconds(now);
         let count = self.failures.entry(class).or_default();
         *count = count.saturating_add(1);
         *count
     }
 
     pub(crate) fn set_next(&mut self, next: OffsetDateTime) {
-        self.next_unix = next.unix_timestamp();
+        self.next_unix_ms = milliseconds(next);
     }
 
     pub(crate) fn last(&self) -> OffsetDateTime {
-        instant(self.last_unix)
+        instant(self.last_unix_ms)
     }
 
     pub(crate) fn next(&self) -> OffsetDateTime {
-        instant(self.next_unix)
+        instant(self.next_unix_ms)
     }
 }
 
 /// Out of range counts as long ago.
-pub(super) fn instant(unix: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(unix).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+pub(super) fn instant(unix_ms: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Rounded up, so that no wait gets shorter by being written down.
+pub(super) fn milliseconds(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000) + 1).unwrap_or(i64::MAX)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,5 +113,5 @@ pub(super) struct Meta {
     pub(super) directory: String,
     pub(super) order: String,
     /// By this machine's clock.
-    pub(super) issued_unix: i64,
+    pub(super) issued_unix_ms: i64,
 }

@@ -1,0 +1,572 @@
+//! Certificates from a real authority, Debian's Pebble: issued, kept, resumed, retried.
+//!
+//! Port 80 is a few lines here that answer from the token map, so that only `acme` is under test.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hubgate::acme::schedule::Delays;
+use hubgate::acme::{HostStatus, Settings, State, Tokens, Worker, token_of};
+use hubgate::tls::{Certificates, Origin, Served};
+use hubgate::types::host::{Authority, Host, HostPattern};
+use support::fault_proxy::{Fault, FaultProxy};
+use support::pebble::{Options, Pebble};
+use support::{eventually, within};
+use tempfile::TempDir;
+
+const HOST: &str = "hub.example.test";
+
+/// What outlives a worker: the state directory, port 80, and the waits of the test.
+struct Edge {
+    state: TempDir,
+    tokens: Tokens,
+    http_port: u16,
+    delays: Delays,
+}
+
+impl Edge {
+    fn new() -> Self {
+        hubgate::tls::install_provider();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let http_port = listener.local_addr().unwrap().port();
+        let tokens = Tokens::default();
+        let answers = tokens.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(&stream, &answers);
+            }
+        });
+        let short = Duration::from_millis(300);
+        Self {
+            state: TempDir::new().unwrap(),
+            tokens,
+            http_port,
+            delays: Delays {
+                validation: [short, short, short, Duration::from_secs(3600)],
+                ca_unavailable: short,
+                ca_unavailable_max: short,
+                store: short,
+                ..Delays::default()
+            },
+        }
+    }
+
+    fn settings(&self, pebble: &Pebble, directory: &str) -> Settings {
+        Settings {
+            directory: directory.to_owned(),
+            contact: vec!["ops@example.test".to_owned()],
+            ca_file: Some(pebble.ca_file.clone()),
+            state_dir: self.state.path().to_owned(),
+            delays: self.delays.clone(),
+        }
+    }
+
+    fn run(&self, pebble: &Pebble, hosts: &[&str]) -> Running {
+        self.run_at(pebble, &pebble.directory_url, hosts)
+    }
+
+    fn run_at(&self, pebble: &Pebble, directory: &str, hosts: &[&str]) -> Running {
+        let certificates = Certificates::new();
+        let worker = Worker::start(
+            self.settings(pebble, directory),
+            self::hosts(hosts),
+            Arc::clone(&certificates),
+            self.tokens.clone(),
+        )
+        .unwrap();
+        Running {
+            worker,
+            certificates,
+        }
+    }
+
+    fn file(&self, host: &str, name: &str) -> std::path::PathBuf {
+        self.state.path().join("acme/certs").join(host).join(name)
+    }
+}
+
+struct Running {
+    worker: Worker,
+    certificates: Arc<Certificates>,
+}
+
+impl Running {
+    fn served(&self, host: &str) -> Served {
+        self.certificates
+            .get(&HostPattern::parse(host).unwrap())
+            .expect("something is served")
+    }
+
+    fn status(&self, host: &str) -> HostStatus {
+        let all = self.worker.status();
+        all.into_iter()
+            .find(|row| row.host.as_str() == host)
+            .unwrap_or_else(|| panic!("no status of {host}"))
+    }
+
+    #[track_caller]
+    fn wait_for_certificate(&self, host: &str) -> Served {
+        eventually("a certificate is served", || {
+            self.served(host).origin == Origin::Acme
+        });
+        self.served(host)
+    }
+}
+
+fn hosts(names: &[&str]) -> Vec<Host> {
+    names
+        .iter()
+        .map(|name| Host::parse(name).unwrap())
+        .collect()
+}
+
+/// Port 80: answers one request from the token map.
+fn answer(stream: &std::net::TcpStream, tokens: &Tokens) {
+    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let lines: Vec<String> = BufReader::new(stream)
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let path = lines
+        .first()
+        .and_then(|line| line.split(' ').nth(1))
+        .unwrap_or_default();
+    let host = lines.iter().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("host:")
+            .map(|host| host.trim().to_owned())
+    });
+    let found = host
+        .and_then(|host| Authority::parse(&host).ok())
+        .and_then(|authority| tokens.lookup(&authority.host, token_of(path.as_bytes())?));
+    let text = match found {
+        Some(body) => format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        ),
+        None => {
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+        }
+    };
+    let _ = (&mut &*stream).write_all(text.as_bytes());
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_certificate_is_ordered_verified_stored_and_swapped_in() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let running = edge.run(&pebble, &[HOST, "127.0.0.1"]);
+    assert_eq!(running.served(HOST).origin, Origin::Placeholder);
+    let served = running.wait_for_certificate(HOST);
+    running.wait_for_certificate("127.0.0.1");
+    assert!(served.leaf.covers(&HostPattern::parse(HOST).unwrap()));
+    eventually("status is told", || {
+        running.status(HOST).state == State::Valid
+    });
+    let status = running.status(HOST);
+    assert_eq!(status.not_after, Some(served.leaf.not_after));
+    eventually("the renewal is planned", || {
+        running.status(HOST).next_attempt.is_some()
+    });
+    let renewal = running.status(HOST).next_attempt.unwrap();
+    assert!(renewal < served.leaf.not_after && renewal > served.leaf.not_before);
+    eventually("tokens are gone", || edge.tokens.is_empty());
+    assert_eq!(mode(&edge.file(HOST, "current/key.pem")), 0o600);
+    assert_eq!(mode(&edge.file(HOST, "current")), 0o700);
+    assert_eq!(mode(&edge.state.path().join("acme")), 0o700);
+    assert!(!edge.file(HOST, "order.json").exists());
+    assert_eq!(pebble.issued(), 2);
+    let chain = std::fs::read_to_string(edge.file(HOST, "current/chain.pem")).unwrap();
+    assert!(
+        chain.matches("BEGIN CERTIFICATE").count() >= 2,
+        "leaf and intermediate"
+    );
+    assert!(pebble.issuing_root().contains("BEGIN CERTIFICATE"));
+}
+
+#[test]
+fn a_restart_serves_the_stored_certificate_and_orders_nothing() {
+    let edge = Edge::new();
+    let mut pebble = Pebble::start(edge.http_port);
+    let first = edge.run(&pebble, &[HOST]).wait_for_certificate(HOST);
+    let orders = pebble.orders();
+    let again = edge.run(&pebble, &[HOST]);
+    assert_eq!(again.served(HOST), first);
+    eventually("the task has looked at it", || {
+        again
+            .worker
+            .status()
+            .iter()
+            .any(|row| row.next_attempt.is_some())
+    });
+    assert_eq!(again.status(HOST).state, State::Valid);
+    drop(again);
+    assert_eq!(pebble.orders(), orders);
+    pebble.down();
+    assert_eq!(
+        edge.run(&pebble, &[HOST]).served(HOST),
+        first,
+        "the authority is not needed"
+    );
+}
+
+#[test]
+fn a_start_does_not_wait_for_an_authority_that_is_down_and_asks_it_again() {
+    let edge = Edge::new();
+    let mut pebble = Pebble::stopped(edge.http_port, Options::default());
+    let start = Instant::now();
+    let running = edge.run(&pebble, &[HOST]);
+    assert_eq!(running.served(HOST).origin, Origin::Placeholder);
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    eventually("it has failed twice", || {
+        running.worker.status().iter().any(|row| row.failures >= 2)
+    });
+    let error = running.status(HOST).last_error.unwrap();
+    assert!(error.contains("refused"), "{error}");
+    pebble.up();
+    running.wait_for_certificate(HOST);
+    assert_eq!(pebble.issued(), 1);
+    eventually("the failures are forgotten", || {
+        running.status(HOST).failures == 0
+    });
+    assert!(!edge.file(HOST, "backoff.json").exists());
+}
+
+#[test]
+fn a_failing_challenge_backs_off_tells_the_reason_and_leaves_other_hosts_alone() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    pebble.resolve("elsewhere.example.test", "127.0.0.2");
+    let running = edge.run(&pebble, &["elsewhere.example.test", HOST]);
+    running.wait_for_certificate(HOST);
+    eventually("it waits long after the fourth failure", || {
+        running.status("elsewhere.example.test").failures == 4
+    });
+    let orders = pebble.orders();
+    let status = running.status("elsewhere.example.test");
+    let error = status.last_error.unwrap();
+    assert!(
+        error.contains("urn:ietf:params:acme:error:connection"),
+        "the authority's words: {error}"
+    );
+    assert!(error.contains("port 80"), "what to look at: {error}");
+    eventually("the next attempt is planned", || {
+        running
+            .status("elsewhere.example.test")
+            .next_attempt
+            .is_some()
+    });
+    assert_eq!(
+        running.served("elsewhere.example.test").origin,
+        Origin::Placeholder
+    );
+    // A restart may not undercut the authority's five failures an hour.
+    drop(running);
+    let again = edge.run(&pebble, &["elsewhere.example.test"]);
+    eventually("the task has read its past", || {
+        !again.worker.status().is_empty()
+    });
+    let status = again.status("elsewhere.example.test");
+    assert_eq!(status.failures, 4);
+    let wait = status.next_attempt.unwrap() - time::OffsetDateTime::now_utc();
+    assert!(
+        wait > Duration::from_secs(600) && wait < Duration::from_secs(720),
+        "{wait}"
+    );
+    assert_eq!(pebble.orders(), orders);
+}
+
+#[test]
+fn an_order_cut_between_finalize_and_download_ends_with_one_certificate() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let proxy = FaultProxy::before(&pebble);
+    proxy.rule("/finalize-order/", 1, Fault::HoldAnswer);
+    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    eventually("the order is finalized", || {
+        proxy.seen("/finalize-order/") == 1
+    });
+    drop(running); // as a kill would: nothing is written on the way out
+    assert!(edge.file(HOST, "order.json").exists());
+    let again = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    assert_eq!(again.served(HOST).origin, Origin::Placeholder);
+    again.wait_for_certificate(HOST);
+    assert_eq!((pebble.orders(), pebble.issued()), (1, 1));
+    assert_eq!(pebble.registrations(), 1);
+}
+
+#[test]
+fn a_lost_answer_to_finalize_does_not_lose_the_certificate() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let proxy = FaultProxy::before(&pebble);
+    proxy.rule("/finalize-order/", 1, Fault::LoseAnswer);
+    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    running.wait_for_certificate(HOST);
+    assert_eq!((pebble.orders(), pebble.issued()), (1, 1));
+}
+
+#[test]
+fn a_worker_stopped_at_any_moment_ends_with_one_certificate() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    for moment in 0..12 {
+        let host = format!("h{moment}.example.test");
+        let running = edge.run(&pebble, &[&host]);
+        std::thread::sleep(Duration::from_millis(moment * 12)); // not to wait for something: to stop anywhere
+        drop(running);
+        edge.run(&pebble, &[&host]).wait_for_certificate(&host);
+        let complete = std::fs::read_dir(edge.file(&host, "")).unwrap().flatten();
+        let complete = complete
+            .filter(|entry| {
+                entry.path().join("chain.pem").exists() && entry.file_name() != "current"
+            })
+            .count();
+        assert_eq!(complete, 1, "{host}");
+    }
+    assert_eq!(pebble.issued(), 12);
+    assert!(edge.tokens.is_empty());
+}
+
+#[test]
+fn a_rate_limit_is_waited_out_for_as_long_as_the_authority_says() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let proxy = FaultProxy::before(&pebble);
+    proxy.rule("/order-plz", 1, Fault::problem(429, "rateLimited", "2"));
+    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    eventually("it is refused", || {
+        running.worker.status().iter().any(|row| row.failures == 1)
+    });
+    let refused = Instant::now();
+    running.wait_for_certificate(HOST);
+    assert!(
+        refused.elapsed() > Duration::from_millis(1500),
+        "{:?}",
+        refused.elapsed()
+    );
+    proxy.rule("/order-plz", 1, Fault::problem(429, "rateLimited", "3600"));
+    let second = edge.run_at(&pebble, &proxy.directory_url, &["b.example.test"]);
+    eventually("it is refused again", || {
+        second.worker.status().iter().any(|row| row.failures == 1)
+    });
+    drop(second);
+    let seen = proxy.seen("/order-plz");
+    let again = edge.run_at(&pebble, &proxy.directory_url, &["b.example.test"]);
+    eventually("the task has read its past", || {
+        again
+            .worker
+            .status()
+            .iter()
+            .any(|row| row.next_attempt.is_some())
+    });
+    let wait =
+        again.status("b.example.test").next_attempt.unwrap() - time::OffsetDateTime::now_utc();
+    assert!(wait > Duration::from_secs(3590), "{wait}");
+    assert_eq!(proxy.seen("/order-plz"), seen);
+}
+
+#[test]
+fn an_authority_that_answers_html_is_asked_again() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let proxy = FaultProxy::before(&pebble);
+    let html = Fault::Answer {
+        head: "503 Service Unavailable\r\nContent-Type: text/html\r\n".to_owned(),
+        body: "<html>down for maintenance</html>".to_owned(),
+    };
+    proxy.rule("/dir", 1, html.clone());
+    proxy.rule("/order-plz", 1, html);
+    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    eventually("it says what it got", || {
+        running.worker.status().iter().any(|row| {
+            row.last_error
+                .as_deref()
+                .is_some_and(|error| error.contains("503"))
+        })
+    });
+    running.wait_for_certificate(HOST);
+    assert_eq!(pebble.issued(), 1);
+}
+
+#[test]
+fn an_authority_that_forgot_the_account_gets_the_same_key_again() {
+    let edge = Edge::new();
+    let mut pebble = Pebble::start(edge.http_port);
+    edge.run(&pebble, &[HOST]).wait_for_certificate(HOST);
+    let account = std::fs::read_dir(edge.state.path().join("acme/accounts"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let key = std::fs::read(account.join("key.pem")).unwrap();
+    pebble.down();
+    pebble.up();
+    edge.run(&pebble, &[HOST, "b.example.test"])
+        .wait_for_certificate("b.example.test");
+    assert_eq!(pebble.registrations(), 1);
+    assert_eq!(std::fs::read(account.join("key.pem")).unwrap(), key);
+}
+
+#[test]
+fn a_certificate_is_renewed_before_it_ends_and_served_at_once() {
+    let edge = Edge::new();
+    let options = Options {
+        validity: 6,
+        ..Options::default()
+    };
+    let pebble = Pebble::start_with(edge.http_port, options);
+    let running = edge.run(&pebble, &[HOST]);
+    let first = running.wait_for_certificate(HOST);
+    eventually("it is renewed", || {
+        running.served(HOST).leaf.serial != first.leaf.serial
+    });
+    assert!(time::OffsetDateTime::now_utc() < first.leaf.not_after);
+    assert!(
+        edge.file(HOST, "g000001/chain.pem").exists(),
+        "the old generation is kept"
+    );
+}
+
+#[test]
+fn an_expired_certificate_is_served_until_the_new_one_is_there() {
+    let edge = Edge::new();
+    let options = Options {
+        validity: 2,
+        ..Options::default()
+    };
+    let mut pebble = Pebble::start_with(edge.http_port, options);
+    let first = edge.run(&pebble, &[HOST]).wait_for_certificate(HOST);
+    pebble.down();
+    within(Duration::from_secs(5), "it expires", || {
+        time::OffsetDateTime::now_utc() > first.leaf.not_after
+    });
+    let running = edge.run(&pebble, &[HOST]);
+    assert_eq!(running.served(HOST).origin, Origin::Acme);
+}
+
+#[test]
+fn a_reload_adds_and_removes_hosts_and_keeps_the_others_as_they_are() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let running = edge.run(&pebble, &["a.example.test", "b.example.test"]);
+    let kept = running.wait_for_certificate("a.example.test");
+    running.wait_for_certificate("b.example.test");
+    let settings = edge.settings(&pebble, &pebble.directory_url);
+    running
+        .worker
+        .reconfigure(settings, hosts(&["a.example.test", "c.example.test"]));
+    assert_eq!(running.served("a.example.test"), kept);
+    assert!(
+        running
+            .certificates
+            .get(&HostPattern::parse("b.example.test").unwrap())
+            .is_none()
+    );
+    assert_eq!(running.served("c.example.test").origin, Origin::Placeholder);
+    running.wait_for_certificate("c.example.test");
+    assert_eq!(running.served("a.example.test"), kept);
+    eventually("the status follows", || {
+        let names: Vec<String> = running
+            .worker
+            .status()
+            .iter()
+            .map(|row| row.host.to_string())
+            .collect();
+        names == ["a.example.test", "c.example.test"]
+    });
+    assert_eq!(pebble.issued(), 3);
+}
+
+#[test]
+fn another_authority_replaces_the_certificate_of_the_one_before() {
+    let edge = Edge::new();
+    let staging = Pebble::start(edge.http_port);
+    let running = edge.run(&staging, &[HOST]);
+    let first = running.wait_for_certificate(HOST);
+    let production = Pebble::start(edge.http_port);
+    running.worker.reconfigure(
+        edge.settings(&production, &production.directory_url),
+        hosts(&[HOST]),
+    );
+    assert_eq!(
+        running.served(HOST),
+        first,
+        "served until the other has issued"
+    );
+    eventually("the other authority issues", || {
+        running.served(HOST).leaf.serial != first.leaf.serial
+    });
+    assert_eq!(production.issued(), 1);
+}
+
+#[test]
+fn nothing_is_ordered_while_keys_cannot_be_saved() {
+    let mut edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let blocked = edge.state.path().join("acme");
+    std::fs::write(&blocked, "in the way").unwrap();
+    let running = edge.run(&pebble, &[HOST]);
+    eventually("it fails again and again", || {
+        running.worker.status().iter().any(|row| row.failures >= 3)
+    });
+    assert_eq!(pebble.orders(), 0);
+    assert_eq!(running.served(HOST).origin, Origin::Placeholder);
+    std::fs::remove_file(&blocked).unwrap();
+    running.wait_for_certificate(HOST);
+    edge.delays.store = Duration::from_secs(60);
+}
+
+#[test]
+fn a_refused_name_waits_a_day_and_names_the_reason() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let running = edge.run(&pebble, &["blocked.test"]);
+    eventually("it is refused", || {
+        running.worker.status().iter().any(|row| row.failures == 1)
+    });
+    let status = running.status("blocked.test");
+    assert!(status.last_error.unwrap().contains("rejectedIdentifier"));
+    eventually("the next attempt is planned", || {
+        running.status("blocked.test").next_attempt.is_some()
+    });
+    let wait =
+        running.status("blocked.test").next_attempt.unwrap() - time::OffsetDateTime::now_utc();
+    assert!(wait > Duration::from_secs(20 * 3600), "{wait}");
+}
+
+#[test]
+fn many_bad_nonces_and_many_hosts_still_end_with_one_certificate_each() {
+    let edge = Edge::new();
+    let options = Options {
+        bad_nonces: 30,
+        reuse: 100,
+        ..Options::default()
+    };
+    let pebble = Pebble::start_with(edge.http_port, options);
+    let names: Vec<String> = (0..12).map(|n| format!("n{n}.example.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let running = edge.run(&pebble, &names);
+    within(Duration::from_secs(30), "all have theirs", || {
+        names
+            .iter()
+            .all(|name| running.served(name).origin == Origin::Acme)
+    });
+    assert_eq!(pebble.issued(), 12);
+}
