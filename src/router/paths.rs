@@ -1,75 +1,82 @@
 //! Routes of one site by path: whole paths first, then the longest prefix.
 //!
-//! Two sorted tables, each searched once by bisection: no hashing, no allocation, and a cost that grows with the
-//! logarithm of the number of routes. Prefixes are stored with a slash at their end, so that being a prefix in bytes
-//! and ending at a segment are the same thing.
+//! One hash lookup for the whole path and one for each number of segments that prefixes of the site have: the same
+//! cost for two routes as for ten thousand, and no allocation. Prefixes are stored with a slash at their end, so that
+//! being a prefix in bytes and ending at a segment are the same thing. What is longer than any key is not even hashed.
 #![deny(clippy::disallowed_methods)]
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::router::RouteMatch;
 use crate::types::path::PathPattern;
 
 /// The path patterns of one site.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PathTable {
-    /// What these paths lead to as a whole, sorted by path, each path once.
-    whole: Vec<(Box<[u8]>, RouteMatch)>,
-    /// Sorted by `below`, each once.
-    prefixes: Vec<Prefix>,
+    /// What a path leads to as a whole.
+    whole: HashMap<Box<[u8]>, Ranked<RouteMatch>>,
+    longest_whole: usize,
+    /// The route for everything below a prefix, which has a slash at its end.
+    below: HashMap<Box<[u8]>, Ranked<usize>>,
+    longest_below: usize,
+    /// At `n`: whether there are prefixes with `n + 1` slashes.
+    depths: Vec<bool>,
 }
 
+/// Patterns can give the same key; the lowest rank wins, and the file's order among equals.
 #[derive(Debug)]
-struct Prefix {
-    /// With a slash at its end.
-    below: Box<[u8]>,
-    route: usize,
-    /// The longest other prefix that this one begins with. Always at a smaller index, so following it ends.
-    outer: Option<usize>,
+struct Ranked<T> {
+    rank: u8,
+    value: T,
 }
 
 impl PathTable {
     /// Takes the patterns in the order of the file; what is found are their indices.
     pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a PathPattern>) -> Self {
-        // Ranks say who wins where two patterns give the same key; the sort below keeps the file's order among equals.
-        let mut whole: Vec<(Box<[u8]>, u8, RouteMatch)> = Vec::new();
-        let mut below: Vec<(Box<[u8]>, u8, usize)> = Vec::new();
+        let mut table = Self::default();
         for (route, pattern) in patterns.enumerate() {
             let found = RouteMatch::Found(route);
             match pattern {
-                PathPattern::Exact(path) => whole.push((path.as_bytes().into(), 0, found)),
+                PathPattern::Exact(path) => table.add_whole(path.as_bytes(), 0, found),
                 PathPattern::Prefix(path) => match path.as_bytes().strip_suffix(b"/") {
                     Some(bare) => {
-                        below.push((path.as_bytes().into(), 0, route));
+                        table.add_below(path.as_bytes(), 0, route);
                         if !bare.is_empty() {
-                            whole.push((bare.into(), 2, RouteMatch::AddSlash));
+                            table.add_whole(bare, 2, RouteMatch::AddSlash);
                         }
                     }
                     None => {
-                        whole.push((path.as_bytes().into(), 1, found));
-                        below.push(([path.as_bytes(), b"/"].concat().into(), 1, route));
+                        table.add_whole(path.as_bytes(), 1, found);
+                        table.add_below(&[path.as_bytes(), b"/"].concat(), 1, route);
                     }
                 },
             }
         }
-        whole.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        whole.dedup_by(|later, first| later.0 == first.0);
-        below.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        below.dedup_by(|later, first| later.0 == first.0);
-        Self {
-            whole: whole
-                .into_iter()
-                .map(|(path, _, found)| (path, found))
-                .collect(),
-            prefixes: link(below),
+        table
+    }
+
+    fn add_whole(&mut self, path: &[u8], rank: u8, found: RouteMatch) {
+        self.longest_whole = self.longest_whole.max(path.len());
+        add(&mut self.whole, path, rank, found);
+    }
+
+    fn add_below(&mut self, prefix: &[u8], rank: u8, route: usize) {
+        self.longest_below = self.longest_below.max(prefix.len());
+        let slashes = memchr::memchr_iter(b'/', prefix).count();
+        self.depths.resize(self.depths.len().max(slashes), false);
+        if let Some(depth) = self.depths.get_mut(slashes.saturating_sub(1)) {
+            *depth = true;
         }
+        add(&mut self.below, prefix, rank, route);
     }
 
     /// What `path` leads to. Any bytes are allowed; the path is never decoded or tidied.
     pub(super) fn find(&self, path: &[u8]) -> RouteMatch {
-        if let Ok(index) = self.whole.binary_search_by(|(own, _)| (**own).cmp(path)) {
-            return self
-                .whole
-                .get(index)
-                .map_or(RouteMatch::None, |(_, found)| *found);
+        if path.len() <= self.longest_whole
+            && let Some(whole) = self.whole.get(path)
+        {
+            return whole.value;
         }
         match self.longest_prefix(path) {
             Some(route) => RouteMatch::Found(route),
@@ -77,47 +84,32 @@ impl PathTable {
         }
     }
 
-    /// Every stored prefix of `path` sorts before it, and whatever sorts between the longest of them and `path`
-    /// begins with that one. So the last entry not after `path` has the answer on its chain of outer prefixes.
     fn longest_prefix(&self, path: &[u8]) -> Option<usize> {
-        let after = self
-            .prefixes
-            .partition_point(|prefix| *prefix.below <= *path);
-        let mut candidate = after.checked_sub(1);
-        while let Some(prefix) = candidate.and_then(|index| self.prefixes.get(index)) {
-            if path.starts_with(&prefix.below) {
-                return Some(prefix.route);
+        let mut longest = None;
+        for (slash, exists) in memchr::memchr_iter(b'/', path).zip(&self.depths) {
+            if slash >= self.longest_below {
+                break;
             }
-            candidate = prefix.outer;
+            if *exists
+                && let Some(below) = path.get(..=slash).and_then(|prefix| self.below.get(prefix))
+            {
+                longest = Some(below.value);
+            }
         }
-        None
+        longest
     }
 }
 
-/// Adds to each of the sorted prefixes which other one it lies in.
-fn link(sorted: Vec<(Box<[u8]>, u8, usize)>) -> Vec<Prefix> {
-    let mut prefixes: Vec<Prefix> = Vec::with_capacity(sorted.len());
-    // The prefixes that the last entry lies in, outermost first, and itself.
-    let mut open: Vec<usize> = Vec::new();
-    for (below, _, route) in sorted {
-        while let Some(&last) = open.last() {
-            if prefixes
-                .get(last)
-                .is_some_and(|outer| below.starts_with(&outer.below))
-            {
-                break;
-            }
-            open.pop();
+fn add<T>(map: &mut HashMap<Box<[u8]>, Ranked<T>>, key: &[u8], rank: u8, value: T) {
+    match map.entry(key.into()) {
+        Entry::Vacant(entry) => {
+            entry.insert(Ranked { rank, value });
         }
-        let outer = open.last().copied();
-        open.push(prefixes.len());
-        prefixes.push(Prefix {
-            below,
-            route,
-            outer,
-        });
+        Entry::Occupied(mut entry) if rank < entry.get().rank => {
+            entry.insert(Ranked { rank, value });
+        }
+        Entry::Occupied(_) => {}
     }
-    prefixes
 }
 
 #[cfg(test)]
