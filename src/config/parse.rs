@@ -3,14 +3,13 @@
 //! All faults come out in one run. A section with a syntax error is not looked at further, and with any syntax error
 //! relations are not checked: what is missing may only be unreadable.
 
-use std::ops::Range;
-
 use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Report, Severity, Sink};
 use super::model::Config;
 use super::schema::reader::Context;
 use super::source::Source;
+use super::syntax;
 use super::validate;
 
 /// A configuration that can be run, with the warnings about it.
@@ -36,17 +35,17 @@ pub fn parse(source: &Source) -> Result<Loaded, Report> {
     );
     let mut diagnostics = sink.into_inner();
     if !errors.is_empty() {
-        let syntax = syntax_faults(source, &errors);
-        let torn: Vec<_> = syntax
+        let found = syntax::faults(source, &errors);
+        let torn: Vec<_> = found
             .iter()
             .filter_map(|d| d.span.as_ref())
-            .map(|span| section(source, span.start))
+            .map(|span| syntax::section(source, span.start))
             .collect();
         diagnostics.retain(|diagnostic| {
             let at = diagnostic.span.as_ref().map_or(0, |span| span.start);
             diagnostic.code != "missing-key" && !torn.iter().any(|section| section.contains(&at))
         });
-        diagnostics.extend(syntax);
+        diagnostics.extend(found);
     }
     let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
     match config {
@@ -63,56 +62,6 @@ pub fn parse(source: &Source) -> Result<Loaded, Report> {
             Err(Report::new(source.clone(), diagnostics))
         }
     }
-}
-
-/// One fault per line: after the first, the parser guesses.
-fn syntax_faults(source: &Source, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
-    let mut faults: Vec<Diagnostic> = Vec::new();
-    let mut errors: Vec<_> = errors
-        .iter()
-        .map(|error| (error.span().unwrap_or(0..0), error.message()))
-        .collect();
-    errors.sort_by_key(|(span, _)| span.start);
-    let mut last_line = 0;
-    for (span, message) in errors {
-        let line = source.position(span.start).line;
-        if line == last_line {
-            continue;
-        }
-        last_line = line;
-        faults.push(match message {
-            "duplicate key" => {
-                let key = source.text().get(span.clone()).unwrap_or_default();
-                Diagnostic::error(
-                    "duplicate-key",
-                    span.clone(),
-                    format!("`{key}` is written twice"),
-                )
-                .hint(
-                    "keep one; routes are written with double brackets, `[[site.\"HOST\".route]]`",
-                )
-            }
-            message => Diagnostic::error("syntax", span, message),
-        });
-    }
-    faults
-}
-
-/// The lines from the `[head]` before a byte to the next one.
-fn section(source: &Source, byte: usize) -> Range<usize> {
-    let text = source.text();
-    let mut start = 0;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        if line.trim_start().starts_with('[') {
-            if at > byte {
-                return start..at;
-            }
-            start = at;
-        }
-        at += line.len();
-    }
-    start..text.len() + 1
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use super::schema::{Default, Key, Kind, TABLES};
 use super::template;
-use crate::types::amount::{ByteSize, format_duration};
+use crate::types::amount::ByteSize;
 
 /// Characters of a line, its `# ` included.
 const WIDTH: usize = 100;
@@ -47,6 +47,7 @@ pub fn reference() -> String {
 
 fn entry(out: &mut String, key: &Key) {
     if matches!(key.kind, Kind::Table) {
+        out.push('\n');
         comment(out, &format!("{}: {}.", key.name, key.about));
         return;
     }
@@ -80,10 +81,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Flag => "true or false".to_owned(),
         Kind::Count(least, most) => format!("A whole number, {least} to {most}"),
         Kind::Duration(0) => "A duration".to_owned(),
-        Kind::Duration(least) => format!(
-            "A duration, at least {}",
-            format_duration(std::time::Duration::from_millis(*least))
-        ),
+        Kind::Duration(_) => "A duration above zero".to_owned(),
         Kind::Size(least, most) => format!("A size, {} to {}", ByteSize(*least), ByteSize(*most)),
         Kind::SizeOrNone => "A size, or \"none\"".to_owned(),
         Kind::Word(words) => words

@@ -11,6 +11,9 @@ use super::source::{Source, Span};
 /// Characters of a line shown around the caret.
 const WIDTH: usize = 140;
 
+/// Diagnostics shown; a file with more is not a configuration.
+const MOST: usize = 100;
+
 /// Whether the text carries terminal colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
@@ -44,9 +47,17 @@ impl Paint {
 /// The whole report.
 pub(super) fn report(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
-    for diagnostic in report.diagnostics() {
+    for diagnostic in report.diagnostics().iter().take(MOST) {
         one(&mut out, diagnostic, report.source_text(), paint);
         out.push('\n');
+    }
+    if let Some(more) = report
+        .diagnostics()
+        .len()
+        .checked_sub(MOST)
+        .filter(|more| *more > 0)
+    {
+        push(&mut out, format_args!("... and {more} more, not shown\n\n"));
     }
     let counts: Vec<String> = [(report.errors(), "error"), (report.warnings(), "warning")]
         .into_iter()
@@ -228,6 +239,19 @@ mod tests {
             "{found}"
         );
         assert!(found.contains("aX"));
+    }
+
+    #[test]
+    fn a_report_without_end_is_cut_and_says_so() {
+        let many = (0..MOST + 3)
+            .map(|at| Diagnostic::error("x", at..at, "m"))
+            .collect();
+        let found = Report::new(Source::new("a", "", " ".repeat(200)), many).render(Paint::Plain);
+        assert_eq!(found.matches("error[x]").count(), MOST);
+        assert!(
+            found.contains("and 3 more") && found.contains("103 errors"),
+            "{found}"
+        );
     }
 
     #[test]

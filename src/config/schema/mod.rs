@@ -5,6 +5,7 @@
 
 pub(super) mod access_log;
 pub(super) mod acme;
+mod address;
 pub(super) mod admin;
 pub(super) mod limits;
 pub(super) mod listen;
@@ -70,7 +71,7 @@ pub(super) enum Kind {
     Flag,
     /// A whole number between two bounds, both included.
     Count(u64, u64),
-    /// A length of time, at least so many milliseconds.
+    /// A length of time, at least so many milliseconds: 0, or 1 for "above zero".
     Duration(u64),
     /// A number of bytes between two bounds, both included.
     Size(u64, u64),

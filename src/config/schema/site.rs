@@ -142,7 +142,12 @@ fn certificate(
                 .label(
                     "\"acme\", \"self-signed\", \"none\" or { chain = \"FILE\", key = \"FILE\" }",
                 )
-                .did_you_mean(nearest(other, ["acme", "self-signed", "none"])),
+                .did_you_mean(
+                    match other.to_ascii_lowercase().contains("encrypt") {
+                        true => Some("acme"),
+                        false => nearest(other, ["acme", "self-signed", "none"]),
+                    },
+                ),
             ),
         },
         DeValue::Table(table) => {
@@ -168,7 +173,7 @@ fn routes(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<Route>> {
     };
     let hint = format!(
         "write each route as `[[{}.route]]`, with double brackets",
-        reader.name().trim_matches(['[', ']'])
+        reader.name().trim_matches(['`', '[', ']'])
     );
     let refuse = |span: Span, found: &DeValue<'_>| {
         let message = format!("`route` is a list of tables, not {}", kind_of(found));

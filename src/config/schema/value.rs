@@ -2,15 +2,14 @@
 //!
 //! Each read checks the bounds that the key's description gives. Nothing here knows about other keys.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::{Key, Kind};
 use crate::config::diagnostic::{Diagnostic, Sink};
+use crate::config::show::quoted;
 use crate::config::source::{Source, Span};
 use crate::config::suggest::nearest;
 use crate::types::amount::{ByteSize, format_duration, parse_duration};
@@ -20,7 +19,7 @@ pub(in crate::config) struct Field<'a> {
     key: &'static Key,
     value: &'a DeValue<'a>,
     span: Span,
-    sink: &'a Sink,
+    pub(super) sink: &'a Sink,
 }
 
 impl<'a> Field<'a> {
@@ -160,19 +159,18 @@ impl<'a> Field<'a> {
             Err(error) => return self.refuse("bad-duration", error.to_string(), None),
         };
         match self.key.kind {
-            Kind::Duration(least) if duration.as_millis() < u128::from(least) => self.refuse(
-                "out-of-range",
-                format!(
-                    "`{}` is {}, but takes at least {}",
+            Kind::Duration(least) if duration.as_millis() < u128::from(least) => {
+                let hint = match self.key.name {
+                    "keep_alive_idle" => "to keep no idle connection write `keep_alive = 0`",
+                    _ => "this limit cannot be turned off; write a long time, as in `\"24h\"`",
+                };
+                let message = format!(
+                    "`{}` is {}, but must be above zero",
                     self.key.name,
-                    format_duration(duration),
-                    format_duration(Duration::from_millis(least))
-                ),
-                Some(
-                    "there is no way to turn this limit off; write a long time, as in `24h`"
-                        .to_owned(),
-                ),
-            ),
+                    format_duration(duration)
+                );
+                self.refuse("out-of-range", message, Some(hint.to_owned()))
+            }
             _ => Some(duration),
         }
     }
@@ -234,76 +232,6 @@ impl<'a> Field<'a> {
         self.sink.refuse(diagnostic)
     }
 
-    /// An IP address with a port to listen on; port 0 lets the system choose.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        let text = self.text_as("an address in quotes, as in `\"0.0.0.0:443\"`", None)?;
-        let hint = match text.parse() {
-            Ok(address) => return Some(address),
-            Err(_) => listen_hint(text),
-        };
-        self.refuse(
-            "bad-address",
-            format!("`{text}` is not an IP address with a port"),
-            Some(hint),
-        )
-    }
-
-    /// An IP address with a port to connect to.
-    pub(super) fn endpoint(&self) -> Option<SocketAddr> {
-        let text = self.text_as("an address in quotes, as in `\"192.0.2.10:80\"`", None)?;
-        match text.parse::<SocketAddr>() {
-            Ok(address) if address.port() == 0 => {
-                self.refuse("bad-endpoint", format!("endpoint `{text}` has port 0, which nothing answers on"), None)
-            }
-            Ok(address) if address.ip().is_unspecified() => self.refuse(
-                "bad-endpoint",
-                format!("endpoint `{text}` is the address for listening on all interfaces, not one to connect to"),
-                Some(format!("for this host write `127.0.0.1:{}`", address.port())),
-            ),
-            Ok(address) => Some(address),
-            Err(_) => {
-                let (code, message, hint) = endpoint_fault(text);
-                self.refuse(code, message, Some(hint))
-            }
-        }
-    }
-
-    /// A network, or an address that stands for itself alone.
-    pub(super) fn network(&self) -> Option<IpNet> {
-        let text = self.text_as("a network in quotes, as in `\"10.0.0.0/8\"`", None)?;
-        let parsed = text
-            .parse::<IpNet>()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-        let Some(network) = parsed else {
-            let hint = Some(
-                "write an address or a network with its prefix length, as in `10.0.0.0/8`"
-                    .to_owned(),
-            );
-            return self.refuse(
-                "bad-network",
-                format!("`{text}` is not an IP network"),
-                hint,
-            );
-        };
-        if network.prefix_len() == 0 {
-            self.sink.push(
-                Diagnostic::warning("trusts-everyone", self.span(), format!("`{text}` trusts every client"))
-                    .hint("anyone can then pretend to come from any address; name the proxies in front of this host"),
-            );
-        } else if network != network.trunc() {
-            self.sink.push(Diagnostic::warning(
-                "network-bits",
-                self.span(),
-                format!(
-                    "`{text}` has bits set past its prefix; it stands for `{}`",
-                    network.trunc()
-                ),
-            ));
-        }
-        Some(network.trunc())
-    }
-
     /// Notes a value of the wrong kind.
     pub(in crate::config) fn wrong_type<T>(&self, takes: &str, hint: Option<String>) -> Option<T> {
         let message = format!(
@@ -314,7 +242,7 @@ impl<'a> Field<'a> {
         self.refuse("wrong-type", message, hint)
     }
 
-    fn text_as(&self, takes: &str, hint: Option<String>) -> Option<&'a str> {
+    pub(super) fn text_as(&self, takes: &str, hint: Option<String>) -> Option<&'a str> {
         match self.value {
             DeValue::String(text) => Some(text),
             _ => self.wrong_type(takes, hint),
@@ -368,84 +296,4 @@ pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
-}
-
-fn listen_hint(text: &str) -> String {
-    let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
-    match (text.parse::<IpAddr>(), port.parse::<u16>()) {
-        (Ok(IpAddr::V4(ip)), _) => format!("add the port, as in `{ip}:443`"),
-        (Ok(IpAddr::V6(ip)), _) => format!("add the port, as in `[{ip}]:443`"),
-        (Err(_), Ok(port)) if text.starts_with("[") => {
-            format!("for every IPv6 address write `[::]:{port}`")
-        }
-        (Err(_), Ok(port)) => format!(
-            "for every IPv4 address write `0.0.0.0:{port}`, for every IPv6 address `[::]:{port}`"
-        ),
-        _ => "as in `0.0.0.0:443` or `[::]:443`".to_owned(),
-    }
-}
-
-fn endpoint_fault(text: &str) -> (&'static str, String, String) {
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let address = rest.split('/').next().unwrap_or(rest);
-        let hint = match scheme {
-            "https" => {
-                "TLS towards upstreams is not supported yet; give the upstream's plain HTTP port"
-                    .to_owned()
-            }
-            _ => format!("write the address alone: `{address}`"),
-        };
-        return (
-            "endpoint-scheme",
-            format!("endpoint `{text}` has a scheme; an endpoint is IP:port"),
-            hint,
-        );
-    }
-    if let Some((address, path)) = text.split_once('/') {
-        let hint = format!(
-            "write `{address}`; the path is passed on as the client sent it, or changed by the route's `rewrite_prefix`"
-        );
-        return (
-            "bad-endpoint",
-            format!("endpoint `{text}` has the path `/{path}`; an endpoint is IP:port"),
-            hint,
-        );
-    }
-    match text.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => {
-            return (
-                "bad-endpoint",
-                format!("endpoint `{text}` has no port"),
-                format!("as in `{ip}:80`"),
-            );
-        }
-        Ok(IpAddr::V6(ip)) => {
-            return (
-                "bad-endpoint",
-                format!("endpoint `{text}` has no port"),
-                format!("as in `[{ip}]:80`"),
-            );
-        }
-        Err(_) => {}
-    }
-    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-    if host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains(['[', ':']) {
-        let hint =
-            format!("names are not supported yet: write the address that `{host}` stands for");
-        return (
-            "endpoint-name",
-            format!("endpoint `{text}` is a name; an endpoint is IP:port"),
-            hint,
-        );
-    }
-    (
-        "bad-endpoint",
-        format!("endpoint `{text}` is not IP:port"),
-        "as in `192.0.2.10:80` or `[2001:db8::10]:80`".to_owned(),
-    )
-}
-
-/// A text as TOML writes it.
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
 }

@@ -107,7 +107,7 @@ pub(super) fn document(
         context,
         relations,
     );
-    let upstreams = upstream::check_all(upstreams, &names, relations);
+    let upstreams = upstream::check_all(upstreams, &names, sites.is_some(), relations);
     Some(Config {
         server: server?,
         listen: listen?,
@@ -254,7 +254,7 @@ fn each_once<'a, T: Ord + 'a>(
     let mut seen: BTreeMap<&T, &At<T>> = BTreeMap::new();
     for at in all {
         match seen.get(&at.value) {
-            Some(first) => sink.push(what(at, first).related(first.span.clone(), "first used")),
+            Some(first) => sink.push(what(at, first).related(first.span.clone(), "the first is")),
             None => {
                 seen.insert(&at.value, at);
             }

@@ -30,6 +30,9 @@ pub(super) fn check(
         .preset
         .as_ref()
         .map(|word| word.as_ref().and_then(|word| Preset::parse(&word.value)));
+    if let (Some(Some(Preset::JupyterHub)), Some(upstream)) = (preset, &typed.upstream) {
+        names.is_jupyterhub(upstream);
+    }
     if let (Some(Some(_)), Some(Some(rewrite))) = (preset, &rewrite) {
         context.sink.push(
             Diagnostic::warning("rewrite-with-preset", rewrite.span.clone(), "the path is rewritten in front of a hub")

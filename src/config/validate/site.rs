@@ -10,7 +10,7 @@ use crate::config::model::{
 };
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
-use crate::types::host::{Host, HostPattern};
+use crate::types::host::{Host, HostError, HostPattern};
 
 /// Checks every site, and that no host belongs to two.
 pub(super) fn check_all(
@@ -23,8 +23,9 @@ pub(super) fn check_all(
 ) -> Option<Vec<Site>> {
     let sites = sites?;
     if sites.is_empty() {
-        let fault = Diagnostic::whole("no-site", "the configuration has no site")
-            .hint("add `[site.\"hub.example.org\"]` with a route; conf/hubgate.toml shows how");
+        let fault = Diagnostic::whole("no-site", "the configuration has no site").hint(
+            "add `[site.\"hub.example.org\"]` and under it `[[site.\"hub.example.org\".route]]`",
+        );
         return relations.sink.refuse(fault);
     }
     let fallback = AccessLog {
@@ -120,7 +121,7 @@ fn host_of(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
     let text = host.value.as_str();
     let error = match HostPattern::parse(text) {
         Ok(HostPattern::Wildcard(name)) if name.ip().is_some() => {
-            "an address has no hosts below it".to_owned()
+            format!("`{text}` is not a host: an address has no hosts below it")
         }
         Ok(value) => {
             return Some(At {
@@ -128,13 +129,10 @@ fn host_of(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
                 span: host.span.clone(),
             });
         }
-        Err(error) => error.to_string(),
+        Err(error @ HostError::Malformed { .. }) => error.to_string(),
+        Err(error) => format!("`{text}` is not a host: {error}"),
     };
-    let fault = Diagnostic::error(
-        "bad-host",
-        host.span.clone(),
-        format!("`{text}` is not a host: {error}"),
-    );
+    let fault = Diagnostic::error("bad-host", host.span.clone(), error);
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
     let bare = bare.split('/').next().unwrap_or(bare);
     let bare = bare.rsplit_once(':').map_or(bare, |(host, _)| host);

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{NamedUpstream, each_once};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::Upstream;
 use crate::config::schema::reader::{At, Context};
+use crate::config::schema::upstream::Upstream as Typed;
 use crate::config::suggest::nearest;
 use crate::types::name::UpstreamName;
 
@@ -14,6 +16,8 @@ use crate::types::name::UpstreamName;
 pub(super) struct Names {
     defined: BTreeSet<String>,
     used: RefCell<BTreeSet<String>>,
+    /// Those behind a route with the `jupyterhub` preset.
+    jupyterhubs: RefCell<BTreeSet<String>>,
     /// False when the upstreams themselves could not be read: then no name is called unknown.
     known: bool,
 }
@@ -28,8 +32,14 @@ impl Names {
                 .map(|(name, _)| name.value.clone())
                 .collect(),
             used: RefCell::default(),
+            jupyterhubs: RefCell::default(),
             known: upstreams.is_some(),
         }
+    }
+
+    /// Notes that a route with the `jupyterhub` preset points at this name.
+    pub(super) fn is_jupyterhub(&self, name: &At<String>) {
+        self.jupyterhubs.borrow_mut().insert(name.value.clone());
     }
 
     /// The upstream that `who` points at; a fault when there is none of that name.
@@ -70,22 +80,30 @@ impl Names {
     }
 }
 
-/// Checks every upstream; to be called when all that may point at them has been checked.
+/// What configurable-http-proxy promises in its `Keep-Alive` field; it closes a second later.
+const HUB_KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// Checks every upstream; to be called when all that may point at them has been checked. `all_read` says that nothing
+/// that points at them had a fault.
 pub(super) fn check_all(
     upstreams: Option<Vec<NamedUpstream>>,
     names: &Names,
+    all_read: bool,
     context: Context<'_>,
 ) -> Option<BTreeMap<UpstreamName, Upstream>> {
     let checked: Vec<_> = upstreams?
         .into_iter()
         .map(|(name, upstream)| {
-            if !names.used.borrow().contains(&name.value) {
+            if all_read && !names.used.borrow().contains(&name.value) {
                 let message = format!("upstream `{}` is never used", name.value);
                 context.sink.push(Diagnostic::warning(
                     "unused-upstream",
                     name.span.clone(),
                     message,
                 ));
+            }
+            if names.jupyterhubs.borrow().contains(&name.value) {
+                check_keep_alive(&upstream, context);
             }
             check(name, upstream, context)
         })
@@ -96,11 +114,7 @@ pub(super) fn check_all(
         .collect()
 }
 
-fn check(
-    name: At<String>,
-    typed: crate::config::schema::upstream::Upstream,
-    context: Context<'_>,
-) -> Option<Upstream> {
+fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstream> {
     let parsed = match UpstreamName::parse(&name.value) {
         Ok(parsed) => Some(parsed),
         Err(error) => {
@@ -131,4 +145,25 @@ fn check(
         keep_alive: typed.keep_alive?.value,
         keep_alive_idle: typed.keep_alive_idle?.value,
     })
+}
+
+fn check_keep_alive(typed: &Typed, context: Context<'_>) {
+    let pools = typed.keep_alive.as_ref().is_none_or(|most| most.value > 0);
+    if let Some(idle) = typed
+        .keep_alive_idle
+        .as_ref()
+        .filter(|idle| pools && idle.value >= HUB_KEEP_ALIVE)
+    {
+        context.sink.push(
+            Diagnostic::warning(
+                "long-keep-alive",
+                idle.span.clone(),
+                "idle connections are kept longer than configurable-http-proxy keeps them",
+            )
+            .label("it promises 5s")
+            .hint(
+                "a request on a connection that is just being closed is lost; leave it at \"4s\"",
+            ),
+        );
+    }
 }

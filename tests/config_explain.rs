@@ -1,0 +1,170 @@
+//! What `check --explain` prints is the configuration itself: it loads, and to an equal one.
+
+use hubgate::config::{Config, Source, explain, parse};
+use proptest::prelude::*;
+
+fn load(text: &str) -> Config {
+    match parse(&Source::new("a.toml", "/etc/hubgate", text)) {
+        Ok(loaded) => loaded.config,
+        Err(report) => panic!("{report}\n{text}"),
+    }
+}
+
+/// Every key of every table, none at its default.
+const EVERYTHING: &str = r#"
+[server]
+workers = 3
+state_dir = "state"
+trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
+drain_timeout = "1m 30s"
+[listen]
+http = ["127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:0"]
+https = ["[::1]:8443"]
+redirect_port = 444
+[limits]
+connections = 9
+connections_per_client = 8
+head_size = "5000B"
+head_fields = 7
+h2_streams = 6
+[timeouts]
+handshake = "1s"
+head = "2s"
+keep_alive = "3s"
+body = "4500ms"
+write = "5s"
+[log]
+level = "hubgate::acme=debug,warn"
+format = "json"
+file = "hubgate.log"
+[access_log]
+target = "stdout"
+format = "$remote_addr \"$request\" ${status}x$$ $http_user_agent \\"
+redact = ["token", "Code"]
+[admin]
+socket = "admin.sock"
+listen = "127.0.0.1:9180"
+[acme]
+directory = "https://ca.example.org:14000/dir"
+contact = ["ops@example.org", "mailto:two@example.org"]
+ca_file = "ca.pem"
+[site."bücher.example"]
+aliases = ["*.example.org", "192.0.2.1", "2001:db8::2"]
+default = true
+certificate = { chain = "a \"b\".pem", key = "/k.pem" }
+http = "forward"
+redirect_status = 307
+challenge_fallback = "hub.1"
+access_log = { target = "site.log", redact = [] }
+[[site."bücher.example".route]]
+path = "/a%20b/"
+upstream = "hub.1"
+preset = "binderhub"
+rewrite_prefix = "/"
+body_limit = "1MB"
+connect_timeout = "1s"
+response_timeout = "2s"
+idle_timeout = "3s"
+tunnel_handshake_timeout = "4s"
+tunnel_idle_timeout = "5s"
+[site."bücher.example".route.access_log]
+target = "off"
+format = "json"
+[[site."bücher.example".route]]
+exact = "/favicon.ico"
+upstream = "b"
+[upstream."hub.1"]
+endpoints = ["192.0.2.1:80", "[2001:db8::1]:81"]
+keep_alive = 0
+keep_alive_idle = "1h"
+[upstream.b]
+endpoints = ["192.0.2.2:80"]
+"#;
+
+#[test]
+fn the_explained_configuration_loads_to_an_equal_one() {
+    let config = load(EVERYTHING);
+    assert_eq!(load(&explain(&config)), config);
+}
+
+#[test]
+fn explaining_what_was_explained_changes_nothing() {
+    let once = explain(&load(EVERYTHING));
+    assert_eq!(explain(&load(&once)), once);
+}
+
+#[test]
+fn explain_shows_every_key_there_is() {
+    let shown = explain(&load(EVERYTHING));
+    for line in EVERYTHING.lines() {
+        let Some((key, _)) = line
+            .split_once(" = ")
+            .filter(|(key, _)| *key != "access_log")
+        else {
+            continue;
+        };
+        assert!(
+            shown
+                .lines()
+                .any(|line| line.starts_with(&format!("{key} = "))),
+            "{key} is not shown"
+        );
+    }
+}
+
+#[test]
+fn everything_above_is_every_key_of_the_reference() {
+    for line in hubgate::config::reference().lines() {
+        let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") else {
+            continue;
+        };
+        let is_key = key
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+        assert!(
+            !is_key || EVERYTHING.contains(&format!("\n{key} = ")),
+            "{key} is not tried here"
+        );
+    }
+}
+
+#[test]
+fn explain_says_what_a_preset_turned_into_and_what_the_route_overrides() {
+    let shown = explain(&load(
+        "[site.\"a.example\"]\n[[site.\"a.example\".route]]\npath = \"/\"\npreset = \"jupyterhub\"\nidle_timeout = \"2h\"\nupstream = \"hub\"\n[upstream.hub]\nendpoints = [\"192.0.2.1:80\"]\n",
+    ));
+    for line in [
+        "body_limit = \"none\"  # from the preset; \"64MiB\" without one",
+        "response_timeout = \"10m\"  # from the preset; \"1m\" without one",
+        "idle_timeout = \"2h\"  # instead of the preset's \"1h\"",
+        "tunnel_idle_timeout = \"1h\"\n",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+}
+
+/// Some keys of [`EVERYTHING`], chosen at random; what routes need stays.
+fn some_of_everything() -> impl Strategy<Value = String> {
+    let lines: Vec<&str> = EVERYTHING.lines().collect();
+    proptest::collection::vec(any::<bool>(), lines.len()).prop_map(move |keep| {
+        let needed = |line: &str| {
+            line.starts_with('[')
+                || ["path", "exact", "upstream", "endpoints", "certificate"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+        };
+        let kept = lines
+            .iter()
+            .zip(keep)
+            .filter(|(line, keep)| *keep || needed(line));
+        kept.map(|(line, _)| format!("{line}\n")).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_configuration_explained_loads_to_an_equal_one(text in some_of_everything()) {
+        let config = load(&text);
+        prop_assert_eq!(load(&explain(&config)), config);
+    }
+}

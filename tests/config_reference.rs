@@ -1,0 +1,68 @@
+//! `conf/reference.toml` says what the schema says, and is itself a configuration.
+
+use std::path::Path;
+
+use hubgate::config::{Source, parse, reference};
+
+#[test]
+fn the_reference_is_what_the_schema_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/reference.toml");
+    let fresh = reference();
+    if std::env::var_os("HUBGATE_BLESS").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        kept, fresh,
+        "run `HUBGATE_BLESS=1 cargo test --test config_reference`"
+    );
+}
+
+#[test]
+fn the_reference_loads_without_a_warning() {
+    let loaded = parse(&Source::new("reference.toml", "/etc/hubgate", reference()))
+        .unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.report.is_empty(), "{}", loaded.report);
+}
+
+#[test]
+fn the_defaults_in_the_reference_are_those_of_an_almost_empty_file() {
+    let short = "[site.\"hub.example.org\"]\n[[site.\"hub.example.org\".route]]\npath = \"/jupyterhub/\"\nupstream = \"hub\"\n[upstream.hub]\nendpoints = [\"192.0.2.10:80\"]\n";
+    let load = |text: &str| {
+        parse(&Source::new("a.toml", "/etc/hubgate", text))
+            .unwrap()
+            .config
+    };
+    assert_eq!(load(&reference()), load(short));
+}
+
+#[test]
+fn a_commented_example_of_the_reference_works_when_its_mark_is_removed() {
+    let text = reference();
+    for (number, line) in text.lines().enumerate() {
+        let Some(example) = line.strip_prefix("# ").filter(|line| is_entry(line)) else {
+            continue;
+        };
+        // `exact` stands in for `path`.
+        if example.starts_with("exact = ") {
+            continue;
+        }
+        let changed: Vec<_> = text
+            .lines()
+            .enumerate()
+            .map(|(n, line)| if n == number { example } else { line })
+            .collect();
+        if let Err(report) = parse(&Source::new(
+            "reference.toml",
+            "/etc/hubgate",
+            changed.join("\n"),
+        )) {
+            panic!("{example}: {report}");
+        }
+    }
+}
+
+fn is_entry(line: &str) -> bool {
+    line.split_once(" = ")
+        .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
