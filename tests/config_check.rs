@@ -1,4 +1,11 @@
 //! `hubgate check` answers with its exit code, for scripts and for systemd.
+//!
+//! Runs the binary itself; what it says about each fault is in `config_faults`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

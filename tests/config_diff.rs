@@ -1,4 +1,11 @@
 //! What a reload would change, in words.
+//!
+//! Each test changes one thing in a small configuration and reads the whole plan.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use hubgate::config::{Config, Source, diff, parse};
 

@@ -1,4 +1,11 @@
 //! Every configuration that is shipped loads without a warning, and means what it says.
+//!
+//! An example added to `conf/examples` is loaded without a change here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,11 @@
 //! What `check --explain` prints is the configuration itself: it loads, and to an equal one.
+//!
+//! Proven on a file that sets every key of the reference, and on random parts of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use hubgate::config::{Config, Source, explain, parse};
 use proptest::prelude::*;

@@ -2,6 +2,11 @@
 //!
 //! `tests/goldens/config/NAME.toml` is refused with the text in `NAME.stderr`; those in `warnings/` are accepted with
 //! it. `HUBGATE_BLESS=1` writes the texts anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

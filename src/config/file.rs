@@ -1,4 +1,6 @@
-//! Fetches a configuration file. The only file of this module that touches the disk.
+//! Fetches a configuration file: the only file of this module that touches the disk.
+//!
+//! Bounded in size, and every failure is a diagnostic like any other fault. What the text means is `parse`'s job.
 #![allow(clippy::disallowed_methods, reason = "this file is the module's IO")]
 
 use std::fs::File;

@@ -1,4 +1,6 @@
 //! `[access_log]` of the whole, a site or a route: one line a request.
+//!
+//! Knows inheritance key by key; format strings are `template`'s job, writing lines is `observe`'s.
 
 use super::reader::{At, Reader};
 use super::{Key, Kind, Table};

@@ -1,4 +1,6 @@
 //! `[acme]`: the certificate authority (RFC 8555).
+//!
+//! The directory is https and contacts are `mailto:` when this has read them; files are read by whoever uses them.
 
 use super::reader::{At, Reader, value};
 use super::{Key, Kind, Table};

@@ -1,4 +1,6 @@
 //! `[admin]`: where the running process is asked and told.
+//!
+//! Warns of an address that others can reach; that it is nobody else's is checked with the listeners.
 
 use super::reader::{At, Reader, value};
 use super::{Key, Kind, Table};

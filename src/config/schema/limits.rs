@@ -1,4 +1,6 @@
 //! `[limits]`: bounds on what clients may take.
+//!
+//! None can be zero, and none larger than what the HTTP engine can keep.
 
 use super::reader::{Reader, value};
 use super::{Key, Kind, Table};

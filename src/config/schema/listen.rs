@@ -1,4 +1,6 @@
 //! `[listen]`: addresses every site answers on.
+//!
+//! As typed: that no two are the same, and which port redirects name, is for `validate`.
 
 use std::net::SocketAddr;
 

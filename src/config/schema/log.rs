@@ -1,4 +1,6 @@
 //! `[log]`: events of the process.
+//!
+//! The level is a filter in tracing's language, checked more strictly than tracing does.
 
 use super::reader::{At, Reader, value};
 use super::{Key, Kind, Table};

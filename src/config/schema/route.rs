@@ -1,4 +1,6 @@
 //! `[[site."HOST".route]]`: what happens to a part of a site's paths.
+//!
+//! As typed: presets, patterns and the upstream's existence are for `validate`.
 
 use std::time::Duration;
 

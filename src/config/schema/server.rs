@@ -1,4 +1,6 @@
 //! `[server]`: the process.
+//!
+//! Complete as read: nothing here depends on another table.
 
 use super::reader::{Reader, value};
 use super::{Key, Kind, Table};

@@ -1,4 +1,6 @@
 //! `[site."HOST"]`: a set of hosts served alike.
+//!
+//! As typed, with its routes and its certificate's source; what hosts and sites mean together is for `validate`.
 
 use std::path::PathBuf;
 

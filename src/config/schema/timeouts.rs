@@ -1,4 +1,6 @@
 //! `[timeouts]`: what a client gets before its connection is ended.
+//!
+//! None can be zero: every read and write has a deadline.
 
 use super::reader::{Reader, value};
 use super::{Key, Kind, Table};

@@ -1,4 +1,6 @@
 //! `[upstream.NAME]`: endpoints that serve the same thing.
+//!
+//! As typed: names, empty lists and doubles are for `validate`.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Addresses: no two sockets on one address, and at least one to listen on.
+//!
+//! Decides which port redirects to https name.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,6 @@
 //! One route: its pattern, its upstream, and what its preset stands for.
+//!
+//! Takes the route as typed and gives the checked one; that no two routes of a site are the same is `site`'s job.
 
 use super::upstream::Names;
 use crate::config::diagnostic::Diagnostic;

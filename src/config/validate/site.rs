@@ -1,4 +1,6 @@
 //! Sites: their hosts, what they ask of listeners and certificates, and that their routes can be told apart.
+//!
+//! Refuses what cannot work, warns of what is written but has no effect.
 
 use std::sync::Arc;
 

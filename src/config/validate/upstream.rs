@@ -1,4 +1,6 @@
 //! Upstreams: their names, their endpoints, and that somebody uses them.
+//!
+//! Keeps the book of names, so that whoever points at one that does not exist is told which do.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
