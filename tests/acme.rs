@@ -1,6 +1,13 @@
 //! Certificates from a real authority, Debian's Pebble: issued, kept, resumed, retried.
 //!
 //! Port 80 is a few lines here that answer from the token map, so that only `acme` is under test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "a broken assumption should stop the test"
+)]
 
 mod support;
 

@@ -1,6 +1,13 @@
 //! Certificate files: which are taken, which are refused, and how their changes are followed.
 //!
 //! Files are made here, by openssl where the form of a key matters.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "a broken assumption should stop the test"
+)]
 
 mod support;
 
