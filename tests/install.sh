@@ -90,7 +90,6 @@ for set in "$@"; do
         want pebble
         want lego
         want certbot
-        want faketime
         want chromium
         ;;
     *)

@@ -58,23 +58,5 @@ wait_http() {
     return 1
 }
 
-# free_ports N   N ports, free for TCP and UDP, below the range that outgoing connections take theirs from
-free_ports() {
-    python3 - "$1" <<'P'
-import random, socket, sys
-low = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
-span = range(10240, low) if low > 12000 else range(20000, 65000)
-found = []
-while len(found) < int(sys.argv[1]):
-    port = random.choice(span)
-    try:
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            with socket.socket(socket.AF_INET, kind) as s:
-                s.bind(("127.0.0.1", port))
-    except OSError:
-        continue
-    if port not in found:
-        found.append(port)
-print(*found)
-P
-}
+# free_ports N   N free ports (localhost.py says what free means)
+free_ports() { python3 "$(dirname "${BASH_SOURCE[0]}")/localhost.py" "$1"; }

@@ -1,5 +1,4 @@
 """hubgate under test: a folder of its own, its configuration, its process, its reloads."""
-import random
 import shutil
 import signal
 import socket
@@ -9,6 +8,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from localhost import free_port, self_signed
 
 HERE = Path(__file__).resolve().parent
 
@@ -51,10 +52,7 @@ class Edge:
     def certificate(self, name):
         """a new pair for `localhost`: (the TOML value, the certificate's DER)"""
         chain, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                        "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", chain],
-                       check=True, stderr=subprocess.DEVNULL)
-        key.chmod(0o600)
+        self_signed(chain, key, name)
         return f'{{ chain = "{chain}", key = "{key}" }}', ssl.PEM_cert_to_DER_cert(chain.read_text())
 
     def configure(self, text, http=(), https=()):
@@ -103,15 +101,3 @@ def listens(port):
     with socket.socket() as s:
         s.settimeout(2)
         return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port():
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(10240, low) if low > 12000 else random.randrange(20000, 65000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue

@@ -1,11 +1,12 @@
 """Reloads under load: what 50 of them cost requests in flight, open WebSockets and event streams."""
 import asyncio
 import random
-import re
 import socket
 import time
 
-from edge import free_port, listens, tls_context
+from edge import listens, tls_context
+from generators import h2load_figures, wrk_figures
+from localhost import free_port
 from wire import frame, take_frame, upgrade_request
 
 
@@ -129,26 +130,21 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
         url = f"https://localhost:{self.edge.https}/load/x"
         while not self.stop.is_set():
             text = await generator("wrk", "-t1", "-c16", "-d4", "--timeout", "10", url)
-            self.requests["wrk"] += int(re.search(r"(\d+) requests in", text)[1])
-            bad = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-            other = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-            n = (sum(map(int, bad.groups())) if bad else 0) + (int(other[1]) if other else 0)
-            self.failed["wrk"] += n
-            if n:
-                self.notes.append("wrk: " + "; ".join(m[0] for m in (bad, other) if m))
+            self.account("wrk", text, *wrk_figures(text)[:2])
 
     async def h2load(self):
         url = f"https://localhost:{self.edge.https}/load/x"
         while not self.stop.is_set():
             text = await generator("h2load", "-t1", "-c8", "-m8", "-n6000", url)
-            line = re.search(r"requests: (\d+) total, .*?(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
-            codes = re.search(r"status codes: (\d+) 2xx.*", text)
-            total, _, failed, _, timeout = map(int, line.groups())
-            n = max(failed + timeout, total - int(codes[1]))
-            self.requests["h2load"] += total
-            self.failed["h2load"] += n
-            if n:
-                self.notes.append(f"h2load: {line[0]}; {codes[0]}")
+            good, failed = h2load_figures(text)
+            self.account("h2load", text, good + failed, failed)
+
+    def account(self, name, text, requests, failed):
+        self.requests[name] += requests
+        self.failed[name] += failed
+        if failed:
+            said = [line.strip() for line in text.splitlines() if any(w in line for w in ("rrors:", "Non-2xx", "requests:", "codes:"))]
+            self.notes.append(f"{name}: {'; '.join(said)}")
 
     # ------------------------------------------------------------ the tunnels
     async def open(self, port, request):
