@@ -18,6 +18,8 @@ pub(super) mod timeouts;
 pub(super) mod upstream;
 mod value;
 
+pub(super) use value::kind_of;
+
 /// A TOML table.
 #[derive(Debug)]
 pub(super) struct Table {

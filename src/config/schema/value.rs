@@ -286,7 +286,7 @@ impl<'a> Field<'a> {
 }
 
 /// What a value is, in words.
-pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
+pub(in crate::config) fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a number",

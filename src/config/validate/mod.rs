@@ -15,7 +15,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::diagnostic::{Diagnostic, Sink};
 use super::model::Config;
 use super::schema::reader::{At, Context, Reader};
-use super::schema::{self, ROOT, Table};
+use super::schema::{self, ROOT, Table, kind_of};
 use super::source::Span;
 
 /// Reads and checks a whole document; without `whole`, relations between tables are not checked.
@@ -192,15 +192,10 @@ fn named_tables<'a>(
                 }
             },
             _ => {
-                let name = name.get_ref();
-                Diagnostic::error(
-                    "wrong-type",
-                    value.span(),
-                    format!("`{key}.{name}` is a table"),
-                )
-                .hint(format!(
-                    "write it as `[{key}.NAME]`, with its keys on the lines below"
-                ))
+                let head = format!("[{key}.{}]", key_text(name.get_ref()));
+                let message = format!("`{head}` is a table, not {}", kind_of(value.get_ref()));
+                Diagnostic::error("wrong-type", value.span(), message)
+                    .hint(format!("write `{head}`, with its keys on the lines below"))
             }
         };
         context.sink.push(fault);
@@ -211,6 +206,10 @@ fn named_tables<'a>(
 
 /// The name a person meant by `[site.hub.example.org]`, which TOML takes for tables in tables.
 fn unquoted(name: &Spanned<DeString<'_>>, table: &DeTable<'_>, schema: &Table) -> Option<String> {
+    // A name that has dots already was quoted.
+    if name.get_ref().contains('.') {
+        return None;
+    }
     let mut inner = table.iter();
     let (key, value) = inner.next().filter(|_| inner.next().is_none())?;
     let mut meant = format!("{}.{}", name.get_ref(), key.get_ref());
