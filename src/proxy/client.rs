@@ -1,0 +1,297 @@
+//! The client's side of an exchange, the same for HTTP/1 and HTTP/2.
+//!
+//! Everything here polls: the exchange moves both directions in one task, and neither may hold the other up. Writes
+//! never wait; [`Client::is_writable`] says when to stop giving more. Invariant: a response that was not finished is
+//! never made to look finished.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::SendStream;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::v1::server::HttpSession as H1Session;
+use pingora::protocols::http::v2::server::HttpSession as H2Session;
+
+use crate::transport::Link;
+
+/// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
+pub const HIGH_WATER: usize = 64 * 1024;
+
+/// A request's client.
+pub enum Client {
+    /// HTTP/1.0 or 1.1.
+    H1 {
+        /// The engine's session. Boxed: it is large and moves.
+        session: Box<H1Session>,
+        /// Its connection.
+        link: Arc<Link>,
+    },
+    /// A stream of HTTP/2.
+    H2(Box<H2Client>),
+}
+
+/// A stream of HTTP/2.
+pub struct H2Client {
+    session: H2Session,
+    writer: Option<SendStream<Bytes>>,
+    pending: Bytes,
+    finish: bool,
+    finished: bool,
+    stalled_since: Option<Instant>,
+}
+
+/// What a client did to its own request.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It left.
+    #[error("the client has left")]
+    Gone,
+    /// Its body is not framed as its head says.
+    #[error("the request body is malformed")]
+    Malformed(#[source] Box<pingora::Error>),
+}
+
+impl Client {
+    /// A client over an HTTP/1 session whose request has been read.
+    pub fn h1(session: H1Session, link: Arc<Link>) -> Self {
+        Self::H1 {
+            session: Box::new(session),
+            link,
+        }
+    }
+
+    /// A client over a stream of HTTP/2.
+    pub fn h2(session: H2Session) -> Self {
+        Self::H2(Box::new(H2Client {
+            session,
+            writer: None,
+            pending: Bytes::new(),
+            finish: false,
+            finished: false,
+            stalled_since: None,
+        }))
+    }
+
+    /// The request's head.
+    pub fn head(&self) -> &RequestHeader {
+        match self {
+            Self::H1 { session, .. } => session.req_header(),
+            Self::H2(h2) => h2.session.req_header(),
+        }
+    }
+
+    /// Whether this is HTTP/2.
+    pub fn is_h2(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
+    /// Whether an HTTP/2 request goes on after its head.
+    pub fn h2_has_body(&self) -> bool {
+        match self {
+            Self::H1 { .. } => false,
+            Self::H2(h2) => !h2.session.is_body_done(),
+        }
+    }
+
+    /// Whether the request's body has been read to its end.
+    pub fn body_is_done(&mut self) -> bool {
+        match self {
+            Self::H1 { session, .. } => session.is_body_done(),
+            Self::H2(h2) => h2.session.is_body_done(),
+        }
+    }
+
+    /// The next piece of the request's body, `None` at its end. Pieces are never empty.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientError>> {
+        loop {
+            let piece = match self {
+                Self::H1 { session, .. } => match ready!(pin!(session.read_body_bytes()).poll(cx)) {
+                    Ok(piece) => piece,
+                    Err(error) => return Poll::Ready(Err(body_error(error))),
+                },
+                Self::H2(h2) => match ready!(h2.session.poll_read_body_bytes(cx)) {
+                    Some(Ok(piece)) => Some(piece),
+                    Some(Err(_)) => return Poll::Ready(Err(ClientError::Gone)),
+                    None => None,
+                },
+            };
+            match piece {
+                Some(piece) if piece.is_empty() => continue,
+                other => return Poll::Ready(Ok(other)),
+            }
+        }
+    }
+
+    /// Writes a head; `end` when no body follows. Informational heads may come first.
+    pub fn send_head(&mut self, head: Box<ResponseHeader>, end: bool, cx: &mut Context<'_>) -> io::Result<()> {
+        match self {
+            Self::H1 { session, .. } => {
+                at_once(session.write_response_header(head), cx)?.map_err(io_error)
+            }
+            Self::H2(h2) => {
+                let informational = head.status.is_informational();
+                h2.session.write_response_header(head, end).map_err(io_error)?;
+                if !informational {
+                    h2.writer = h2.session.take_response_body_writer();
+                    h2.finished = end;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether more of the body may be given now.
+    pub fn is_writable(&self) -> bool {
+        match self {
+            Self::H1 { link, .. } => link.buffered() < HIGH_WATER,
+            Self::H2(h2) => h2.pending.is_empty(),
+        }
+    }
+
+    /// Gives a piece of the response's body. Call only when [`Self::is_writable`].
+    pub fn send_body(&mut self, piece: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::H1 { session, .. } => at_once(session.write_body(piece), cx)?
+                .map(|_| ())
+                .map_err(io_error),
+            Self::H2(h2) => {
+                h2.pending = Bytes::copy_from_slice(piece);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says that the body is complete.
+    pub fn finish(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self {
+            Self::H1 { session, .. } => at_once(session.finish_body(), cx)?
+                .map(|_| ())
+                .map_err(io_error),
+            Self::H2(h2) => {
+                h2.finish = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ready when all that was given is on its way.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::H1 { link, .. } => link.poll_drain(cx),
+            Self::H2(h2) => h2.poll_drain(cx),
+        }
+    }
+
+    /// Since when the client takes nothing of what waits for it.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        match self {
+            Self::H1 { link, .. } => link.stalled_since(),
+            Self::H2(h2) => h2.stalled_since,
+        }
+    }
+
+    /// Ready when the client has left. On HTTP/1 an end of its side counts, as it does for nginx.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::H1 { link, .. } => link.poll_closed(cx),
+            Self::H2(h2) => h2.poll_gone(cx),
+        }
+    }
+
+    /// Ends a response that cannot be completed so that the client knows: a reset stream, a closed connection.
+    pub fn abort(&mut self) {
+        match self {
+            Self::H1 { session, link } => {
+                session.set_server_keepalive(None);
+                let close_delimited = session.response_written().is_none_or(|head| {
+                    !head.headers.contains_key(http::header::CONTENT_LENGTH)
+                        && !head.headers.contains_key(http::header::TRANSFER_ENCODING)
+                });
+                if close_delimited {
+                    // Its end is the connection's: only a reset tells it from a complete one.
+                    link.abort();
+                }
+            }
+            Self::H2(h2) => match &mut h2.writer {
+                Some(writer) if !h2.finished => writer.send_reset(h2::Reason::INTERNAL_ERROR),
+                Some(_) => {}
+                None => h2.session.shutdown(),
+            },
+        }
+    }
+}
+
+impl H2Client {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(writer) = &mut self.writer else {
+            return Poll::Ready(Ok(()));
+        };
+        while !self.pending.is_empty() {
+            let mut room = writer.capacity();
+            if room == 0 {
+                writer.reserve_capacity(self.pending.len());
+                room = match writer.poll_capacity(cx) {
+                    Poll::Ready(Some(Ok(room))) => room,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
+                    Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                    Poll::Pending => {
+                        self.stalled_since
+                            .get_or_insert_with(|| tokio::time::Instant::now().into_std());
+                        return Poll::Pending;
+                    }
+                };
+                if room == 0 {
+                    continue;
+                }
+            }
+            self.stalled_since = None;
+            let piece = self.pending.split_to(room.min(self.pending.len()));
+            let end = self.finish && self.pending.is_empty();
+            writer.send_data(piece, end).map_err(io::Error::other)?;
+            self.finished |= end;
+        }
+        if self.finish && !self.finished {
+            writer.send_data(Bytes::new(), true).map_err(io::Error::other)?;
+            self.finished = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.finished {
+            return Poll::Pending;
+        }
+        match &mut self.writer {
+            Some(writer) => writer.poll_reset(cx).map(|_| ()),
+            None => pin!(self.session.idle()).poll(cx).map(|_| ()),
+        }
+    }
+}
+
+/// Runs a future of the engine that has nothing to wait for: its writes end in a buffer.
+pub fn at_once<F: Future>(future: F, cx: &mut Context<'_>) -> io::Result<F::Output> {
+    match pin!(future).poll(cx) {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => Err(io::Error::other("a buffered write of the engine had to wait")),
+    }
+}
+
+/// The engine's error as an IO error.
+pub fn io_error(error: Box<pingora::Error>) -> io::Error {
+    io::Error::other(error)
+}
+
+fn body_error(error: Box<pingora::Error>) -> ClientError {
+    match error.etype() {
+        pingora::ErrorType::ConnectionClosed | pingora::ErrorType::ReadError => ClientError::Gone,
+        _ => ClientError::Malformed(error),
+    }
+}

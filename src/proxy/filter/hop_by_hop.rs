@@ -1,0 +1,82 @@
+//! Strips fields that belong to one connection (RFC 9110 section 7.6.1).
+//!
+//! Takes a head of either direction. `Connection` may name further fields to strip, but never one that frames the
+//! message, routes it or says who the client is: a client could otherwise remove what the edge vouches for.
+#![deny(clippy::disallowed_methods)]
+
+use http::HeaderMap;
+use http::header::{self, HeaderName};
+
+use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
+
+/// Stripped from every head. `Trailer` too, because trailers are not carried.
+const ALWAYS: [HeaderName; 8] = [
+    header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HTTP2_SETTINGS,
+];
+
+/// Fields that `Connection` cannot name away.
+const KEPT: [HeaderName; 8] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::SET_COOKIE,
+    header::CACHE_CONTROL,
+];
+
+/// The fields to strip from a head with these `headers`.
+pub fn to_strip(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut names: Vec<HeaderName> = ALWAYS
+        .iter()
+        .filter(|name| headers.contains_key(*name))
+        .cloned()
+        .collect();
+    for value in headers.get_all(header::CONNECTION) {
+        for token in value.as_bytes().split(|byte| *byte == b',') {
+            let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) else {
+                continue;
+            };
+            if !KEPT.contains(&name) && headers.contains_key(&name) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// Whether `Connection` names `token` (RFC 9110 section 7.6.1; tokens compare without case).
+pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
+    headers.get_all(header::CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn connection_can_name_a_field_but_not_one_that_routes_or_frames() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Mine, Host, Content-Length"));
+        headers.insert("x-mine", HeaderValue::from_static("1"));
+        headers.insert(header::HOST, HeaderValue::from_static("h"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let names = to_strip(&headers);
+        assert!(names.contains(&HeaderName::from_static("x-mine")));
+        assert!(!names.contains(&header::HOST) && !names.contains(&header::CONTENT_LENGTH));
+    }
+}
