@@ -38,6 +38,14 @@ pub struct ExchangeLimits {
     pub event_stream_idle: Duration,
 }
 
+/// How an exchange ended.
+pub enum End {
+    /// The response has been given to the client whole.
+    Complete,
+    /// The upstream answered 101, the client has it, and the connection is now a tunnel.
+    Upgraded(Box<UpstreamSession>),
+}
+
 /// How an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -79,6 +87,7 @@ enum Downlink {
     Head,
     Body,
     Complete,
+    Upgraded,
 }
 
 /// An exchange under way.
@@ -86,7 +95,8 @@ pub struct Exchange<'a> {
     client: &'a mut Client,
     client_view: response::Client,
     expects_continue: bool,
-    upstream: UpstreamSession,
+    wants_upgrade: bool,
+    upstream: Box<UpstreamSession>,
     link: Arc<Link>,
     limits: ExchangeLimits,
     uplink: Uplink,
@@ -111,7 +121,7 @@ impl<'a> Exchange<'a> {
     pub fn new(
         client: &'a mut Client,
         client_view: response::Client,
-        upstream: UpstreamSession,
+        upstream: Box<UpstreamSession>,
         link: Arc<Link>,
         limits: ExchangeLimits,
         tally: &'a mut Tally,
@@ -122,6 +132,7 @@ impl<'a> Exchange<'a> {
             client,
             client_view,
             expects_continue,
+            wants_upgrade: upstream.is_upgrade_req(),
             upstream,
             received_before: link.counts().0,
             link,
@@ -136,21 +147,26 @@ impl<'a> Exchange<'a> {
     }
 
     /// Carries the exchange to its end.
-    pub async fn run(mut self) -> Result<(), Failure> {
+    pub async fn run(mut self) -> Result<End, Failure> {
         std::future::poll_fn(|cx| self.poll(cx)).await?;
+        if self.downlink == Downlink::Upgraded {
+            return Ok(End::Upgraded(self.upstream));
+        }
         self.tally.body_complete = self.uplink == Uplink::Complete;
-        if self.uplink == Uplink::Complete {
+        // A connection on which an upgrade was refused may be closed without a word: never used again.
+        if self.tally.body_complete && !self.wants_upgrade {
             self.upstream.respect_keepalive();
             self.tally.reusable = self.upstream.will_keepalive() && self.upstream.reuse().await.is_some();
         }
-        Ok(())
+        Ok(End::Complete)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             let mut moved = self.move_up(cx)?;
             moved |= self.move_down(cx)?;
-            if self.downlink == Downlink::Complete && self.drain_client(cx)? {
+            let ended = matches!(self.downlink, Downlink::Complete | Downlink::Upgraded);
+            if ended && self.drain_client(cx)? {
                 return Poll::Ready(Ok(()));
             }
             if !moved {
@@ -214,7 +230,7 @@ impl<'a> Exchange<'a> {
             let step = match self.downlink {
                 Downlink::Head => self.read_head(cx)?,
                 Downlink::Body => self.read_body(cx)?,
-                Downlink::Complete => break,
+                Downlink::Complete | Downlink::Upgraded => break,
             };
             if !step {
                 break;
@@ -246,8 +262,17 @@ impl<'a> Exchange<'a> {
         };
         let status = head.status;
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            // Nobody asked for it.
-            return Err(failure(Cause::UpstreamMalformed));
+            if !self.wants_upgrade {
+                return Err(failure(Cause::UpstreamMalformed));
+            }
+            let head = response::for_upgrade(head, self.client_view);
+            let head = head.map_err(|_| failure(Cause::UpstreamMalformed))?;
+            self.tally.upstream_status = Some(status.as_u16());
+            self.tally.answered_at = Some(self.last_down);
+            self.tally.response_begun = true;
+            self.give_head(head, false, cx)?;
+            self.downlink = Downlink::Upgraded;
+            return Ok(true);
         }
         if status.is_informational() {
             let wanted = self.client_view.version == http::Version::HTTP_11
@@ -332,6 +357,9 @@ impl<'a> Exchange<'a> {
             };
         }
         match self.downlink {
+            Downlink::Head if self.wants_upgrade => {
+                (self.last_up + self.limits.response, Cause::TunnelHandshakeTimeout)
+            }
             Downlink::Head => (self.last_up + self.limits.response, Cause::UpstreamResponseTimeout),
             _ => (self.last_down.max(self.last_up) + self.limits.idle, Cause::UpstreamIdle),
         }

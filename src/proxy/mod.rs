@@ -4,6 +4,11 @@
 //! client's side of an exchange, `exchange` moves both bodies at once, `forward` chooses and retries, `tunnel` takes
 //! over after a 101.
 
+pub mod answer;
+pub mod checks;
 pub mod client;
 pub mod exchange;
+pub mod forward;
 pub mod filter;
+pub mod trace;
+pub mod tunnel;

@@ -6,6 +6,7 @@
 //! delivered before anything newer; the lock is never held across an await.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -243,8 +244,8 @@ impl Link {
                 // Enough has come early; a reset still shows in the writes.
                 return Poll::Pending;
             }
-            let mut scratch = [0u8; 1024];
-            let mut buf = ReadBuf::new(&mut scratch);
+            let mut scratch = [const { MaybeUninit::<u8>::uninit() }; 1024];
+            let mut buf = ReadBuf::uninit(&mut scratch);
             match state.socket.poll_read(cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
@@ -271,6 +272,14 @@ impl Link {
         let mut state = self.state.lock();
         std::task::ready!(state.poll_drain(cx))?;
         state.socket.poll_shutdown(cx)
+    }
+
+    /// Gives back memory that large writes needed.
+    pub fn trim(&self) {
+        let mut state = self.state.lock();
+        if state.out.is_empty() && state.out.capacity() > DIRECT {
+            state.out = BytesMut::new();
+        }
     }
 
     /// Polls the link's own timer, which one task at a time may use.

@@ -53,6 +53,16 @@ pub fn for_client(head: &ResponseHeader, client: Client) -> pingora::Result<Box<
     Ok(to)
 }
 
+/// The client's head for a 101: as it came, with `Connection` and `Upgrade` said anew.
+pub fn for_upgrade(head: &ResponseHeader, client: Client) -> pingora::Result<Box<ResponseHeader>> {
+    let mut to = for_client(head, client)?;
+    to.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
+    if let Some(protocol) = head.headers.get(header::UPGRADE) {
+        to.insert_header(header::UPGRADE, protocol.clone())?;
+    }
+    Ok(to)
+}
+
 /// One `Content-Length`, where the upstream repeated it (the engine has checked that they agree).
 fn collapse_length(head: &mut ResponseHeader) -> pingora::Result<()> {
     let Some(first) = head.headers.get(header::CONTENT_LENGTH) else {

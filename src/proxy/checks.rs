@@ -1,0 +1,148 @@
+//! Decides whether a request is one hubgate serves at all, and what it says once ambiguities are out of the way.
+//!
+//! Pure: takes the engine's parsed head and the facts of the connection. The bytes of an HTTP/1 head have been
+//! through `transport::head` already. Whatever passes names one host, one origin-form target and one framing.
+#![deny(clippy::disallowed_methods)]
+
+use http::header::{self, HeaderValue};
+use http::{Method, Version};
+use pingora::http::RequestHeader;
+
+use super::filter::hop_by_hop::connection_names;
+use crate::observe::cause::Cause;
+use crate::types::host::{Authority, Host, HostError};
+
+/// A request that passed.
+#[derive(Debug)]
+pub struct Checked {
+    /// The host it is for.
+    pub authority: Authority,
+    /// `Host` as received (or `:authority`), with its port.
+    pub host_value: HeaderValue,
+    /// The origin-form target, raw.
+    pub target: Box<[u8]>,
+    /// The protocol it wants to upgrade to.
+    pub upgrade: Option<HeaderValue>,
+}
+
+/// Checks a head. `server_name` is the host of the TLS handshake, when it named one.
+pub fn check(head: &RequestHeader, server_name: Option<&Host>) -> Result<Checked, Cause> {
+    if head.method == Method::CONNECT {
+        return Err(Cause::MethodRefused);
+    }
+    let host_value = host_value(head)?;
+    let text = host_value.to_str().map_err(|_| Cause::HostMalformed)?;
+    let authority = Authority::parse(text).map_err(|error| match error {
+        HostError::Empty => Cause::HostMissing,
+        _ => Cause::HostMalformed,
+    })?;
+    if server_name.is_some_and(|name| *name != authority.host) {
+        return Err(Cause::ServerNameMismatch);
+    }
+    Ok(Checked {
+        target: origin_form(head)?,
+        upgrade: upgrade(head),
+        authority,
+        host_value,
+    })
+}
+
+/// The bytes of `Host`, or of HTTP/2's `:authority`; where both are, the engine has checked that they agree.
+fn host_value(head: &RequestHeader) -> Result<HeaderValue, Cause> {
+    if let Some(authority) = head.uri.authority() {
+        return HeaderValue::from_str(authority.as_str()).map_err(|_| Cause::HostMalformed);
+    }
+    let mut values = head.headers.get_all(header::HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.clone()),
+        (None, _) => Err(Cause::HostMissing),
+        (Some(_), Some(_)) => Err(Cause::HostMalformed),
+    }
+}
+
+/// The path and query (RFC 9112 section 3.2): as received in origin form, what follows the authority in absolute form.
+fn origin_form(head: &RequestHeader) -> Result<Box<[u8]>, Cause> {
+    let raw = head.raw_path();
+    match raw.first() {
+        Some(b'/') => return Ok(raw.into()),
+        Some(b'*') if raw.len() == 1 && head.method == Method::OPTIONS => return Ok(raw.into()),
+        _ => {}
+    }
+    let lower = raw.get(..8).unwrap_or(raw).to_ascii_lowercase();
+    let rest = if lower.starts_with(b"http://") {
+        &raw[7..]
+    } else if lower.starts_with(b"https://") {
+        &raw[8..]
+    } else {
+        return Err(Cause::HeadMalformed);
+    };
+    Ok(match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
+        Some(at) if rest[at] == b'/' => rest[at..].into(),
+        Some(at) => [b"/", &rest[at..]].concat().into(),
+        None => b"/"[..].into(),
+    })
+}
+
+/// The protocol of an upgrade request (RFC 9110 section 7.8): `Upgrade` that `Connection` names, on an HTTP/1.1 request
+/// without a body. HTTP/2 by upgrade is retired (RFC 9113 section 3.1) and counts as not asked for.
+fn upgrade(head: &RequestHeader) -> Option<HeaderValue> {
+    let protocol = head.headers.get(header::UPGRADE)?;
+    let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
+        || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let wanted = head.version == Version::HTTP_11
+        && !has_body
+        && connection_names(&head.headers, "upgrade")
+        && !protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2");
+    wanted.then(|| protocol.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, target: &[u8], fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut head = RequestHeader::build(method, target, None).unwrap();
+        head.set_version(Version::HTTP_11);
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn an_absolute_target_is_forwarded_in_origin_form() {
+        for (target, want) in [
+            ("http://h/a?b", "/a?b"),
+            ("HTTP://h", "/"),
+            ("https://h?x", "/?x"),
+            ("/a//b%2F", "/a//b%2F"),
+        ] {
+            let checked = check(&head("GET", target.as_bytes(), &[("Host", "h")]), None).unwrap();
+            assert_eq!(&*checked.target, want.as_bytes(), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_host_must_be_the_one_of_the_handshake() {
+        let name = Host::parse("a.example").unwrap();
+        assert!(check(&head("GET", b"/", &[("Host", "A.example:8443")]), Some(&name)).is_ok());
+        let other = check(&head("GET", b"/", &[("Host", "b.example")]), Some(&name));
+        assert_eq!(other.err(), Some(Cause::ServerNameMismatch));
+    }
+
+    #[test]
+    fn an_upgrade_counts_only_when_connection_names_it() {
+        let with = head("GET", b"/", &[("Host", "h"), ("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")]);
+        assert!(check(&with, None).unwrap().upgrade.is_some());
+        let without = head("GET", b"/", &[("Host", "h"), ("Upgrade", "websocket")]);
+        assert!(check(&without, None).unwrap().upgrade.is_none());
+        let h2c = head("GET", b"/", &[("Host", "h"), ("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings")]);
+        assert!(check(&h2c, None).unwrap().upgrade.is_none());
+    }
+
+    #[test]
+    fn connect_is_refused() {
+        let connect = head("CONNECT", b"h:443", &[("Host", "h:443")]);
+        assert_eq!(check(&connect, None).err(), Some(Cause::MethodRefused));
+    }
+}
