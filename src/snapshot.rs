@@ -95,8 +95,15 @@ impl Snapshot {
                 (name.clone(), group)
             })
             .collect();
-        let parts = Parts { groups: &groups, logs };
-        let sites = config.sites.iter().map(|site| parts.site(site)).collect::<Result<_, _>>()?;
+        let parts = Parts {
+            groups: &groups,
+            logs,
+        };
+        let sites = config
+            .sites
+            .iter()
+            .map(|site| parts.site(site))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             generation: old.map_or(1, |old| old.generation + 1),
             router: Router::compile(&config),
@@ -118,8 +125,16 @@ impl Parts<'_> {
     fn site(&self, site: &Site) -> Result<RunningSite, BuildError> {
         Ok(RunningSite {
             name: site.name().into(),
-            challenge_fallback: site.challenge_fallback.as_ref().map(|name| self.group(name)).transpose()?,
-            routes: site.routes.iter().map(|route| self.route(route)).collect::<Result<_, _>>()?,
+            challenge_fallback: site
+                .challenge_fallback
+                .as_ref()
+                .map(|name| self.group(name))
+                .transpose()?,
+            routes: site
+                .routes
+                .iter()
+                .map(|route| self.route(route))
+                .collect::<Result<_, _>>()?,
             access_log: self.log(&site.access_log)?,
         })
     }
@@ -140,13 +155,15 @@ impl Parts<'_> {
     }
 
     fn log(&self, log: &crate::config::AccessLog) -> Result<AccessLogHandle, BuildError> {
-        self.logs.handle(log).map_err(|source| BuildError::AccessLog {
-            target: match &log.target {
-                AccessLogTarget::File(path) => path.display().to_string(),
-                AccessLogTarget::Stdout => "stdout".to_owned(),
-                AccessLogTarget::Off => "off".to_owned(),
-            },
-            source,
-        })
+        self.logs
+            .handle(log)
+            .map_err(|source| BuildError::AccessLog {
+                target: match &log.target {
+                    AccessLogTarget::File(path) => path.display().to_string(),
+                    AccessLogTarget::Stdout => "stdout".to_owned(),
+                    AccessLogTarget::Off => "off".to_owned(),
+                },
+                source,
+            })
     }
 }

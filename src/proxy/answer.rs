@@ -48,9 +48,20 @@ impl Answer {
         }
     }
 
+    /// With a further line that says what exactly was wrong; only where the body is text.
+    #[must_use]
+    pub fn with_detail(mut self, detail: &str) -> Self {
+        if !detail.is_empty() {
+            self.body
+                .extend_from_slice(format!("detail: {detail}\n").as_bytes());
+        }
+        self
+    }
+
     /// A redirect to `location`, whose bytes come from the configuration and the raw target only.
     pub fn redirect(status: u16, location: &[u8], cause: Cause) -> Self {
-        let location = HeaderValue::from_bytes(location).unwrap_or_else(|_| HeaderValue::from_static("/"));
+        let location =
+            HeaderValue::from_bytes(location).unwrap_or_else(|_| HeaderValue::from_static("/"));
         Self {
             status,
             fields: vec![(header::LOCATION, location)],
@@ -66,7 +77,10 @@ impl Answer {
             fields: vec![
                 (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
                 (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-                (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+                (
+                    header::X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                ),
             ],
             body,
             cause,
@@ -75,7 +89,10 @@ impl Answer {
 
     /// The head as the engine writes it.
     pub fn head(&self) -> pingora::Result<Box<ResponseHeader>> {
-        let mut head = Box::new(ResponseHeader::build(self.status, Some(self.fields.len() + 3))?);
+        let mut head = Box::new(ResponseHeader::build(
+            self.status,
+            Some(self.fields.len() + 3),
+        )?);
         for (name, value) in &self.fields {
             head.append_header(name.clone(), value.clone())?;
         }
@@ -85,7 +102,8 @@ impl Answer {
 
     /// The whole answer as HTTP/1.1 bytes that end the connection, for when the engine has no request to answer.
     pub fn closing_bytes(&self) -> Vec<u8> {
-        let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_REQUEST);
+        let status =
+            http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_REQUEST);
         let reason = status.canonical_reason().unwrap_or("Error");
         let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
         for (name, value) in &self.fields {
@@ -94,7 +112,13 @@ impl Answer {
             bytes.extend_from_slice(value.as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
-        bytes.extend_from_slice(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len()).as_bytes());
+        bytes.extend_from_slice(
+            format!(
+                "Content-Length: {}\r\nConnection: close\r\n\r\n",
+                self.body.len()
+            )
+            .as_bytes(),
+        );
         bytes.extend_from_slice(&self.body);
         bytes
     }
@@ -110,8 +134,15 @@ enum Form {
 /// What the client can read: APIs and whoever asks for JSON get JSON, browsers a page.
 fn form(head: Option<&RequestHeader>) -> Form {
     let Some(head) = head else { return Form::Text };
-    let accept = head.headers.get(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
-    let has = |needle: &[u8]| accept.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle));
+    let accept = head
+        .headers
+        .get(header::ACCEPT)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let has = |needle: &[u8]| {
+        accept
+            .windows(needle.len())
+            .any(|window| window.eq_ignore_ascii_case(needle))
+    };
     let path = head.raw_path();
     if has(b"application/json") || path.windows(5).any(|window| window == b"/api/") {
         Form::Json
@@ -167,9 +198,17 @@ mod tests {
     #[test]
     fn the_form_follows_who_asks() {
         let text = |answer: Answer| String::from_utf8(answer.body).unwrap();
-        let page = Answer::of_cause(Cause::UpstreamConnect, Some(&head("text/html,*/*", b"/x")), "i");
+        let page = Answer::of_cause(
+            Cause::UpstreamConnect,
+            Some(&head("text/html,*/*", b"/x")),
+            "i",
+        );
         assert!(text(page).starts_with("<!doctype html>"));
-        let api = Answer::of_cause(Cause::UpstreamConnect, Some(&head("*/*", b"/hub/api/users")), "i");
+        let api = Answer::of_cause(
+            Cause::UpstreamConnect,
+            Some(&head("*/*", b"/hub/api/users")),
+            "i",
+        );
         assert!(text(api).contains("\"cause\":\"upstream_connect\""));
         let plain = Answer::of_cause(Cause::UpstreamConnect, None, "i");
         assert!(text(plain).contains("cause: upstream_connect"));

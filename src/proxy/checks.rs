@@ -76,11 +76,13 @@ fn origin_form(head: &RequestHeader) -> Result<Box<[u8]>, Cause> {
     } else {
         return Err(Cause::HeadMalformed);
     };
-    Ok(match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
-        Some(at) if rest[at] == b'/' => rest[at..].into(),
-        Some(at) => [b"/", &rest[at..]].concat().into(),
-        None => b"/"[..].into(),
-    })
+    Ok(
+        match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
+            Some(at) if rest[at] == b'/' => rest[at..].into(),
+            Some(at) => [b"/", &rest[at..]].concat().into(),
+            None => b"/"[..].into(),
+        },
+    )
 }
 
 /// The protocol of an upgrade request (RFC 9110 section 7.8): `Upgrade` that `Connection` names, on an HTTP/1.1 request
@@ -88,7 +90,10 @@ fn origin_form(head: &RequestHeader) -> Result<Box<[u8]>, Cause> {
 fn upgrade(head: &RequestHeader) -> Option<HeaderValue> {
     let protocol = head.headers.get(header::UPGRADE)?;
     let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
-        || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        || head
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0");
     let wanted = head.version == Version::HTTP_11
         && !has_body
         && connection_names(&head.headers, "upgrade")
@@ -125,18 +130,40 @@ mod tests {
     #[test]
     fn the_host_must_be_the_one_of_the_handshake() {
         let name = Host::parse("a.example").unwrap();
-        assert!(check(&head("GET", b"/", &[("Host", "A.example:8443")]), Some(&name)).is_ok());
+        assert!(
+            check(
+                &head("GET", b"/", &[("Host", "A.example:8443")]),
+                Some(&name)
+            )
+            .is_ok()
+        );
         let other = check(&head("GET", b"/", &[("Host", "b.example")]), Some(&name));
         assert_eq!(other.err(), Some(Cause::ServerNameMismatch));
     }
 
     #[test]
     fn an_upgrade_counts_only_when_connection_names_it() {
-        let with = head("GET", b"/", &[("Host", "h"), ("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")]);
+        let with = head(
+            "GET",
+            b"/",
+            &[
+                ("Host", "h"),
+                ("Upgrade", "websocket"),
+                ("Connection", "keep-alive, Upgrade"),
+            ],
+        );
         assert!(check(&with, None).unwrap().upgrade.is_some());
         let without = head("GET", b"/", &[("Host", "h"), ("Upgrade", "websocket")]);
         assert!(check(&without, None).unwrap().upgrade.is_none());
-        let h2c = head("GET", b"/", &[("Host", "h"), ("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings")]);
+        let h2c = head(
+            "GET",
+            b"/",
+            &[
+                ("Host", "h"),
+                ("Upgrade", "h2c"),
+                ("Connection", "Upgrade, HTTP2-Settings"),
+            ],
+        );
         assert!(check(&h2c, None).unwrap().upgrade.is_none());
     }
 

@@ -110,10 +110,12 @@ impl Client {
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientError>> {
         loop {
             let piece = match self {
-                Self::H1 { session, .. } => match ready!(pin!(session.read_body_bytes()).poll(cx)) {
-                    Ok(piece) => piece,
-                    Err(error) => return Poll::Ready(Err(body_error(error))),
-                },
+                Self::H1 { session, .. } => {
+                    match ready!(pin!(session.read_body_bytes()).poll(cx)) {
+                        Ok(piece) => piece,
+                        Err(error) => return Poll::Ready(Err(body_error(error))),
+                    }
+                }
                 Self::H2(h2) => match ready!(h2.session.poll_read_body_bytes(cx)) {
                     Some(Ok(piece)) => Some(piece),
                     Some(Err(_)) => return Poll::Ready(Err(ClientError::Gone)),
@@ -128,14 +130,21 @@ impl Client {
     }
 
     /// Writes a head; `end` when no body follows. Informational heads may come first.
-    pub fn send_head(&mut self, head: Box<ResponseHeader>, end: bool, cx: &mut Context<'_>) -> io::Result<()> {
+    pub fn send_head(
+        &mut self,
+        head: Box<ResponseHeader>,
+        end: bool,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
         match self {
             Self::H1 { session, .. } => {
                 at_once(session.write_response_header(head), cx)?.map_err(io_error)
             }
             Self::H2(h2) => {
                 let informational = head.status.is_informational();
-                h2.session.write_response_header(head, end).map_err(io_error)?;
+                h2.session
+                    .write_response_header(head, end)
+                    .map_err(io_error)?;
                 if !informational {
                     h2.writer = h2.session.take_response_body_writer();
                     h2.finished = end;
@@ -240,7 +249,9 @@ impl H2Client {
                 writer.reserve_capacity(self.pending.len());
                 room = match writer.poll_capacity(cx) {
                     Poll::Ready(Some(Ok(room))) => room,
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
+                    Poll::Ready(Some(Err(error))) => {
+                        return Poll::Ready(Err(io::Error::other(error)));
+                    }
                     Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                     Poll::Pending => {
                         self.stalled_since
@@ -259,7 +270,9 @@ impl H2Client {
             self.finished |= end;
         }
         if self.finish && !self.finished {
-            writer.send_data(Bytes::new(), true).map_err(io::Error::other)?;
+            writer
+                .send_data(Bytes::new(), true)
+                .map_err(io::Error::other)?;
             self.finished = true;
         }
         Poll::Ready(Ok(()))
@@ -280,7 +293,9 @@ impl H2Client {
 pub fn at_once<F: Future>(future: F, cx: &mut Context<'_>) -> io::Result<F::Output> {
     match pin!(future).poll(cx) {
         Poll::Ready(output) => Ok(output),
-        Poll::Pending => Err(io::Error::other("a buffered write of the engine had to wait")),
+        Poll::Pending => Err(io::Error::other(
+            "a buffered write of the engine had to wait",
+        )),
     }
 }
 

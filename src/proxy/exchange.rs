@@ -113,7 +113,10 @@ fn now() -> Instant {
 }
 
 fn failure(cause: Cause) -> Failure {
-    Failure { cause, stale: false }
+    Failure {
+        cause,
+        stale: false,
+    }
 }
 
 impl<'a> Exchange<'a> {
@@ -156,7 +159,8 @@ impl<'a> Exchange<'a> {
         // A connection on which an upgrade was refused may be closed without a word: never used again.
         if self.tally.body_complete && !self.wants_upgrade {
             self.upstream.respect_keepalive();
-            self.tally.reusable = self.upstream.will_keepalive() && self.upstream.reuse().await.is_some();
+            self.tally.reusable =
+                self.upstream.will_keepalive() && self.upstream.reuse().await.is_some();
         }
         Ok(End::Complete)
     }
@@ -191,7 +195,11 @@ impl<'a> Exchange<'a> {
                     moved = true;
                     self.last_up = now();
                     self.tally.body_received += piece.len() as u64;
-                    if self.limits.body.is_some_and(|limit| self.tally.body_received > limit) {
+                    if self
+                        .limits
+                        .body
+                        .is_some_and(|limit| self.tally.body_received > limit)
+                    {
                         return Err(failure(Cause::BodyTooLarge));
                     }
                     if !matches!(at_once(self.upstream.write_body(&piece), cx), Ok(Ok(_))) {
@@ -207,7 +215,9 @@ impl<'a> Exchange<'a> {
                     };
                 }
                 Poll::Ready(Err(ClientError::Gone)) => return Err(failure(Cause::ClientGone)),
-                Poll::Ready(Err(ClientError::Malformed(_))) => return Err(failure(Cause::BodyMalformed)),
+                Poll::Ready(Err(ClientError::Malformed(_))) => {
+                    return Err(failure(Cause::BodyMalformed));
+                }
                 Poll::Pending => break,
             }
         }
@@ -299,7 +309,12 @@ impl<'a> Exchange<'a> {
         Ok(true)
     }
 
-    fn give_head(&mut self, head: Box<ResponseHeader>, end: bool, cx: &mut Context<'_>) -> Result<(), Failure> {
+    fn give_head(
+        &mut self,
+        head: Box<ResponseHeader>,
+        end: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
         self.client
             .send_head(head, end, cx)
             .map_err(|_| failure(Cause::ClientGone))
@@ -328,7 +343,9 @@ impl<'a> Exchange<'a> {
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         self.downlink = Downlink::Complete;
-        self.client.finish(cx).map_err(|_| failure(Cause::ClientGone))
+        self.client
+            .finish(cx)
+            .map_err(|_| failure(Cause::ClientGone))
     }
 
     fn head_failure(&self, error: &pingora::Error) -> Failure {
@@ -339,7 +356,11 @@ impl<'a> Exchange<'a> {
         match ended {
             false => failure(Cause::UpstreamMalformed),
             true => Failure {
-                cause: if self.uplink == Uplink::Dead { Cause::UpstreamSend } else { Cause::UpstreamClosed },
+                cause: if self.uplink == Uplink::Dead {
+                    Cause::UpstreamSend
+                } else {
+                    Cause::UpstreamClosed
+                },
                 stale: self.link.counts().0 == self.received_before,
             },
         }
@@ -357,11 +378,18 @@ impl<'a> Exchange<'a> {
             };
         }
         match self.downlink {
-            Downlink::Head if self.wants_upgrade => {
-                (self.last_up + self.limits.response, Cause::TunnelHandshakeTimeout)
-            }
-            Downlink::Head => (self.last_up + self.limits.response, Cause::UpstreamResponseTimeout),
-            _ => (self.last_down.max(self.last_up) + self.limits.idle, Cause::UpstreamIdle),
+            Downlink::Head if self.wants_upgrade => (
+                self.last_up + self.limits.response,
+                Cause::TunnelHandshakeTimeout,
+            ),
+            Downlink::Head => (
+                self.last_up + self.limits.response,
+                Cause::UpstreamResponseTimeout,
+            ),
+            _ => (
+                self.last_down.max(self.last_up) + self.limits.idle,
+                Cause::UpstreamIdle,
+            ),
         }
     }
 }

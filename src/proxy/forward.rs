@@ -64,11 +64,19 @@ impl Forward<'_> {
             trace.tally = Tally::default();
             let view = response::Client::of(&client.head().method, client.head().version);
             let limits = self.limits(upgrade);
-            let exchange = Exchange::new(client, view, upstream, link.clone(), limits, &mut trace.tally);
+            let exchange = Exchange::new(
+                client,
+                view,
+                upstream,
+                link.clone(),
+                limits,
+                &mut trace.tally,
+            );
             match exchange.run().await {
                 Ok(End::Complete) => {
                     if trace.tally.reusable {
-                        self.pool.put(endpoint, link, &self.route.group.config, now());
+                        self.pool
+                            .put(endpoint, link, &self.route.group.config, now());
                     }
                     trace.status = trace.tally.upstream_status.unwrap_or(0);
                     return Ok(Forwarded::Response);
@@ -94,7 +102,11 @@ impl Forward<'_> {
     }
 
     /// A connection to an endpoint: the link, whether it was used before, and the endpoint's address.
-    async fn connection(&self, fresh: bool, trace: &mut Trace) -> Result<(Arc<Link>, bool, SocketAddr), Cause> {
+    async fn connection(
+        &self,
+        fresh: bool,
+        trace: &mut Trace,
+    ) -> Result<(Arc<Link>, bool, SocketAddr), Cause> {
         let group: &Group = &self.route.group;
         let mut tried = Vec::new();
         let mut cause = Cause::UpstreamEmpty;
@@ -139,9 +151,18 @@ impl Forward<'_> {
     }
 
     /// Writes the head into the link's buffer, from where it leaves together with the first of the body.
-    async fn send_head(&self, client: &Client, link: &Arc<Link>) -> Result<Box<UpstreamSession>, Cause> {
-        let head = request::for_upstream(client.head(), &self.changes).map_err(|_| Cause::HeadMalformed)?;
-        let mut session = Box::new(UpstreamSession::new(Box::new(EngineStream::new(link.clone(), None, false))));
+    async fn send_head(
+        &self,
+        client: &Client,
+        link: &Arc<Link>,
+    ) -> Result<Box<UpstreamSession>, Cause> {
+        let head = request::for_upstream(client.head(), &self.changes)
+            .map_err(|_| Cause::HeadMalformed)?;
+        let mut session = Box::new(UpstreamSession::new(Box::new(EngineStream::new(
+            link.clone(),
+            None,
+            false,
+        ))));
         session
             .write_request_header(head)
             .await
@@ -155,7 +176,11 @@ impl Forward<'_> {
             body: self.route.config.body_limit.map(|limit| limit.0),
             body_idle: self.timeouts.body,
             write: self.timeouts.write,
-            response: if upgrade { timeouts.tunnel_handshake } else { timeouts.response },
+            response: if upgrade {
+                timeouts.tunnel_handshake
+            } else {
+                timeouts.response
+            },
             idle: timeouts.idle,
             event_stream_idle: timeouts.tunnel_idle,
         }

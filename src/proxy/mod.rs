@@ -5,10 +5,17 @@
 //! over after a 101.
 
 pub mod answer;
+pub mod app;
 pub mod checks;
 pub mod client;
+pub mod close;
+pub mod decide;
 pub mod exchange;
-pub mod forward;
+pub mod fallback;
 pub mod filter;
+pub mod forward;
+pub mod record;
+pub mod request_id;
+pub mod splice;
 pub mod trace;
 pub mod tunnel;

@@ -57,6 +57,10 @@ impl Trace {
 
     /// From the request's dispatch to the head of its answer.
     pub fn response_time(&self) -> Option<Duration> {
-        Some(self.tally.answered_at?.saturating_duration_since(self.sent_at?))
+        Some(
+            self.tally
+                .answered_at?
+                .saturating_duration_since(self.sent_at?),
+        )
     }
 }

@@ -287,6 +287,27 @@ impl Link {
         self.state.lock().deadline.poll(at, cx)
     }
 
+    /// Reads and throws away what still comes; ready at its end.
+    pub fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        state.ahead.clear();
+        let mut scratch = [const { MaybeUninit::<u8>::uninit() }; DIRECT];
+        // A bound for one turn, so that a fast sender does not hold the worker.
+        for _ in 0..16 {
+            if state.ended {
+                return Poll::Ready(());
+            }
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            match state.socket.poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                Poll::Ready(_) => state.ended = true,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Makes the close a reset and drops what waits to be written.
     pub fn abort(&self) {
         let mut state = self.state.lock();

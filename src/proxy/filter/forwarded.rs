@@ -7,13 +7,14 @@
 
 use std::net::IpAddr;
 
-use http::header::{self, HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
 use crate::types::header::{
-    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID, X_SCHEME,
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
+    X_REQUEST_ID, X_SCHEME,
 };
 
 /// Fields only the edge, or a trusted peer, may set.
@@ -61,7 +62,10 @@ pub fn client_address(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> I
     let entries = headers.get_all(&X_FORWARDED_FOR).iter().collect::<Vec<_>>();
     for value in entries.into_iter().rev() {
         for entry in value.as_bytes().rsplit(|byte| *byte == b',') {
-            let Some(address) = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse().ok()) else {
+            let Some(address) = std::str::from_utf8(entry)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+            else {
                 return last.unwrap_or(peer);
             };
             if !is_trusted(address, trusted) {
@@ -70,7 +74,9 @@ pub fn client_address(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> I
             last = Some(address);
         }
     }
-    let real_ip = headers.get(&X_REAL_IP).and_then(|value| value.to_str().ok());
+    let real_ip = headers
+        .get(&X_REAL_IP)
+        .and_then(|value| value.to_str().ok());
     last.or_else(|| real_ip.and_then(|text| text.trim().parse().ok()))
         .unwrap_or(peer)
 }
@@ -85,7 +91,12 @@ fn is_underscore_twin(name: &HeaderName) -> bool {
 
 /// Drops what the peer may not say and sets what the edge knows.
 pub fn apply(head: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
-    let twins: Vec<HeaderName> = head.headers.keys().filter(|name| is_underscore_twin(name)).cloned().collect();
+    let twins: Vec<HeaderName> = head
+        .headers
+        .keys()
+        .filter(|name| is_underscore_twin(name))
+        .cloned()
+        .collect();
     for name in &twins {
         head.remove_header(name);
     }
@@ -103,7 +114,12 @@ pub fn apply(head: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<(
     set(head, origin, X_FORWARDED_PROTO, scheme.clone())?;
     set(head, origin, X_SCHEME, scheme)?;
     set(head, origin, X_FORWARDED_HOST, origin.host.clone())?;
-    set(head, origin, X_FORWARDED_PORT, HeaderValue::from(origin.port))?;
+    set(
+        head,
+        origin,
+        X_FORWARDED_PORT,
+        HeaderValue::from(origin.port),
+    )?;
     if let Ok(id) = HeaderValue::from_str(origin.request_id) {
         head.insert_header(X_REQUEST_ID, id)?;
     }
@@ -111,7 +127,12 @@ pub fn apply(head: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<(
 }
 
 /// Overwrites, but leaves what a trusted peer said.
-fn set(head: &mut RequestHeader, origin: &Origin<'_>, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
+fn set(
+    head: &mut RequestHeader,
+    origin: &Origin<'_>,
+    name: HeaderName,
+    value: HeaderValue,
+) -> pingora::Result<()> {
     if origin.trusted && head.headers.contains_key(&name) {
         return Ok(());
     }
@@ -130,7 +151,8 @@ fn appended(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
 
 fn address_value(address: IpAddr) -> HeaderValue {
     // An address prints as ASCII digits, dots, colons and letters; the fallback is never taken.
-    HeaderValue::from_str(&address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    HeaderValue::from_str(&address.to_string())
+        .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]
@@ -171,7 +193,10 @@ mod tests {
         apply(&mut head, &origin(&host, false)).unwrap();
         for value in head.headers.values() {
             let text = value.to_str().unwrap();
-            assert!(!text.contains("203.0.113.9") && !text.contains("gopher") && !text.contains("evil"), "{text}");
+            assert!(
+                !text.contains("203.0.113.9") && !text.contains("gopher") && !text.contains("evil"),
+                "{text}"
+            );
         }
         assert_eq!(head.headers[X_FORWARDED_HOST], "h:8443");
         assert_eq!(head.headers[X_REAL_IP], "192.0.2.1");
@@ -180,7 +205,10 @@ mod tests {
     #[test]
     fn a_trusted_peer_is_appended_to() {
         let host = HeaderValue::from_static("h");
-        let mut head = head(&[("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https")]);
+        let mut head = head(&[
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("X-Forwarded-Proto", "https"),
+        ]);
         apply(&mut head, &origin(&host, true)).unwrap();
         assert_eq!(head.headers[X_FORWARDED_FOR], "203.0.113.9, 192.0.2.1");
     }

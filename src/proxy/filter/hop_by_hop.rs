@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn connection_can_name_a_field_but_not_one_that_routes_or_frames() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Mine, Host, Content-Length"));
+        headers.insert(
+            header::CONNECTION,
+            HeaderValue::from_static("close, X-Mine, Host, Content-Length"),
+        );
         headers.insert("x-mine", HeaderValue::from_static("1"));
         headers.insert(header::HOST, HeaderValue::from_static("h"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));

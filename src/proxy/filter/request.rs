@@ -37,7 +37,10 @@ pub struct Changes<'a> {
 }
 
 /// The upstream's head for `head`. Fails only on values the engine refuses, which the checks before have excluded.
-pub fn for_upstream(head: &RequestHeader, changes: &Changes<'_>) -> pingora::Result<Box<RequestHeader>> {
+pub fn for_upstream(
+    head: &RequestHeader,
+    changes: &Changes<'_>,
+) -> pingora::Result<Box<RequestHeader>> {
     let mut to = Box::new(head.clone());
     let from_h2 = head.version == Version::HTTP_2;
     to.set_version(Version::HTTP_11);
@@ -59,7 +62,10 @@ pub fn for_upstream(head: &RequestHeader, changes: &Changes<'_>) -> pingora::Res
     }
     forwarded::apply(&mut to, changes.origin)?;
     match changes.framing {
-        Framing::Chunked => to.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?,
+        Framing::Chunked => to.insert_header(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        )?,
         Framing::None | Framing::Length => {}
     }
     if let Some(protocol) = &changes.upgrade {
@@ -83,7 +89,12 @@ pub fn framing(headers: &HeaderMap, h2_body: bool) -> Framing {
 
 /// HTTP/2 lets clients split `Cookie`; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
 fn join_cookies(head: &mut RequestHeader) -> pingora::Result<()> {
-    let crumbs: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = head
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if crumbs.len() < 2 {
         return Ok(());
     }
@@ -119,7 +130,11 @@ mod tests {
     #[test]
     fn an_odd_target_keeps_its_bytes() {
         let host = HeaderValue::from_static("h");
-        for target in [&b"/a%2Fb//c/./d;e%25+f"[..], b"/\xff\xfe", b"/a|b?x=%00&y=%20"] {
+        for target in [
+            &b"/a%2Fb//c/./d;e%25+f"[..],
+            b"/\xff\xfe",
+            b"/a|b?x=%00&y=%20",
+        ] {
             let head = RequestHeader::build("GET", target, None).unwrap();
             let to = for_upstream(&head, &changes(&origin(&host), target)).unwrap();
             assert_eq!(to.raw_path(), target);

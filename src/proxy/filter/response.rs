@@ -45,7 +45,10 @@ pub fn for_client(head: &ResponseHeader, client: Client) -> pingora::Result<Box<
     let status = head.status.as_u16();
     let unsized_body = has_body(status, client) && !to.headers.contains_key(header::CONTENT_LENGTH);
     if unsized_body && client.version == Version::HTTP_11 {
-        to.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        to.insert_header(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        )?;
     }
     if status == 204 || (100..200).contains(&status) {
         to.remove_header(&header::CONTENT_LENGTH);
@@ -71,7 +74,11 @@ fn collapse_length(head: &mut ResponseHeader) -> pingora::Result<()> {
     let repeated = head.headers.get_all(header::CONTENT_LENGTH).iter().count() > 1;
     let listed = first.as_bytes().contains(&b',');
     if repeated || listed {
-        let value = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
+        let value = first
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .next()
+            .unwrap_or_default();
         let value = HeaderValue::from_bytes(value.trim_ascii()).unwrap_or_else(|_| first.clone());
         head.insert_header(header::CONTENT_LENGTH, value)?;
     }
@@ -81,7 +88,11 @@ fn collapse_length(head: &mut ResponseHeader) -> pingora::Result<()> {
 /// Whether a response is a stream of server-sent events, which may be silent for long.
 pub fn is_event_stream(head: &ResponseHeader) -> bool {
     head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let kind = value
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })
 }
@@ -113,7 +124,14 @@ mod tests {
 
     #[test]
     fn every_set_cookie_passes() {
-        let head = head(200, &[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Connection", "close")]);
+        let head = head(
+            200,
+            &[
+                ("Set-Cookie", "a=1"),
+                ("Set-Cookie", "b=2"),
+                ("Connection", "close"),
+            ],
+        );
         let to = for_client(&head, client(Version::HTTP_11)).unwrap();
         assert_eq!(to.headers.get_all(header::SET_COOKIE).iter().count(), 2);
         assert!(!to.headers.contains_key(header::CONNECTION));
@@ -121,7 +139,13 @@ mod tests {
 
     #[test]
     fn an_event_stream_is_known_by_its_type_whatever_its_parameters() {
-        assert!(is_event_stream(&head(200, &[("Content-Type", "Text/Event-Stream; charset=utf-8")])));
-        assert!(!is_event_stream(&head(200, &[("Content-Type", "text/event-stream-not")])));
+        assert!(is_event_stream(&head(
+            200,
+            &[("Content-Type", "Text/Event-Stream; charset=utf-8")]
+        )));
+        assert!(!is_event_stream(&head(
+            200,
+            &[("Content-Type", "text/event-stream-not")]
+        )));
     }
 }

@@ -20,7 +20,9 @@ impl FrameScanner {
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
-                let skip = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+                let skip = usize::try_from(self.payload_left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
                 self.payload_left -= skip as u64;
                 bytes = &bytes[skip..];
                 continue;
@@ -60,7 +62,9 @@ fn head_size(second: u8) -> usize {
 fn payload_size(head: &[u8]) -> u64 {
     match head[1] & 0x7f {
         126 => u64::from(u16::from_be_bytes([head[2], head[3]])),
-        127 => u64::from_be_bytes([head[2], head[3], head[4], head[5], head[6], head[7], head[8], head[9]]),
+        127 => u64::from_be_bytes([
+            head[2], head[3], head[4], head[5], head[6], head[7], head[8], head[9],
+        ]),
         small => u64::from(small),
     }
 }
@@ -135,7 +139,10 @@ mod tests {
 
     #[test]
     fn our_own_close_frames_read_as_close_frames() {
-        for bytes in [going_away_to_client().to_vec(), going_away_to_server([9, 8, 7, 6]).to_vec()] {
+        for bytes in [
+            going_away_to_client().to_vec(),
+            going_away_to_server([9, 8, 7, 6]).to_vec(),
+        ] {
             let mut scanner = FrameScanner::default();
             scanner.feed(&bytes);
             assert!(scanner.is_closed() && scanner.is_between_frames());

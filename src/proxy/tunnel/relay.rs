@@ -178,10 +178,18 @@ impl Relay {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
             let (Ok(up), Ok(down)) = (self.up.poll(cx), self.down.poll(cx)) else {
-                return Poll::Ready(if self.leaving.is_some() { Ended::Drain } else { Ended::BySides });
+                return Poll::Ready(if self.leaving.is_some() {
+                    Ended::Drain
+                } else {
+                    Ended::BySides
+                });
             };
             if self.up.finished && self.down.finished {
-                return Poll::Ready(if self.leaving.is_some() { Ended::Drain } else { Ended::BySides });
+                return Poll::Ready(if self.leaving.is_some() {
+                    Ended::Drain
+                } else {
+                    Ended::BySides
+                });
             }
             if !(up || down || self.say_goodbye(cx)) {
                 break;

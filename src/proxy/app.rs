@@ -1,0 +1,419 @@
+//! The course of a request, top to bottom: read, check, decide, answer or forward, log, keep or close the connection.
+//!
+//! One [`App`] serves one connection; what all share is in [`Shared`]. pingora-core calls [`App`] for every HTTP/1
+//! request in turn and for every HTTP/2 stream. Invariant: every request that began is counted and logged once,
+//! whatever becomes of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use http::Method;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v1::server::HttpSession as H1Session;
+use pingora::protocols::http::v2::server::{
+    H2Options, HttpSession as H2Session, default_h2_options,
+};
+use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
+
+use super::answer::Answer;
+use super::checks::{self, Checked};
+use super::client::Client;
+use super::decide::{Decision, decide};
+use super::filter::forwarded::{self, Origin};
+use super::filter::request::{self, Changes};
+use super::forward::{Forward, Forwarded};
+use super::trace::Trace;
+use super::{close, fallback, record, request_id, splice};
+use crate::acme::challenge::Tokens;
+use crate::observe::cause::Cause;
+use crate::observe::metrics::Metrics;
+use crate::router::target;
+use crate::snapshot::Snapshot;
+use crate::transport::Link;
+use crate::types::header::X_REQUEST_ID;
+use crate::types::host::Host;
+use crate::upstream::pool::Pool;
+
+/// Windows of HTTP/2 clients: what one stream, and one connection, may send ahead of its reader.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// How far the process is with stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drain {
+    /// Not at all.
+    Serving,
+    /// No new connections; requests and tunnels go on.
+    Draining,
+    /// What is still open is told to end now.
+    Ending,
+}
+
+/// What every connection of the process shares.
+pub struct Shared {
+    /// What runs; swapped by a reload.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+    /// Challenge tokens of our own orders.
+    pub tokens: Tokens,
+    /// Where the process is with stopping.
+    pub drain: watch::Receiver<Drain>,
+}
+
+/// What is known about a connection.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Whether there is TLS.
+    pub is_tls: bool,
+    /// The host of the handshake, when it named one.
+    pub server_name: Option<Host>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub tls_version: Option<&'static str>,
+}
+
+impl Facts {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+}
+
+/// Serves one connection.
+pub struct App {
+    /// What all connections share.
+    pub shared: Arc<Shared>,
+    /// The worker's idle connections to endpoints.
+    pub pool: Arc<Pool>,
+    /// This connection.
+    pub facts: Facts,
+    /// Its bytes.
+    pub link: Arc<Link>,
+    /// What the engine asks for.
+    pub options: HttpServerOptions,
+    /// Streams at once, and the largest head, for HTTP/2.
+    pub h2_limits: (u32, u32),
+}
+
+#[async_trait]
+impl HttpServerApp for App {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match session {
+            ServerSession::H1(session) => self.serve_h1(session, shutdown).await,
+            ServerSession::H2(session) => {
+                self.serve_h2(session).await;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options
+            .max_concurrent_streams(self.h2_limits.0)
+            .max_header_list_size(self.h2_limits.1)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+/// How a request left its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Answered whole.
+    Whole,
+    /// Not to be used again.
+    Broken,
+}
+
+impl App {
+    async fn serve_h1(
+        &self,
+        mut session: H1Session,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        // The link's gate watches the waits; the engine's own timers would only cost.
+        session.set_read_timeout(None);
+        session.set_server_keepalive(Some(0));
+        session.set_pipelining_enabled(true);
+        match session.read_request().await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                if self.link.fault().is_some() {
+                    self.refuse_head(None).await;
+                }
+                return None;
+            }
+            Err(error) => {
+                self.refuse_head(Some(&error)).await;
+                return None;
+            }
+        }
+        if *shutdown.borrow() {
+            session.set_server_keepalive(None);
+        }
+        let mut client = Client::h1(session, self.link.clone());
+        let left = self.serve(&mut client).await;
+        let Client::H1 { session, .. } = client else {
+            return None;
+        };
+        match left {
+            Left::Whole => self.keep_or_close(*session).await,
+            Left::Broken => None,
+        }
+    }
+
+    async fn serve_h2(&self, session: H2Session) {
+        let mut client = Client::h2(session);
+        if self.serve(&mut client).await == Left::Broken {
+            client.abort();
+        }
+    }
+
+    /// After a complete response: hands the connection back to the engine for the next request, or closes it.
+    async fn keep_or_close(&self, mut session: H1Session) -> Option<ReusedHttpStream> {
+        let body_done = session.is_body_done();
+        if !session.will_keepalive() || !body_done {
+            close::gracefully(&self.link, !body_done).await;
+            return None;
+        }
+        let session = ServerSession::H1(session);
+        let mut settings = HttpPersistentSettings::for_session(&session);
+        let (stream, prefix) = session.finish().await.ok()??.into_parts();
+        self.link
+            .await_request(prefix.as_deref().unwrap_or_default());
+        if let Some(prefix) = prefix {
+            settings.set_pipelined_prefix(prefix);
+        }
+        Some(ReusedHttpStream::new(stream, Some(settings)))
+    }
+
+    /// Answers a head that never became a request.
+    async fn refuse_head(&self, error: Option<&pingora::Error>) {
+        let Some((cause, detail)) = close::head_cause(self.link.fault(), error) else {
+            return;
+        };
+        let mut trace = Trace::begin();
+        let id = request_id::next();
+        let answer = Answer::of_cause(cause, None, &id).with_detail(&detail);
+        trace.status = answer.status;
+        trace.cause = Some(cause);
+        trace.own_body = answer.body.len() as u64;
+        record::unread(self, &trace, &id);
+        self.link.push(&answer.closing_bytes());
+        close::gracefully(&self.link, true).await;
+    }
+
+    async fn serve(&self, client: &mut Client) -> Left {
+        let snapshot = self.shared.snapshot.load_full();
+        let in_flight = self.shared.metrics.request_started();
+        let mut trace = Trace::begin();
+        let trusted = forwarded::is_trusted(
+            self.facts.peer.ip(),
+            &snapshot.config.server.trusted_proxies,
+        );
+        let id = self.request_id(client, trusted);
+        let left = match checks::check(client.head(), self.facts.server_name.as_ref()) {
+            Ok(checked) => {
+                self.dispatch(&snapshot, client, &checked, trusted, &id, &mut trace)
+                    .await
+            }
+            Err(cause) => {
+                self.answer_cause(&snapshot, client, cause, &id, &mut trace)
+                    .await
+            }
+        };
+        drop(in_flight);
+        record::finished(self, &snapshot, client, &trace, &id);
+        left
+    }
+
+    fn request_id(&self, client: &Client, trusted: bool) -> String {
+        let given = client
+            .head()
+            .headers
+            .get(X_REQUEST_ID)
+            .and_then(|value| value.to_str().ok());
+        match given {
+            Some(id) if trusted && request_id::is_acceptable(id) => id.to_owned(),
+            _ => request_id::next(),
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        checked: &Checked,
+        trusted: bool,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        let head = client.head();
+        let tokens = &self.shared.tokens;
+        let (site, decision) = decide(
+            snapshot,
+            tokens,
+            self.facts.is_tls,
+            &head.method,
+            &head.headers,
+            checked,
+        );
+        trace.site = site;
+        match (site, decision) {
+            (Some(site), Decision::Forward { route }) => {
+                trace.route = Some(route);
+                self.forward(snapshot, (site, route), client, checked, trusted, id, trace)
+                    .await
+            }
+            (_, Decision::ChallengeFallback(group)) => {
+                match fallback::ask(&group, client.head(), checked, trace).await {
+                    Ok(answer) => self.answer(snapshot, client, answer, trace).await,
+                    Err(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
+                }
+            }
+            (_, Decision::Answer(answer)) => self.answer(snapshot, client, answer, trace).await,
+            (_, Decision::Refuse(cause)) => {
+                self.answer_cause(snapshot, client, cause, id, trace).await
+            }
+            (None, Decision::Forward { .. }) => {
+                self.answer_cause(snapshot, client, Cause::HostUnknown, id, trace)
+                    .await
+            }
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one request; a struct would only rename them"
+    )]
+    async fn forward(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        (site, route): (usize, usize),
+        client: &mut Client,
+        checked: &Checked,
+        trusted: bool,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        let route = &snapshot.sites[site].routes[route];
+        let rewritten = route.config.rewrite_prefix.as_ref().map(|to| {
+            target::rewrite(
+                &checked.target,
+                route.config.path.as_str().as_bytes(),
+                to.as_bytes(),
+            )
+        });
+        let peer = self.facts.peer.ip();
+        let trusted_proxies = &snapshot.config.server.trusted_proxies;
+        let origin = Origin {
+            peer,
+            client: forwarded::client_address(peer, trusted_proxies, &client.head().headers),
+            trusted,
+            scheme: self.facts.scheme(),
+            port: checked
+                .authority
+                .port
+                .unwrap_or(if self.facts.is_tls { 443 } else { 80 }),
+            host: &checked.host_value,
+            request_id: id,
+        };
+        let forward = Forward {
+            pool: &self.pool,
+            metrics: &self.shared.metrics,
+            route,
+            timeouts: &snapshot.config.timeouts,
+            changes: Changes {
+                target: rewritten.as_deref().unwrap_or(&checked.target),
+                origin: &origin,
+                framing: request::framing(&client.head().headers, client.h2_has_body()),
+                upgrade: checked.upgrade.clone(),
+            },
+        };
+        match forward.run(client, trace).await {
+            Ok(Forwarded::Response) => Left::Whole,
+            Ok(Forwarded::Tunnel(session, upstream)) => {
+                splice::tunnel(self, client, *session, upstream, route, trace).await;
+                Left::Broken
+            }
+            Err(cause) => self.failed(snapshot, client, cause, id, trace).await,
+        }
+    }
+
+    /// After a forward that failed: an error page while nothing has been sent, an end that cannot be mistaken else.
+    async fn failed(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        cause: Cause,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        let gone = cause.status() == 499;
+        if gone || trace.tally.response_begun {
+            trace.cause = Some(cause);
+            trace.status = match (gone, trace.tally.upstream_status) {
+                (false, Some(status)) => status,
+                _ => cause.status(),
+            };
+            client.abort();
+            if !gone {
+                // What came before the cut still belongs to the client.
+                close::drained(client).await;
+            }
+            return Left::Broken;
+        }
+        self.answer_cause(snapshot, client, cause, id, trace).await
+    }
+
+    async fn answer_cause(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        cause: Cause,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        let answer = Answer::of_cause(cause, Some(client.head()), id);
+        self.answer(snapshot, client, answer, trace).await
+    }
+
+    async fn answer(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        answer: Answer,
+        trace: &mut Trace,
+    ) -> Left {
+        trace.status = answer.status;
+        trace.cause = answer.cause;
+        let is_head = client.head().method == Method::HEAD;
+        let body = if is_head { &[][..] } else { &answer.body[..] };
+        trace.own_body = body.len() as u64;
+        let limit: Duration = snapshot.config.timeouts.write;
+        match close::send(client, &answer, body, limit).await {
+            Ok(()) => Left::Whole,
+            Err(_) => Left::Broken,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Sends whole answers and ends connections so that the client gets what was meant for it.
+//!
+//! A connection closed while unread bytes wait is reset by the kernel, and the reset can overtake the answer; so the
+//! writing side ends first and what still comes is read for a while (RFC 9112 section 9.6).
+
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::answer::Answer;
+use super::client::Client;
+use crate::observe::cause::Cause;
+use crate::transport::head::HeadFault;
+use crate::transport::{Link, LinkFault};
+
+/// For the last bytes to be taken.
+const FINISH: Duration = Duration::from_secs(5);
+/// For which what still comes is read and thrown away.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Writes a whole answer and waits, at most `limit`, until it is on its way.
+pub async fn send(
+    client: &mut Client,
+    answer: &Answer,
+    body: &[u8],
+    limit: Duration,
+) -> io::Result<()> {
+    let mut head = Some(answer.head().map_err(super::client::io_error)?);
+    let sent = poll_fn(|cx| {
+        if let Some(head) = head.take() {
+            let written = client
+                .send_head(head, body.is_empty(), cx)
+                .and_then(|()| client.send_body(body, cx))
+                .and_then(|()| client.finish(cx));
+            if let Err(error) = written {
+                return std::task::Poll::Ready(Err(error));
+            }
+        }
+        client.poll_drain(cx)
+    });
+    timeout(limit, sent)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Waits a moment for what was given to the client to leave.
+pub async fn drained(client: &mut Client) {
+    if let Ok(Err(error)) = timeout(FINISH, poll_fn(|cx| client.poll_drain(cx))).await {
+        tracing::trace!(%error, "the client is gone");
+    }
+}
+
+/// Ends a connection after its last answer. `linger` when the client may still be sending.
+pub async fn gracefully(link: &Link, linger: bool) {
+    let finished = timeout(FINISH, poll_fn(|cx| link.poll_finish(cx))).await;
+    if linger && matches!(finished, Ok(Ok(()))) {
+        // Past the time, or on an error, the connection is simply closed.
+        if timeout(LINGER, poll_fn(|cx| link.poll_discard(cx)))
+            .await
+            .is_err()
+        {
+            tracing::trace!("the client went on sending after its answer");
+        }
+    }
+}
+
+/// Why a head was refused, with a detail for the client; `None` when there is nobody to tell.
+pub fn head_cause(
+    fault: Option<LinkFault>,
+    error: Option<&pingora::Error>,
+) -> Option<(Cause, String)> {
+    let cause = match fault {
+        Some(LinkFault::HeadTimeout) => return Some((Cause::HeadTimeout, String::new())),
+        Some(LinkFault::Head(fault)) => {
+            let cause = match fault {
+                HeadFault::Malformed(_) => Cause::HeadMalformed,
+                HeadFault::TooLarge => Cause::HeadTooLarge,
+                HeadFault::TooManyFields => Cause::HeadTooManyFields,
+                HeadFault::TargetTooLong => Cause::TargetTooLong,
+                HeadFault::Version => Cause::VersionUnsupported,
+                HeadFault::Coding => Cause::CodingUnsupported,
+                HeadFault::HostMissing => Cause::HostMissing,
+                HeadFault::HostRepeated => Cause::HostMalformed,
+            };
+            return Some((cause, fault.to_string()));
+        }
+        None => match error?.etype() {
+            pingora::ErrorType::InvalidHTTPHeader => Cause::HeadMalformed,
+            _ => return None,
+        },
+    };
+    Some((cause, String::new()))
+}

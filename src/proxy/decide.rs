@@ -1,0 +1,146 @@
+//! Decides what happens to a request that passed the checks. One order, the same for both ports:
+//!
+//! 1. an unknown host: 421; 2. a challenge token of ours: its key authorization; 3. another challenge token on a site
+//! with a `challenge_fallback`, GET or HEAD: that upstream, path and host untouched; 4. on plain HTTP any other path
+//! below the challenges': 404, never a redirect; 5. on plain HTTP, unless the site forwards it: the redirect to https;
+//! 6. the route, or the slash it misses, or 404; 7. a body that says it is too large for the route: 413.
+//!
+//! Pure: the snapshot and the tokens are looked up, nothing is changed.
+#![deny(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, header};
+
+use super::answer::Answer;
+use super::checks::Checked;
+use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
+use crate::config::HttpMode;
+use crate::observe::cause::Cause;
+use crate::router::{RouteMatch, target};
+use crate::snapshot::Snapshot;
+use crate::types::host::Host;
+use crate::upstream::group::Group;
+
+/// What happens.
+#[derive(Debug)]
+pub enum Decision {
+    /// Answered here.
+    Answer(Answer),
+    /// Answered here, for this cause.
+    Refuse(Cause),
+    /// Goes to the upstream that knows other challenge tokens.
+    ChallengeFallback(Arc<Group>),
+    /// Goes to this route of the site.
+    Forward {
+        /// Index in the site's routes.
+        route: usize,
+    },
+}
+
+/// Decides. Gives the site's index too, when there is one.
+pub fn decide(
+    snapshot: &Snapshot,
+    tokens: &Tokens,
+    is_tls: bool,
+    method: &Method,
+    headers: &HeaderMap,
+    checked: &Checked,
+) -> (Option<usize>, Decision) {
+    let host = &checked.authority.host;
+    let Some(site_index) = snapshot.router.site(host) else {
+        return (None, Decision::Refuse(Cause::HostUnknown));
+    };
+    let (path, _) = target::path_of(&checked.target);
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let decision = challenge(snapshot, site_index, tokens, is_tls, reads, host, path)
+        .or_else(|| redirect(snapshot, site_index, is_tls, reads, checked))
+        .unwrap_or_else(|| routed(snapshot, site_index, reads, headers, &checked.target, path));
+    (Some(site_index), decision)
+}
+
+fn challenge(
+    snapshot: &Snapshot,
+    site: usize,
+    tokens: &Tokens,
+    is_tls: bool,
+    reads: bool,
+    host: &Host,
+    path: &[u8],
+) -> Option<Decision> {
+    if !is_challenge_path(path) {
+        return None;
+    }
+    if let Some(token) = token_of(path).filter(|_| reads) {
+        if let Some(key_authorization) = tokens.lookup(host, token) {
+            let body = key_authorization.as_bytes().to_vec();
+            return Some(Decision::Answer(Answer::text(200, body, None)));
+        }
+        if let Some(group) = &snapshot.sites[site].challenge_fallback {
+            return Some(Decision::ChallengeFallback(group.clone()));
+        }
+    }
+    (!is_tls).then_some(Decision::Refuse(Cause::ChallengeUnknown))
+}
+
+fn redirect(
+    snapshot: &Snapshot,
+    site: usize,
+    is_tls: bool,
+    reads: bool,
+    checked: &Checked,
+) -> Option<Decision> {
+    let config = &snapshot.config.sites[site];
+    if is_tls || config.http == HttpMode::Forward {
+        return None;
+    }
+    let status = config
+        .redirect_status
+        .unwrap_or(if reads { 301 } else { 308 });
+    let mut location = b"https://".to_vec();
+    let host = checked.authority.host.as_str();
+    match host.contains(':') {
+        true => location.extend_from_slice(format!("[{host}]").as_bytes()),
+        false => location.extend_from_slice(host.as_bytes()),
+    }
+    if let Some(port) = snapshot.config.listen.redirect_port {
+        location.extend_from_slice(format!(":{port}").as_bytes());
+    }
+    match checked.target.first() {
+        Some(b'/') => location.extend_from_slice(&checked.target),
+        _ => location.push(b'/'),
+    }
+    Some(Decision::Answer(Answer::redirect(
+        status,
+        &location,
+        Cause::RedirectToHttps,
+    )))
+}
+
+fn routed(
+    snapshot: &Snapshot,
+    site: usize,
+    reads: bool,
+    headers: &HeaderMap,
+    raw_target: &[u8],
+    path: &[u8],
+) -> Decision {
+    let path = if path == b"*" { &b"/"[..] } else { path };
+    let route = match snapshot.router.route(site, path) {
+        RouteMatch::Found(route) => route,
+        RouteMatch::AddSlash => {
+            let status = if reads { 301 } else { 308 };
+            let location = target::with_slash(raw_target);
+            return Decision::Answer(Answer::redirect(status, &location, Cause::RedirectSlash));
+        }
+        RouteMatch::None => return Decision::Refuse(Cause::RouteMissing),
+    };
+    let limit = snapshot.sites[site].routes[route].config.body_limit;
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match (limit, length) {
+        (Some(limit), Some(length)) if length > limit.0 => Decision::Refuse(Cause::BodyTooLarge),
+        _ => Decision::Forward { route },
+    }
+}

@@ -1,0 +1,119 @@
+//! Counts and logs a request when it is over.
+//!
+//! Nothing is formatted for a log that is off.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use http::{HeaderMap, Version};
+
+use super::app::App;
+use super::client::Client;
+use super::filter::forwarded;
+use super::trace::Trace;
+use crate::observe::access_log::{AccessLogHandle, Record};
+use crate::observe::metrics::Protocol;
+use crate::snapshot::Snapshot;
+use crate::types::host::Authority;
+
+/// A request whose head was read.
+pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, id: &str) {
+    count(
+        app,
+        trace,
+        if client.is_h2() {
+            Protocol::H2
+        } else {
+            Protocol::H1
+        },
+    );
+    let site = trace.site.map(|site| &snapshot.sites[site]);
+    let route = site
+        .zip(trace.route)
+        .map(|(site, route)| &site.routes[route]);
+    let log: &AccessLogHandle = match (route, site) {
+        (Some(route), _) => &route.access_log,
+        (None, Some(site)) => &site.access_log,
+        (None, None) => &snapshot.access_log,
+    };
+    if !log.enabled() {
+        return;
+    }
+    let head = client.head();
+    let peer = app.facts.peer;
+    let address = forwarded::client_address(
+        peer.ip(),
+        &snapshot.config.server.trusted_proxies,
+        &head.headers,
+    );
+    let host_text = match head.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => head
+            .headers
+            .get(http::header::HOST)
+            .and_then(|value| value.to_str().ok()),
+    };
+    let authority = host_text.and_then(|text| Authority::parse(text).ok());
+    let mut record = Record::new(
+        SystemTime::now(),
+        SocketAddr::new(address, peer.port()),
+        &head.headers,
+    );
+    fill(&mut record, app, trace, id);
+    record.method = head.method.as_str();
+    record.target = head.raw_path();
+    record.protocol = match head.version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    };
+    record.host = authority.as_ref().map(|authority| authority.host.as_str());
+    record.site = site.map(|site| &*site.name);
+    record.route = route.map(|route| route.config.path.as_str());
+    log.write(&record);
+}
+
+/// A request whose head was refused before it could be read.
+pub fn unread(app: &App, trace: &Trace, id: &str) {
+    count(app, trace, Protocol::H1);
+    let snapshot = app.shared.snapshot.load();
+    if !snapshot.access_log.enabled() {
+        return;
+    }
+    let none = HeaderMap::new();
+    let mut record = Record::new(SystemTime::now(), app.facts.peer, &none);
+    fill(&mut record, app, trace, id);
+    snapshot.access_log.write(&record);
+}
+
+fn count(app: &App, trace: &Trace, protocol: Protocol) {
+    let metrics = &app.shared.metrics;
+    metrics.request_finished(protocol, trace.status);
+    if let Some(cause) = trace.cause {
+        metrics.answered(cause);
+    }
+    metrics.body_bytes_in.add(trace.tally.body_received);
+    metrics
+        .body_bytes_out
+        .add(trace.tally.body_sent + trace.own_body);
+}
+
+fn fill<'a>(record: &mut Record<'a>, app: &'a App, trace: &'a Trace, id: &'a str) {
+    record.scheme = app.facts.scheme();
+    record.status = trace.status;
+    record.body_sent = trace.tally.body_sent + trace.own_body;
+    record.body_received = trace.tally.body_received;
+    record.duration = tokio::time::Instant::now()
+        .into_std()
+        .saturating_duration_since(trace.started);
+    record.request_id = id;
+    record.upstream = trace.upstream.as_ref().map(|name| name.as_str());
+    record.endpoint = trace.endpoint;
+    record.upstream_status = trace.tally.upstream_status;
+    record.connect_time = trace.connect_time;
+    record.response_time = trace.response_time();
+    record.cause = trace.cause;
+    record.tls_version = app.facts.tls_version;
+    record.server_name = app.facts.server_name.as_ref().map(|name| name.as_str());
+    (record.tunnel_in, record.tunnel_out) = trace.tunnel;
+}

@@ -1,0 +1,92 @@
+//! Turns an exchange that ended in a 101 into a tunnel, and runs it to its end.
+//!
+//! What either side sent before the 101 was passed on lies in the engine's sessions; it goes first.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header;
+use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
+
+use super::app::{App, Drain};
+use super::client::Client;
+use super::trace::Trace;
+use super::tunnel::{Ended, Relay};
+use crate::observe::cause::Cause;
+use crate::snapshot::RunningRoute;
+use crate::transport::Link;
+
+/// Runs the tunnel; afterwards both connections are of no more use.
+pub async fn tunnel(
+    app: &App,
+    client: &mut Client,
+    mut session: UpstreamSession,
+    upstream: Arc<Link>,
+    route: &RunningRoute,
+    trace: &mut Trace,
+) {
+    let Client::H1 {
+        session: client_session,
+        link,
+    } = client
+    else {
+        return;
+    };
+    let _open = app.shared.metrics.tunnel_opened();
+    let is_websocket = client_session
+        .req_header()
+        .headers
+        .get(header::UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let mut relay = Relay::new(
+        link.clone(),
+        upstream,
+        route.config.timeouts.tunnel_idle,
+        is_websocket,
+    );
+    let begun = poll_fn(|cx| {
+        let from_client = early(client_session.read_body_bytes(), cx);
+        let from_upstream = early(session.read_body_bytes(), cx);
+        Poll::Ready(relay.start_with(&from_client, &from_upstream, cx))
+    })
+    .await;
+    let ended = match begun {
+        Ok(()) => run(app, &mut relay).await,
+        Err(_) => Ended::BySides,
+    };
+    let totals = relay.totals();
+    trace.tunnel = (totals.from_client, totals.to_client);
+    app.shared.metrics.tunnel_bytes_in.add(totals.from_client);
+    app.shared.metrics.tunnel_bytes_out.add(totals.to_client);
+    trace.cause = match ended {
+        Ended::BySides => None,
+        Ended::Idle => Some(Cause::TunnelIdle),
+        Ended::Drain => Some(Cause::Draining),
+    };
+}
+
+async fn run(app: &App, relay: &mut Relay) -> Ended {
+    let mut drain = app.shared.drain.clone();
+    tokio::select! {
+        ended = poll_fn(|cx| relay.poll(cx)) => return ended,
+        // An error means that the process is gone; the tunnel then ends with it.
+        _ = drain.wait_for(|drain| *drain == Drain::Ending) => {}
+    }
+    relay.leave();
+    poll_fn(|cx| relay.poll(cx)).await
+}
+
+/// What the engine holds already.
+fn early(
+    read: impl Future<Output = pingora::Result<Option<Bytes>>>,
+    cx: &mut Context<'_>,
+) -> Bytes {
+    match pin!(read).poll(cx) {
+        Poll::Ready(Ok(Some(bytes))) => bytes,
+        // An end is met again by the relay; an error shows there too.
+        Poll::Ready(_) | Poll::Pending => Bytes::new(),
+    }
+}
