@@ -22,14 +22,10 @@ const HTTP: u16 = 8080;
 const HTTPS: u16 = 8443;
 const ADMIN: u16 = 9180;
 
-/// Runs `serve`, which is `hubgate run`, until a signal ends it. Gives its exit code, or 3 when the demo could not be
-/// set up.
-pub fn run(serve: impl FnOnce(&Path) -> u8) -> u8 {
+/// Runs until a signal ends it. Gives the exit code of `hubgate run`, or 3 when the demo could not be set up.
+pub(super) fn run() -> u8 {
     match Prepared::new() {
-        Ok(prepared) => {
-            print(&prepared.welcome());
-            serve(&prepared.config)
-        }
+        Ok(prepared) => super::run::run_and_tell(&prepared.config, || print(&prepared.welcome())),
         Err(error) => {
             complain(&format!("hubgate: the demo cannot be set up: {error}\n"));
             exit::UNREACHABLE

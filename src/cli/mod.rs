@@ -8,6 +8,7 @@ mod client;
 pub mod demo;
 mod exit;
 mod reload;
+mod run;
 mod socket;
 mod status;
 
@@ -39,6 +40,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve, in the foreground
+    #[command(after_help = EXIT_CODES)]
+    Run {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Say everything that is wrong with a configuration
     #[command(after_help = EXIT_CODES)]
     Check {
@@ -66,6 +73,9 @@ enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// Show hubgate in front of a stand-in hub, on this machine only
+    #[command(after_help = EXIT_CODES)]
+    Demo,
 }
 
 /// Which configuration.
@@ -104,6 +114,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     ExitCode::from(match command {
+        Command::Run { file } => run::run(&file.config),
+        Command::Demo => demo::run(),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),
         Command::Status { json, door } => status::run(&door, json),

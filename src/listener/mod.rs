@@ -1,1 +1,8 @@
-//! Sockets: bind, accept, TLS handshake, and the guarded stream that every request is read from.
+//! Sockets: bind, accept, TLS handshake, and the start of every connection.
+//!
+//! `bind` makes listening sockets, `accept` takes connections from them within the caps, `connection` brings each to
+//! the point where requests are read: from there on it is `proxy`'s.
+
+pub mod accept;
+pub mod bind;
+pub mod connection;

@@ -177,7 +177,7 @@ fn body(cause: Cause, form: Form, request_id: &str) -> (&'static str, String) {
                  h1{{font-size:1.4rem}}code{{background:#f2f2f2;padding:.1em .3em}}p{{margin:.6em 0}}\
                  @media(prefers-color-scheme:dark){{body{{background:#111;color:#ddd}}code{{background:#222}}}}</style>\
                  </head><body><h1>{status} {reason}</h1><p>{sentence}</p>{hint}\
-                 <p>Cause <code>{code}</code>, request <code>{request_id}</code></p></body></html>\n"
+                 <p>Cause <code>{code}</code>, request <code>{request_id}</code></p></body></html>"
             );
             debug_assert!(written.is_ok());
             ("text/html; charset=utf-8", page)

@@ -1,9 +1,10 @@
 //! Decides what happens to a request that passed the checks. One order, the same for both ports:
 //!
-//! 1. an unknown host: 421; 2. a challenge token of ours: its key authorization; 3. another challenge token on a site
-//! with a `challenge_fallback`, GET or HEAD: that upstream, path and host untouched; 4. on plain HTTP any other path
-//! below the challenges': 404, never a redirect; 5. on plain HTTP, unless the site forwards it: the redirect to https;
-//! 6. the route, or the slash it misses, or 404; 7. a body that says it is too large for the route: 413.
+//! - an unknown host: 421
+//! - a challenge token of ours: its key authorization
+//! - another token on a site with a `challenge_fallback`, GET or HEAD: that upstream, path and host untouched
+//! - on plain HTTP any other path below the challenges': 404, never a redirect; then the redirect to https
+//! - the route, or the slash it misses, or 404; a body that says it is too large for the route: 413
 //!
 //! Pure: the snapshot and the tokens are looked up, nothing is changed.
 #![deny(clippy::disallowed_methods)]

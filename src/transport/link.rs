@@ -52,6 +52,7 @@ pub struct Gate {
     phase: Phase,
     scanner: HeadScanner,
     fault: Option<LinkFault>,
+    draining: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,7 @@ impl Gate {
             },
             scanner: HeadScanner::new(limits.head),
             fault: None,
+            draining: false,
         }
     }
 
@@ -287,6 +289,14 @@ impl Link {
         self.state.lock().deadline.poll(at, cx)
     }
 
+    /// Ends the wait for the next request, now or when it begins. The task that reads must poll again by itself.
+    pub fn end_when_idle(&self) {
+        let mut state = self.state.lock();
+        if let Some(gate) = &mut state.gate {
+            gate.draining = true;
+        }
+    }
+
     /// Reads and throws away what still comes; ready at its end.
     pub fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
@@ -405,6 +415,10 @@ impl State {
         let Some(gate) = &mut self.gate else {
             return Poll::Pending;
         };
+        if gate.draining && matches!(gate.phase, Phase::Idle(_)) {
+            self.ended = true;
+            return Poll::Ready(Ok(()));
+        }
         let Some(until) = gate.waits_until() else {
             return Poll::Pending;
         };

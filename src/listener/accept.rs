@@ -1,0 +1,59 @@
+//! Takes connections from a listening socket, within the caps, and never spins.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::connection::{self, Context};
+use crate::limits::connections::Refused;
+use crate::observe::metrics::ListenerKind;
+
+/// The wait after the system had no resources for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the future is dropped; connections go on without it.
+pub async fn accept(listener: TcpListener, kind: ListenerKind, context: Arc<Context>) {
+    let local = listener.local_addr();
+    loop {
+        let (tcp, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                tracing::error!(%error, listener = ?local, "cannot accept connections; trying again");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let metrics = &context.shared.metrics;
+        let permit = match context.caps.try_acquire(peer.ip()) {
+            Ok(permit) => permit,
+            Err(refused) => {
+                match refused {
+                    Refused::Total { .. } => metrics.connections_refused_total_cap.inc(),
+                    Refused::PerClient { .. } => metrics.connections_refused_client_cap.inc(),
+                }
+                tracing::debug!(%peer, %refused, "connection refused");
+                continue;
+            }
+        };
+        let open = metrics.connection_opened(kind);
+        let context = context.clone();
+        tokio::spawn(async move {
+            connection::serve(tcp, peer, kind, &context).await;
+            drop((permit, open));
+        });
+    }
+}
+
+/// Whether an accept failed because of the connection, not because of us (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::WouldBlock
+    )
+}

@@ -1,0 +1,199 @@
+//! One connection from its accept to its end: the TLS handshake, the guarded link, the engine.
+//!
+//! The server name decides before anything else is spent: a client that asks for a host without a certificate gets
+//! `unrecognized_name`, plain HTTP on a TLS port gets a 400 that says so. Both within the handshake's deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::server::ShutdownWatch;
+use rustls::server::Acceptor;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::limits::connections::ConnectionCaps;
+use crate::observe::metrics::ListenerKind;
+use crate::proxy::app::{App, Facts, Shared};
+use crate::tls::{Certificates, UNRECOGNIZED_NAME};
+use crate::transport::head::HeadLimits;
+use crate::transport::{EngineStream, Gate, GateLimits, Link, Socket};
+use crate::types::host::Host;
+use crate::upstream::pool::Pool;
+
+/// A connection that waits for a request when the drain begins is given this long to send one more.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// What the connections of one worker share.
+pub struct Context {
+    /// With all workers.
+    pub shared: Arc<Shared>,
+    /// The worker's idle connections to endpoints.
+    pub pool: Arc<Pool>,
+    /// Open connections, with all workers.
+    pub caps: Arc<ConnectionCaps>,
+    /// The certificates being served.
+    pub certificates: Arc<Certificates>,
+    /// What handshakes are made with.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Becomes true when the drain begins.
+    pub shutdown: ShutdownWatch,
+}
+
+/// Serves a connection to its end.
+pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context: &Context) {
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "the client left before its connection began");
+        return;
+    }
+    let Ok(local) = tcp.local_addr() else { return };
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let mut facts = Facts {
+        peer,
+        local,
+        is_tls: kind == ListenerKind::Https,
+        server_name: None,
+        tls_version: None,
+    };
+    let (socket, h2) = match kind {
+        ListenerKind::Http => (Socket::Plain(tcp), false),
+        ListenerKind::Https => match handshake(tcp, &mut facts, context).await {
+            Some(tls) => {
+                let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+                (Socket::Tls(Box::new(tls)), h2)
+            }
+            None => return,
+        },
+    };
+    requests(socket, h2, facts, context).await;
+}
+
+async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
+    let snapshot = context.shared.snapshot.load();
+    let (limits, timeouts) = (&snapshot.config.limits, &snapshot.config.timeouts);
+    let head_size = u32::try_from(limits.head_size.0).unwrap_or(u32::MAX);
+    let gate = GateLimits {
+        head: HeadLimits {
+            size: head_size as usize,
+            fields: limits.head_fields,
+        },
+        head_time: timeouts.head,
+        keep_alive: timeouts.keep_alive,
+        write: timeouts.write,
+    };
+    let link = Arc::new(Link::new(socket, Some(Gate::new(gate, h2))));
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(timeouts.keep_alive);
+    let app = Arc::new(App {
+        shared: context.shared.clone(),
+        pool: context.pool.clone(),
+        facts,
+        link: link.clone(),
+        options,
+        h2_limits: (limits.h2_streams, head_size),
+    });
+    drop(snapshot);
+    let stream = Box::new(EngineStream::new(link.clone(), None, h2));
+    let mut shutdown = context.shutdown.clone();
+    let mut served = app.process_new(stream, &context.shutdown);
+    tokio::select! {
+        _ = &mut served => return,
+        // An error means that the process is gone, and this task with it.
+        _ = shutdown.wait_for(|draining| *draining) => {}
+    }
+    tokio::select! {
+        _ = &mut served => return,
+        () = tokio::time::sleep(LAST_CALL) => link.end_when_idle(),
+    }
+    served.await;
+}
+
+async fn handshake(
+    tcp: TcpStream,
+    facts: &mut Facts,
+    context: &Context,
+) -> Option<TlsStream<TcpStream>> {
+    let metrics = &context.shared.metrics;
+    let limit = context.shared.snapshot.load().config.timeouts.handshake;
+    match timeout(limit, shake(tcp, facts, context)).await {
+        Ok(Some(tls)) => {
+            metrics.tls_handshakes_done.inc();
+            facts.tls_version = match tls.get_ref().1.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
+                Some(rustls::ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
+                _ => None,
+            };
+            Some(tls)
+        }
+        Ok(None) => {
+            metrics.tls_handshakes_failed.inc();
+            None
+        }
+        Err(_) => {
+            metrics.tls_handshakes_timed_out.inc();
+            tracing::debug!(peer = %facts.peer, "the TLS handshake took too long");
+            None
+        }
+    }
+}
+
+async fn shake(
+    tcp: TcpStream,
+    facts: &mut Facts,
+    context: &Context,
+) -> Option<TlsStream<TcpStream>> {
+    let mut acceptor = std::pin::pin!(LazyConfigAcceptor::new(Acceptor::default(), tcp));
+    let start = match acceptor.as_mut().await {
+        Ok(start) => start,
+        Err(error) => {
+            tracing::debug!(peer = %facts.peer, %error, "no TLS handshake");
+            if let Some(tcp) = acceptor.take_io() {
+                answer_plain_http(tcp, &error).await;
+            }
+            return None;
+        }
+    };
+    let name = start.client_hello().server_name().map(str::to_owned);
+    facts.server_name = name.as_deref().and_then(|name| Host::parse(name).ok());
+    let known = facts.server_name.as_ref().map(Host::as_str);
+    if context.certificates.find(known).is_none() {
+        tracing::debug!(peer = %facts.peer, server_name = ?name, "no certificate for this server name");
+        let mut tcp = start.io;
+        // The client may be gone already, which is as well.
+        drop(tcp.write_all(&UNRECOGNIZED_NAME).await);
+        return None;
+    }
+    match start.into_stream(context.tls.clone()).await {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            tracing::debug!(peer = %facts.peer, server_name = ?name, %error, "the TLS handshake failed");
+            None
+        }
+    }
+}
+
+/// Tells a client that speaks plain HTTP on a TLS port so, as nginx does.
+async fn answer_plain_http(mut tcp: TcpStream, error: &std::io::Error) {
+    let corrupt = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .is_some_and(|inner| matches!(inner, rustls::Error::InvalidMessage(_)));
+    if !corrupt {
+        return;
+    }
+    let body = "400 This port speaks TLS: use https://\n";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let said = async {
+        tcp.write_all(answer.as_bytes()).await?;
+        tcp.shutdown().await
+    };
+    // Best effort: garbage that is not HTTP either gets it too.
+    drop(said.await);
+}

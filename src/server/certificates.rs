@@ -1,0 +1,132 @@
+//! Which certificates a configuration asks for, from which source, and putting them into service.
+//!
+//! Prepared completely before anything is served: files are read and checked, self-signed pairs are made. Applying
+//! cannot fail. What ACME serves is the ACME worker's business.
+
+use std::sync::Arc;
+
+use crate::config::{CertificateSource, Config};
+use crate::tls::pem::Pair;
+use crate::tls::watch::FileWatch;
+use crate::tls::{Certificates, FileCertificates, FileSpec, Origin, self_signed};
+use crate::types::host::{Host, HostPattern};
+
+/// Everything there is to serve for one configuration.
+pub(super) struct Prepared {
+    files: FileCertificates,
+    self_signed: Vec<(HostPattern, Pair)>,
+    default: Option<HostPattern>,
+    patterns: Vec<(HostPattern, Origin)>,
+    /// Hosts whose certificates are ordered.
+    pub(super) acme_hosts: Vec<Host>,
+}
+
+/// Reads and makes what `config` names. Fails with one line per fault. Self-signed pairs that are being served stay.
+pub(super) fn prepare(config: &Config, current: &Certificates) -> Result<Prepared, Vec<String>> {
+    let mut faults = Vec::new();
+    let mut specs = Vec::new();
+    let mut own = Vec::new();
+    let mut patterns = Vec::new();
+    let mut acme_hosts = Vec::new();
+    for site in &config.sites {
+        match &site.certificate {
+            CertificateSource::None => {}
+            CertificateSource::Acme => {
+                acme_hosts.extend(site.hosts.iter().filter_map(HostPattern::exact).cloned());
+            }
+            CertificateSource::Files { chain, key } => {
+                patterns.extend(site.hosts.iter().map(|host| (host.clone(), Origin::Files)));
+                specs.push(FileSpec {
+                    patterns: site.hosts.clone(),
+                    chain: chain.clone(),
+                    key: key.clone(),
+                });
+            }
+            CertificateSource::SelfSigned => {
+                patterns.extend(
+                    site.hosts
+                        .iter()
+                        .map(|host| (host.clone(), Origin::SelfSigned)),
+                );
+                let served = |host| {
+                    current
+                        .get(host)
+                        .is_some_and(|row| row.origin == Origin::SelfSigned)
+                };
+                if site.hosts.iter().all(served) {
+                    continue;
+                }
+                match self_signed::generate(&site.hosts) {
+                    Ok(pair) => {
+                        own.extend(site.hosts.iter().map(|host| (host.clone(), pair.clone())))
+                    }
+                    Err(error) => {
+                        faults.push(format!("site `{}`: {}", site.name(), with_reasons(&error)))
+                    }
+                }
+            }
+        }
+    }
+    let default = config
+        .sites
+        .iter()
+        .find(|site| site.default && site.certificate != CertificateSource::None)
+        .and_then(|site| site.hosts.first().cloned());
+    let files = FileCertificates::load(specs).map_err(|errors| {
+        faults.extend(errors.iter().map(|error| with_reasons(error)));
+    });
+    match files {
+        Ok(files) if faults.is_empty() => Ok(Prepared {
+            files,
+            self_signed: own,
+            default,
+            patterns,
+            acme_hosts,
+        }),
+        _ => Err(faults),
+    }
+}
+
+impl Prepared {
+    /// What the operator should look at.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        self.files.doubts()
+    }
+
+    /// Puts everything into service, takes what went out of it, and follows the files from now on.
+    pub(super) fn apply(self, certificates: &Arc<Certificates>) -> FileWatch {
+        let rows = self
+            .self_signed
+            .into_iter()
+            .map(|(host, pair)| (host, pair, Origin::SelfSigned));
+        certificates.insert_all(rows);
+        self.files.insert_into(certificates);
+        let patterns = self.patterns;
+        let acme: Vec<HostPattern> = self
+            .acme_hosts
+            .into_iter()
+            .map(HostPattern::Exact)
+            .collect();
+        certificates.retain(|pattern, origin| match origin {
+            // A host that moved from files to ACME keeps the old pair until its own comes.
+            Origin::Files | Origin::SelfSigned => {
+                patterns.iter().any(|(own, _)| own == pattern) || acme.contains(pattern)
+            }
+            Origin::Acme | Origin::Placeholder => true,
+        });
+        certificates.set_default(self.default);
+        self.files.watch(certificates.clone())
+    }
+}
+
+/// An error with everything that led to it, on one line.
+pub(super) fn with_reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(reason) = source {
+        text.push_str(": ");
+        text.push_str(&reason.to_string());
+        source = reason.source();
+    }
+    text
+}

@@ -1,0 +1,85 @@
+//! What runs: listeners, workers, certificates, logs, the current configuration. The one place that changes them.
+//!
+//! Applying a prepared change cannot fail; everything that can was done by `reload` before. Invariant: listeners and
+//! live connections that a change does not concern are not touched.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::worker::{Order, Worker};
+use crate::acme::worker::Worker as AcmeWorker;
+use crate::limits::connections::ConnectionCaps;
+use crate::observe::access_log::AccessLogs;
+use crate::observe::log::LogHandle;
+use crate::observe::metrics::ListenerKind;
+use crate::proxy::app::{Drain, Shared};
+use crate::tls::Certificates;
+use crate::tls::watch::FileWatch;
+
+/// The running process.
+pub(super) struct Process {
+    pub(super) config_path: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) caps: Arc<ConnectionCaps>,
+    pub(super) access_logs: AccessLogs,
+    pub(super) log: LogHandle,
+    pub(super) acme: AcmeWorker,
+    pub(super) drain: watch::Sender<Drain>,
+    /// As the engine wants to be told: true once the drain has begun.
+    pub(super) shutdown: watch::Sender<bool>,
+    pub(super) state: Mutex<State>,
+    /// One reload at a time.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+/// What changes.
+pub(super) struct State {
+    pub(super) workers: Vec<Worker>,
+    /// By the address in the configuration, which may have port 0.
+    pub(super) listeners: HashMap<SocketAddr, Listening>,
+    pub(super) files: Option<FileWatch>,
+}
+
+/// A socket clients connect to.
+pub(super) struct Listening {
+    pub(super) kind: ListenerKind,
+    pub(super) socket: TcpListener,
+}
+
+impl State {
+    /// Has every worker accept from `socket`. A worker that gets no duplicate leaves its share to the others.
+    pub(super) fn listen(&mut self, address: SocketAddr, listening: Listening) {
+        for worker in &self.workers {
+            match listening.socket.try_clone() {
+                Ok(socket) => worker.tell(Order::Listen(address, listening.kind, socket)),
+                Err(error) => {
+                    tracing::error!(%address, %error, "cannot give the listener to a worker")
+                }
+            }
+        }
+        self.listeners.insert(address, listening);
+    }
+
+    /// Closes the listener at `address`; its connections go on.
+    pub(super) fn unlisten(&mut self, address: SocketAddr) {
+        for worker in &self.workers {
+            worker.tell(Order::Unlisten(address));
+        }
+        self.listeners.remove(&address);
+    }
+}
+
+impl Process {
+    /// Opens every log file again, for log rotation by renaming.
+    pub(super) fn reopen_logs(&self) {
+        self.access_logs.reopen();
+        self.log.reopen();
+        tracing::info!("log files reopened");
+    }
+}

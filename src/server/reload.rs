@@ -1,0 +1,164 @@
+//! A new configuration for the running process: diff, plan, apply; all or nothing.
+//!
+//! Everything that can fail happens in [`Prepared::new`]: reading, checking, loading certificates, opening logs,
+//! binding sockets. It changes nothing that runs; dropping it undoes it. [`Prepared::apply`] cannot fail.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::certificates::{self, with_reasons};
+use super::process::{Listening, Process};
+use crate::acme::worker::Settings as AcmeSettings;
+use crate::config::{self, Config, Paint, Plan};
+use crate::listener::bind::bind;
+use crate::observe::metrics::ListenerKind;
+use crate::snapshot::Snapshot;
+
+/// A change that is ready to be applied.
+pub(super) struct Prepared {
+    snapshot: Snapshot,
+    certificates: certificates::Prepared,
+    bound: Vec<(SocketAddr, Listening)>,
+    plan: Plan,
+    warnings: Vec<String>,
+}
+
+/// Why a configuration was refused: text for a terminal, complete.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) String);
+
+/// Reads the configuration and says what it would change.
+pub(super) fn read(process: &Process) -> Result<(Config, Plan, Vec<String>), Refused> {
+    let loaded = config::read(&process.config_path)
+        .map_err(|report| Refused(report.render(Paint::Plain)))?;
+    let mut warnings = Vec::new();
+    if !loaded.report.is_empty() {
+        warnings.push(loaded.report.render(Paint::Plain));
+    }
+    let running = process.shared.snapshot.load();
+    let plan = config::diff(&running.config, &loaded.config);
+    Ok((loaded.config, plan, warnings))
+}
+
+/// The listeners a configuration asks for.
+pub(super) fn wanted(config: &Config) -> Vec<(SocketAddr, ListenerKind)> {
+    let http = config
+        .listen
+        .http
+        .iter()
+        .map(|address| (*address, ListenerKind::Http));
+    let https = config
+        .listen
+        .https
+        .iter()
+        .map(|address| (*address, ListenerKind::Https));
+    http.chain(https).collect()
+}
+
+impl Prepared {
+    /// Prepares what the configuration file asks for now.
+    pub(super) fn new(process: &Process) -> Result<Self, Refused> {
+        let (config, plan, mut warnings) = read(process)?;
+        let mut faults = Vec::new();
+        let prepared = certificates::prepare(&config, &process.certificates);
+        let running = process.shared.snapshot.load_full();
+        let now = tokio::time::Instant::now().into_std();
+        let snapshot = Snapshot::build(Arc::new(config), Some(&running), &process.access_logs, now);
+        let bound = match &snapshot {
+            Ok(snapshot) => bind_new(process, &snapshot.config, &mut faults),
+            Err(error) => {
+                faults.push(with_reasons(error));
+                Vec::new()
+            }
+        };
+        match (snapshot, prepared) {
+            (Ok(snapshot), Ok(certificates)) if faults.is_empty() => {
+                warnings.extend(certificates.doubts());
+                Ok(Self {
+                    snapshot,
+                    certificates,
+                    bound,
+                    plan,
+                    warnings,
+                })
+            }
+            (_, prepared) => {
+                faults.extend(prepared.err().unwrap_or_default());
+                let lines: String = faults
+                    .iter()
+                    .map(|fault| format!("error: {fault}\n"))
+                    .collect();
+                Err(Refused(lines))
+            }
+        }
+    }
+
+    /// Puts it into effect. Gives what changed in words, and what the operator should look at.
+    pub(super) fn apply(self, process: &Process) -> (Vec<String>, Vec<String>) {
+        let config = self.snapshot.config.clone();
+        if let Err(error) = process.log.configure(&config.log) {
+            tracing::error!(error = %with_reasons(&error), "the event log stays as it was");
+        }
+        let limits = &config.limits;
+        process
+            .caps
+            .set(limits.connections, limits.connections_per_client);
+        let hosts = self.certificates.acme_hosts.clone();
+        let generation = self.snapshot.generation;
+        {
+            let mut state = process.state.lock();
+            // The old watch ends first: it must not put back what the new configuration took away.
+            state.files = None;
+            state.files = Some(self.certificates.apply(&process.certificates));
+            process.shared.snapshot.store(Arc::new(self.snapshot));
+            let wanted = wanted(&config);
+            let gone: Vec<SocketAddr> = state
+                .listeners
+                .iter()
+                .filter(|(address, listening)| !wanted.contains(&(**address, listening.kind)))
+                .map(|(address, _)| *address)
+                .collect();
+            for address in gone {
+                state.unlisten(address);
+            }
+            for (address, listening) in self.bound {
+                state.listen(address, listening);
+            }
+        }
+        process.acme.reconfigure(
+            AcmeSettings::new(&config.acme, &config.server.state_dir),
+            hosts,
+        );
+        let metrics = &process.shared.metrics;
+        metrics.config_generation.set(generation);
+        metrics.reloads_done.inc();
+        let changes = self.plan.changes.iter().map(ToString::to_string).collect();
+        (changes, self.warnings)
+    }
+}
+
+/// Binds the listeners that are not there yet. An address that changes its kind keeps its socket.
+fn bind_new(
+    process: &Process,
+    config: &Config,
+    faults: &mut Vec<String>,
+) -> Vec<(SocketAddr, Listening)> {
+    let state = process.state.lock();
+    let mut bound = Vec::new();
+    for (address, kind) in wanted(config) {
+        let socket = match state.listeners.get(&address) {
+            Some(listening) if listening.kind == kind => continue,
+            Some(listening) => listening
+                .socket
+                .try_clone()
+                .map_err(|error| error.to_string()),
+            None => bind(address)
+                .map_err(|error| format!("{} ({})", with_reasons(&error), error.hint())),
+        };
+        match socket {
+            Ok(socket) => bound.push((address, Listening { kind, socket })),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    bound
+}

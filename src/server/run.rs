@@ -1,0 +1,308 @@
+//! Starts the process and runs it to its end.
+//!
+//! In this order, each step before anything that would have to be undone: configuration, logs, certificates, sockets,
+//! workers, admin. The authority is never waited for.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::certificates::{self, with_reasons};
+use super::control::{self, Door};
+use super::process::{Listening, Process, State};
+use super::worker::Worker;
+use super::{reload, stop};
+use crate::acme::challenge::Tokens;
+use crate::acme::worker::{Settings as AcmeSettings, Worker as AcmeWorker};
+use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
+use crate::config::{self, Config, Paint};
+use crate::limits::connections::ConnectionCaps;
+use crate::listener::bind::bind;
+use crate::listener::connection::Context;
+use crate::observe::access_log::AccessLogs;
+use crate::observe::log;
+use crate::observe::metrics::Metrics;
+use crate::proxy::app::{Drain, Shared};
+use crate::snapshot::Snapshot;
+use crate::tls::{self, Certificates};
+
+/// For log lines that are still queued at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Why the process did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration was refused; the text says everything, for a terminal.
+    Refused(String),
+    /// Something the process needs is not to be had.
+    Unavailable(String),
+}
+
+impl StartError {
+    /// The exit code it stands for.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 1,
+            Self::Unavailable(_) => 3,
+        }
+    }
+
+    /// What to tell a person.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Refused(text) | Self::Unavailable(text) => text,
+        }
+    }
+}
+
+fn unavailable(what: &str, error: &dyn std::error::Error) -> StartError {
+    StartError::Unavailable(format!("{what}: {}", with_reasons(error)))
+}
+
+/// Runs the configuration at `path` until a signal ends it. `ready` is called once clients are served.
+pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
+    tls::install_provider();
+    let loaded =
+        config::read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
+    let metrics = Metrics::new();
+    count_panics(&metrics);
+    let log = log::init(&loaded.config.log, metrics.log_lines.clone())
+        .map_err(|error| unavailable("cannot set up the event log", &error))?;
+    if !loaded.report.is_empty() {
+        tracing::warn!("{}", loaded.report.render(Paint::Plain));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unavailable("cannot start the event loop", &error))?;
+    let outcome = runtime.block_on(async {
+        let (process, socket) = start(path, loaded.config, metrics, log)?;
+        live(&process, socket, ready).await?;
+        if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
+            // Where the lines would have gone is what does not take them.
+            tracing::error!("log lines were lost at the stop");
+        }
+        Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+fn start(
+    path: &Path,
+    config: Config,
+    metrics: Arc<Metrics>,
+    log: log::LogHandle,
+) -> Result<(Arc<Process>, AdminSocket), StartError> {
+    let certificates = Certificates::new();
+    let prepared = certificates::prepare(&config, &certificates).map_err(|faults| {
+        StartError::Refused(
+            faults
+                .iter()
+                .map(|fault| format!("error: {fault}\n"))
+                .collect(),
+        )
+    })?;
+    for doubt in prepared.doubts() {
+        tracing::warn!("{doubt}");
+    }
+    let access_logs = AccessLogs::new(&metrics);
+    let config = Arc::new(config);
+    let now = tokio::time::Instant::now().into_std();
+    let snapshot = Snapshot::build(config.clone(), None, &access_logs, now)
+        .map_err(|error| StartError::Unavailable(with_reasons(&error)))?;
+    let bound = bind_all(&config)?;
+    let socket = AdminSocket::bind(&config.admin.socket)
+        .map_err(|error| StartError::Unavailable(format!("error: {}\n", with_reasons(&error))))?;
+    let tls = tls::server_config::build(certificates.clone())
+        .map_err(|error| unavailable("cannot set up TLS", &error))?;
+    let tokens = Tokens::default();
+    let hosts = prepared.acme_hosts.clone();
+    let files = prepared.apply(&certificates);
+    let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
+    let acme = AcmeWorker::start(settings, hosts, certificates.clone(), tokens.clone())
+        .map_err(|error| unavailable("cannot look after certificates", &error))?;
+    let (drain, drained) = watch::channel(Drain::Serving);
+    let (shutdown, shut) = watch::channel(false);
+    metrics.config_generation.set(snapshot.generation);
+    let shared = Arc::new(Shared {
+        snapshot: ArcSwap::from_pointee(snapshot),
+        metrics,
+        tokens,
+        drain: drained,
+    });
+    let caps = ConnectionCaps::new(
+        config.limits.connections,
+        config.limits.connections_per_client,
+    );
+    let context = |pool| Context {
+        shared: shared.clone(),
+        pool,
+        caps: caps.clone(),
+        certificates: certificates.clone(),
+        tls: tls.clone(),
+        shutdown: shut.clone(),
+    };
+    let workers = (0..workers(&config))
+        .map(|index| Worker::start(index, context))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unavailable("cannot start a worker", &error))?;
+    let mut state = State {
+        workers,
+        listeners: HashMap::new(),
+        files: Some(files),
+    };
+    for (address, listening) in bound {
+        state.listen(address, listening);
+    }
+    let process = Arc::new(Process {
+        config_path: path.to_owned(),
+        shared,
+        certificates,
+        caps,
+        access_logs,
+        log,
+        acme,
+        drain,
+        shutdown,
+        state: Mutex::new(state),
+        turn: tokio::sync::Mutex::new(()),
+    });
+    Ok((process, socket))
+}
+
+/// As many as configured, or one for each core.
+fn workers(config: &Config) -> usize {
+    match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}
+
+fn bind_all(config: &Config) -> Result<Vec<(SocketAddr, Listening)>, StartError> {
+    let mut bound = Vec::new();
+    let mut faults = String::new();
+    for (address, kind) in reload::wanted(config) {
+        match bind(address) {
+            Ok(socket) => bound.push((address, Listening { kind, socket })),
+            Err(error) => faults.push_str(&format!(
+                "error: {}\nhint: {}\n",
+                with_reasons(&error),
+                error.hint()
+            )),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(bound),
+        false => Err(StartError::Unavailable(faults)),
+    }
+}
+
+/// The process at work: admin and signals, until it is told to stop and has drained.
+async fn live(
+    process: &Arc<Process>,
+    socket: AdminSocket,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
+    let mut signals =
+        Signals::new().map_err(|error| unavailable("cannot listen to signals", &error))?;
+    let admin = Admin::new(
+        Arc::new(Door(process.clone())),
+        process.shared.metrics.clone(),
+    );
+    let config = process.shared.snapshot.load().config.clone();
+    let on_socket = tokio::spawn(serve_socket(socket, admin.clone()));
+    let on_tcp = match config.admin.listen {
+        Some(address) => {
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .map_err(|error| {
+                    unavailable(
+                        &format!("cannot listen on `{address}` for the status page"),
+                        &error,
+                    )
+                })?;
+            Some(tokio::spawn(serve_tcp(listener, admin)))
+        }
+        None => None,
+    };
+    for (address, listening) in &process.state.lock().listeners {
+        tracing::info!(kind = ?listening.kind, address = %listening.socket.local_addr().unwrap_or(*address), "listening");
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %process.config_path.display(),
+        sites = config.sites.len(),
+        "hubgate is ready"
+    );
+    ready();
+    loop {
+        tokio::select! {
+            Some(()) = signals.hang_up.recv() => { control::reload(process.clone()).await; }
+            Some(()) = signals.user1.recv() => process.reopen_logs(),
+            () = stop_signal(&mut signals.terminate, &mut signals.interrupt) => break,
+        }
+    }
+    stop::drain(
+        process,
+        stop_signal(&mut signals.terminate, &mut signals.interrupt),
+    )
+    .await;
+    on_socket.abort();
+    if let Some(on_tcp) = on_tcp {
+        on_tcp.abort();
+    }
+    // Its drop removes the socket's file, which must be gone when the process is.
+    drop(on_socket.await);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+struct Signals {
+    hang_up: Signal,
+    user1: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// A panic ends one connection's task; it is counted and logged once, with its place.
+fn count_panics(metrics: &Arc<Metrics>) {
+    let metrics = metrics.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        metrics.panics.inc();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(
+            place,
+            "panic: {}",
+            panic.payload_as_str().unwrap_or("no message")
+        );
+    }));
+}

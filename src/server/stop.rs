@@ -1,0 +1,68 @@
+//! The end of the process: a drain that loses nothing it need not lose.
+//!
+//! Listeners close at once; requests go on and connections are told to close; idle ones get a last call; tunnels stay
+//! until `drain_timeout` and then end with 1001. The process ends as soon as nothing is open. A second signal ends it
+//! at once.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::process::Process;
+use super::worker::Order;
+use crate::proxy::app::Drain;
+
+/// How often the open connections are counted.
+const TICK: Duration = Duration::from_millis(20);
+/// After the drain's end, for goodbyes.
+const LAST: Duration = Duration::from_millis(1500);
+
+/// Drains; `hurry` ends it at once.
+pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()>) {
+    let limit = process.shared.snapshot.load().config.server.drain_timeout;
+    let open = process.shared.metrics.connections_open();
+    tracing::info!(open, limit = ?limit, "stopping: no new connections, waiting for open ones");
+    {
+        let mut state = process.state.lock();
+        let addresses: Vec<_> = state.listeners.keys().copied().collect();
+        for address in addresses {
+            state.unlisten(address);
+        }
+    }
+    process.drain.send_replace(Drain::Draining);
+    process.shutdown.send_replace(true);
+    let ended = async {
+        if tokio::time::timeout(limit, none_open(process))
+            .await
+            .is_err()
+        {
+            let open = process.shared.metrics.connections_open();
+            tracing::warn!(open, "the drain's time is over, ending what is open");
+            process.drain.send_replace(Drain::Ending);
+            if tokio::time::timeout(LAST, none_open(process))
+                .await
+                .is_err()
+            {
+                let open = process.shared.metrics.connections_open();
+                tracing::warn!(open, "connections cut");
+            }
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = hurry => tracing::warn!("second signal, stopping at once"),
+    }
+    let workers = std::mem::take(&mut process.state.lock().workers);
+    for worker in &workers {
+        worker.tell(Order::Stop);
+    }
+    for worker in workers {
+        worker.join();
+    }
+}
+
+async fn none_open(process: &Process) {
+    while process.shared.metrics.connections_open() > 0 {
+        tokio::time::sleep(TICK).await;
+    }
+}
