@@ -5,7 +5,7 @@
 
 pub mod check;
 mod client;
-pub mod demo;
+mod demo;
 mod exit;
 mod reload;
 mod run;
