@@ -105,16 +105,38 @@ impl Sink {
 
     /// Waits until every line taken so far is out, or `deadline` has come; says which.
     pub fn flush(&self, deadline: Instant) -> bool {
-        let mut state = self.shared.lock();
+        self.watch().flush(deadline)
+    }
+
+    /// Follows the writer, also beyond the life of this sink.
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.shared))
+    }
+}
+
+/// Waits for a writer without keeping its sink open.
+#[derive(Clone, Debug)]
+pub struct Watch(Arc<Shared>);
+
+impl Watch {
+    /// Whether the sink is gone and every line it took is out.
+    pub fn is_finished(&self) -> bool {
+        let state = self.0.lock();
+        state.closed && state.done == state.taken
+    }
+
+    /// Waits until every line taken so far is out, or `deadline` has come; says which.
+    pub fn flush(&self, deadline: Instant) -> bool {
+        let mut state = self.0.lock();
         let wanted = state.taken;
         state.hurry = true;
-        self.shared.work.notify_one();
+        self.0.work.notify_one();
         while state.done < wanted {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            state = (self.shared.disposed.wait_timeout(state, left))
+            state = (self.0.disposed.wait_timeout(state, left))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }

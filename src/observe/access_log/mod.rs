@@ -13,7 +13,7 @@ mod redact;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use record::Record;
@@ -21,14 +21,21 @@ pub use record::Record;
 use self::clock::Clock;
 use super::metrics::Metrics;
 use super::output::{FileOutput, Output, StandardStream};
-use super::sink::{LineCounts, Sink};
+use super::sink::{LineCounts, Sink, Watch};
 use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget};
 
 /// All open access logs of the process.
 #[derive(Debug)]
 pub struct AccessLogs {
-    open: Mutex<HashMap<AccessLogTarget, Weak<Sink>>>,
+    open: Mutex<Open>,
     counts: Arc<LineCounts>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    sinks: HashMap<AccessLogTarget, Weak<Sink>>,
+    /// Of every sink that may still have lines to write, those that a reload closed among them.
+    writers: Vec<Watch>,
 }
 
 impl AccessLogs {
@@ -66,17 +73,17 @@ impl AccessLogs {
     /// Waits until all lines so far are out, at most for `limit`; says whether they are. Blocks: not for a worker.
     pub fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let late = self
-            .sinks()
+        let writers = self.lock().writers.clone();
+        let late = writers
             .iter()
-            .filter(|sink| !sink.flush(deadline))
+            .filter(|writer| !writer.flush(deadline))
             .count();
         late == 0
     }
 
     fn sink(&self, target: &AccessLogTarget) -> io::Result<Option<Arc<Sink>>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sink) = open.get(target).and_then(Weak::upgrade) {
+        let mut open = self.lock();
+        if let Some(sink) = open.sinks.get(target).and_then(Weak::upgrade) {
             return Ok(Some(sink));
         }
         let output: Box<dyn Output> = match target {
@@ -85,14 +92,23 @@ impl AccessLogs {
             AccessLogTarget::File(path) => Box::new(FileOutput::open(path)?),
         };
         let sink = Arc::new(Sink::start(output, Arc::clone(&self.counts))?);
-        open.retain(|_, sink| sink.strong_count() > 0);
-        open.insert(target.clone(), Arc::downgrade(&sink));
+        open.sinks.retain(|_, sink| sink.strong_count() > 0);
+        open.writers.retain(|writer| !writer.is_finished());
+        open.sinks.insert(target.clone(), Arc::downgrade(&sink));
+        open.writers.push(sink.watch());
         Ok(Some(sink))
     }
 
     fn sinks(&self) -> Vec<Arc<Sink>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().filter_map(Weak::upgrade).collect()
+        self.lock()
+            .sinks
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,6 +209,22 @@ mod tests {
             std::fs::read_to_string(dir.path().join("a.log")).unwrap(),
             "still\n"
         );
+    }
+
+    #[test]
+    fn a_flush_waits_for_logs_that_were_closed_just_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = AccessLogs::new(&Metrics::new());
+        let handle = logs.handle(&log(&dir.path().join("a.log"))).unwrap();
+        write(&handle, "last");
+        drop(handle);
+        assert!(logs.flush(LONG));
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("a.log")).unwrap(),
+            "last\n"
+        );
+        let _other = logs.handle(&log(&dir.path().join("b.log"))).unwrap();
+        assert_eq!(logs.lock().writers.len(), 1);
     }
 
     #[test]
