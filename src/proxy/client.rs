@@ -17,7 +17,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::protocols::http::v2::server::HttpSession as H2Session;
 
-use crate::transport::Link;
+use crate::transport::{Deadline, Link};
 
 /// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
 pub const HIGH_WATER: usize = 64 * 1024;
@@ -43,6 +43,7 @@ pub struct H2Client {
     finish: bool,
     finished: bool,
     stalled_since: Option<Instant>,
+    deadline: Deadline,
 }
 
 /// What a client did to its own request.
@@ -74,6 +75,7 @@ impl Client {
             finish: false,
             finished: false,
             stalled_since: None,
+            deadline: Deadline::default(),
         }))
     }
 
@@ -204,6 +206,14 @@ impl Client {
         match self {
             Self::H1 { link, .. } => link.stalled_since(),
             Self::H2(h2) => h2.stalled_since,
+        }
+    }
+
+    /// Ready once `at` has passed. On HTTP/1 the connection's own timer serves all its requests.
+    pub fn poll_deadline(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::H1 { link, .. } => link.poll_deadline(at, cx),
+            Self::H2(h2) => h2.deadline.poll(at, cx),
         }
     }
 

@@ -19,7 +19,7 @@ use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
 use super::client::{Client, ClientError, HIGH_WATER, at_once};
 use super::filter::response;
 use crate::observe::cause::Cause;
-use crate::transport::{Deadline, Link};
+use crate::transport::Link;
 
 /// Time and size limits of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,6 @@ pub struct Exchange<'a> {
     limits: ExchangeLimits,
     uplink: Uplink,
     downlink: Downlink,
-    deadline: Deadline,
     last_up: Instant,
     last_down: Instant,
     received_before: u64,
@@ -142,7 +141,6 @@ impl<'a> Exchange<'a> {
             limits,
             uplink: Uplink::Moving,
             downlink: Downlink::Head,
-            deadline: Deadline::default(),
             last_up: start,
             last_down: start,
             tally,
@@ -182,7 +180,7 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(Err(failure(Cause::ClientGone)));
         }
         let (at, cause) = self.ends_at();
-        std::task::ready!(self.deadline.poll(at, cx));
+        std::task::ready!(self.client.poll_deadline(at, cx));
         Poll::Ready(Err(failure(cause)))
     }
 

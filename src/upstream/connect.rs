@@ -1,4 +1,6 @@
-//! New connections to endpoints.
+//! New connections to endpoints: within a time limit, with `TCP_NODELAY`.
+//!
+//! What a failed connect means for the endpoint is `group`'s and `proxy`'s matter.
 
 use std::io;
 use std::net::SocketAddr;
