@@ -1,4 +1,6 @@
 //! Takes connections from a listening socket, within the caps, and never spins.
+//!
+//! A connection above a cap is closed unserved and counted. What becomes of the others is `connection`'s.
 
 use std::io;
 use std::sync::Arc;

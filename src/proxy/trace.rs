@@ -1,4 +1,6 @@
 //! What happened to a request, gathered on the way for the access log and the metrics.
+//!
+//! Plain data; `record` turns it into counts and a line.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! What the operator can ask of the process, through the admin socket or by signal.
+//!
+//! Answers in words; preparing and applying a change is `reload`'s and `process`'s. One reload at a time.
 
 use std::sync::Arc;
 

@@ -8,123 +8,20 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 
 use super::Deadline;
-use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner};
+use super::gate::{Gate, LinkFault, Phase, now};
 use super::socket::Socket;
 
 /// The most that is read ahead of the engine while an exchange watches for the peer's end.
 const READ_AHEAD: usize = 16 * 1024;
 /// A write of at least this size goes to the socket directly instead of through the buffer: a full TLS record.
 const DIRECT: usize = 16 * 1024;
-
-/// Limits of a [`Gate`].
-#[derive(Clone, Copy, Debug)]
-pub struct GateLimits {
-    /// Bounds of a request head.
-    pub head: HeadLimits,
-    /// From a head's first byte to its end.
-    pub head_time: Duration,
-    /// Between requests.
-    pub keep_alive: Duration,
-    /// While the peer takes nothing (HTTP/2; the forwarder watches HTTP/1).
-    pub write: Duration,
-}
-
-/// Why the gate ended a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkFault {
-    /// The head was refused.
-    Head(HeadFault),
-    /// The head, or the HTTP/2 preface, did not arrive in time.
-    HeadTimeout,
-}
-
-/// What stands between a client's bytes and the engine.
-#[derive(Debug)]
-pub struct Gate {
-    limits: GateLimits,
-    phase: Phase,
-    scanner: HeadScanner,
-    fault: Option<LinkFault>,
-    draining: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Waiting for a request; ends quietly at this time.
-    Idle(Option<Instant>),
-    /// In a head, which must end by this time.
-    Head(Instant),
-    /// In a body or after one: the forwarder watches.
-    Open,
-    /// HTTP/2 before its first bytes.
-    Preface(Option<Instant>),
-    /// HTTP/2: the engine and the forwarder watch.
-    H2,
-}
-
-impl Gate {
-    /// A gate for HTTP/1, or for HTTP/2 when the client chose it.
-    pub fn new(limits: GateLimits, h2: bool) -> Self {
-        Self {
-            limits,
-            phase: if h2 {
-                Phase::Preface(None)
-            } else {
-                Phase::Idle(None)
-            },
-            scanner: HeadScanner::new(limits.head),
-            fault: None,
-            draining: false,
-        }
-    }
-
-    /// Judges bytes on their way to the engine.
-    fn pass(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
-        match self.phase {
-            Phase::Idle(_) => self.phase = Phase::Head(now() + self.limits.head_time),
-            Phase::Head(_) => {}
-            Phase::Preface(_) => {
-                self.phase = Phase::H2;
-                return Ok(());
-            }
-            Phase::Open | Phase::H2 => return Ok(()),
-        }
-        match self.scanner.feed(bytes) {
-            Ok(HeadProgress::Partial) => Ok(()),
-            Ok(HeadProgress::Complete(_)) => {
-                self.phase = Phase::Open;
-                Ok(())
-            }
-            Err(fault) => Err(self.refuse(LinkFault::Head(fault))),
-        }
-    }
-
-    fn refuse(&mut self, fault: LinkFault) -> LinkFault {
-        self.fault = Some(fault);
-        fault
-    }
-
-    /// When the wait for bytes ends, if it does.
-    fn waits_until(&mut self) -> Option<Instant> {
-        match &mut self.phase {
-            Phase::Idle(until) => {
-                Some(*until.get_or_insert_with(|| now() + self.limits.keep_alive))
-            }
-            Phase::Preface(until) => {
-                Some(*until.get_or_insert_with(|| now() + self.limits.head_time))
-            }
-            Phase::Head(until) => Some(*until),
-            Phase::Open | Phase::H2 => None,
-        }
-    }
-}
 
 /// One connection. Made once, shared by reference counting, closed when the last holder lets go.
 pub struct Link {
@@ -151,10 +48,6 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Link")
     }
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Link {

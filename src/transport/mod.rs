@@ -7,11 +7,13 @@
 
 mod deadline;
 mod engine;
+mod gate;
 pub mod head;
 mod link;
 mod socket;
 
 pub use deadline::Deadline;
 pub use engine::EngineStream;
-pub use link::{Gate, GateLimits, Link, LinkFault};
+pub use gate::{Gate, GateLimits, LinkFault};
+pub use link::Link;
 pub use socket::Socket;
