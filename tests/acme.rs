@@ -24,7 +24,7 @@ use hubgate::tls::{Certificates, Origin, Served};
 use hubgate::types::host::{Authority, Host, HostPattern};
 use support::fault_proxy::{Fault, FaultProxy};
 use support::pebble::{Options, Pebble};
-use support::{eventually, within};
+use support::{events, eventually, within};
 use tempfile::TempDir;
 
 const HOST: &str = "hub.example.test";
@@ -39,6 +39,7 @@ struct Edge {
 
 impl Edge {
     fn new() -> Self {
+        events::keep();
         hubgate::tls::install_provider();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let http_port = listener.local_addr().unwrap().port();
@@ -272,6 +273,14 @@ fn a_failing_challenge_backs_off_tells_the_reason_and_leaves_other_hosts_alone()
         "the authority's words: {error}"
     );
     assert!(error.contains("port 80"), "what to look at: {error}");
+    let line = [
+        "WARN",
+        "acme.order.failed",
+        "elsewhere.example.test",
+        "acme:error:connection",
+        "next=",
+    ];
+    eventually("each failure is logged", || events::count(&line) == 4);
     eventually("the next attempt is planned", || {
         running
             .status("elsewhere.example.test")
@@ -525,7 +534,7 @@ fn another_authority_replaces_the_certificate_of_the_one_before() {
 
 #[test]
 fn nothing_is_ordered_while_keys_cannot_be_saved() {
-    let mut edge = Edge::new();
+    let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);
     let blocked = edge.state.path().join("acme");
     std::fs::write(&blocked, "in the way").unwrap();
@@ -537,7 +546,50 @@ fn nothing_is_ordered_while_keys_cannot_be_saved() {
     assert_eq!(running.served(HOST).origin, Origin::Placeholder);
     std::fs::remove_file(&blocked).unwrap();
     running.wait_for_certificate(HOST);
-    edge.delays.store = Duration::from_secs(60);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_saved_is_served_and_saved_later_without_another_order() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let current = edge.file(HOST, "current");
+    std::fs::create_dir_all(current.join("in the way")).unwrap();
+    let running = edge.run(&pebble, &[HOST]);
+    let served = running.wait_for_certificate(HOST);
+    eventually("it is told", || {
+        let row = running.status(HOST);
+        row.state == State::Backoff
+            && row
+                .last_error
+                .is_some_and(|error| error.contains("current"))
+    });
+    assert!(edge.file(HOST, "order.json").exists());
+    std::fs::remove_dir_all(&current).unwrap();
+    eventually("it is saved", || current.join("chain.pem").exists());
+    eventually("the order is done", || {
+        !edge.file(HOST, "order.json").exists()
+    });
+    assert_eq!(running.served(HOST), served);
+    assert_eq!((pebble.orders(), pebble.issued()), (1, 1));
+    eventually("the failure is forgotten", || {
+        running.status(HOST).failures == 0
+    });
+}
+
+#[test]
+fn settings_with_unreadable_roots_are_refused() {
+    let edge = Edge::new();
+    let pebble = Pebble::stopped(edge.http_port, Options::default());
+    let mut settings = edge.settings(&pebble, &pebble.directory_url);
+    settings.check().unwrap();
+    settings.ca_file = Some(edge.state.path().join("none.pem"));
+    assert!(
+        settings
+            .check()
+            .unwrap_err()
+            .to_string()
+            .contains("none.pem")
+    );
 }
 
 #[test]

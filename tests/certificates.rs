@@ -12,54 +12,24 @@
 mod support;
 
 use std::fs::{self, Permissions};
-use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hubgate::tls::pem::{LoadError, load_pair};
 use hubgate::tls::watch::FileWatch;
 use hubgate::tls::{Certificates, FileCertificates, FileSpec, Origin, self_signed};
 use hubgate::types::host::HostPattern;
-use support::eventually;
+use support::{events, eventually};
 use tempfile::TempDir;
 
 const HOST: &str = "hub.test";
 
-/// Everything logged by all tests; each looks for its own folder's name.
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-fn logged(parts: &[&str]) -> usize {
-    let log = LOG.lock().unwrap();
-    let log = String::from_utf8_lossy(&log).into_owned();
-    log.lines()
-        .filter(|line| parts.iter().all(|part| line.contains(part)))
-        .count()
-}
-
-struct Writer;
-
-impl io::Write for Writer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn setup() -> TempDir {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        hubgate::tls::install_provider();
-        tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(|| Writer)
-            .init();
-    });
+    events::keep();
+    hubgate::tls::install_provider();
     TempDir::new().unwrap()
 }
 
@@ -336,25 +306,25 @@ fn a_half_written_or_mismatched_pair_keeps_the_last_good_one_and_warns_once() {
     let (new_chain, new_key) = pair();
     fs::write(&watched.chain, &new_chain[..new_chain.len() / 2]).unwrap();
     eventually("the cut chain is warned of", || {
-        logged(&["WARN", "certificate.kept", "damaged PEM", name]) == 1
+        events::count(&["WARN", "certificate.kept", "damaged PEM", name]) == 1
     });
     assert_eq!(watched.served(), first);
     fs::write(&watched.chain, &new_chain).unwrap();
     eventually("the other's key is warned of", || {
-        logged(&["WARN", "certificate.kept", "does not belong", name]) == 1
+        events::count(&["WARN", "certificate.kept", "does not belong", name]) == 1
     });
     assert_eq!(watched.served(), first);
     fs::remove_file(&watched.key).unwrap();
     eventually("the missing key is warned of", || {
-        logged(&["WARN", "certificate.kept", "cannot read", name]) == 1
+        events::count(&["WARN", "certificate.kept", "cannot read", name]) == 1
     });
     assert_eq!(watched.served(), first);
     // A touch is no change: nothing is said twice.
     fs::write(dir.path().join("other"), "x").unwrap();
     fs::write(&watched.key, new_key).unwrap();
     watched.comes_to_serve(&serial(&watched.chain, &watched.key));
-    assert_eq!(logged(&["WARN", "certificate.kept", name]), 3);
-    assert_eq!(logged(&["INFO", "certificate.reloaded", name]), 1);
+    assert_eq!(events::count(&["WARN", "certificate.kept", name]), 3);
+    assert_eq!(events::count(&["INFO", "certificate.reloaded", name]), 1);
 }
 
 #[test]
@@ -367,7 +337,7 @@ fn a_key_that_others_can_read_is_warned_about_and_served() {
     let watched = Watched::start(chain, key);
     assert_eq!(watched.served(), first);
     assert_eq!(
-        logged(&[
+        events::count(&[
             "WARN",
             "certificate.doubtful",
             "mode 640",
@@ -380,7 +350,7 @@ fn a_key_that_others_can_read_is_warned_about_and_served() {
     fs::write(&watched.chain, new_chain).unwrap();
     fs::write(&watched.key, new_key).unwrap();
     eventually("it is warned about again with the new key", || {
-        logged(&["WARN", "mode 640", name]) >= 2
+        events::count(&["WARN", "mode 640", name]) >= 2
     });
 }
 

@@ -53,9 +53,9 @@ fn remember(answer: LastAnswer) {
     }
 }
 
-/// Why there is no client.
+/// Why there can be no client for these settings.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
+pub enum SettingsError {
     /// The extra roots cannot be read.
     #[error("cannot read the roots in `{path}` ({reason})")]
     CaFile {
@@ -83,7 +83,7 @@ pub(super) struct AcmeHttp {
 
 impl AcmeHttp {
     /// Trusts the public roots (Mozilla's) and those in `ca_file`.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, ClientError> {
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, SettingsError> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
@@ -155,7 +155,6 @@ async fn read(response: Response<Incoming>) -> Result<BytesResponse, Error> {
             .map(str::to_owned)
     };
     remember(LastAnswer {
-        status: parts.status.as_u16(),
         retry_after: field(header::RETRY_AFTER),
         date: field(header::DATE),
     });
@@ -181,8 +180,8 @@ fn is_problem(body: &[u8]) -> bool {
     serde_json::from_slice::<instant_acme::Problem>(body).is_ok()
 }
 
-fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), ClientError> {
-    let failed = |reason: String| ClientError::CaFile {
+fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
+    let failed = |reason: String| SettingsError::CaFile {
         path: path.to_owned(),
         reason,
     };
@@ -198,7 +197,7 @@ fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), ClientError> 
     if found {
         Ok(())
     } else {
-        Err(ClientError::NoRoots {
+        Err(SettingsError::NoRoots {
             path: path.to_owned(),
         })
     }
@@ -215,11 +214,11 @@ mod tests {
         std::fs::write(&path, "no certificates").unwrap();
         assert!(matches!(
             AcmeHttp::new(Some(&path)),
-            Err(ClientError::NoRoots { .. })
+            Err(SettingsError::NoRoots { .. })
         ));
         assert!(matches!(
             AcmeHttp::new(Some(&root.path().join("none"))),
-            Err(ClientError::CaFile { .. })
+            Err(SettingsError::CaFile { .. })
         ));
         let host = |name| crate::types::host::HostPattern::parse(name).unwrap();
         let one = crate::tls::self_signed::generate_pem(&[host("a.test")])

@@ -35,7 +35,6 @@ pub(super) struct Failure {
 /// The headers of the authority's last answer, which errors do not carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LastAnswer {
-    pub(super) status: u16,
     pub(super) retry_after: Option<String>,
     pub(super) date: Option<String>,
 }
@@ -211,7 +210,6 @@ mod tests {
 
     fn read(error: &Error, retry_after: Option<&str>) -> Failure {
         let last = LastAnswer {
-            status: 400,
             retry_after: retry_after.map(str::to_owned),
             date: None,
         };

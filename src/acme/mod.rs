@@ -18,5 +18,6 @@ mod task;
 pub mod worker;
 
 pub use challenge::{Tokens, token_of};
+pub use client::SettingsError;
 pub use status::{HostStatus, State};
 pub use worker::{Settings, StartError, Worker};

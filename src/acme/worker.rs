@@ -15,6 +15,7 @@ use tracing::{error, info};
 
 use super::account::{Accounts, Authority};
 use super::challenge::Tokens;
+use super::client::{AcmeHttp, SettingsError};
 use super::schedule::Delays;
 use super::status::{Board, HostStatus};
 use super::storage::Storage;
@@ -51,6 +52,11 @@ impl Settings {
             state_dir: state_dir.to_owned(),
             delays: Delays::default(),
         }
+    }
+
+    /// Fails when `ca_file` cannot be read or holds no certificate. For start and reload, before anything changes.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        AcmeHttp::new(self.ca_file.as_deref()).map(drop)
     }
 }
 

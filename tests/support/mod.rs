@@ -16,6 +16,7 @@
 )]
 
 pub mod client;
+pub mod events;
 pub mod fault_proxy;
 pub mod h2_client;
 pub mod h2_frames;

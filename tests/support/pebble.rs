@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 use tempfile::TempDir;
 
 use super::ports::free_addr;
-use super::{DEADLINE, eventually, tls};
+use super::{eventually, tls};
 
 /// What a test may want different.
 pub struct Options {
@@ -29,7 +29,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             validity: 7_776_000,
-            bad_nonces: 5,
+            bad_nonces: 0,
             reuse: 50,
         }
     }
@@ -245,6 +245,3 @@ fn write_pair(dir: &Path) -> (PathBuf, PathBuf) {
     fs::write(&key_file, key.serialize_pem()).unwrap();
     (chain_file, key_file)
 }
-
-/// As long as a test may wait for a certificate.
-pub const PATIENCE: std::time::Duration = DEADLINE;
