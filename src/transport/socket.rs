@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -37,12 +37,15 @@ impl Socket {
         }
     }
 
-    /// Whether the peer has sent nothing that is still unread, neither bytes nor an end, as far as is known without
-    /// asking the kernel.
+    /// Whether the peer has sent nothing that is still unread, neither bytes nor an end. Asks the kernel only when the
+    /// event loop has not seen the last read come short.
     pub fn is_quiet(&self) -> bool {
-        let waker = std::task::Waker::noop();
-        let mut cx = Context::from_waker(waker);
-        self.tcp().poll_read_ready(&mut cx).is_pending()
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        if self.tcp().poll_read_ready(&mut cx).is_pending() {
+            return true;
+        }
+        let mut byte = [0u8; 1];
+        self.tcp().poll_peek(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// Writes as much of `bytes` as the kernel takes now.
@@ -86,20 +89,4 @@ impl Socket {
             },
         }
     }
-
-    /// Whether the peer's reset or full close is already known to the kernel.
-    pub fn is_hung_up(&self) -> bool {
-        // `ready` on both interests reports closed halves without reading anything.
-        let waker = std::task::Waker::noop();
-        let mut cx = Context::from_waker(waker);
-        let future = self.tcp().ready(Interest::READABLE | Interest::WRITABLE);
-        let mut future = std::pin::pin!(future);
-        match future.as_mut().poll(&mut cx) {
-            Poll::Ready(Ok(ready)) => ready.is_write_closed(),
-            Poll::Ready(Err(_)) => true,
-            Poll::Pending => false,
-        }
-    }
 }
-
-use std::future::Future;
