@@ -2,11 +2,6 @@
 //!
 //! Chooses ports, writes the configuration into a folder of its own, says what to open, and runs the server as
 //! `hubgate run` does. Invariant: the folder is gone when the command ends.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks to the person who runs it"
-)]
 
 use std::fs::{self, DirBuilder};
 use std::io;

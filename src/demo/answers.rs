@@ -88,7 +88,7 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
     let fields: Vec<_> = head
         .headers
         .iter()
-        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
         .collect();
     let target = head
         .uri
