@@ -74,12 +74,14 @@ fn challenge(
     }
     if let Some(token) = token_of(path).filter(|_| reads) {
         if let Some(key_authorization) = tokens.lookup(host, token) {
+            tracing::info!(event = "acme.challenge.served", %host, "challenge token of ours asked for");
             let body = key_authorization.as_bytes().to_vec();
             return Some(Decision::Answer(Answer::text(200, body, None)));
         }
         if let Some(group) = &snapshot.sites[site].challenge_fallback {
             return Some(Decision::ChallengeFallback(group.clone()));
         }
+        tracing::debug!(event = "acme.challenge.miss", %host, "challenge token that nobody here knows asked for");
     }
     (!is_tls).then_some(Decision::Refuse(Cause::ChallengeUnknown))
 }

@@ -61,6 +61,9 @@ impl Prepared {
         let (config, plan, mut warnings) = read(process)?;
         let mut faults = Vec::new();
         let prepared = certificates::prepare(&config, &process.certificates);
+        if let Err(error) = AcmeSettings::new(&config.acme, &config.server.state_dir).check() {
+            faults.push(with_reasons(&error));
+        }
         let running = process.shared.snapshot.load_full();
         let now = tokio::time::Instant::now().into_std();
         let snapshot = Snapshot::build(Arc::new(config), Some(&running), &process.access_logs, now);

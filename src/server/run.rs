@@ -110,6 +110,10 @@ fn start(
                 .collect(),
         )
     })?;
+    let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
+    settings
+        .check()
+        .map_err(|error| StartError::Refused(format!("error: {}\n", with_reasons(&error))))?;
     for doubt in prepared.doubts() {
         tracing::warn!("{doubt}");
     }
@@ -126,7 +130,6 @@ fn start(
     let tokens = Tokens::default();
     let hosts = prepared.acme_hosts.clone();
     let files = prepared.apply(&certificates);
-    let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
     let acme = AcmeWorker::start(settings, hosts, certificates.clone(), tokens.clone())
         .map_err(|error| unavailable("cannot look after certificates", &error))?;
     let (drain, drained) = watch::channel(Drain::Serving);

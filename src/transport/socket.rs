@@ -45,7 +45,9 @@ impl Socket {
             return true;
         }
         let mut byte = [0u8; 1];
-        self.tcp().poll_peek(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+        self.tcp()
+            .poll_peek(&mut cx, &mut ReadBuf::new(&mut byte))
+            .is_pending()
     }
 
     /// Writes as much of `bytes` as the kernel takes now.
