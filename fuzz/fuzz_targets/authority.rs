@@ -10,7 +10,13 @@ fuzz_target!(|input: &str| {
     if let Ok(authority) = Authority::parse(input) {
         let again = Host::parse(authority.host.as_str());
         assert_eq!(again.as_ref(), Ok(&authority.host));
-        assert!(authority.host.as_str().bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+        assert!(
+            authority
+                .host
+                .as_str()
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'/')
+        );
         assert_ne!(authority.port, Some(0));
     }
 });

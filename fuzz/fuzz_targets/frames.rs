@@ -8,7 +8,9 @@ use hubgate::proxy::tunnel::frames::FrameScanner;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&length, bytes)) = input.split_first() else { return };
+    let Some((&length, bytes)) = input.split_first() else {
+        return;
+    };
     let mut whole = FrameScanner::default();
     whole.feed(bytes);
     let mut cut = FrameScanner::default();

@@ -7,7 +7,10 @@
 use hubgate::transport::head::{HeadLimits, HeadProgress, HeadScanner};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: HeadLimits = HeadLimits { size: 4096, fields: 20 };
+const LIMITS: HeadLimits = HeadLimits {
+    size: 4096,
+    fields: 20,
+};
 
 /// Where the head ends, when it was accepted.
 fn end<'a>(segments: impl Iterator<Item = &'a [u8]>) -> Option<usize> {
@@ -24,9 +27,15 @@ fn end<'a>(segments: impl Iterator<Item = &'a [u8]>) -> Option<usize> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&length, head)) = input.split_first() else { return };
+    let Some((&length, head)) = input.split_first() else {
+        return;
+    };
     let whole = end(std::iter::once(head));
-    assert_eq!(whole, end(head.chunks(usize::from(length).max(1))), "segments of {length}");
+    assert_eq!(
+        whole,
+        end(head.chunks(usize::from(length).max(1))),
+        "segments of {length}"
+    );
     if let Some(end) = whole {
         assert!(end <= LIMITS.size);
         assert!(head[..end].ends_with(b"\r\n\r\n"));

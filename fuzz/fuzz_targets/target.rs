@@ -7,7 +7,9 @@ use hubgate::router::target::{path_of, rewrite, with_slash};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&length, target)) = input.split_first() else { return };
+    let Some((&length, target)) = input.split_first() else {
+        return;
+    };
     let (path, query) = path_of(target);
     let joined = match query {
         Some(query) => [path, b"?", query].concat(),
