@@ -234,19 +234,25 @@ impl<'a> Exchange<'a> {
     /// From the upstream to the client; true when something moved.
     fn move_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;
-        while self.client.is_writable() {
-            let step = match self.downlink {
-                Downlink::Head => self.read_head(cx)?,
-                Downlink::Body => self.read_body(cx)?,
-                Downlink::Complete | Downlink::Upgraded => break,
-            };
-            if !step {
-                break;
+        loop {
+            while self.client.is_writable() {
+                let step = match self.downlink {
+                    Downlink::Head => self.read_head(cx)?,
+                    Downlink::Body => self.read_body(cx)?,
+                    Downlink::Complete | Downlink::Upgraded => false,
+                };
+                if !step {
+                    self.drain_client(cx)?;
+                    return Ok(moved);
+                }
+                moved = true;
             }
-            moved = true;
+            self.drain_client(cx)?;
+            if !self.client.is_writable() {
+                return Ok(moved);
+            }
+            // There is room again, and nothing else will wake this task for the upstream.
         }
-        self.drain_client(cx)?;
-        Ok(moved)
     }
 
     fn drain_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
