@@ -8,8 +8,9 @@
 #   --keep         leave the logs in place even when all passes
 # HUBGATE=FILE: the program under test (default: target/release/hubgate). Exits 1 when any step failed.
 set -euo pipefail
-cd "$(dirname "$(readlink -f "$0")")"
-HERE=$PWD
+HERE=$(dirname "$(readlink -f "$0")")
+HUBGATE=$(realpath -m "${HUBGATE:-$HERE/../../target/release/hubgate}")
+cd "$HERE"
 . ../processes.sh
 . ./pebble.sh
 
@@ -25,7 +26,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $ONLY in '' | one-host | two-hosts) ;; *) echo "--only one-host or two-hosts" >&2; exit 2 ;; esac
-HUBGATE=$(readlink -f "${HUBGATE:-../../target/release/hubgate}")
 [ -x "$HUBGATE" ] || { echo "$HUBGATE is not there: cargo build --release" >&2; exit 2; }
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/hubgate-journey.XXXXXX")
