@@ -4,19 +4,18 @@
 //! live connections that a change does not concern are not touched.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::worker::{Order, Worker};
+use super::worker::{ListenerKey, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
-use crate::observe::metrics::ListenerKind;
 use crate::proxy::app::{Drain, Shared};
 use crate::tls::Certificates;
 use crate::tls::watch::FileWatch;
@@ -41,37 +40,36 @@ pub(super) struct Process {
 /// What changes.
 pub(super) struct State {
     pub(super) workers: Vec<Worker>,
-    /// By the address in the configuration, which may have port 0.
-    pub(super) listeners: HashMap<SocketAddr, Listening>,
+    pub(super) listeners: HashMap<ListenerKey, Listening>,
     pub(super) files: Option<FileWatch>,
 }
 
-/// A socket clients connect to.
+/// Sockets clients connect to, at one address.
 pub(super) struct Listening {
-    pub(super) kind: ListenerKind,
-    pub(super) socket: TcpListener,
+    /// One for each worker, in their order.
+    pub(super) sockets: Vec<TcpListener>,
 }
 
 impl State {
-    /// Has every worker accept from `socket`. A worker that gets no duplicate leaves its share to the others.
-    pub(super) fn listen(&mut self, address: SocketAddr, listening: Listening) {
-        for worker in &self.workers {
-            match listening.socket.try_clone() {
-                Ok(socket) => worker.tell(Order::Listen(address, listening.kind, socket)),
+    /// Has every worker accept from its socket.
+    pub(super) fn listen(&mut self, key: ListenerKey, listening: Listening) {
+        for (worker, socket) in self.workers.iter().zip(&listening.sockets) {
+            match socket.try_clone() {
+                Ok(socket) => worker.tell(Order::Listen(key, socket)),
                 Err(error) => {
-                    tracing::error!(%address, %error, "cannot give the listener to a worker")
+                    tracing::error!(address = %key.0, %error, "cannot give the listener to a worker");
                 }
             }
         }
-        self.listeners.insert(address, listening);
+        self.listeners.insert(key, listening);
     }
 
-    /// Closes the listener at `address`; its connections go on.
-    pub(super) fn unlisten(&mut self, address: SocketAddr) {
+    /// Closes the listener; its connections go on.
+    pub(super) fn unlisten(&mut self, key: ListenerKey) {
         for worker in &self.workers {
-            worker.tell(Order::Unlisten(address));
+            worker.tell(Order::Unlisten(key));
         }
-        self.listeners.remove(&address);
+        self.listeners.remove(&key);
     }
 }
 

@@ -3,11 +3,13 @@
 //! Everything that can fail happens in [`Prepared::new`]: reading, checking, loading certificates, opening logs,
 //! binding sockets. It changes nothing that runs; dropping it undoes it. [`Prepared::apply`] cannot fail.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use super::certificates::{self, with_reasons};
 use super::process::{Listening, Process};
+use super::worker::ListenerKey;
 use crate::acme::worker::Settings as AcmeSettings;
 use crate::config::{self, Config, Paint, Plan};
 use crate::listener::bind::bind;
@@ -18,7 +20,7 @@ use crate::snapshot::Snapshot;
 pub(super) struct Prepared {
     snapshot: Snapshot,
     certificates: certificates::Prepared,
-    bound: Vec<(SocketAddr, Listening)>,
+    bound: Vec<(ListenerKey, Listening)>,
     plan: Plan,
     warnings: Vec<String>,
 }
@@ -41,7 +43,7 @@ pub(super) fn read(process: &Process) -> Result<(Config, Plan, Vec<String>), Ref
 }
 
 /// The listeners a configuration asks for.
-pub(super) fn wanted(config: &Config) -> Vec<(SocketAddr, ListenerKind)> {
+pub(super) fn wanted(config: &Config) -> Vec<ListenerKey> {
     let http = config
         .listen
         .http
@@ -115,17 +117,17 @@ impl Prepared {
             state.files = Some(self.certificates.apply(&process.certificates));
             process.shared.snapshot.store(Arc::new(self.snapshot));
             let wanted = wanted(&config);
-            let gone: Vec<SocketAddr> = state
+            let gone: Vec<ListenerKey> = state
                 .listeners
-                .iter()
-                .filter(|(address, listening)| !wanted.contains(&(**address, listening.kind)))
-                .map(|(address, _)| *address)
+                .keys()
+                .filter(|key| !wanted.contains(key))
+                .copied()
                 .collect();
-            for address in gone {
-                state.unlisten(address);
+            for key in gone {
+                state.unlisten(key);
             }
-            for (address, listening) in self.bound {
-                state.listen(address, listening);
+            for (key, listening) in self.bound {
+                state.listen(key, listening);
             }
         }
         process.acme.reconfigure(
@@ -140,28 +142,42 @@ impl Prepared {
     }
 }
 
-/// Binds the listeners that are not there yet. An address that changes its kind keeps its socket.
+/// Binds the listeners that are not there yet. An address that changes its kind keeps its sockets.
 fn bind_new(
     process: &Process,
     config: &Config,
     faults: &mut Vec<String>,
-) -> Vec<(SocketAddr, Listening)> {
+) -> Vec<(ListenerKey, Listening)> {
     let state = process.state.lock();
     let mut bound = Vec::new();
-    for (address, kind) in wanted(config) {
-        let socket = match state.listeners.get(&address) {
-            Some(listening) if listening.kind == kind => continue,
-            Some(listening) => listening
-                .socket
-                .try_clone()
-                .map_err(|error| error.to_string()),
-            None => bind(address)
+    for key in wanted(config) {
+        if state.listeners.contains_key(&key) {
+            continue;
+        }
+        let (address, kind) = key;
+        let other = match kind {
+            ListenerKind::Http => ListenerKind::Https,
+            ListenerKind::Https => ListenerKind::Http,
+        };
+        let sockets = match state.listeners.get(&(address, other)) {
+            Some(listening) if address.port() != 0 => {
+                duplicates(listening).map_err(|error| error.to_string())
+            }
+            _ => bind(address, state.workers.len())
                 .map_err(|error| format!("{} ({})", with_reasons(&error), error.hint())),
         };
-        match socket {
-            Ok(socket) => bound.push((address, Listening { kind, socket })),
+        match sockets {
+            Ok(sockets) => bound.push((key, Listening { sockets })),
             Err(fault) => faults.push(fault),
         }
     }
     bound
+}
+
+fn duplicates(listening: &Listening) -> io::Result<Vec<TcpListener>> {
+    listening
+        .sockets
+        .iter()
+        .map(TcpListener::try_clone)
+        .collect()
 }

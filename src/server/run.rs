@@ -4,7 +4,6 @@
 //! workers, admin. The authority is never waited for.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio::sync::watch;
 use super::certificates::{self, with_reasons};
 use super::control::{self, Door};
 use super::process::{Listening, Process, State};
-use super::worker::Worker;
+use super::worker::{ListenerKey, Worker};
 use super::{reload, stop};
 use crate::acme::challenge::Tokens;
 use crate::acme::worker::{Settings as AcmeSettings, Worker as AcmeWorker};
@@ -162,8 +161,8 @@ fn start(
         listeners: HashMap::new(),
         files: Some(files),
     };
-    for (address, listening) in bound {
-        state.listen(address, listening);
+    for (key, listening) in bound {
+        state.listen(key, listening);
     }
     let process = Arc::new(Process {
         config_path: path.to_owned(),
@@ -189,12 +188,12 @@ fn workers(config: &Config) -> usize {
     }
 }
 
-fn bind_all(config: &Config) -> Result<Vec<(SocketAddr, Listening)>, StartError> {
+fn bind_all(config: &Config) -> Result<Vec<(ListenerKey, Listening)>, StartError> {
     let mut bound = Vec::new();
     let mut faults = String::new();
-    for (address, kind) in reload::wanted(config) {
-        match bind(address) {
-            Ok(socket) => bound.push((address, Listening { kind, socket })),
+    for key in reload::wanted(config) {
+        match bind(key.0, workers(config)) {
+            Ok(sockets) => bound.push((key, Listening { sockets })),
             Err(error) => faults.push_str(&format!(
                 "error: {}\nhint: {}\n",
                 with_reasons(&error),
@@ -236,8 +235,12 @@ async fn live(
         }
         None => None,
     };
-    for (address, listening) in &process.state.lock().listeners {
-        tracing::info!(kind = ?listening.kind, address = %listening.socket.local_addr().unwrap_or(*address), "listening");
+    for ((address, kind), listening) in &process.state.lock().listeners {
+        let actual = listening
+            .sockets
+            .first()
+            .and_then(|socket| socket.local_addr().ok());
+        tracing::info!(?kind, address = %actual.unwrap_or(*address), "listening");
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

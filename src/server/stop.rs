@@ -24,9 +24,9 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     tracing::info!(open, limit = ?limit, "stopping: no new connections, waiting for open ones");
     {
         let mut state = process.state.lock();
-        let addresses: Vec<_> = state.listeners.keys().copied().collect();
-        for address in addresses {
-            state.unlisten(address);
+        let keys: Vec<_> = state.listeners.keys().copied().collect();
+        for key in keys {
+            state.unlisten(key);
         }
     }
     process.drain.send_replace(Drain::Draining);

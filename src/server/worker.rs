@@ -20,12 +20,15 @@ use crate::upstream::pool::Pool;
 /// Idle connections to endpoints are looked through this often.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// A listener by the address in the configuration, which may have port 0, and its kind.
+pub(super) type ListenerKey = (SocketAddr, ListenerKind);
+
 /// What a worker is told.
 pub(super) enum Order {
     /// Accept from this socket.
-    Listen(SocketAddr, ListenerKind, TcpListener),
+    Listen(ListenerKey, TcpListener),
     /// Accept from this address no more; connections go on.
-    Unlisten(SocketAddr),
+    Unlisten(ListenerKey),
     /// End, and all connections with it.
     Stop,
 }
@@ -72,7 +75,7 @@ impl Worker {
 }
 
 async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>) {
-    let mut listening: HashMap<SocketAddr, AbortHandle> = HashMap::new();
+    let mut listening: HashMap<ListenerKey, AbortHandle> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -84,19 +87,17 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>) 
             }
         };
         match order {
-            Some(Order::Listen(address, kind, socket)) => {
-                match tokio::net::TcpListener::from_std(socket) {
-                    Ok(socket) => {
-                        let task = tokio::spawn(accept(socket, kind, context.clone()));
-                        listening.insert(address, task.abort_handle());
-                    }
-                    Err(error) => {
-                        tracing::error!(%address, %error, "a worker cannot watch the listener")
-                    }
+            Some(Order::Listen(key, socket)) => match tokio::net::TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    let task = tokio::spawn(accept(socket, key.1, context.clone()));
+                    listening.insert(key, task.abort_handle());
                 }
-            }
-            Some(Order::Unlisten(address)) => {
-                if let Some(task) = listening.remove(&address) {
+                Err(error) => {
+                    tracing::error!(address = %key.0, %error, "a worker cannot watch the listener")
+                }
+            },
+            Some(Order::Unlisten(key)) => {
+                if let Some(task) = listening.remove(&key) {
                     task.abort();
                 }
             }

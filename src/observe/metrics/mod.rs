@@ -18,7 +18,7 @@ use super::sink::LineCounts;
 pub type MetricsGuard = GaugeGuard<Metrics>;
 
 /// What kind of listener a connection came in on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListenerKind {
     /// Plain HTTP.
     Http,
