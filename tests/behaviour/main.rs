@@ -10,4 +10,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backpressure;
+mod cancel;
+mod deadlines;
+mod early;
+mod events;
+mod forwarded;
+mod forwarding;
+mod framing;
+mod kept;
 mod kit;
+mod limits;
+mod logs;
+mod port80;
+mod reload;
+mod routing;
+mod stop;
+mod streaming;
+mod strictness;
+mod targets;
+mod tls_front;
+mod truncation;
+mod tunnel_life;
+mod tunnels;
+mod upstreams;

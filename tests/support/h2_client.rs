@@ -180,7 +180,7 @@ impl H2Stream {
         Ok((parts.status.as_u16(), parts.headers))
     }
 
-    /// The next piece of the response's body; `None` at its end.
+    /// The next piece of the response's body that is not empty; `None` at its end.
     pub fn chunk(&mut self) -> Option<Result<Bytes, h2::Error>> {
         self.chunk_within(DEADLINE).expect("a chunk in time")
     }
@@ -188,13 +188,17 @@ impl H2Stream {
     /// As [`H2Stream::chunk`]; the outer `None` when nothing came within `limit`.
     pub fn chunk_within(&mut self, limit: Duration) -> Option<Option<Result<Bytes, h2::Error>>> {
         let body = self.body.as_mut().expect("the head was read");
-        let chunk = self
-            .runtime
-            .block_on(async { tokio::time::timeout(limit, body.data()).await.ok() })?;
-        if let Some(Ok(bytes)) = &chunk {
-            body.flow_control().release_capacity(bytes.len()).unwrap();
+        loop {
+            let next = async { tokio::time::timeout(limit, body.data()).await.ok() };
+            let chunk = self.runtime.block_on(next)?;
+            if let Some(Ok(bytes)) = &chunk {
+                body.flow_control().release_capacity(bytes.len()).unwrap();
+                if bytes.is_empty() && !body.is_end_stream() {
+                    continue;
+                }
+            }
+            return Some(chunk.filter(|c| !matches!(c, Ok(bytes) if bytes.is_empty())));
         }
-        Some(chunk)
     }
 
     /// The whole answer.

@@ -42,7 +42,7 @@ pub struct Hubgate {
 }
 
 impl Hubgate {
-    /// Starts with this configuration and waits until both ports accept.
+    /// Starts with this configuration and waits until it is ready (a test's `log.file` is `@DIR@/event.log`).
     #[track_caller]
     pub fn start(toml: &str) -> Self {
         Self::start_in(TempDir::new().unwrap(), toml)
@@ -92,7 +92,7 @@ impl Hubgate {
             printed,
         };
         let start = Instant::now();
-        while TcpStream::connect(http).is_err() || TcpStream::connect(https).is_err() {
+        while !running.is_ready() {
             if let Some(status) = running.child.try_wait().unwrap() {
                 let log = running.log();
                 assert_eq!(status.code(), Some(3), "hubgate did not start:\n{log}");
@@ -106,6 +106,15 @@ impl Hubgate {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(running)
+    }
+
+    /// Whether it says so, where its log is, and both ports accept.
+    fn is_ready(&self) -> bool {
+        let file = fs::read_to_string(self.dir.path().join("event.log")).unwrap_or_default();
+        (self.log() + &file).contains("hubgate is ready")
+            && [self.http, self.https]
+                .iter()
+                .all(|addr| TcpStream::connect(addr).is_ok())
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,0 +1,175 @@
+//! Server-sent events: each one is delivered when it is sent, on every protocol, for as long as it goes on.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use crate::support::hubgate::one_site;
+use crate::support::{DEADLINE, Hubgate, Upstream, within};
+
+/// Sends an event each time the test says so.
+fn on_demand(chunked: bool) -> (Upstream, Sender<String>) {
+    let (tell, told): (Sender<String>, Receiver<String>) = channel();
+    let told = Mutex::new(told);
+    let upstream = Upstream::start(move |conn| {
+        if conn.request().is_none() {
+            return;
+        }
+        let framing = if chunked {
+            "Transfer-Encoding: chunked\r\n"
+        } else {
+            ""
+        };
+        conn.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{framing}\r\n"
+        ));
+        let told = told.lock().unwrap();
+        while let Ok(event) = told.recv_timeout(DEADLINE) {
+            if event == "end" {
+                break;
+            }
+            let bytes = if chunked {
+                format!("{:x}\r\n{event}\r\n", event.len())
+            } else {
+                event
+            };
+            if conn.try_send(bytes).is_err() {
+                return;
+            }
+        }
+        if chunked {
+            let _ = conn.try_send("0\r\n\r\n");
+        }
+    });
+    (upstream, tell)
+}
+
+#[test]
+fn each_event_is_delivered_before_the_next_is_sent_on_http1() {
+    for chunked in [true, false] {
+        for tls in [true, false] {
+            let (upstream, tell) = on_demand(chunked);
+            let hubgate = Hubgate::before(upstream.addr);
+            let mut client = if tls { hubgate.tls() } else { hubgate.plain() };
+            client.send("GET / HTTP/1.1\r\nHost: hub.test\r\nAccept: text/event-stream\r\nAccept-Encoding: gzip, br\r\n\r\n");
+            let head = client.head().expect("the head before the first event");
+            assert!(!head.has("content-encoding"));
+            let start = Instant::now();
+            for i in 0..50 {
+                let event = format!("data: {{\"phase\": \"building\", \"n\": {i}}}\n\n");
+                tell.send(event.clone()).unwrap();
+                assert_eq!(
+                    client.chunk(&mut Vec::new()).unwrap().unwrap(),
+                    event.as_bytes()
+                );
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(2),
+                "50 events in {:?}",
+                start.elapsed()
+            );
+            tell.send("end".to_owned()).unwrap();
+            assert_eq!(client.chunk(&mut Vec::new()), Ok(None));
+        }
+    }
+}
+
+#[test]
+fn each_event_is_delivered_before_the_next_is_sent_on_http2() {
+    let (upstream, tell) = on_demand(true);
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut h2 = hubgate.h2();
+    let mut stream = h2.open(
+        h2.request("GET", "/").header("accept-encoding", "gzip"),
+        true,
+    );
+    let (status, fields) = stream.head().expect("the head before the first event");
+    assert_eq!(
+        (status, fields.contains_key("content-encoding")),
+        (200, false)
+    );
+    let start = Instant::now();
+    for i in 0..50 {
+        let event = format!("data: {i}\n\n");
+        tell.send(event.clone()).unwrap();
+        assert_eq!(stream.chunk().unwrap().unwrap(), event);
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "50 events in {:?}",
+        start.elapsed()
+    );
+    tell.send("end".to_owned()).unwrap();
+    assert!(stream.chunk().is_none());
+}
+
+#[test]
+fn a_stream_outlives_the_response_timeout_and_the_sum_of_idle_times() {
+    let (upstream, tell) = on_demand(true);
+    let hubgate = Hubgate::start(&one_site(
+        upstream.addr,
+        "response_timeout = \"200ms\"\nidle_timeout = \"400ms\"",
+    ));
+    let mut client = hubgate.tls();
+    client.send("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+    client.head().unwrap();
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(150)); // below the idle time, in sum far above
+        tell.send("data: x\n\n".to_owned()).unwrap();
+        assert_eq!(
+            client.chunk(&mut Vec::new()).unwrap().unwrap(),
+            b"data: x\n\n"
+        );
+    }
+}
+
+#[test]
+fn a_preset_needs_no_further_line_for_a_stream_that_is_silent_for_longer_than_a_client_timeout() {
+    for preset in ["jupyterhub", "binderhub"] {
+        let (upstream, tell) = on_demand(true);
+        let toml = one_site(upstream.addr, &format!("preset = \"{preset}\""))
+            + "[timeouts]\nbody = \"300ms\"\nwrite = \"300ms\"\nkeep_alive = \"300ms\"\nhead = \"300ms\"\n";
+        let hubgate = Hubgate::start(&toml);
+        let mut client = hubgate.tls();
+        client.send("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+        client.head().unwrap();
+        std::thread::sleep(Duration::from_millis(1500)); // silence is what is tested
+        tell.send("data: late\n\n".to_owned()).unwrap();
+        assert_eq!(
+            client.chunk(&mut Vec::new()).unwrap().unwrap(),
+            b"data: late\n\n"
+        );
+        tell.send("end".to_owned()).unwrap();
+    }
+}
+
+#[test]
+fn an_http2_stream_that_is_silent_is_not_an_idle_connection() {
+    let (upstream, tell) = on_demand(true);
+    let toml = one_site(upstream.addr, "preset = \"binderhub\"")
+        + "[timeouts]\nkeep_alive = \"300ms\"\nwrite = \"300ms\"\nbody = \"300ms\"\n";
+    let hubgate = Hubgate::start(&toml);
+    let mut h2 = hubgate.h2();
+    let mut stream = h2.open(h2.request("GET", "/"), true);
+    stream.head().unwrap();
+    std::thread::sleep(Duration::from_millis(1500)); // silence is what is tested
+    tell.send("data: late\n\n".to_owned()).unwrap();
+    assert_eq!(stream.chunk().unwrap().unwrap(), "data: late\n\n");
+}
+
+#[test]
+fn the_upstream_is_closed_soon_after_the_last_reader_left() {
+    let (upstream, tell) = on_demand(true);
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut client = hubgate.tls();
+    client.send("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+    client.head().unwrap();
+    tell.send("data: 1\n\n".to_owned()).unwrap();
+    client.chunk(&mut Vec::new()).unwrap();
+    drop(client);
+    // The script waits for the test, not for its socket: it sees the end when it sends.
+    within(Duration::from_secs(1), "the upstream is closed", || {
+        let _ = tell.send("data: 2\n\n".to_owned());
+        upstream.open() == 0
+    });
+}
