@@ -117,6 +117,69 @@ fn a_port_in_use_at_start_exits_3_and_names_the_address() {
 }
 
 #[test]
+fn a_second_process_cannot_share_the_ports_of_the_first() {
+    let upstream = Upstream::saying("first");
+    let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + "[server]\nworkers = 2\n"));
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("hubgate.toml");
+    let toml = one_site(free_addr(), "") + "[server]\nworkers = 2\n";
+    let text = crate::support::hubgate::filled(&toml, dir.path(), hubgate.http, hubgate.https);
+    fs::write(&config, text).unwrap();
+    let mut second = crate::support::hubgate::command(&["run", "-c"])
+        .arg(&config)
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let mut code = None;
+    while code.is_none() && start.elapsed() < Duration::from_secs(2) {
+        code = second.try_wait().unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    second.kill().unwrap();
+    second.wait().unwrap();
+    assert_eq!(
+        code.and_then(|c| c.code()),
+        Some(3),
+        "the second process serves beside the first"
+    );
+    assert!(hubgate.is_running());
+}
+
+#[test]
+fn no_connection_is_lost_while_several_workers_reload() {
+    let upstream = Upstream::saying("ok");
+    let base = one_site(upstream.addr, "") + "[server]\nworkers = 4\n[listen]\nhttp = [\"@HTTP@\"";
+    let hubgate = Hubgate::start(&(base.clone() + "]\n"));
+    let extra = free_addr();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (stop, hubgate) = (&stop, &hubgate);
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(move || {
+                    let mut served = 0;
+                    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                        assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        for i in 0..10 {
+            hubgate.reload_to(&match i % 2 {
+                0 => format!("{base}, \"{extra}\"]\n"),
+                _ => format!("{base}]\n"),
+            });
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        for load in loads {
+            assert!(load.join().unwrap() > 0);
+        }
+    });
+}
+
+#[test]
 fn a_bad_configuration_at_start_exits_1_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("hubgate.toml");
