@@ -90,7 +90,6 @@ fn an_upload_of_64_mib_takes_a_few_buffers_of_memory() {
 }
 
 #[test]
-#[ignore = "product: Exchange::move_down drains a client that was not writable and then waits without reading the upstream, so large downloads stall"]
 fn a_download_of_64_mib_takes_a_few_buffers_of_memory() {
     let upstream = Upstream::start(|conn| {
         let piece = vec![b'x'; MIB];
@@ -160,7 +159,6 @@ fn fire_hose(sent: &Arc<AtomicUsize>) -> Upstream {
 }
 
 #[test]
-#[ignore = "product: Exchange::move_down drains a client that was not writable and then waits without reading the upstream, so large downloads stall"]
 fn an_http1_client_that_does_not_read_stalls_the_upstream_and_loses_nothing() {
     let sent = Arc::new(AtomicUsize::new(0));
     let upstream = fire_hose(&sent);
@@ -181,7 +179,6 @@ fn an_http1_client_that_does_not_read_stalls_the_upstream_and_loses_nothing() {
 }
 
 #[test]
-#[ignore = "product: Exchange::move_down drains a client that was not writable and then waits without reading the upstream, so large downloads stall"]
 fn an_http2_stream_that_is_not_read_stalls_its_upstream_and_not_its_neighbours() {
     let sent = Arc::new(AtomicUsize::new(0));
     let hose = fire_hose(&sent);
