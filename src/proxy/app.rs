@@ -198,9 +198,12 @@ impl App {
         }
         let session = ServerSession::H1(session);
         let mut settings = HttpPersistentSettings::for_session(&session);
-        let (stream, prefix) = session.finish().await.ok()??.into_parts();
+        let ServerSession::H1(session) = session else {
+            return None;
+        };
+        let (stream, mut prefix) = session.reuse().await.ok()??.into_parts();
         self.link
-            .await_request(prefix.as_deref().unwrap_or_default());
+            .await_request(prefix.as_deref_mut().unwrap_or_default());
         if let Some(prefix) = prefix {
             settings.set_pipelined_prefix(prefix);
         }
@@ -232,7 +235,7 @@ impl App {
             &snapshot.config.server.trusted_proxies,
         );
         let id = self.request_id(client, trusted);
-        let left = match checks::check(client.head(), self.facts.server_name.as_ref()) {
+        let left = match self.check(&snapshot, client) {
             Ok(checked) => {
                 self.dispatch(&snapshot, client, &checked, trusted, &id, &mut trace)
                     .await
@@ -245,6 +248,18 @@ impl App {
         drop(in_flight);
         record::finished(self, &snapshot, client, &trace, &id);
         left
+    }
+
+    fn check(&self, snapshot: &Snapshot, client: &Client) -> Result<Checked, Cause> {
+        // On HTTP/1 the gate has counted already.
+        if client.is_h2() && client.head().headers.len() > snapshot.config.limits.head_fields {
+            return Err(Cause::HeadTooManyFields);
+        }
+        checks::check(
+            client.head(),
+            client.target(),
+            self.facts.server_name.as_ref(),
+        )
     }
 
     fn request_id(&self, client: &Client, trusted: bool) -> String {
@@ -394,6 +409,12 @@ impl App {
         id: &str,
         trace: &mut Trace,
     ) -> Left {
+        if matches!(
+            cause,
+            Cause::BodyMalformed | Cause::BodyTimeout | Cause::BodyTooLarge
+        ) {
+            client.close_after_answer();
+        }
         let answer = Answer::of_cause(cause, Some(client.head()), id);
         self.answer(snapshot, client, answer, trace).await
     }

@@ -25,8 +25,12 @@ pub struct Checked {
     pub upgrade: Option<HeaderValue>,
 }
 
-/// Checks a head. `server_name` is the host of the TLS handshake, when it named one.
-pub fn check(head: &RequestHeader, server_name: Option<&Host>) -> Result<Checked, Cause> {
+/// Checks a head and its raw `target`. `server_name` is the host of the TLS handshake, when it named one.
+pub fn check(
+    head: &RequestHeader,
+    target: &[u8],
+    server_name: Option<&Host>,
+) -> Result<Checked, Cause> {
     if head.method == Method::CONNECT {
         return Err(Cause::MethodRefused);
     }
@@ -40,7 +44,7 @@ pub fn check(head: &RequestHeader, server_name: Option<&Host>) -> Result<Checked
         return Err(Cause::ServerNameMismatch);
     }
     Ok(Checked {
-        target: origin_form(head)?,
+        target: origin_form(&head.method, target)?,
         upgrade: upgrade(head),
         authority,
         host_value,
@@ -61,11 +65,10 @@ fn host_value(head: &RequestHeader) -> Result<HeaderValue, Cause> {
 }
 
 /// The path and query (RFC 9112 section 3.2): as received in origin form, what follows the authority in absolute form.
-fn origin_form(head: &RequestHeader) -> Result<Box<[u8]>, Cause> {
-    let raw = head.raw_path();
+fn origin_form(method: &Method, raw: &[u8]) -> Result<Box<[u8]>, Cause> {
     match raw.first() {
         Some(b'/') => return Ok(raw.into()),
-        Some(b'*') if raw.len() == 1 && head.method == Method::OPTIONS => return Ok(raw.into()),
+        Some(b'*') if raw.len() == 1 && *method == Method::OPTIONS => return Ok(raw.into()),
         _ => {}
     }
     let lower = raw.get(..8).unwrap_or(raw).to_ascii_lowercase();
@@ -122,7 +125,12 @@ mod tests {
             ("https://h?x", "/?x"),
             ("/a//b%2F", "/a//b%2F"),
         ] {
-            let checked = check(&head("GET", target.as_bytes(), &[("Host", "h")]), None).unwrap();
+            let checked = check(
+                &head("GET", target.as_bytes(), &[("Host", "h")]),
+                target.as_bytes(),
+                None,
+            )
+            .unwrap();
             assert_eq!(&*checked.target, want.as_bytes(), "{target}");
         }
     }
@@ -152,9 +160,9 @@ mod tests {
                 ("Connection", "keep-alive, Upgrade"),
             ],
         );
-        assert!(check(&with, None).unwrap().upgrade.is_some());
+        assert!(check(&with, b"/", None).unwrap().upgrade.is_some());
         let without = head("GET", b"/", &[("Host", "h"), ("Upgrade", "websocket")]);
-        assert!(check(&without, None).unwrap().upgrade.is_none());
+        assert!(check(&without, b"/", None).unwrap().upgrade.is_none());
         let h2c = head(
             "GET",
             b"/",
@@ -164,12 +172,15 @@ mod tests {
                 ("Connection", "Upgrade, HTTP2-Settings"),
             ],
         );
-        assert!(check(&h2c, None).unwrap().upgrade.is_none());
+        assert!(check(&h2c, b"/", None).unwrap().upgrade.is_none());
     }
 
     #[test]
     fn connect_is_refused() {
         let connect = head("CONNECT", b"h:443", &[("Host", "h:443")]);
-        assert_eq!(check(&connect, None).err(), Some(Cause::MethodRefused));
+        assert_eq!(
+            check(&connect, b"/", None).err(),
+            Some(Cause::MethodRefused)
+        );
     }
 }

@@ -13,10 +13,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::SendStream;
+use http::HeaderMap;
+use http::header::TRANSFER_ENCODING;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::protocols::http::v2::server::HttpSession as H2Session;
 
+use super::filter::trailers::{allowed, last_chunk};
 use crate::transport::{Deadline, Link};
 
 /// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
@@ -30,6 +33,8 @@ pub enum Client {
         session: Box<H1Session>,
         /// Its connection.
         link: Arc<Link>,
+        /// The target, when the engine saw it masked.
+        odd_target: Option<Box<[u8]>>,
     },
     /// A stream of HTTP/2.
     H2(Box<H2Client>),
@@ -41,6 +46,7 @@ pub struct H2Client {
     writer: Option<SendStream<Bytes>>,
     pending: Bytes,
     finish: bool,
+    trailers: Option<HeaderMap>,
     finished: bool,
     stalled_since: Option<Instant>,
     deadline: Deadline,
@@ -62,6 +68,7 @@ impl Client {
     pub fn h1(session: H1Session, link: Arc<Link>) -> Self {
         Self::H1 {
             session: Box::new(session),
+            odd_target: link.odd_target(),
             link,
         }
     }
@@ -73,6 +80,7 @@ impl Client {
             writer: None,
             pending: Bytes::new(),
             finish: false,
+            trailers: None,
             finished: false,
             stalled_since: None,
             deadline: Deadline::default(),
@@ -84,6 +92,17 @@ impl Client {
         match self {
             Self::H1 { session, .. } => session.req_header(),
             Self::H2(h2) => h2.session.req_header(),
+        }
+    }
+
+    /// The request target as received.
+    pub fn target(&self) -> &[u8] {
+        match self {
+            Self::H1 {
+                odd_target: Some(target),
+                ..
+            } => target,
+            other => other.head().raw_path(),
         }
     }
 
@@ -112,10 +131,12 @@ impl Client {
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientError>> {
         loop {
             let piece = match self {
-                Self::H1 { session, .. } => {
+                Self::H1 { session, link, .. } => {
                     match ready!(pin!(session.read_body_bytes()).poll(cx)) {
                         Ok(piece) => piece,
-                        Err(error) => return Poll::Ready(Err(body_error(error))),
+                        Err(error) => {
+                            return Poll::Ready(Err(body_error(error, link.fault().is_some())));
+                        }
                     }
                 }
                 Self::H2(h2) => match ready!(h2.session.poll_read_body_bytes(cx)) {
@@ -180,16 +201,40 @@ impl Client {
         }
     }
 
-    /// Says that the body is complete.
-    pub fn finish(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Says that the body is complete, with its trailers.
+    pub fn finish(&mut self, trailers: HeaderMap, cx: &mut Context<'_>) -> io::Result<()> {
         match self {
-            Self::H1 { session, .. } => at_once(session.finish_body(), cx)?
-                .map(|_| ())
-                .map_err(io_error),
+            Self::H1 { session, link, .. } => {
+                let chunked = |head: &ResponseHeader| head.headers.contains_key(TRANSFER_ENCODING);
+                if !trailers.is_empty() && session.response_written().is_some_and(chunked) {
+                    link.push(&last_chunk(&trailers));
+                    return Ok(());
+                }
+                at_once(session.finish_body(), cx)?
+                    .map(|_| ())
+                    .map_err(io_error)
+            }
             Self::H2(h2) => {
                 h2.finish = true;
+                h2.trailers = (!trailers.is_empty()).then_some(trailers);
                 Ok(())
             }
+        }
+    }
+
+    /// The trailers of the request's body, which has been read to its end.
+    pub fn body_trailers(&self) -> HeaderMap {
+        match self {
+            Self::H1 { link, .. } => allowed(&link.request_trailers()),
+            // The engine does not hand them out.
+            Self::H2(_) => HeaderMap::new(),
+        }
+    }
+
+    /// Has the connection closed after the answer, because what follows on it cannot be told apart.
+    pub fn close_after_answer(&mut self) {
+        if let Self::H1 { session, .. } = self {
+            session.set_server_keepalive(None);
         }
     }
 
@@ -228,7 +273,7 @@ impl Client {
     /// Ends a response that cannot be completed so that the client knows: a reset stream, a closed connection.
     pub fn abort(&mut self) {
         match self {
-            Self::H1 { session, link } => {
+            Self::H1 { session, link, .. } => {
                 session.set_server_keepalive(None);
                 let close_delimited = session.response_written().is_none_or(|head| {
                     !head.headers.contains_key(http::header::CONTENT_LENGTH)
@@ -275,11 +320,16 @@ impl H2Client {
             }
             self.stalled_since = None;
             let piece = self.pending.split_to(room.min(self.pending.len()));
-            let end = self.finish && self.pending.is_empty();
+            let end = self.finish && self.trailers.is_none() && self.pending.is_empty();
             writer.send_data(piece, end).map_err(io::Error::other)?;
             self.finished |= end;
         }
         if self.finish && !self.finished {
+            if let Some(trailers) = self.trailers.take() {
+                writer.send_trailers(trailers).map_err(io::Error::other)?;
+                self.finished = true;
+                return Poll::Ready(Ok(()));
+            }
             writer
                 .send_data(Bytes::new(), true)
                 .map_err(io::Error::other)?;
@@ -314,8 +364,9 @@ pub fn io_error(error: Box<pingora::Error>) -> io::Error {
     io::Error::other(error)
 }
 
-fn body_error(error: Box<pingora::Error>) -> ClientError {
+fn body_error(error: Box<pingora::Error>, refused: bool) -> ClientError {
     match error.etype() {
+        _ if refused => ClientError::Malformed(error),
         pingora::ErrorType::ConnectionClosed | pingora::ErrorType::ReadError => ClientError::Gone,
         _ => ClientError::Malformed(error),
     }

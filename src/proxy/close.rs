@@ -33,7 +33,7 @@ pub async fn send(
             let written = client
                 .send_head(head, body.is_empty(), cx)
                 .and_then(|()| client.send_body(body, cx))
-                .and_then(|()| client.finish(cx));
+                .and_then(|()| client.finish(http::HeaderMap::new(), cx));
             if let Err(error) = written {
                 return std::task::Poll::Ready(Err(error));
             }
@@ -72,6 +72,8 @@ pub fn head_cause(
     error: Option<&pingora::Error>,
 ) -> Option<(Cause, String)> {
     let cause = match fault {
+        // A body's fault is found while the body is read.
+        Some(LinkFault::Body(_)) => return None,
         Some(LinkFault::HeadTimeout) => return Some((Cause::HeadTimeout, String::new())),
         Some(LinkFault::Head(fault)) => {
             let cause = match fault {

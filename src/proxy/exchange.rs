@@ -18,6 +18,7 @@ use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
 
 use super::client::{Client, ClientError, HIGH_WATER, at_once};
 use super::filter::response;
+use super::filter::trailers::{allowed, last_chunk};
 use crate::observe::cause::Cause;
 use crate::transport::Link;
 
@@ -104,6 +105,8 @@ pub struct Exchange<'a> {
     last_up: Instant,
     last_down: Instant,
     received_before: u64,
+    /// Bytes of all heads of the response.
+    heads: usize,
     tally: &'a mut Tally,
 }
 
@@ -137,6 +140,7 @@ impl<'a> Exchange<'a> {
             wants_upgrade: upstream.is_upgrade_req(),
             upstream,
             received_before: link.counts().0,
+            heads: 0,
             link,
             limits,
             uplink: Uplink::Moving,
@@ -207,10 +211,7 @@ impl<'a> Exchange<'a> {
                 Poll::Ready(Ok(None)) => {
                     moved = true;
                     self.last_up = now();
-                    self.uplink = match at_once(self.upstream.finish_body(), cx) {
-                        Ok(Ok(_)) => Uplink::Complete,
-                        _ => Uplink::Dead,
-                    };
+                    self.uplink = self.finish_request(cx);
                 }
                 Poll::Ready(Err(ClientError::Gone)) => return Err(failure(Cause::ClientGone)),
                 Poll::Ready(Err(ClientError::Malformed(_))) => {
@@ -229,6 +230,18 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(moved || self.link.counts().1 != before)
+    }
+
+    fn finish_request(&mut self, cx: &mut Context<'_>) -> Uplink {
+        let trailers = self.client.body_trailers();
+        if !trailers.is_empty() {
+            self.link.push(&last_chunk(&trailers));
+            return Uplink::Complete;
+        }
+        match at_once(self.upstream.finish_body(), cx) {
+            Ok(Ok(_)) => Uplink::Complete,
+            _ => Uplink::Dead,
+        }
     }
 
     /// From the upstream to the client; true when something moved.
@@ -267,7 +280,7 @@ impl<'a> Exchange<'a> {
         let read = pin!(self.upstream.read_response()).poll(cx);
         match read {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(size)) => self.heads += size,
             Poll::Ready(Err(error)) => return Err(self.head_failure(&error)),
         }
         self.last_down = now();
@@ -297,6 +310,8 @@ impl<'a> Exchange<'a> {
             }
             return Ok(true);
         }
+        let chunked = response::chunked(head).ok_or(failure(Cause::UpstreamMalformed))?;
+        self.link.tap_body(self.heads, chunked);
         let head = edited(head, self.client_view)?;
         if response::is_event_stream(&head) {
             self.limits.idle = self.limits.idle.max(self.limits.event_stream_idle);
@@ -347,8 +362,9 @@ impl<'a> Exchange<'a> {
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         self.downlink = Downlink::Complete;
+        let trailers = allowed(&self.link.response_trailers());
         self.client
-            .finish(cx)
+            .finish(trailers, cx)
             .map_err(|_| failure(Cause::ClientGone))
     }
 

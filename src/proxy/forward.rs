@@ -20,6 +20,7 @@ use crate::config::ClientTimeouts;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
+use crate::transport::head::is_plain;
 use crate::transport::{EngineStream, Link};
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::group::Group;
@@ -156,8 +157,10 @@ impl Forward<'_> {
         client: &Client,
         link: &Arc<Link>,
     ) -> Result<Box<UpstreamSession>, Cause> {
+        let target = self.changes.target;
         let head = request::for_upstream(client.head(), &self.changes)
             .map_err(|_| Cause::HeadMalformed)?;
+        let at = head.method.as_str().len() + 1;
         let mut session = Box::new(UpstreamSession::new(Box::new(EngineStream::new(
             link.clone(),
             None,
@@ -167,6 +170,11 @@ impl Forward<'_> {
             .write_request_header(head)
             .await
             .map_err(|_| Cause::HeadMalformed)?;
+        if !target.iter().all(|byte| is_plain(*byte)) {
+            // The engine wrote a mask of the same length in its place.
+            link.overwrite(at, target);
+        }
+        link.tap_head();
         Ok(session)
     }
 

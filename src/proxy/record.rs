@@ -61,7 +61,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     );
     fill(&mut record, app, trace, id);
     record.method = head.method.as_str();
-    record.target = head.raw_path();
+    record.target = client.target();
     record.protocol = match head.version {
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2.0",

@@ -31,6 +31,7 @@ pub async fn tunnel(
     let Client::H1 {
         session: client_session,
         link,
+        ..
     } = client
     else {
         return;

@@ -82,8 +82,11 @@ pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         .build()
         .map_err(|error| unavailable("cannot start the event loop", &error))?;
     let outcome = runtime.block_on(async {
+        // First of all, so that no signal finds its default, which ends the process.
+        let signals =
+            Signals::new().map_err(|error| unavailable("cannot listen to signals", &error))?;
         let (process, socket) = start(path, loaded.config, metrics, log)?;
-        live(&process, socket, ready).await?;
+        live(&process, signals, socket, ready).await?;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
             // Where the lines would have gone is what does not take them.
             tracing::error!("log lines were lost at the stop");
@@ -210,11 +213,10 @@ fn bind_all(config: &Config) -> Result<Vec<(ListenerKey, Listening)>, StartError
 /// The process at work: admin and signals, until it is told to stop and has drained.
 async fn live(
     process: &Arc<Process>,
+    mut signals: Signals,
     socket: AdminSocket,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
-    let mut signals =
-        Signals::new().map_err(|error| unavailable("cannot listen to signals", &error))?;
     let admin = Admin::new(
         Arc::new(Door(process.clone())),
         process.shared.metrics.clone(),

@@ -5,7 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner};
+use super::chunks::{ChunkFault, ChunkProgress, ChunkScanner};
+use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner, is_plain};
+
+/// Bytes of HTTP/2's connection preface (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
+/// Stands for a byte the engine's parser would refuse.
+pub const MASK: u8 = b'_';
 
 /// Limits of a [`Gate`].
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +31,8 @@ pub struct GateLimits {
 pub enum LinkFault {
     /// The head was refused.
     Head(HeadFault),
+    /// The chunks of the body were refused.
+    Body(ChunkFault),
     /// The head, or the HTTP/2 preface, did not arrive in time.
     HeadTimeout,
 }
@@ -35,6 +43,7 @@ pub struct Gate {
     pub(super) limits: GateLimits,
     pub(super) phase: Phase,
     pub(super) scanner: HeadScanner,
+    pub(super) chunks: ChunkScanner,
     pub(super) fault: Option<LinkFault>,
     /// Whether the next wait for a request ends at once.
     pub(super) draining: bool,
@@ -46,10 +55,15 @@ pub(super) enum Phase {
     Idle(Option<Instant>),
     /// In a head, which must end by this time.
     Head(Instant),
-    /// In a body or after one: the forwarder watches.
+    /// In a chunked body: its framing is read along.
+    Chunked,
+    /// In another body or after one: the forwarder watches.
     Open,
-    /// HTTP/2 before its first bytes.
-    Preface(Option<Instant>),
+    /// HTTP/2 before its preface is complete.
+    Preface {
+        until: Option<Instant>,
+        received: usize,
+    },
     /// HTTP/2: the engine and the forwarder watch.
     H2,
 }
@@ -60,34 +74,64 @@ impl Gate {
         Self {
             limits,
             phase: if h2 {
-                Phase::Preface(None)
+                Phase::Preface {
+                    until: None,
+                    received: 0,
+                }
             } else {
                 Phase::Idle(None)
             },
             scanner: HeadScanner::new(limits.head),
+            chunks: ChunkScanner::default(),
             fault: None,
             draining: false,
         }
     }
 
-    /// Judges bytes on their way to the engine.
-    pub(super) fn pass(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
-        match self.phase {
+    /// Judges bytes on their way to the engine. Bytes of the request line that the engine's parser would refuse are
+    /// masked; [`HeadScanner::odd_target`] keeps what they were.
+    pub(super) fn pass(&mut self, bytes: &mut [u8]) -> Result<(), LinkFault> {
+        match &mut self.phase {
             Phase::Idle(_) => self.phase = Phase::Head(now() + self.limits.head_time),
             Phase::Head(_) => {}
-            Phase::Preface(_) => {
-                self.phase = Phase::H2;
+            Phase::Preface { received, .. } => {
+                *received += bytes.len();
+                if *received >= PREFACE {
+                    self.phase = Phase::H2;
+                }
                 return Ok(());
             }
+            Phase::Chunked => return self.pass_chunks(bytes),
             Phase::Open | Phase::H2 => return Ok(()),
         }
-        match self.scanner.feed(bytes) {
+        let in_line = self.scanner.in_request_line();
+        let progress = self.scanner.feed(bytes);
+        if in_line {
+            mask_request_line(bytes);
+        }
+        match progress {
             Ok(HeadProgress::Partial) => Ok(()),
+            Ok(HeadProgress::Complete(end)) if self.scanner.is_chunked() => {
+                self.phase = Phase::Chunked;
+                self.chunks = ChunkScanner::default();
+                self.pass_chunks(&bytes[end..])
+            }
             Ok(HeadProgress::Complete(_)) => {
                 self.phase = Phase::Open;
                 Ok(())
             }
             Err(fault) => Err(self.refuse(LinkFault::Head(fault))),
+        }
+    }
+
+    fn pass_chunks(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
+        match self.chunks.feed(bytes) {
+            Ok(ChunkProgress::Partial) => Ok(()),
+            Ok(ChunkProgress::Complete(_)) => {
+                self.phase = Phase::Open;
+                Ok(())
+            }
+            Err(fault) => Err(self.refuse(LinkFault::Body(fault))),
         }
     }
 
@@ -102,11 +146,20 @@ impl Gate {
             Phase::Idle(until) => {
                 Some(*until.get_or_insert_with(|| now() + self.limits.keep_alive))
             }
-            Phase::Preface(until) => {
+            Phase::Preface { until, .. } => {
                 Some(*until.get_or_insert_with(|| now() + self.limits.head_time))
             }
             Phase::Head(until) => Some(*until),
-            Phase::Open | Phase::H2 => None,
+            Phase::Chunked | Phase::Open | Phase::H2 => None,
+        }
+    }
+}
+
+/// Replaces what the engine's parser would refuse, up to the line's end, byte for byte.
+fn mask_request_line(bytes: &mut [u8]) {
+    for byte in bytes.iter_mut().take_while(|byte| **byte != b'\n') {
+        if !is_plain(*byte) && !matches!(*byte, b' ' | b'\r') {
+            *byte = MASK;
         }
     }
 }

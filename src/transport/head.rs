@@ -7,6 +7,8 @@
 //! head's end.
 #![deny(clippy::disallowed_methods)]
 
+use super::chunks::is_token;
+
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
@@ -69,6 +71,7 @@ pub struct HeadScanner {
     hosts: u8,
     lengths: u8,
     codings: u8,
+    odd_target: Option<Box<[u8]>>,
 }
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for one).
@@ -88,6 +91,7 @@ impl HeadScanner {
             hosts: 0,
             lengths: 0,
             codings: 0,
+            odd_target: None,
         }
     }
 
@@ -99,6 +103,21 @@ impl HeadScanner {
             partial,
             ..Self::new(self.limits)
         };
+    }
+
+    /// Whether the request line has not ended yet.
+    pub fn in_request_line(&self) -> bool {
+        self.in_request_line
+    }
+
+    /// Whether the body is chunked; known once the head is complete.
+    pub fn is_chunked(&self) -> bool {
+        self.codings > 0
+    }
+
+    /// The request target, when it has bytes that no URI may hold: [`is_plain`] says which may be.
+    pub fn odd_target(&self) -> Option<&[u8]> {
+        self.odd_target.as_deref()
     }
 
     /// Whether a byte of the head has come.
@@ -166,7 +185,11 @@ impl HeadScanner {
                     false => Ok(false),
                 };
             }
-            self.http10 = request_line(line)?;
+            let (target, http10) = request_line(line)?;
+            self.http10 = http10;
+            if !target.iter().all(|byte| is_plain(*byte)) {
+                self.odd_target = Some(target.into());
+            }
             self.in_request_line = false;
             return Ok(false);
         }
@@ -232,8 +255,9 @@ impl HeadScanner {
     }
 }
 
-/// Checks a request line (RFC 9112 section 3): one space between its three parts and no control byte; true for HTTP/1.0.
-fn request_line(line: &[u8]) -> Result<bool, HeadFault> {
+/// Checks a request line (RFC 9112 section 3): one space between its three parts and no control byte. Gives the
+/// target, and true for HTTP/1.0.
+fn request_line(line: &[u8]) -> Result<(&[u8], bool), HeadFault> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -249,8 +273,8 @@ fn request_line(line: &[u8]) -> Result<bool, HeadFault> {
         ));
     }
     match version {
-        b"HTTP/1.1" => Ok(false),
-        b"HTTP/1.0" => Ok(true),
+        b"HTTP/1.1" => Ok((target, false)),
+        b"HTTP/1.0" => Ok((target, true)),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
@@ -262,9 +286,9 @@ fn request_line(line: &[u8]) -> Result<bool, HeadFault> {
     }
 }
 
-/// A `tchar` of RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// A byte that a URI may hold (RFC 3986), or that the engine's parser takes all the same.
+pub fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%|{}\\".contains(&byte)
 }
 
 #[cfg(test)]

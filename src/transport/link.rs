@@ -17,6 +17,7 @@ use tokio::io::ReadBuf;
 use super::Deadline;
 use super::gate::{Gate, LinkFault, Phase, now};
 use super::socket::Socket;
+use super::tap::Tap;
 
 /// The most that is read ahead of the engine while an exchange watches for the peer's end.
 const READ_AHEAD: usize = 16 * 1024;
@@ -38,6 +39,7 @@ struct State {
     ahead: BytesMut,
     ended: bool,
     gate: Option<Gate>,
+    tap: Tap,
     deadline: Deadline,
     stalled_since: Option<Instant>,
     received: u64,
@@ -61,6 +63,7 @@ impl Link {
                 ahead: BytesMut::new(),
                 ended: false,
                 gate,
+                tap: Tap::default(),
                 deadline: Deadline::default(),
                 stalled_since: None,
                 received: 0,
@@ -70,7 +73,7 @@ impl Link {
     }
 
     /// Prepares the gate for the next request, of which `prefix` has already been read.
-    pub fn await_request(&self, prefix: &[u8]) {
+    pub fn await_request(&self, prefix: &mut [u8]) {
         let mut state = self.state.lock();
         if state.out.is_empty() && state.out.capacity() > DIRECT {
             // A connection that waits does not keep what a large answer needed.
@@ -93,13 +96,45 @@ impl Link {
         self.state.lock().gate.as_ref().and_then(|gate| gate.fault)
     }
 
-    /// Whether any byte of the current head has come.
-    pub fn head_has_begun(&self) -> bool {
+    /// The target of the current request, when the engine saw it masked.
+    pub fn odd_target(&self) -> Option<Box<[u8]>> {
         let state = self.state.lock();
-        state
-            .gate
-            .as_ref()
-            .is_some_and(|gate| gate.scanner.has_begun())
+        let gate = state.gate.as_ref()?;
+        gate.scanner.odd_target().map(Into::into)
+    }
+
+    /// The trailers of the current request's body, once it is complete; empty when there are none.
+    pub fn request_trailers(&self) -> Vec<u8> {
+        let state = self.state.lock();
+        match &state.gate {
+            Some(gate) if gate.phase == Phase::Open && gate.scanner.is_chunked() => {
+                gate.chunks.trailers().to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Begins to watch for the trailers of a response: what comes now is its head.
+    pub fn tap_head(&self) {
+        self.state.lock().tap.begin();
+    }
+
+    /// Says that the response's heads had `heads` bytes, and whether its body is chunked.
+    pub fn tap_body(&self, heads: usize, chunked: bool) {
+        self.state.lock().tap.head_read(heads, chunked);
+    }
+
+    /// The trailers of the response's body, once it is complete; empty when there are none.
+    pub fn response_trailers(&self) -> Vec<u8> {
+        self.state.lock().tap.trailers()
+    }
+
+    /// Replaces bytes that wait to be written, from the `at`th on.
+    pub fn overwrite(&self, at: usize, bytes: &[u8]) {
+        let mut state = self.state.lock();
+        if let Some(place) = state.out.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
     }
 
     /// Bytes written and not yet taken by the socket.
@@ -229,7 +264,7 @@ impl Link {
         matches!(
             state.gate,
             Some(Gate {
-                phase: Phase::H2 | Phase::Preface(_),
+                phase: Phase::H2 | Phase::Preface { .. },
                 ..
             })
         )
@@ -273,7 +308,7 @@ impl State {
             let count = self.ahead.len().min(buf.remaining());
             buf.put_slice(&self.ahead[..count]);
             self.ahead.advance(count);
-            return Poll::Ready(self.judge(&buf.filled()[before..]));
+            return Poll::Ready(self.judge(&mut buf.filled_mut()[before..]));
         }
         if self.ended {
             return Poll::Ready(Ok(()));
@@ -286,7 +321,7 @@ impl State {
                     self.ended = buf.capacity() > before;
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(self.judge(&buf.filled()[before..]))
+                Poll::Ready(self.judge(&mut buf.filled_mut()[before..]))
             }
             Poll::Ready(Err(error)) => {
                 self.ended = true;
@@ -296,7 +331,8 @@ impl State {
         }
     }
 
-    fn judge(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn judge(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.tap.see(bytes);
         match &mut self.gate {
             Some(gate) => gate.pass(bytes).map_err(refused),
             None => Ok(()),
@@ -422,6 +458,7 @@ impl State {
 fn refused(fault: LinkFault) -> io::Error {
     match fault {
         LinkFault::Head(fault) => io::Error::new(io::ErrorKind::InvalidData, fault),
+        LinkFault::Body(fault) => io::Error::new(io::ErrorKind::InvalidData, fault),
         LinkFault::HeadTimeout => io::ErrorKind::TimedOut.into(),
     }
 }

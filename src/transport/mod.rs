@@ -5,15 +5,17 @@
 //! lets both directions of an exchange go on at once although the engine's session is one value, lets a head and its
 //! body leave in one write, and puts every limit on a client below the engine, where nothing can go around it.
 
+pub mod chunks;
 mod deadline;
 mod engine;
 mod gate;
 pub mod head;
 mod link;
 mod socket;
+mod tap;
 
 pub use deadline::Deadline;
 pub use engine::EngineStream;
-pub use gate::{Gate, GateLimits, LinkFault};
+pub use gate::{Gate, GateLimits, LinkFault, MASK};
 pub use link::Link;
 pub use socket::Socket;

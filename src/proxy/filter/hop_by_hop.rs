@@ -9,13 +9,12 @@ use http::header::{self, HeaderName};
 
 use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
 
-/// Stripped from every head. `Trailer` too, because trailers are not carried.
-const ALWAYS: [HeaderName; 8] = [
+/// Stripped from every head.
+const ALWAYS: [HeaderName; 7] = [
     header::CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HTTP2_SETTINGS,

@@ -7,3 +7,4 @@ pub mod forwarded;
 pub mod hop_by_hop;
 pub mod request;
 pub mod response;
+pub mod trailers;

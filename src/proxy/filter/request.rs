@@ -11,6 +11,8 @@ use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
 use super::hop_by_hop;
+use crate::transport::MASK;
+use crate::transport::head::is_plain;
 
 /// How the request's body is framed towards the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,8 @@ pub fn for_upstream(
     let from_h2 = head.version == Version::HTTP_2;
     to.set_version(Version::HTTP_11);
     if to.raw_path() != changes.target || from_h2 {
-        to.set_raw_path(changes.target)?;
+        let masked: Vec<u8> = changes.target.iter().map(|byte| mask(*byte)).collect();
+        to.set_raw_path(&masked)?;
     }
     for name in hop_by_hop::to_strip(&head.headers) {
         to.remove_header(&name);
@@ -73,6 +76,11 @@ pub fn for_upstream(
         to.insert_header(header::UPGRADE, protocol.clone())?;
     }
     Ok(to)
+}
+
+/// What the engine's parser takes in the place of a byte.
+fn mask(byte: u8) -> u8 {
+    if is_plain(byte) { byte } else { MASK }
 }
 
 /// The framing of a request body, from its head (already checked) and whether HTTP/2 has ended the stream.

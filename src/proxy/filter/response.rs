@@ -85,6 +85,16 @@ fn collapse_length(head: &mut ResponseHeader) -> pingora::Result<()> {
     Ok(())
 }
 
+/// Whether the body is chunked; `None` when it is in a transfer coding nobody asked for, or in several.
+pub fn chunked(head: &ResponseHeader) -> Option<bool> {
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Some(false),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Some(true),
+        _ => None,
+    }
+}
+
 /// Whether a response is a stream of server-sent events, which may be silent for long.
 pub fn is_event_stream(head: &ResponseHeader) -> bool {
     head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {

@@ -1,0 +1,77 @@
+//! Trailers (RFC 9110 section 6.5): which of them may pass, and their forms on the wire.
+//!
+//! Takes the lines as they came, each with its CR LF, already checked for form. Fields that frame, route, authenticate
+//! or say who the client is have no business in a trailer and are dropped.
+#![deny(clippy::disallowed_methods)]
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::forwarded::VOUCHED;
+use crate::types::header::{KEEP_ALIVE, PROXY_CONNECTION};
+
+/// Dropped (RFC 9110 section 6.5.1).
+const REFUSED: [HeaderName; 19] = [
+    header::TRANSFER_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::HOST,
+    header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    header::SET_COOKIE,
+    header::EXPECT,
+    header::RANGE,
+    header::FORWARDED,
+];
+
+/// The fields that may pass.
+pub fn allowed(lines: &[u8]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value)
+            && !REFUSED.contains(&name)
+            && !VOUCHED.contains(&name)
+        {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// The end of a chunked body with these trailers (RFC 9112 section 7.1.2).
+pub fn last_chunk(trailers: &HeaderMap) -> Vec<u8> {
+    let mut bytes = b"0\r\n".to_vec();
+    for (name, value) in trailers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailer_cannot_frame_route_or_vouch() {
+        let lines = b"X-Sum: 1\r\nContent-Length: 5\r\nX-Real-IP: 1.2.3.4\r\nhost: evil\r\n";
+        assert_eq!(last_chunk(&allowed(lines)), b"0\r\nx-sum: 1\r\n\r\n");
+    }
+}
