@@ -141,11 +141,16 @@ mod tests {
         assert!(
             check(
                 &head("GET", b"/", &[("Host", "A.example:8443")]),
+                b"/",
                 Some(&name)
             )
             .is_ok()
         );
-        let other = check(&head("GET", b"/", &[("Host", "b.example")]), Some(&name));
+        let other = check(
+            &head("GET", b"/", &[("Host", "b.example")]),
+            b"/",
+            Some(&name),
+        );
         assert_eq!(other.err(), Some(Cause::ServerNameMismatch));
     }
 

@@ -140,7 +140,6 @@ fn a_connection_on_which_nothing_is_ever_sent_is_closed() {
 }
 
 #[test]
-#[ignore = "product: the gate ends the preface's time at its first byte"]
 fn half_an_http2_preface_is_cut() {
     let upstream = Upstream::saying("ok");
     let hubgate = with(

@@ -219,7 +219,6 @@ fn trailers_on_either_side_disturb_no_later_request() {
 }
 
 #[test]
-#[ignore = "product: trailers are read and dropped"]
 fn an_answers_trailers_reach_an_http1_client() {
     let upstream = Upstream::answering(TRAILED);
     let hubgate = Hubgate::before(upstream.addr);
@@ -231,7 +230,6 @@ fn an_answers_trailers_reach_an_http1_client() {
 }
 
 #[test]
-#[ignore = "product: trailers are read and dropped"]
 fn an_answers_trailers_reach_an_http2_client() {
     let upstream = Upstream::answering(TRAILED);
     let hubgate = Hubgate::before(upstream.addr);
@@ -240,7 +238,6 @@ fn an_answers_trailers_reach_an_http2_client() {
 }
 
 #[test]
-#[ignore = "product: trailers are read and dropped"]
 fn a_requests_trailers_reach_the_upstream() {
     let upstream = Upstream::answering(TRAILED);
     let hubgate = Hubgate::before(upstream.addr);

@@ -119,7 +119,6 @@ fn an_http2_head_may_be_large_within_the_limit_and_not_above() {
 }
 
 #[test]
-#[ignore = "product: limits.head_fields is not looked at on HTTP/2"]
 fn an_http2_head_with_more_than_100_fields_is_refused() {
     let upstream = Upstream::saying("ok");
     let hubgate = Hubgate::before(upstream.addr);

@@ -85,7 +85,6 @@ fn an_answer_that_is_not_http_becomes_502() {
 }
 
 #[test]
-#[ignore = "product: Transfer-Encoding of an answer is dropped when it is not chunked, and its bytes passed on"]
 fn an_answer_in_a_coding_that_is_not_chunked_becomes_502() {
     let upstream = Upstream::start(|conn| {
         conn.answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc");
