@@ -21,7 +21,7 @@ pub(in crate::config) static TABLE: Table = Table {
         Key::new(
             "keep_alive",
             Kind::Count(0, 65_535),
-            "32",
+            "128",
             "Idle connections kept per endpoint and worker; 0 keeps none.",
         ),
         Key::new(
