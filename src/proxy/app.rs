@@ -184,8 +184,11 @@ impl App {
 
     async fn serve_h2(&self, session: H2Session) {
         let mut client = Client::h2(session);
-        if self.serve(&mut client).await == Left::Broken {
-            client.abort();
+        match self.serve(&mut client).await {
+            Left::Broken => client.abort(),
+            // Dropped now, the stream would be reset, and the reset can cost the client its answer.
+            Left::Whole if !client.body_is_done() => close::rest_of_body(&mut client).await,
+            Left::Whole => {}
         }
     }
 

@@ -66,6 +66,15 @@ pub async fn gracefully(link: &Link, linger: bool) {
     }
 }
 
+/// Reads and throws away what still comes of a request's body after its answer, for a while. Some HTTP/2 clients take
+/// the reset that would otherwise follow (RFC 9113 section 8.1 allows it) for a failure of the whole exchange.
+pub async fn rest_of_body(client: &mut Client) {
+    let rest = async { while let Ok(Some(_)) = poll_fn(|cx| client.poll_body(cx)).await {} };
+    if timeout(LINGER, rest).await.is_err() {
+        tracing::trace!("the client went on sending after its answer");
+    }
+}
+
 /// Why a head was refused, with a detail for the client; `None` when there is nobody to tell.
 pub fn head_cause(
     fault: Option<LinkFault>,

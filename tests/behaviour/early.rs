@@ -165,3 +165,21 @@ fn an_early_answer_on_http2_ends_its_stream_and_leaves_the_others() {
         upstream.open() == 0
     });
 }
+
+#[test]
+fn an_http2_client_that_sends_its_whole_body_after_the_answer_is_not_reset() {
+    let upstream = Upstream::start(refuse_early);
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut h2 = hubgate.h2();
+    let mut stream = h2.open(h2.request("POST", "/"), false);
+    stream.send("0123456789", false);
+    assert_eq!(stream.head().expect("an answer").0, 413);
+    while let Some(piece) = stream.chunk() {
+        piece.expect("a whole answer");
+    }
+    for _ in 0..200 {
+        let taken = stream.try_send(vec![b'x'; 16 * 1024], false);
+        assert!(taken, "curl takes a reset for a failure");
+    }
+    assert!(stream.try_send("the end", true));
+}
