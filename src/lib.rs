@@ -7,7 +7,7 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 1 | [`types`] | values: names, hosts, paths, amounts |
-//! | 2 | [`config`], [`observe`], [`transport`] | what is wanted; what is told; connections as bytes |
+//! | 2 | [`config`], [`observe`], [`transport`], [`watch`] | what is wanted; what is told; connections as bytes; files that change |
 //! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
 //! | 4 | [`snapshot`] | one configuration generation, ready to run |
 //! | 5 | [`listener`], [`proxy`], [`admin`] | sockets, requests, the operator |
@@ -35,3 +35,4 @@ pub mod tls;
 pub mod transport;
 pub mod types;
 pub mod upstream;
+pub mod watch;
