@@ -24,6 +24,7 @@ workers = 3
 state_dir = "state"
 trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
 drain_timeout = "1m 30s"
+reload_on_change = true
 [listen]
 http = ["127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:0"]
 https = ["[::1]:8443"]

@@ -18,6 +18,13 @@ const MOST_BYTES: u64 = 4 << 20;
 ///
 /// Fails with everything that is wrong with it; a file that cannot be read is one such fault.
 pub fn read(path: &Path) -> Result<Loaded, Report> {
+    parse(&fetch(path)?)
+}
+
+/// Reads the file at `path` without looking at what it says.
+///
+/// Fails if it cannot be read, is larger than 4 MiB or is not UTF-8.
+pub fn fetch(path: &Path) -> Result<Source, Report> {
     let name = path.display().to_string();
     let folder = std::path::absolute(path)
         .ok()
@@ -41,7 +48,7 @@ pub fn read(path: &Path) -> Result<Loaded, Report> {
         }
     };
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&Source::new(name.as_str(), folder.as_path(), text)),
+        Ok(text) => Ok(Source::new(name.as_str(), folder.as_path(), text)),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes());

@@ -4,7 +4,7 @@
 //! `render` show them. Invariant: a `Config` that exists can be run; nothing later finds fault with its contents
 //! (files it names are read by whoever uses them).
 //!
-//! [`read`] fetches a file and calls [`parse`], which is pure. [`explain`] prints a configuration in full, [`diff`]
+//! [`read`] is [`fetch`], which gets a file, and [`parse`], which is pure. [`explain`] prints a configuration in full, [`diff`]
 //! says what changes from one to the next, [`reference`] lists every key.
 #![deny(clippy::disallowed_methods)]
 
@@ -29,7 +29,7 @@ mod validate;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use diff::diff;
 pub use explain::explain;
-pub use file::read;
+pub use file::{fetch, read};
 pub use model::*;
 pub use parse::{Loaded, parse};
 pub use plan::{Action, Change, Field, Plan, Subject};

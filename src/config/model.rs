@@ -52,6 +52,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a stop waits for requests and tunnels.
     pub drain_timeout: Duration,
+    /// Whether the process reloads by itself when its configuration file changes.
+    pub reload_on_change: bool,
 }
 
 /// `[listen]`: addresses every site answers on.

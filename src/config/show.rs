@@ -23,6 +23,7 @@ pub(super) fn server(server: &Server) -> Vec<Entry> {
         ("state_dir", path(&server.state_dir)),
         ("trusted_proxies", list(&server.trusted_proxies)),
         ("drain_timeout", duration(server.drain_timeout)),
+        ("reload_on_change", server.reload_on_change.to_string()),
     ]
 }
 

@@ -49,6 +49,11 @@ impl Source {
         &self.text
     }
 
+    /// Whether there is nothing in it but white space.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
     /// `path` as seen from the file's folder; an absolute path stays as it is.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.folder.join(Path::new(path))

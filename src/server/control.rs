@@ -1,4 +1,4 @@
-//! What the operator can ask of the process, through the admin socket or by signal.
+//! What the operator can ask of the process, through the admin socket, by signal or by saving the configuration file.
 //!
 //! Answers in words; preparing and applying a change is `reload`'s and `process`'s. One reload at a time.
 
@@ -11,6 +11,7 @@ use super::process::Process;
 use super::reload::{self, Prepared, Refused};
 use crate::acme::State;
 use crate::admin::{CertificateStatus, Control, ReloadOutcome, ReloadReport, Status};
+use crate::config::Source;
 use crate::proxy::app::Drain;
 use crate::tls::Origin;
 
@@ -40,11 +41,51 @@ impl Control for Door {
 
 /// Reloads, and says in the log what became of it.
 pub(super) async fn reload(process: Arc<Process>) -> ReloadOutcome {
-    let _turn = process.turn.lock().await;
-    let preparing = process.clone();
-    match blocking(move || Prepared::new(&preparing)).await {
+    let mut tried = process.turn.lock().await;
+    *tried = fetch(&process).await;
+    attempt(&process, tried.clone()).await
+}
+
+/// As [`reload`], if the running configuration asks for it and the file holds what has not been tried yet.
+pub(super) async fn reload_if_changed(process: &Arc<Process>) {
+    let mut tried = process.turn.lock().await;
+    // Whoever had the turn may have switched it off, or tried this very text.
+    if !process.reloads_on_change() {
+        return;
+    }
+    let now = fetch(process).await;
+    if now == *tried {
+        return;
+    }
+    *tried = now.clone();
+    if now.as_ref().is_ok_and(Source::is_blank) {
+        // A valid configuration without sites, but hardly meant: a full disk or a slow writer leaves such a file.
+        tracing::warn!("the configuration file is empty, the old configuration stays");
+        return;
+    }
+    tracing::info!("the configuration file has changed");
+    // Nobody asked; the log has been told.
+    drop(attempt(process, now).await);
+}
+
+async fn fetch(process: &Arc<Process>) -> Result<Source, Refused> {
+    let process = process.clone();
+    blocking(move || reload::fetch(&process)).await
+}
+
+/// Tries a text. To be called by whoever has the turn.
+async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadOutcome {
+    let prepared = match text {
+        Ok(source) => {
+            let process = process.clone();
+            blocking(move || Prepared::new(&process, &source)).await
+        }
+        Err(refused) => Err(refused),
+    };
+    match prepared {
         Ok(prepared) => {
-            let (changes, warnings) = prepared.apply(&process);
+            let (changes, warnings) = prepared.apply(process);
+            process.reloaded.notify_one();
             let generation = process.shared.snapshot.load().generation;
             tracing::info!(
                 generation,
@@ -72,9 +113,10 @@ pub(super) async fn reload(process: Arc<Process>) -> ReloadOutcome {
 }
 
 fn plan(process: &Process) -> Result<ReloadReport, Refused> {
-    let (_, plan, warnings) = reload::read(process)?;
+    let source = reload::fetch(process)?;
+    let (_, plan, warnings) = reload::check(process, &source)?;
     // Prepared and dropped: what could not be bound, loaded or opened is part of the answer.
-    drop(Prepared::new(process)?);
+    drop(Prepared::new(process, &source)?);
     let generation = process.shared.snapshot.load().generation + 1;
     Ok(ReloadReport {
         generation,

@@ -2,7 +2,8 @@
 //!
 //! `run` starts everything in an order in which nothing has to be undone; `worker` is one thread that serves
 //! connections; `process` is what runs and the one place that changes it; `reload` prepares a change completely before
-//! any of it is applied; `stop` drains. Exit codes: 0 stopped as asked, 1 configuration refused, 3 could not start.
+//! any of it is applied; `watch` says when the file may have changed; `stop` drains. Exit codes: 0 stopped as asked, 1
+//! configuration refused, 3 could not start.
 
 mod certificates;
 mod control;
@@ -10,6 +11,7 @@ mod process;
 mod reload;
 mod run;
 mod stop;
+mod watch;
 mod worker;
 
 pub use run::{StartError, run};

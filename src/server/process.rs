@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::reload::Refused;
 use super::worker::{ListenerKey, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
+use crate::config::Source;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
@@ -33,8 +35,10 @@ pub(super) struct Process {
     /// As the engine wants to be told: true once the drain has begun.
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) state: Mutex<State>,
-    /// One reload at a time.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    /// One reload at a time. Holds the text that was tried last, at first that of the start.
+    pub(super) turn: tokio::sync::Mutex<Result<Source, Refused>>,
+    /// Told of every reload that took effect. One task waits for it.
+    pub(super) reloaded: Notify,
 }
 
 /// What changes.
@@ -74,6 +78,11 @@ impl State {
 }
 
 impl Process {
+    /// Whether the running configuration asks to follow its file.
+    pub(super) fn reloads_on_change(&self) -> bool {
+        self.shared.snapshot.load().config.server.reload_on_change
+    }
+
     /// Opens every log file again, for log rotation by renaming.
     pub(super) fn reopen_logs(&self) {
         self.access_logs.reopen();

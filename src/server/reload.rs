@@ -11,7 +11,7 @@ use super::certificates::{self, with_reasons};
 use super::process::{Listening, Process};
 use super::worker::ListenerKey;
 use crate::acme::worker::Settings as AcmeSettings;
-use crate::config::{self, Config, Paint, Plan};
+use crate::config::{self, Config, Paint, Plan, Source};
 use crate::listener::bind::bind;
 use crate::observe::metrics::ListenerKind;
 use crate::snapshot::Snapshot;
@@ -26,13 +26,20 @@ pub(super) struct Prepared {
 }
 
 /// Why a configuration was refused: text for a terminal, complete.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) String);
 
-/// Reads the configuration and says what it would change.
-pub(super) fn read(process: &Process) -> Result<(Config, Plan, Vec<String>), Refused> {
-    let loaded = config::read(&process.config_path)
-        .map_err(|report| Refused(report.render(Paint::Plain)))?;
+/// What the configuration file holds now, or why it cannot be read.
+pub(super) fn fetch(process: &Process) -> Result<Source, Refused> {
+    config::fetch(&process.config_path).map_err(|report| Refused(report.render(Paint::Plain)))
+}
+
+/// Checks a configuration and says what it would change.
+pub(super) fn check(
+    process: &Process,
+    source: &Source,
+) -> Result<(Config, Plan, Vec<String>), Refused> {
+    let loaded = config::parse(source).map_err(|report| Refused(report.render(Paint::Plain)))?;
     let mut warnings = Vec::new();
     if !loaded.report.is_empty() {
         warnings.push(loaded.report.render(Paint::Plain));
@@ -58,9 +65,9 @@ pub(super) fn wanted(config: &Config) -> Vec<ListenerKey> {
 }
 
 impl Prepared {
-    /// Prepares what the configuration file asks for now.
-    pub(super) fn new(process: &Process) -> Result<Self, Refused> {
-        let (config, plan, mut warnings) = read(process)?;
+    /// Prepares what a configuration asks for.
+    pub(super) fn new(process: &Process, source: &Source) -> Result<Self, Refused> {
+        let (config, plan, mut warnings) = check(process, source)?;
         let mut faults = Vec::new();
         let prepared = certificates::prepare(&config, &process.certificates);
         if let Err(error) = AcmeSettings::new(&config.acme, &config.server.state_dir).check() {

@@ -11,17 +11,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::certificates::{self, with_reasons};
 use super::control::{self, Door};
 use super::process::{Listening, Process, State};
+use super::watch::follow;
 use super::worker::{ListenerKey, Worker};
 use super::{reload, stop};
 use crate::acme::challenge::Tokens;
 use crate::acme::worker::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
-use crate::config::{self, Config, Paint};
+use crate::config::{self, Config, Loaded, Paint};
 use crate::limits::connections::ConnectionCaps;
 use crate::listener::bind::bind;
 use crate::listener::connection::Context;
@@ -85,7 +86,7 @@ pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         // First of all, so that no signal finds its default, which ends the process.
         let signals =
             Signals::new().map_err(|error| unavailable("cannot listen to signals", &error))?;
-        let (process, socket) = start(path, loaded.config, metrics, log)?;
+        let (process, socket) = start(path, loaded, metrics, log)?;
         live(&process, signals, socket, ready).await?;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
             // Where the lines would have gone is what does not take them.
@@ -99,10 +100,11 @@ pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
 
 fn start(
     path: &Path,
-    config: Config,
+    loaded: Loaded,
     metrics: Arc<Metrics>,
     log: log::LogHandle,
 ) -> Result<(Arc<Process>, AdminSocket), StartError> {
+    let Loaded { config, report } = loaded;
     let certificates = Certificates::new();
     let prepared = certificates::prepare(&config, &certificates).map_err(|faults| {
         StartError::Refused(
@@ -178,7 +180,8 @@ fn start(
         drain,
         shutdown,
         state: Mutex::new(state),
-        turn: tokio::sync::Mutex::new(()),
+        turn: tokio::sync::Mutex::new(Ok(report.source_text().clone())),
+        reloaded: Notify::new(),
     });
     Ok((process, socket))
 }
@@ -251,6 +254,7 @@ async fn live(
         "hubgate is ready"
     );
     ready();
+    let following = tokio::spawn(follow(process.clone()));
     loop {
         tokio::select! {
             Some(()) = signals.hang_up.recv() => { control::reload(process.clone()).await; }
@@ -258,6 +262,7 @@ async fn live(
             () = stop_signal(&mut signals.terminate, &mut signals.interrupt) => break,
         }
     }
+    following.abort();
     stop::drain(
         process,
         stop_signal(&mut signals.terminate, &mut signals.interrupt),

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::support::hubgate::{HOST, one_site};
+use crate::support::hubgate::{HOST, filled, one_site};
 use crate::support::ports::free_addr;
 use crate::support::{Client, Conn, Hubgate, Upstream, eventually, tls, within};
 
@@ -310,4 +310,158 @@ fn fifty_reloads_leave_descriptors_as_they_were() {
     eventually("no descriptor is left behind", || {
         hubgate.descriptors() <= before + 2
     });
+}
+
+/// What `hubgate status` gives as the generation that runs.
+#[track_caller]
+fn generation(hubgate: &Hubgate) -> u64 {
+    let mut command = crate::support::hubgate::command(&["status", "--json", "--socket"]);
+    let (code, output) = crate::support::hubgate::run(command.arg(hubgate.socket()));
+    assert_eq!(code, 0, "{output}");
+    let status: serde_json::Value = serde_json::from_str(&output).unwrap();
+    status["generation"].as_u64().unwrap()
+}
+
+/// [`one_site`] with its file followed.
+fn followed(upstream: &Upstream) -> String {
+    one_site(upstream.addr, "") + "[server]\nreload_on_change = true\n"
+}
+
+/// Saves as careful editors do: a file beside it, renamed.
+fn save(hubgate: &Hubgate, toml: &str) {
+    let aside = hubgate.dir.path().join("hubgate.toml.new");
+    fs::write(
+        &aside,
+        filled(toml, hubgate.dir.path(), hubgate.http, hubgate.https),
+    )
+    .unwrap();
+    fs::rename(aside, &hubgate.config).unwrap();
+}
+
+#[track_caller]
+fn eventually_says(hubgate: &Hubgate, text: &str) {
+    eventually(&format!("`{text}` is served"), || {
+        hubgate.plain().get(HOST, "/").text() == text
+    });
+}
+
+/// Replaces the certificate beside the configuration and waits until it is shown. The two are followed in the same way
+/// and with the same pauses, so what was to happen to the configuration has happened, or is about to.
+#[track_caller]
+fn let_a_change_pass(hubgate: &Hubgate) {
+    let new = write_pair(hubgate.dir.path(), "chain.pem", "key.pem");
+    eventually("the new certificate is shown", || {
+        tls::certificate_of(hubgate.https, HOST) == new
+    });
+}
+
+#[test]
+fn a_saved_file_is_applied_without_being_asked() {
+    let said = ["old", "renamed", "rewritten"].map(Upstream::saying);
+    let hubgate = Hubgate::start(&followed(&said[0]));
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "old");
+    save(&hubgate, &followed(&said[1]));
+    eventually_says(&hubgate, "renamed");
+    hubgate.rewrite(&followed(&said[2]));
+    eventually_says(&hubgate, "rewritten");
+}
+
+#[test]
+fn a_configuration_behind_a_flipped_symlink_is_applied_without_being_asked() {
+    use std::os::unix::fs::symlink;
+    let (old, new) = (Upstream::saying("old"), Upstream::saying("new"));
+    let dir = tempfile::tempdir().unwrap();
+    // As Kubernetes mounts a ConfigMap.
+    fs::create_dir(dir.path().join("..1")).unwrap();
+    symlink("..1", dir.path().join("..data")).unwrap();
+    symlink("..data/hubgate.toml", dir.path().join("hubgate.toml")).unwrap();
+    let hubgate = Hubgate::start_in(dir, &followed(&old));
+    let at = |name: &str| hubgate.dir.path().join(name);
+    assert!(at("..1/hubgate.toml").is_file());
+    fs::create_dir(at("..2")).unwrap();
+    fs::write(
+        at("..2/hubgate.toml"),
+        filled(
+            &followed(&new),
+            hubgate.dir.path(),
+            hubgate.http,
+            hubgate.https,
+        ),
+    )
+    .unwrap();
+    symlink("..2", at("..data_tmp")).unwrap();
+    fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    eventually_says(&hubgate, "new");
+    fs::write(
+        at("..2/hubgate.toml"),
+        fs::read_to_string(at("..1/hubgate.toml")).unwrap(),
+    )
+    .unwrap();
+    eventually_says(&hubgate, "old");
+}
+
+#[test]
+fn a_saved_file_that_is_refused_or_empty_changes_nothing_and_the_next_good_one_is_applied() {
+    let (old, new) = (Upstream::saying("old"), Upstream::saying("new"));
+    let dir = tempfile::tempdir().unwrap();
+    write_pair(dir.path(), "chain.pem", "key.pem");
+    let on = "[server]\nreload_on_change = true\n";
+    let hubgate = Hubgate::start_in(dir, &(site_with_files(&old) + on));
+    save(
+        &hubgate,
+        &(site_with_files(&old) + on + "[upstream.no]\nendpoints = [\"nowhere\"]\n"),
+    );
+    hubgate.wait_log("nowhere");
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "old");
+    hubgate.rewrite_raw("\n");
+    hubgate.wait_log("the configuration file is empty");
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "old");
+    let_a_change_pass(&hubgate);
+    save(&hubgate, &(site_with_files(&new) + on));
+    eventually_says(&hubgate, "new");
+    let log = hubgate.log();
+    assert_eq!(log.matches("configuration refused").count(), 1, "{log}");
+    assert_eq!(generation(&hubgate), 2);
+}
+
+#[test]
+fn touching_the_file_does_not_reload_it() {
+    let (old, new) = (Upstream::saying("old"), Upstream::saying("new"));
+    let dir = tempfile::tempdir().unwrap();
+    write_pair(dir.path(), "chain.pem", "key.pem");
+    let on = "[server]\nreload_on_change = true\n";
+    let hubgate = Hubgate::start_in(dir, &(site_with_files(&old) + on));
+    save(&hubgate, &(site_with_files(&old) + on));
+    let_a_change_pass(&hubgate);
+    save(&hubgate, &(site_with_files(&new) + on));
+    eventually_says(&hubgate, "new");
+    assert_eq!(generation(&hubgate), 2);
+}
+
+#[test]
+fn a_saved_file_waits_for_the_reload_unless_the_running_configuration_follows_it() {
+    let said = ["old", "asked for", "followed", "last"].map(Upstream::saying);
+    let dir = tempfile::tempdir().unwrap();
+    write_pair(dir.path(), "chain.pem", "key.pem");
+    let hubgate = Hubgate::start_in(dir, &site_with_files(&said[0]));
+    let first = generation(&hubgate);
+    let switch = |on: bool| format!("[server]\nreload_on_change = {on}\n");
+
+    save(&hubgate, &(site_with_files(&said[1]) + &switch(true)));
+    let_a_change_pass(&hubgate);
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "old");
+    assert_eq!(hubgate.reload().0, 0);
+    assert_eq!(generation(&hubgate), first + 1);
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "asked for");
+
+    save(&hubgate, &(site_with_files(&said[2]) + &switch(false)));
+    eventually_says(&hubgate, "followed");
+    assert_eq!(generation(&hubgate), first + 2);
+
+    save(&hubgate, &site_with_files(&said[3]));
+    let_a_change_pass(&hubgate);
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "followed");
+    assert_eq!(hubgate.reload().0, 0);
+    assert_eq!(generation(&hubgate), first + 3);
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "last");
 }

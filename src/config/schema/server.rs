@@ -34,6 +34,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"30s\"",
             "How long a stop waits for requests and tunnels.",
         ),
+        Key::new(
+            "reload_on_change",
+            Kind::Flag,
+            "false",
+            "Whether this file is reloaded as soon as it changes, without being asked. A file that is refused changes nothing.",
+        ),
     ],
 };
 
@@ -43,10 +49,12 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
     let state_dir = reader.path("state_dir");
     let trusted_proxies = reader.networks("trusted_proxies");
     let drain_timeout = reader.duration("drain_timeout");
+    let reload_on_change = reader.flag("reload_on_change");
     Some(Server {
         workers: value(workers)?,
         state_dir: value(state_dir)?,
         trusted_proxies: trusted_proxies?,
         drain_timeout: value(drain_timeout)?,
+        reload_on_change: value(reload_on_change)?,
     })
 }
