@@ -19,6 +19,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::protocols::http::v2::server::HttpSession as H2Session;
 
+use super::filter::response;
 use super::filter::trailers::{allowed, last_chunk};
 use crate::transport::{Deadline, Link};
 
@@ -175,6 +176,26 @@ impl Client {
                 Ok(())
             }
         }
+    }
+
+    /// Writes the client's form of the upstream's `head`; `end` when no body follows.
+    pub fn relay_head(
+        &mut self,
+        head: &ResponseHeader,
+        view: response::Client,
+        end: bool,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        if self.is_h2() {
+            let head = response::for_client(head, view).map_err(io_error)?;
+            return self.send_head(head, end, cx);
+        }
+        let frame = response::frame(head, view).map_err(io_error)?;
+        self.send_head(frame, end, cx)?;
+        if let Self::H1 { link, .. } = self {
+            link.amend_head(|wire| response::write_rest(head, wire));
+        }
+        Ok(())
     }
 
     /// Whether more of the body may be given now.

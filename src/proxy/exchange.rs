@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
 
 use super::client::{Client, ClientError, HIGH_WATER, at_once};
@@ -284,59 +283,43 @@ impl<'a> Exchange<'a> {
             Poll::Ready(Err(error)) => return Err(self.head_failure(&error)),
         }
         self.last_down = now();
+        let end = self.upstream.is_body_done();
         let Some(head) = self.upstream.resp_header() else {
             return Err(failure(Cause::UpstreamMalformed));
         };
+        let view = self.client_view;
         let status = head.status;
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            if !self.wants_upgrade {
-                return Err(failure(Cause::UpstreamMalformed));
-            }
-            let head = response::for_upgrade(head, self.client_view);
-            let head = head.map_err(|_| failure(Cause::UpstreamMalformed))?;
-            self.tally.upstream_status = Some(status.as_u16());
-            self.tally.answered_at = Some(self.last_down);
-            self.tally.response_begun = true;
-            self.give_head(head, false, cx)?;
-            self.downlink = Downlink::Upgraded;
-            return Ok(true);
+        let upgraded = status == StatusCode::SWITCHING_PROTOCOLS;
+        if upgraded && !self.wants_upgrade {
+            return Err(failure(Cause::UpstreamMalformed));
         }
-        if status.is_informational() {
-            let wanted = self.client_view.version == http::Version::HTTP_11
+        if status.is_informational() && !upgraded {
+            let wanted = view.version == http::Version::HTTP_11
                 && (status != StatusCode::CONTINUE || self.expects_continue);
             if wanted {
-                let head = edited(head, self.client_view)?;
-                self.give_head(head, false, cx)?;
+                let given = self.client.relay_head(head, view, false, cx);
+                given.map_err(|_| failure(Cause::ClientGone))?;
             }
             return Ok(true);
         }
         let chunked = response::chunked(head).ok_or(failure(Cause::UpstreamMalformed))?;
-        self.link.tap_body(self.heads, chunked);
-        let head = edited(head, self.client_view)?;
-        if response::is_event_stream(&head) {
+        self.link.tap_body(self.heads, chunked && !upgraded);
+        if response::is_event_stream(head) {
             self.limits.idle = self.limits.idle.max(self.limits.event_stream_idle);
         }
         self.tally.upstream_status = Some(status.as_u16());
         self.tally.answered_at = Some(self.last_down);
-        let end = self.upstream.is_body_done();
         self.tally.response_begun = true;
-        self.give_head(head, end, cx)?;
-        self.downlink = Downlink::Body;
-        if end {
+        let given = self.client.relay_head(head, view, end && !upgraded, cx);
+        given.map_err(|_| failure(Cause::ClientGone))?;
+        self.downlink = match upgraded {
+            true => Downlink::Upgraded,
+            false => Downlink::Body,
+        };
+        if end && !upgraded {
             self.finish(cx)?;
         }
         Ok(true)
-    }
-
-    fn give_head(
-        &mut self,
-        head: Box<ResponseHeader>,
-        end: bool,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Failure> {
-        self.client
-            .send_head(head, end, cx)
-            .map_err(|_| failure(Cause::ClientGone))
     }
 
     fn read_body(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
@@ -412,8 +395,4 @@ impl<'a> Exchange<'a> {
             ),
         }
     }
-}
-
-fn edited(head: &ResponseHeader, client: response::Client) -> Result<Box<ResponseHeader>, Failure> {
-    response::for_client(head, client).map_err(|_| failure(Cause::UpstreamMalformed))
 }

@@ -20,7 +20,6 @@ use crate::config::ClientTimeouts;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
-use crate::transport::head::is_plain;
 use crate::transport::{EngineStream, Link};
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::group::Group;
@@ -157,23 +156,16 @@ impl Forward<'_> {
         client: &Client,
         link: &Arc<Link>,
     ) -> Result<Box<UpstreamSession>, Cause> {
-        let target = self.changes.target;
-        let head = request::for_upstream(client.head(), &self.changes)
-            .map_err(|_| Cause::HeadMalformed)?;
-        let at = head.method.as_str().len() + 1;
-        let mut session = Box::new(UpstreamSession::new(Box::new(EngineStream::new(
-            link.clone(),
-            None,
-            false,
-        ))));
+        let frame =
+            request::frame(client.head(), &self.changes).map_err(|_| Cause::HeadMalformed)?;
+        let stream = EngineStream::new(link.clone(), None, false);
+        let mut session = Box::new(UpstreamSession::new(Box::new(stream)));
         session
-            .write_request_header(head)
+            .write_request_header(frame)
             .await
             .map_err(|_| Cause::HeadMalformed)?;
-        if !target.iter().all(|byte| is_plain(*byte)) {
-            // The engine wrote a mask of the same length in its place.
-            link.overwrite(at, target);
-        }
+        // The engine knows the framing now; what it wrote is only a stand-in.
+        link.rewrite(|wire| request::write(client.head(), &self.changes, wire));
         link.tap_head();
         Ok(session)
     }

@@ -11,7 +11,7 @@ use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner, is_plain};
 /// Bytes of HTTP/2's connection preface (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
 /// Stands for a byte the engine's parser would refuse.
-pub const MASK: u8 = b'_';
+pub(super) const MASK: u8 = b'_';
 
 /// Limits of a [`Gate`].
 #[derive(Clone, Copy, Debug)]

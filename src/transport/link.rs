@@ -40,6 +40,8 @@ struct State {
     ended: bool,
     gate: Option<Gate>,
     tap: Tap,
+    /// For heads in the making; kept, so that a connection allocates it once.
+    scratch: Vec<u8>,
     deadline: Deadline,
     stalled_since: Option<Instant>,
     received: u64,
@@ -64,6 +66,7 @@ impl Link {
                 ended: false,
                 gate,
                 tap: Tap::default(),
+                scratch: Vec::new(),
                 deadline: Deadline::default(),
                 stalled_since: None,
                 received: 0,
@@ -129,12 +132,28 @@ impl Link {
         self.state.lock().tap.trailers()
     }
 
-    /// Replaces bytes that wait to be written, from the `at`th on.
-    pub fn overwrite(&self, at: usize, bytes: &[u8]) {
+    /// Replaces everything that waits to be written by what `write` makes.
+    pub fn rewrite(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock();
-        if let Some(place) = state.out.get_mut(at..at + bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
+        state.scratch.clear();
+        let mut scratch = std::mem::take(&mut state.scratch);
+        write(&mut scratch);
+        state.out.clear();
+        state.out.extend_from_slice(&scratch);
+        state.scratch = scratch;
+    }
+
+    /// Adds field lines to a head that was written last and has not left yet, before its empty line.
+    pub fn amend_head(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state.lock();
+        state.scratch.clear();
+        let mut scratch = std::mem::take(&mut state.scratch);
+        write(&mut scratch);
+        let end = state.out.len().saturating_sub(2);
+        state.out.truncate(end);
+        state.out.extend_from_slice(&scratch);
+        state.out.extend_from_slice(b"\r\n");
+        state.scratch = scratch;
     }
 
     /// Bytes written and not yet taken by the socket.

@@ -16,6 +16,6 @@ mod tap;
 
 pub use deadline::Deadline;
 pub use engine::EngineStream;
-pub use gate::{Gate, GateLimits, LinkFault, MASK};
+pub use gate::{Gate, GateLimits, LinkFault};
 pub use link::Link;
 pub use socket::Socket;

@@ -5,12 +5,13 @@
 //! `X-Scheme` cross configurable-http-proxy untouched, which is why both are set beside the usual ones.
 #![deny(clippy::disallowed_methods)]
 
+use std::fmt;
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use pingora::http::RequestHeader;
 
 use crate::types::header::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
@@ -89,137 +90,131 @@ fn is_underscore_twin(name: &HeaderName) -> bool {
     }
 }
 
-/// Drops what the peer may not say and sets what the edge knows.
-pub fn apply(head: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
-    let twins: Vec<HeaderName> = head
-        .headers
-        .keys()
-        .filter(|name| is_underscore_twin(name))
-        .cloned()
-        .collect();
-    for name in &twins {
-        head.remove_header(name);
+/// Whether a field of the client is dropped: because the peer may not say it, or because it is written anew.
+pub fn is_dropped(name: &HeaderName, trusted: bool) -> bool {
+    match name.as_str() {
+        "x-forwarded-for" | "x-request-id" => true,
+        "forwarded" | "x-real-ip" | "x-forwarded-proto" | "x-forwarded-host"
+        | "x-forwarded-port" | "x-scheme" => !trusted,
+        _ => is_underscore_twin(name),
     }
-    if !origin.trusted {
-        head.remove_header(&header::FORWARDED);
-    }
-    let client = address_value(origin.client);
-    let forwarded_for = match (origin.trusted, head.headers.get(&X_FORWARDED_FOR)) {
-        (true, Some(_)) => appended(&head.headers, origin.peer),
-        _ => address_value(origin.peer),
+}
+
+/// Writes what the edge knows. What a trusted peer said stays, and its `X-Forwarded-For` is appended to.
+pub fn write(headers: &HeaderMap, origin: &Origin<'_>, wire: &mut Vec<u8>) {
+    let said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
+    let mut line = |name: &str, value: &dyn fmt::Display| {
+        // Writing to a Vec cannot fail.
+        let written = write!(wire, "{name}: {value}\r\n");
+        debug_assert!(written.is_ok());
     };
-    head.insert_header(X_FORWARDED_FOR, forwarded_for)?;
-    let scheme = HeaderValue::from_static(origin.scheme);
-    set(head, origin, X_REAL_IP, client)?;
-    set(head, origin, X_FORWARDED_PROTO, scheme.clone())?;
-    set(head, origin, X_SCHEME, scheme)?;
-    set(head, origin, X_FORWARDED_HOST, origin.host.clone())?;
-    set(
-        head,
-        origin,
-        X_FORWARDED_PORT,
-        HeaderValue::from(origin.port),
-    )?;
-    if let Ok(id) = HeaderValue::from_str(origin.request_id) {
-        head.insert_header(X_REQUEST_ID, id)?;
+    if said(&X_FORWARDED_FOR) {
+        line("X-Forwarded-For", &appended(headers, origin.peer));
+    } else {
+        line("X-Forwarded-For", &origin.peer);
     }
-    Ok(())
+    if !said(&X_REAL_IP) {
+        line("X-Real-IP", &origin.client);
+    }
+    if !said(&X_FORWARDED_PROTO) {
+        line("X-Forwarded-Proto", &origin.scheme);
+    }
+    if !said(&X_SCHEME) {
+        line("X-Scheme", &origin.scheme);
+    }
+    if !said(&X_FORWARDED_PORT) {
+        line("X-Forwarded-Port", &origin.port);
+    }
+    line("X-Request-ID", &origin.request_id);
+    if !said(&X_FORWARDED_HOST) {
+        super::request::field(wire, b"X-Forwarded-Host", origin.host.as_bytes());
+    }
 }
 
-/// Overwrites, but leaves what a trusted peer said.
-fn set(
-    head: &mut RequestHeader,
-    origin: &Origin<'_>,
-    name: HeaderName,
-    value: HeaderValue,
-) -> pingora::Result<()> {
-    if origin.trusted && head.headers.contains_key(&name) {
-        return Ok(());
-    }
-    head.insert_header(name, value)
-}
-
-fn appended(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
-    let mut list = Vec::new();
+/// What trusted peers said, and the peer itself. Only what reads as text is kept.
+fn appended(headers: &HeaderMap, peer: IpAddr) -> String {
+    let mut list = String::new();
     for value in headers.get_all(&X_FORWARDED_FOR) {
-        list.extend_from_slice(value.as_bytes());
-        list.extend_from_slice(b", ");
+        if let Ok(value) = value.to_str() {
+            list.push_str(value);
+            list.push_str(", ");
+        }
     }
-    list.extend_from_slice(peer.to_string().as_bytes());
-    HeaderValue::from_bytes(&list).unwrap_or_else(|_| address_value(peer))
-}
-
-fn address_value(address: IpAddr) -> HeaderValue {
-    // An address prints as ASCII digits, dots, colons and letters; the fallback is never taken.
-    HeaderValue::from_str(&address.to_string())
-        .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    list.push_str(&peer.to_string());
+    list
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(fields: &[(&'static str, &str)]) -> RequestHeader {
-        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
         for (name, value) in fields {
-            head.append_header(*name, *value).unwrap();
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            map.append(name, value.parse().unwrap());
         }
-        head
+        map
     }
 
-    fn origin<'a>(host: &'a HeaderValue, trusted: bool) -> Origin<'a> {
-        Origin {
+    fn written(headers: &HeaderMap, trusted: bool) -> String {
+        let host = HeaderValue::from_static("h:8443");
+        let origin = Origin {
             peer: "192.0.2.1".parse().unwrap(),
             client: "192.0.2.1".parse().unwrap(),
             trusted,
             scheme: "https",
             port: 443,
-            host,
+            host: &host,
             request_id: "id",
-        }
+        };
+        let mut wire = Vec::new();
+        write(headers, &origin, &mut wire);
+        String::from_utf8(wire).unwrap()
     }
 
     #[test]
-    fn what_a_client_says_about_itself_is_replaced() {
-        let host = HeaderValue::from_static("h:8443");
-        let mut head = head(&[
-            ("X-Forwarded-For", "203.0.113.9"),
-            ("X-Real-IP", "203.0.113.9"),
-            ("X_Real_IP", "203.0.113.9"),
-            ("X-Scheme", "gopher"),
-            ("Forwarded", "for=203.0.113.9"),
-            ("X-Forwarded-Host", "evil.invalid"),
-        ]);
-        apply(&mut head, &origin(&host, false)).unwrap();
-        for value in head.headers.values() {
-            let text = value.to_str().unwrap();
-            assert!(
-                !text.contains("203.0.113.9") && !text.contains("gopher") && !text.contains("evil"),
-                "{text}"
-            );
+    fn what_a_client_says_about_itself_is_dropped_and_said_anew() {
+        for name in [
+            "X-Forwarded-For",
+            "X-Real-IP",
+            "X_Real_IP",
+            "X-Scheme",
+            "Forwarded",
+            "X-Forwarded-Host",
+            "x_forwarded_for",
+            "X-Request-Id",
+        ] {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            assert!(is_dropped(&name, false), "{name}");
         }
-        assert_eq!(head.headers[X_FORWARDED_HOST], "h:8443");
-        assert_eq!(head.headers[X_REAL_IP], "192.0.2.1");
+        let text = written(&HeaderMap::new(), false);
+        assert!(text.contains("X-Forwarded-Host: h:8443\r\n"), "{text}");
+        assert!(text.contains("X-Real-IP: 192.0.2.1\r\n"), "{text}");
     }
 
     #[test]
-    fn a_trusted_peer_is_appended_to() {
-        let host = HeaderValue::from_static("h");
-        let mut head = head(&[
+    fn a_trusted_peer_is_appended_to_and_keeps_what_it_said() {
+        let said = headers(&[
             ("X-Forwarded-For", "203.0.113.9"),
-            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Proto", "http"),
         ]);
-        apply(&mut head, &origin(&host, true)).unwrap();
-        assert_eq!(head.headers[X_FORWARDED_FOR], "203.0.113.9, 192.0.2.1");
+        let text = written(&said, true);
+        assert!(
+            text.contains("X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\n"),
+            "{text}"
+        );
+        assert!(!text.contains("X-Forwarded-Proto"), "{text}");
+        assert!(!is_dropped(&X_FORWARDED_PROTO, true) && is_dropped(&X_FORWARDED_FOR, true));
     }
 
     #[test]
     fn the_client_is_the_last_address_that_is_not_trusted() {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let head = head(&[("X-Forwarded-For", "1.1.1.1, 2.2.2.2, 10.0.0.9")]);
-        let client = client_address("10.0.0.1".parse().unwrap(), &trusted, &head.headers);
+        let said = headers(&[("X-Forwarded-For", "1.1.1.1, 2.2.2.2, 10.0.0.9")]);
+        let client = client_address("10.0.0.1".parse().unwrap(), &trusted, &said);
         assert_eq!(client, "2.2.2.2".parse::<IpAddr>().unwrap());
-        let stranger = client_address("8.8.8.8".parse().unwrap(), &trusted, &head.headers);
+        let stranger = client_address("8.8.8.8".parse().unwrap(), &trusted, &said);
         assert_eq!(stranger, "8.8.8.8".parse::<IpAddr>().unwrap());
     }
 }

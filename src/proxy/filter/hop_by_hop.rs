@@ -32,23 +32,38 @@ const KEPT: [HeaderName; 8] = [
     header::CACHE_CONTROL,
 ];
 
-/// The fields to strip from a head with these `headers`.
-pub fn to_strip(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut names: Vec<HeaderName> = ALWAYS
-        .iter()
-        .filter(|name| headers.contains_key(*name))
-        .cloned()
-        .collect();
+/// Whether a field is always of one connection.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    ALWAYS.contains(name)
+}
+
+/// The further fields that `Connection` names; nearly always none, and then nothing is allocated.
+pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
         for token in value.as_bytes().split(|byte| *byte == b',') {
-            let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) else {
+            let token = token.trim_ascii();
+            if ["close", "keep-alive", "upgrade"]
+                .iter()
+                .any(|usual| token.eq_ignore_ascii_case(usual.as_bytes()))
+            {
                 continue;
-            };
-            if !KEPT.contains(&name) && headers.contains_key(&name) && !names.contains(&name) {
+            }
+            if let Ok(name) = HeaderName::from_bytes(token)
+                && !KEPT.contains(&name)
+            {
                 names.push(name);
             }
         }
     }
+    names
+}
+
+/// The fields to strip from a head with these `headers`.
+pub fn to_strip(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut names = named_by_connection(headers);
+    names.extend(ALWAYS.iter().cloned());
+    names.retain(|name| headers.contains_key(name));
     names
 }
 

@@ -1,18 +1,17 @@
 //! Puts together the head that goes to the upstream.
 //!
-//! Takes the client's head, of either HTTP version, and gives an HTTP/1.1 head: the target's bytes as received (or
+//! Takes the client's head, of either HTTP version, and writes an HTTP/1.1 head: the target's bytes as received (or
 //! with exactly the prefix replaced), `Host` as received with its port, hop-by-hop fields gone, forwarded fields set,
-//! framing said once. Nothing else is touched.
+//! framing said once. Everything else keeps its order, its bytes and the case of its names. The bytes are written
+//! directly: copying the engine's maps to change a few fields cost more than everything else on a small request.
 #![deny(clippy::disallowed_methods)]
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
 use super::hop_by_hop;
-use crate::transport::MASK;
-use crate::transport::head::is_plain;
 
 /// How the request's body is framed towards the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,49 +37,69 @@ pub struct Changes<'a> {
     pub upgrade: Option<HeaderValue>,
 }
 
-/// The upstream's head for `head`. Fails only on values the engine refuses, which the checks before have excluded.
-pub fn for_upstream(
-    head: &RequestHeader,
-    changes: &Changes<'_>,
-) -> pingora::Result<Box<RequestHeader>> {
-    let mut to = Box::new(head.clone());
+/// Writes the upstream's head for `head`, its empty line included.
+pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     let from_h2 = head.version == Version::HTTP_2;
-    to.set_version(Version::HTTP_11);
-    if to.raw_path() != changes.target || from_h2 {
-        let masked: Vec<u8> = changes.target.iter().map(|byte| mask(*byte)).collect();
-        to.set_raw_path(&masked)?;
-    }
-    for name in hop_by_hop::to_strip(&head.headers) {
-        to.remove_header(&name);
-    }
-    // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
-    to.remove_header("proxy");
-    if to.headers.get(header::HOST) != Some(changes.origin.host) {
-        to.insert_header(header::HOST, changes.origin.host.clone())?;
-    }
+    let named = hop_by_hop::named_by_connection(&head.headers);
+    wire.extend_from_slice(head.method.as_str().as_bytes());
+    wire.push(b' ');
+    wire.extend_from_slice(changes.target);
+    wire.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    wire.extend_from_slice(changes.origin.host.as_bytes());
+    wire.extend_from_slice(b"\r\n");
+    each_field(head, |written, name, value| {
+        let dropped = hop_by_hop::is_hop_by_hop(name)
+            || *name == header::HOST
+            || named.contains(name)
+            || forwarded::is_dropped(name, changes.origin.trusted)
+            // HTTP/2 splits cookies, and the engine cannot send a 100 on it: without the expectation the body comes.
+            || (from_h2 && (*name == header::COOKIE || *name == header::EXPECT))
+            // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
+            || name.as_str() == "proxy";
+        if !dropped {
+            field(wire, written, value.as_bytes());
+        }
+    });
     if from_h2 {
-        join_cookies(&mut to)?;
-        // The engine cannot send a 100 on HTTP/2; without the expectation the body comes at once.
-        to.remove_header(&header::EXPECT);
+        join_cookies(&head.headers, wire);
     }
-    forwarded::apply(&mut to, changes.origin)?;
+    forwarded::write(&head.headers, changes.origin, wire);
+    if changes.framing == Framing::Chunked {
+        wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if let Some(protocol) = &changes.upgrade {
+        wire.extend_from_slice(b"Connection: Upgrade\r\n");
+        field(wire, b"Upgrade", protocol.as_bytes());
+    }
+    wire.extend_from_slice(b"\r\n");
+}
+
+/// The part of that head by which the engine knows how to go on: method, framing, upgrade.
+///
+/// Fails only on values the engine refuses, which the checks before have excluded.
+pub fn frame(head: &RequestHeader, changes: &Changes<'_>) -> pingora::Result<Box<RequestHeader>> {
+    let mut frame = Box::new(RequestHeader::build_no_case(
+        head.method.clone(),
+        b"/",
+        Some(2),
+    )?);
+    frame.set_version(Version::HTTP_11);
     match changes.framing {
-        Framing::Chunked => to.insert_header(
+        Framing::None => {}
+        Framing::Chunked => frame.insert_header(
             header::TRANSFER_ENCODING,
             HeaderValue::from_static("chunked"),
         )?,
-        Framing::None | Framing::Length => {}
+        Framing::Length => {
+            if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+                frame.insert_header(header::CONTENT_LENGTH, length.clone())?;
+            }
+        }
     }
     if let Some(protocol) = &changes.upgrade {
-        to.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
-        to.insert_header(header::UPGRADE, protocol.clone())?;
+        frame.insert_header(header::UPGRADE, protocol.clone())?;
     }
-    Ok(to)
-}
-
-/// What the engine's parser takes in the place of a byte.
-fn mask(byte: u8) -> u8 {
-    if is_plain(byte) { byte } else { MASK }
+    Ok(frame)
 }
 
 /// The framing of a request body, from its head (already checked) and whether HTTP/2 has ended the stream.
@@ -95,33 +114,43 @@ pub fn framing(headers: &HeaderMap, h2_body: bool) -> Framing {
     }
 }
 
-/// HTTP/2 lets clients split `Cookie`; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
-fn join_cookies(head: &mut RequestHeader) -> pingora::Result<()> {
-    let crumbs: Vec<&[u8]> = head
-        .headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if crumbs.len() < 2 {
-        return Ok(());
+/// Each field with its name as it was written.
+fn each_field(head: &RequestHeader, mut take: impl FnMut(&[u8], &HeaderName, &HeaderValue)) {
+    if head.has_case() {
+        for ((name, value), (written, _)) in head.headers.iter().zip(head.case_header_iter()) {
+            take(written.as_slice(), name, value);
+        }
+    } else {
+        for (name, value) in &head.headers {
+            take(name.as_str().as_bytes(), name, value);
+        }
     }
-    let joined = crumbs.join(&b"; "[..]);
-    head.insert_header(header::COOKIE, joined.as_slice())
+}
+
+/// One field line.
+pub(super) fn field(wire: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    wire.extend_from_slice(name);
+    wire.extend_from_slice(b": ");
+    wire.extend_from_slice(value);
+    wire.extend_from_slice(b"\r\n");
+}
+
+/// HTTP/2 lets clients split `Cookie`; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &HeaderMap, wire: &mut Vec<u8>) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let Some(first) = crumbs.next() else { return };
+    wire.extend_from_slice(b"Cookie: ");
+    wire.extend_from_slice(first.as_bytes());
+    for crumb in crumbs {
+        wire.extend_from_slice(b"; ");
+        wire.extend_from_slice(crumb.as_bytes());
+    }
+    wire.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn changes<'a>(origin: &'a Origin<'a>, target: &'a [u8]) -> Changes<'a> {
-        Changes {
-            target,
-            origin,
-            framing: Framing::None,
-            upgrade: None,
-        }
-    }
 
     fn origin(host: &HeaderValue) -> Origin<'_> {
         Origin {
@@ -135,29 +164,64 @@ mod tests {
         }
     }
 
+    fn written(head: &RequestHeader, target: &[u8]) -> Vec<u8> {
+        let host = HeaderValue::from_static("h:8443");
+        let origin = origin(&host);
+        let changes = Changes {
+            target,
+            origin: &origin,
+            framing: Framing::None,
+            upgrade: None,
+        };
+        let mut wire = Vec::new();
+        write(head, &changes, &mut wire);
+        wire
+    }
+
     #[test]
     fn an_odd_target_keeps_its_bytes() {
-        let host = HeaderValue::from_static("h");
         for target in [
             &b"/a%2Fb//c/./d;e%25+f"[..],
-            b"/\xff\xfe",
+            b"/\xff<\x80",
             b"/a|b?x=%00&y=%20",
         ] {
-            let head = RequestHeader::build("GET", target, None).unwrap();
-            let to = for_upstream(&head, &changes(&origin(&host), target)).unwrap();
-            assert_eq!(to.raw_path(), target);
+            let head = RequestHeader::build("GET", b"/", None).unwrap();
+            let line = [b"GET ", target, b" HTTP/1.1\r\nHost: h:8443\r\n"].concat();
+            assert!(written(&head, target).starts_with(&line));
         }
     }
 
     #[test]
+    fn fields_keep_their_order_their_case_and_their_repetitions() {
+        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in [
+            ("aCCept", "1"),
+            ("Connection", "close, X-Mine"),
+            ("X-Mine", "2"),
+            ("Host", "other"),
+            ("X-b", "3"),
+            ("TE", "trailers"),
+            ("x-B", "4"),
+        ] {
+            head.append_header(name, value).unwrap();
+        }
+        let text = String::from_utf8(written(&head, b"/")).unwrap();
+        let own = text.find("X-Forwarded-For").unwrap();
+        assert_eq!(
+            &text[..own],
+            "GET / HTTP/1.1\r\nHost: h:8443\r\naCCept: 1\r\nX-b: 3\r\nx-B: 4\r\n"
+        );
+        assert!(text.ends_with("\r\n\r\n") && !text.contains("other"));
+    }
+
+    #[test]
     fn cookie_crumbs_become_one_cookie() {
-        let host = HeaderValue::from_static("h");
         let mut head = RequestHeader::build_no_case("GET", b"/", None).unwrap();
         head.set_version(Version::HTTP_2);
         head.append_header("cookie", "a=1").unwrap();
         head.append_header("cookie", "b=2").unwrap();
-        let to = for_upstream(&head, &changes(&origin(&host), b"/")).unwrap();
-        let cookies: Vec<_> = to.headers.get_all(header::COOKIE).iter().collect();
-        assert_eq!(cookies, ["a=1; b=2"]);
+        let text = String::from_utf8(written(&head, b"/")).unwrap();
+        assert_eq!(text.to_lowercase().matches("cookie:").count(), 1);
+        assert!(text.contains("Cookie: a=1; b=2\r\n"), "{text}");
     }
 }

@@ -4,11 +4,12 @@
 //! passes as it came, repeated `Set-Cookie` included.
 #![deny(clippy::disallowed_methods)]
 
-use http::header::{self, HeaderValue};
-use http::{Method, Version};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 
 use super::hop_by_hop;
+use super::request::field;
 
 /// The client's side of a response.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ pub fn has_body(status: u16, client: Client) -> bool {
     !(client.is_head || status == 204 || status == 304 || (100..200).contains(&status))
 }
 
-/// The client's head for `head`.
+/// An HTTP/2 client's head for `head`.
 pub fn for_client(head: &ResponseHeader, client: Client) -> pingora::Result<Box<ResponseHeader>> {
     let mut to = Box::new(head.clone());
     to.set_version(Version::HTTP_11);
@@ -56,14 +57,57 @@ pub fn for_client(head: &ResponseHeader, client: Client) -> pingora::Result<Box<
     Ok(to)
 }
 
-/// The client's head for a 101: as it came, with `Connection` and `Upgrade` said anew.
-pub fn for_upgrade(head: &ResponseHeader, client: Client) -> pingora::Result<Box<ResponseHeader>> {
-    let mut to = for_client(head, client)?;
-    to.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
-    if let Some(protocol) = head.headers.get(header::UPGRADE) {
-        to.insert_header(header::UPGRADE, protocol.clone())?;
+/// The part of an HTTP/1 client's head by which the engine knows how to go on: status and framing. [`write_rest`]
+/// makes the rest.
+pub fn frame(head: &ResponseHeader, client: Client) -> pingora::Result<Box<ResponseHeader>> {
+    let mut frame = Box::new(ResponseHeader::build_no_case(head.status, Some(4))?);
+    frame.set_version(Version::HTTP_11);
+    frame.set_reason_phrase(head.get_reason_phrase())?;
+    let status = head.status.as_u16();
+    if status == 204 || (100..200).contains(&status) {
+        return Ok(frame);
     }
-    Ok(to)
+    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        frame.insert_header(header::CONTENT_LENGTH, length.clone())?;
+        collapse_length(&mut frame)?;
+    } else if has_body(status, client) && client.version == Version::HTTP_11 {
+        frame.insert_header(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        )?;
+    }
+    Ok(frame)
+}
+
+/// Writes the fields of `head` that pass as they came, in their order and case; for a 101 what it upgrades to as well.
+/// `Date` is the edge's own, as with nginx.
+pub fn write_rest(head: &ResponseHeader, wire: &mut Vec<u8>) {
+    let named = hop_by_hop::named_by_connection(&head.headers);
+    let passes = |name: &HeaderName| {
+        !hop_by_hop::is_hop_by_hop(name)
+            && *name != header::CONTENT_LENGTH
+            && *name != header::DATE
+            && !named.contains(name)
+    };
+    if head.has_case() {
+        for ((name, value), (written, _)) in head.headers.iter().zip(head.case_header_iter()) {
+            if passes(name) {
+                field(wire, written.as_slice(), value.as_bytes());
+            }
+        }
+    } else {
+        for (name, value) in &head.headers {
+            if passes(name) {
+                field(wire, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+    }
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        wire.extend_from_slice(b"Connection: Upgrade\r\n");
+        if let Some(protocol) = head.headers.get(header::UPGRADE) {
+            field(wire, b"Upgrade", protocol.as_bytes());
+        }
+    }
 }
 
 /// One `Content-Length`, where the upstream repeated it (the engine has checked that they agree).
@@ -126,10 +170,29 @@ mod tests {
     #[test]
     fn a_body_without_a_length_is_chunked_for_http_1_1_only() {
         let head = head(200, &[]);
-        let new = for_client(&head, client(Version::HTTP_11)).unwrap();
+        let new = frame(&head, client(Version::HTTP_11)).unwrap();
         assert_eq!(new.headers[header::TRANSFER_ENCODING], "chunked");
-        let old = for_client(&head, client(Version::HTTP_10)).unwrap();
+        let old = frame(&head, client(Version::HTTP_10)).unwrap();
         assert!(!old.headers.contains_key(header::TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn the_rest_of_a_head_passes_as_it_came_without_what_is_of_one_connection() {
+        let head = head(
+            200,
+            &[
+                ("X-a", "1"),
+                ("Connection", "x-A, keep-alive"),
+                ("SERVER", "s"),
+                ("Set-Cookie", "a=1"),
+                ("Content-Length", "3"),
+                ("Set-Cookie", "b=2"),
+                ("Keep-Alive", "timeout=5"),
+            ],
+        );
+        let mut wire = Vec::new();
+        write_rest(&head, &mut wire);
+        assert_eq!(wire, b"SERVER: s\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n");
     }
 
     #[test]
