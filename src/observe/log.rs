@@ -107,6 +107,22 @@ impl LogHandle {
         Ok(())
     }
 
+    /// Says whether [`LogHandle::configure`] would find its file; changes nothing. A missing file is made.
+    pub fn check(&self, log: &Log) -> Result<(), LogError> {
+        parse_filter(&log.level)?;
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        match &log.file {
+            Some(path) if log.file != current.file => match FileOutput::open(path) {
+                Ok(_) => Ok(()),
+                Err(source) => Err(LogError::Open {
+                    path: path.clone(),
+                    source,
+                }),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Has the file opened again, after what is queued was written to the old one.
     pub fn reopen(&self) {
         self.lines.0.load().reopen();

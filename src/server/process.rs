@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::reload::Refused;
-use super::worker::{ListenerKey, Order, Worker};
+use super::worker::{Deaf, ListenerKey, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
 use crate::config::Source;
 use crate::limits::connections::ConnectionCaps;
@@ -39,6 +39,8 @@ pub(super) struct Process {
     pub(super) turn: tokio::sync::Mutex<Result<Source, Refused>>,
     /// Told of every reload that took effect. One task waits for it.
     pub(super) reloaded: Notify,
+    /// Told when a worker or one of its listeners has ended by a panic.
+    pub(super) deaf: Deaf,
 }
 
 /// What changes.

@@ -73,6 +73,9 @@ impl Prepared {
         if let Err(error) = AcmeSettings::new(&config.acme, &config.server.state_dir).check() {
             faults.push(with_reasons(&error));
         }
+        if let Err(error) = process.log.check(&config.log) {
+            faults.push(with_reasons(&error));
+        }
         let running = process.shared.snapshot.load_full();
         let now = tokio::time::Instant::now().into_std();
         let snapshot = Snapshot::build(Arc::new(config), Some(&running), &process.access_logs, now);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
@@ -17,14 +18,14 @@ use super::certificates::{self, with_reasons};
 use super::control::{self, Door};
 use super::process::{Listening, Process, State};
 use super::watch::follow;
-use super::worker::{ListenerKey, Worker};
+use super::worker::{Deaf, ListenerKey, Worker};
 use super::{reload, stop};
 use crate::acme::challenge::Tokens;
 use crate::acme::worker::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
 use crate::config::{self, Config, Loaded, Paint};
 use crate::limits::connections::ConnectionCaps;
-use crate::listener::bind::bind;
+use crate::listener::bind::{BindError, bind};
 use crate::listener::connection::Context;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log;
@@ -86,13 +87,14 @@ pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         // First of all, so that no signal finds its default, which ends the process.
         let signals =
             Signals::new().map_err(|error| unavailable("cannot listen to signals", &error))?;
+        let status_page = bind_status_page(&loaded.config).await?;
         let (process, socket) = start(path, loaded, metrics, log)?;
-        live(&process, signals, socket, ready).await?;
+        let outcome = live(&process, signals, socket, status_page, ready).await;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
             // Where the lines would have gone is what does not take them.
             tracing::error!("log lines were lost at the stop");
         }
-        Ok(())
+        outcome
     });
     runtime.shutdown_background();
     outcome
@@ -157,8 +159,9 @@ fn start(
         tls: tls.clone(),
         shutdown: shut.clone(),
     };
+    let deaf = Deaf::default();
     let workers = (0..workers(&config))
-        .map(|index| Worker::start(index, context))
+        .map(|index| Worker::start(index, deaf.clone(), context))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unavailable("cannot start a worker", &error))?;
     let mut state = State {
@@ -182,6 +185,7 @@ fn start(
         state: Mutex::new(state),
         turn: tokio::sync::Mutex::new(Ok(report.source_text().clone())),
         reloaded: Notify::new(),
+        deaf,
     });
     Ok((process, socket))
 }
@@ -213,11 +217,30 @@ fn bind_all(config: &Config) -> Result<Vec<(ListenerKey, Listening)>, StartError
     }
 }
 
+/// Bound before anything is served, so that a start that fails here has served nobody.
+async fn bind_status_page(config: &Config) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = config.admin.listen else {
+        return Ok(None);
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => {
+            let error = BindError { address, source };
+            Err(StartError::Unavailable(format!(
+                "error: {}\nhint: `admin.listen` is for the status page; {}\n",
+                with_reasons(&error),
+                error.hint()
+            )))
+        }
+    }
+}
+
 /// The process at work: admin and signals, until it is told to stop and has drained.
 async fn live(
     process: &Arc<Process>,
     mut signals: Signals,
     socket: AdminSocket,
+    status_page: Option<TcpListener>,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let admin = Admin::new(
@@ -226,20 +249,7 @@ async fn live(
     );
     let config = process.shared.snapshot.load().config.clone();
     let on_socket = tokio::spawn(serve_socket(socket, admin.clone()));
-    let on_tcp = match config.admin.listen {
-        Some(address) => {
-            let listener = tokio::net::TcpListener::bind(address)
-                .await
-                .map_err(|error| {
-                    unavailable(
-                        &format!("cannot listen on `{address}` for the status page"),
-                        &error,
-                    )
-                })?;
-            Some(tokio::spawn(serve_tcp(listener, admin)))
-        }
-        None => None,
-    };
+    let on_tcp = status_page.map(|listener| tokio::spawn(serve_tcp(listener, admin)));
     for ((address, kind), listening) in &process.state.lock().listeners {
         let actual = listening
             .sockets
@@ -259,6 +269,10 @@ async fn live(
         tokio::select! {
             Some(()) = signals.hang_up.recv() => { control::reload(process.clone()).await; }
             Some(()) = signals.user1.recv() => process.reopen_logs(),
+            Some(()) = signals.user2.recv() => tracing::warn!("signal USR2 means nothing to hubgate"),
+            () = process.deaf.heard() => return Err(StartError::Unavailable(
+                "a worker ended with a panic, which the event log tells; ending, to be started again".to_owned(),
+            )),
             () = stop_signal(&mut signals.terminate, &mut signals.interrupt) => break,
         }
     }
@@ -281,6 +295,7 @@ async fn live(
 struct Signals {
     hang_up: Signal,
     user1: Signal,
+    user2: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -290,6 +305,7 @@ impl Signals {
         Ok(Self {
             hang_up: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })

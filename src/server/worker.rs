@@ -1,6 +1,7 @@
 //! A worker: one thread with its own event loop, its own connections to endpoints and a share of the listeners.
 //!
 //! Workers share nothing that moves per request but counters. A connection stays with the worker that accepted it.
+//! Invariant: a panic outside a connection's task, after which some clients would find nobody, is told to the process.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::listener::accept::accept;
@@ -33,6 +34,32 @@ pub(super) enum Order {
     Stop,
 }
 
+/// Tells the process that a thread or task which clients rely on ended by a panic.
+#[derive(Clone, Default)]
+pub(super) struct Deaf(Arc<Notify>);
+
+impl Deaf {
+    /// Raised when it is dropped by a panic. Belongs to the thread or task that must not end so.
+    fn alarm(&self) -> Alarm {
+        Alarm(self.clone())
+    }
+
+    /// Waits for the first alarm.
+    pub(super) async fn heard(&self) {
+        self.0.notified().await;
+    }
+}
+
+struct Alarm(Deaf);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.0.notify_one();
+        }
+    }
+}
+
 /// A worker in the hands of the process.
 pub(super) struct Worker {
     orders: mpsc::UnboundedSender<Order>,
@@ -43,6 +70,7 @@ impl Worker {
     /// Starts worker number `index`; `context` is made for its own pool.
     pub(super) fn start(
         index: usize,
+        deaf: Deaf,
         context: impl FnOnce(Arc<Pool>) -> Context,
     ) -> io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
@@ -53,7 +81,9 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
-                runtime.block_on(obey(inbox, context));
+                let alarm = deaf.alarm();
+                runtime.block_on(obey(inbox, context, &deaf));
+                drop(alarm);
                 runtime.shutdown_background();
             })?;
         Ok(Self { orders, thread })
@@ -74,7 +104,7 @@ impl Worker {
     }
 }
 
-async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>) {
+async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, deaf: &Deaf) {
     let mut listening: HashMap<ListenerKey, AbortHandle> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -89,7 +119,11 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>) 
         match order {
             Some(Order::Listen(key, socket)) => match tokio::net::TcpListener::from_std(socket) {
                 Ok(socket) => {
-                    let task = tokio::spawn(accept(socket, key.1, context.clone()));
+                    let (alarm, context) = (deaf.alarm(), context.clone());
+                    let task = tokio::spawn(async move {
+                        accept(socket, key.1, context).await;
+                        drop(alarm);
+                    });
                     listening.insert(key, task.abort_handle());
                 }
                 Err(error) => {
@@ -103,5 +137,27 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>) 
             }
             Some(Order::Stop) | None => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_raises_the_alarm_and_one_that_ends_does_not() {
+        let deaf = Deaf::default();
+        let alarm = deaf.alarm();
+        tokio::spawn(async move { drop(alarm) }).await.unwrap();
+        let quiet = tokio::time::timeout(Duration::from_millis(20), deaf.heard()).await;
+        assert!(quiet.is_err());
+        let alarm = deaf.alarm();
+        let task = tokio::spawn(async move {
+            let _alarm = alarm;
+            panic!("a defect");
+        });
+        assert!(task.await.is_err());
+        let heard = tokio::time::timeout(Duration::from_secs(5), deaf.heard()).await;
+        assert!(heard.is_ok());
     }
 }

@@ -201,6 +201,8 @@ fn the_process_survives_pipe_and_usr2() {
     let upstream = Upstream::saying("ok");
     let mut hubgate = Hubgate::before(upstream.addr);
     hubgate.signal("PIPE");
+    hubgate.signal("USR2");
+    hubgate.wait_log("USR2");
     assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
     assert!(hubgate.is_running());
 }
