@@ -31,7 +31,8 @@ pub fn check(
     target: &[u8],
     server_name: Option<&Host>,
 ) -> Result<Checked, Cause> {
-    if head.method == Method::CONNECT {
+    // TRACE would show a script the cookies it may not read; nginx refuses it as well.
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Cause::MethodRefused);
     }
     let host_value = host_value(head)?;
@@ -178,6 +179,12 @@ mod tests {
             ],
         );
         assert!(check(&h2c, b"/", None).unwrap().upgrade.is_none());
+    }
+
+    #[test]
+    fn trace_is_refused() {
+        let trace = head("TRACE", b"/", &[("Host", "h")]);
+        assert_eq!(check(&trace, b"/", None).err(), Some(Cause::MethodRefused));
     }
 
     #[test]

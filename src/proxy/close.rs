@@ -81,8 +81,8 @@ pub fn head_cause(
     error: Option<&pingora::Error>,
 ) -> Option<(Cause, String)> {
     let cause = match fault {
-        // A body's fault is found while the body is read.
-        Some(LinkFault::Body(_)) => return None,
+        // The body began in the segment that ended the head, so the engine saw neither.
+        Some(LinkFault::Body(fault)) => return Some((Cause::BodyMalformed, fault.to_string())),
         Some(LinkFault::HeadTimeout) => return Some((Cause::HeadTimeout, String::new())),
         Some(LinkFault::Head(fault)) => {
             let cause = match fault {

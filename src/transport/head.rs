@@ -272,6 +272,9 @@ fn request_line(line: &[u8]) -> Result<(&[u8], bool), HeadFault> {
             "the request target has a control byte or is empty",
         ));
     }
+    if target.contains(&b'#') {
+        return Err(HeadFault::Malformed("the request target has a fragment"));
+    }
     match version {
         b"HTTP/1.1" => Ok((target, false)),
         b"HTTP/1.0" => Ok((target, true)),

@@ -70,7 +70,7 @@ const SPOOFED: &str = "X-Real-IP: 203.0.113.9\r\nx_real_ip: 203.0.113.9\r\nX-For
     X_Forwarded_For: 203.0.113.9\r\nX-Forwarded_For: 203.0.113.9\r\nX-Forwarded-Proto: gopher\r\nX_FORWARDED_PROTO: gopher\r\n\
     X-Forwarded-Host: evil.test\r\nX_Forwarded_Host: evil.test\r\nX-Forwarded-Port: 1\r\nX_Forwarded_Port: 1\r\n\
     X-Scheme: gopher\r\nX_Scheme: gopher\r\nX-Request-Id: mine-12345\r\nX_Request_Id: mine-12345\r\n\
-    Forwarded: for=203.0.113.9;proto=gopher\r\n";
+    Forwarded: for=203.0.113.9;proto=gopher\r\nContent_Length: 203.0.113.9\r\nTransfer_Encoding: gopher\r\n";
 
 #[test]
 fn a_client_cannot_set_the_forwarded_fields_nor_their_underscore_twins() {

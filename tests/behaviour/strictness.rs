@@ -268,6 +268,18 @@ fn malformed_chunks_end_their_connection() {
 }
 
 #[test]
+fn malformed_chunks_that_come_with_their_head_get_400() {
+    let cases = bad_chunks().into_iter();
+    let at_once = |chunks: &str| post("Transfer-Encoding: chunked", chunks);
+    all_refused(
+        cases
+            .filter(|(what, _)| *what != "too short")
+            .map(|(what, chunks)| case(what, at_once(chunks)))
+            .collect(),
+    );
+}
+
+#[test]
 fn chunk_lines_are_read_strictly() {
     let (accepted, _) = read_leniently(&[
         ("no digits", "\r\nabc\r\n0\r\n\r\n"),
@@ -293,6 +305,7 @@ fn malformed_request_lines_are_refused() {
             head("GET /a\x01 HTTP/1.1"),
         ),
         case("DEL in the target", head("GET /a\x7f HTTP/1.1")),
+        case("fragment in the target", head("GET /a#b HTTP/1.1")),
         case("two blanks", head("GET  / HTTP/1.1")),
         case("tab for a blank", head("GET\t/\tHTTP/1.1")),
         case("blank first", head(" GET / HTTP/1.1")),

@@ -269,6 +269,21 @@ fn connect_is_refused_on_both_protocols() {
 }
 
 #[test]
+fn trace_is_refused_on_both_protocols() {
+    let upstream = Upstream::saying("no");
+    let hubgate = Hubgate::before(upstream.addr);
+    let response = hubgate
+        .plain()
+        .exchange("TRACE / HTTP/1.1\r\nHost: hub.test\r\nCookie: secret=1\r\n\r\n");
+    assert_eq!(response.status, 405);
+    assert!(response.head.has("allow") && !response.text().contains("secret"));
+    let mut h2 = hubgate.h2();
+    let request = h2.request("TRACE", "/");
+    assert_eq!(h2.exchange(request).status, 405);
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[test]
 fn http2_does_not_offer_extended_connect() {
     let upstream = Upstream::saying("ok");
     let hubgate = Hubgate::before(upstream.addr);

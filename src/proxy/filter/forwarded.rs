@@ -86,7 +86,11 @@ pub fn client_address(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> I
 fn is_underscore_twin(name: &HeaderName) -> bool {
     name.as_str().contains('_') && {
         let dashed = name.as_str().replace('_', "-");
-        dashed == "forwarded" || VOUCHED.iter().any(|vouched| vouched.as_str() == dashed)
+        // CGI and WSGI servers would take the latter two for the framing, which the edge says.
+        matches!(
+            &*dashed,
+            "forwarded" | "content-length" | "transfer-encoding"
+        ) || VOUCHED.iter().any(|vouched| vouched.as_str() == dashed)
     }
 }
 
@@ -183,6 +187,8 @@ mod tests {
             "Forwarded",
             "X-Forwarded-Host",
             "x_forwarded_for",
+            "Content_Length",
+            "Transfer_Encoding",
             "X-Request-Id",
         ] {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
