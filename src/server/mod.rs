@@ -7,6 +7,7 @@
 
 mod certificates;
 mod control;
+mod descriptors;
 mod process;
 mod reload;
 mod run;

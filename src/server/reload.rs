@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use super::certificates::{self, with_reasons};
+use super::descriptors::room_for;
 use super::process::{Listening, Process};
 use super::worker::ListenerKey;
 use crate::acme::worker::Settings as AcmeSettings;
@@ -109,15 +110,15 @@ impl Prepared {
     }
 
     /// Puts it into effect. Gives what changed in words, and what the operator should look at.
-    pub(super) fn apply(self, process: &Process) -> (Vec<String>, Vec<String>) {
+    pub(super) fn apply(mut self, process: &Process) -> (Vec<String>, Vec<String>) {
         let config = self.snapshot.config.clone();
         if let Err(error) = process.log.configure(&config.log) {
             tracing::error!(error = %with_reasons(&error), "the event log stays as it was");
         }
         let limits = &config.limits;
-        process
-            .caps
-            .set(limits.connections, limits.connections_per_client);
+        let (room, doubt) = room_for(limits.connections);
+        process.caps.set(room, limits.connections_per_client);
+        self.warnings.extend(doubt);
         let hosts = self.certificates.acme_hosts.clone();
         let generation = self.snapshot.generation;
         {

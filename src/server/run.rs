@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use super::certificates::{self, with_reasons};
 use super::control::{self, Door};
+use super::descriptors::room_for;
 use super::process::{Listening, Process, State};
 use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
@@ -147,10 +148,11 @@ fn start(
         tokens,
         drain: drained,
     });
-    let caps = ConnectionCaps::new(
-        config.limits.connections,
-        config.limits.connections_per_client,
-    );
+    let (room, doubt) = room_for(config.limits.connections);
+    if let Some(doubt) = doubt {
+        tracing::warn!("{doubt}");
+    }
+    let caps = ConnectionCaps::new(room, config.limits.connections_per_client);
     let context = |pool| Context {
         shared: shared.clone(),
         pool,

@@ -213,3 +213,22 @@ fn one_client_cannot_take_the_connections_of_another() {
     held.clear();
     eventually("the places come back", || served(hubgate.plain()));
 }
+
+#[test]
+fn clients_beyond_the_open_files_are_closed_and_the_others_are_served() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::before(upstream.addr);
+    hubgate.limit_descriptors(192);
+    let (code, output) = hubgate.reload();
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("room for 32 connections"), "{output}");
+    let mut early = hubgate.plain();
+    assert_eq!(early.get(HOST, "/").text(), "ok");
+    let _crowd: Vec<_> = (0..300)
+        .filter_map(|_| std::net::TcpStream::connect(hubgate.http).ok())
+        .collect();
+    for _ in 0..5 {
+        assert_eq!(early.get(HOST, "/").text(), "ok");
+    }
+    assert_eq!(hubgate.reload().0, 0);
+}

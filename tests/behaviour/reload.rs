@@ -465,3 +465,13 @@ fn a_saved_file_waits_for_the_reload_unless_the_running_configuration_follows_it
     assert_eq!(generation(&hubgate), first + 3);
     assert_eq!(hubgate.plain().get(HOST, "/").text(), "last");
 }
+
+#[test]
+fn a_log_file_that_cannot_be_opened_refuses_the_reload() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::before(upstream.addr);
+    hubgate.rewrite(&(one_site(upstream.addr, "") + "[log]\nfile = \"@DIR@/none/event.log\"\n"));
+    let (code, output) = hubgate.reload();
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("none/event.log"), "{output}");
+}

@@ -242,6 +242,16 @@ impl Hubgate {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// Lowers the process's limit of open files.
+    pub fn limit_descriptors(&self, limit: usize) {
+        let done = Command::new("prlimit")
+            .arg(format!("--nofile={limit}:{limit}"))
+            .arg(format!("--pid={}", self.pid()))
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+
     /// Open file descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid()))
