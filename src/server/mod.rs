@@ -11,8 +11,10 @@ mod descriptors;
 mod process;
 mod reload;
 mod run;
+mod start_error;
 mod stop;
 mod watch;
 mod worker;
 
-pub use run::{StartError, run};
+pub use run::run;
+pub use start_error::StartError;

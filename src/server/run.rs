@@ -4,6 +4,7 @@
 //! workers, admin. The authority is never waited for.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::certificates::{self, with_reasons};
 use super::control::{self, Door};
 use super::descriptors::room_for;
 use super::process::{Listening, Process, State};
+use super::start_error::{StartError, unavailable};
 use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
 use super::{reload, stop};
@@ -37,36 +39,6 @@ use crate::tls::{self, Certificates};
 
 /// For log lines that are still queued at the end.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// Why the process did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// The configuration was refused; the text says everything, for a terminal.
-    Refused(String),
-    /// Something the process needs is not to be had.
-    Unavailable(String),
-}
-
-impl StartError {
-    /// The exit code it stands for.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Refused(_) => 1,
-            Self::Unavailable(_) => 3,
-        }
-    }
-
-    /// What to tell a person.
-    pub fn message(&self) -> &str {
-        match self {
-            Self::Refused(text) | Self::Unavailable(text) => text,
-        }
-    }
-}
-
-fn unavailable(what: &str, error: &dyn std::error::Error) -> StartError {
-    StartError::Unavailable(format!("{what}: {}", with_reasons(error)))
-}
 
 /// Runs the configuration at `path` until a signal ends it. `ready` is called once clients are served.
 pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
@@ -128,10 +100,10 @@ fn start(
     let config = Arc::new(config);
     let now = tokio::time::Instant::now().into_std();
     let snapshot = Snapshot::build(config.clone(), None, &access_logs, now)
-        .map_err(|error| StartError::Unavailable(with_reasons(&error)))?;
+        .map_err(|error| unavailable("cannot prepare the configuration", &error))?;
     let bound = bind_all(&config)?;
     let socket = AdminSocket::bind(&config.admin.socket)
-        .map_err(|error| StartError::Unavailable(format!("error: {}\n", with_reasons(&error))))?;
+        .map_err(|error| unavailable("no admin socket", &error))?;
     let tls = tls::server_config::build(certificates.clone())
         .map_err(|error| unavailable("cannot set up TLS", &error))?;
     let tokens = Tokens::default();
@@ -303,7 +275,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             hang_up: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,

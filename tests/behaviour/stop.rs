@@ -206,3 +206,26 @@ fn the_process_survives_pipe_and_usr2() {
     assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
     assert!(hubgate.is_running());
 }
+
+#[test]
+fn what_cannot_be_opened_at_start_exits_3_and_says_what_to_do() {
+    for more in [
+        "[log]\nfile = \"@DIR@/none/event.log\"\n",
+        "[access_log]\ntarget = \"@DIR@/none/access.log\"\n",
+        "[admin]\nsocket = \"@DIR@/none/none/admin.sock\"\n",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("hubgate.toml");
+        let toml = one_site(free_addr(), "") + more;
+        let text = crate::support::hubgate::filled(&toml, dir.path(), free_addr(), free_addr());
+        fs::write(&config, text).unwrap();
+        let (code, output) = crate::support::hubgate::run(
+            crate::support::hubgate::command(&["run", "-c"]).arg(&config),
+        );
+        assert_eq!(code, 3, "{output}");
+        assert!(
+            output.contains("/none") && output.contains("\nhint: make the folder"),
+            "{output}"
+        );
+    }
+}
