@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::Process;
-use super::worker::Order;
+use super::worker::{Order, Worker};
 use crate::proxy::app::Drain;
 
 /// How often the open connections are counted.
 const TICK: Duration = Duration::from_millis(20);
 /// After the drain's end, for goodbyes.
 const LAST: Duration = Duration::from_millis(1500);
+/// For workers to end once they have been told to.
+const JOIN: Duration = Duration::from_secs(1);
 
 /// Drains; `hurry` ends it at once.
 pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()>) {
@@ -56,8 +58,10 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     for worker in &workers {
         worker.tell(Order::Stop);
     }
-    for worker in workers {
-        worker.join();
+    let joined = tokio::task::spawn_blocking(|| workers.into_iter().for_each(Worker::join));
+    // A worker that is stuck ends with the process.
+    if tokio::time::timeout(JOIN, joined).await.is_err() {
+        tracing::error!("a worker does not end, leaving it behind");
     }
 }
 
