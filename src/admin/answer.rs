@@ -52,10 +52,7 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
     match (head.uri.path(), reading) {
         ("/", true) => of_type("text/html; charset=utf-8", page::render(&report(admin))),
         ("/status", true) => json(StatusCode::OK, &report(admin)),
-        ("/metrics", true) => of_type(
-            "text/plain; version=0.0.4; charset=utf-8",
-            admin.metrics.render(),
-        ),
+        ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
         ("/health", true) => text(StatusCode::OK, "ok\n"),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
         ("/" | "/status" | "/metrics" | "/health", false) => wrong_method("GET, HEAD"),
@@ -95,6 +92,16 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
             )
         }
     }
+}
+
+/// The metrics, with the certificates as they are served now: those change without a reload.
+fn metrics(admin: &Admin) -> String {
+    let certificates = admin.control.status().certificates;
+    let not_after = certificates
+        .into_iter()
+        .filter_map(|row| Some((row.host, row.not_after?)));
+    admin.metrics.set_certificates(not_after);
+    admin.metrics.render()
 }
 
 fn report(admin: &Admin) -> StatusReport {

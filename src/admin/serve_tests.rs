@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::admin::{Control, ReloadOutcome, ReloadReport, Status};
+use crate::admin::{CertificateStatus, Control, ReloadOutcome, ReloadReport, Status};
 use crate::observe::metrics::Metrics;
 
 /// Refuses every second reload; waits for `gate` when it has one.
@@ -49,7 +49,15 @@ impl Control for Fake {
     }
 
     fn status(&self) -> Status {
-        Status::default()
+        Status {
+            certificates: vec![CertificateStatus {
+                host: "a.test".to_owned(),
+                source: "acme".to_owned(),
+                not_after: Some(1_800_000_000),
+                trouble: None,
+            }],
+            ..Status::default()
+        }
     }
 }
 
@@ -91,6 +99,11 @@ async fn the_socket_shows_everything_and_reloads() {
         ("GET /health", 200, "ok"),
         ("GET /status", 200, "\"generation\": 0"),
         ("GET /metrics", 200, "hubgate_requests_total"),
+        (
+            "GET /metrics",
+            200,
+            "hubgate_certificate_not_after_seconds{host=\"a.test\"} 1800000000",
+        ),
         ("GET /", 200, "<!doctype html>"),
         ("POST /reload", 200, "site `a` is new"),
         ("POST /reload", 422, "error[x]: no"),

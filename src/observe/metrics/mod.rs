@@ -72,8 +72,6 @@ pub struct Metrics {
     pub reloads_refused: Counter,
     pub config_generation: Gauge,
     certificates: Mutex<BTreeMap<String, i64>>,
-    pub acme_orders_done: Counter,
-    pub acme_orders_failed: Counter,
     pub panics: Counter,
 }
 
@@ -109,8 +107,6 @@ impl Metrics {
             reloads_refused: Counter::default(),
             config_generation: Gauge::default(),
             certificates: Mutex::default(),
-            acme_orders_done: Counter::default(),
-            acme_orders_failed: Counter::default(),
             panics: Counter::default(),
         })
     }

@@ -76,14 +76,6 @@ impl Metrics {
                 not_after,
             );
         }
-        page.results(
-            "acme_orders_total",
-            "Certificate orders, by result.",
-            &[
-                ("done", &self.acme_orders_done),
-                ("failed", &self.acme_orders_failed),
-            ],
-        );
     }
 
     fn render_clients(&self, page: &mut Page) {
