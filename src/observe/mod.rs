@@ -8,4 +8,5 @@ pub mod count;
 pub mod log;
 pub mod metrics;
 pub mod output;
+pub mod reasons;
 pub mod sink;

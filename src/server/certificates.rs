@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::{CertificateSource, Config};
+use crate::observe::reasons::with_reasons;
 use crate::tls::pem::Pair;
 use crate::tls::watch::FileWatch;
 use crate::tls::{Certificates, FileCertificates, FileSpec, Origin, self_signed};
@@ -117,16 +118,4 @@ impl Prepared {
         certificates.set_default(self.default);
         self.files.watch(certificates.clone())
     }
-}
-
-/// An error with everything that led to it, on one line.
-pub(super) fn with_reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(reason) = source {
-        text.push_str(": ");
-        text.push_str(&reason.to_string());
-        source = reason.source();
-    }
-    text
 }

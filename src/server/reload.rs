@@ -7,7 +7,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use super::certificates::{self, with_reasons};
+use super::certificates;
 use super::descriptors::room_for;
 use super::process::{Listening, Process};
 use super::worker::ListenerKey;
@@ -15,6 +15,7 @@ use crate::acme::worker::Settings as AcmeSettings;
 use crate::config::{self, Config, Paint, Plan, Source};
 use crate::listener::bind::bind;
 use crate::observe::metrics::ListenerKind;
+use crate::observe::reasons::with_reasons;
 use crate::snapshot::Snapshot;
 
 /// A change that is ready to be applied.

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-use super::certificates::{self, with_reasons};
+use super::certificates;
 use super::control::{self, Door};
 use super::descriptors::room_for;
 use super::process::{Listening, Process, State};
@@ -33,6 +33,7 @@ use crate::listener::connection::Context;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log;
 use crate::observe::metrics::Metrics;
+use crate::observe::reasons::with_reasons;
 use crate::proxy::app::{Drain, Shared};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, Certificates};

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::certificates::with_reasons;
+use crate::observe::reasons::with_reasons;
 
 /// Why the process did not start.
 #[derive(Debug)]

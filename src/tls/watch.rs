@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::Certificates;
 use super::files::{Content, FileCertificates, FileSpec, Loaded, serve, warn_of_doubts};
+use crate::observe::reasons::with_reasons;
 use crate::watch::{Folders, next_look};
 
 /// Keeps the watch going; dropping it ends the watch at once.
@@ -93,10 +94,12 @@ impl Followed {
         let now = Content::read(&self.spec);
         let loaded = match &now {
             Ok(content) if self.seen.as_ref() == Ok(content) => return,
-            Ok(content) => content.parse(&self.spec).map_err(|error| chain_of(&error)),
-            Err(error) => Err(chain_of(error)),
+            Ok(content) => content
+                .parse(&self.spec)
+                .map_err(|error| with_reasons(&error)),
+            Err(error) => Err(with_reasons(error)),
         };
-        let seen = now.map_err(|error| chain_of(&error));
+        let seen = now.map_err(|error| with_reasons(&error));
         if seen == self.seen || ended.load(Ordering::Acquire) {
             return;
         }
@@ -113,15 +116,4 @@ impl Followed {
             }
         }
     }
-}
-
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
