@@ -21,7 +21,7 @@ use pingora::protocols::http::v2::server::HttpSession as H2Session;
 
 use super::filter::response;
 use super::filter::trailers::{allowed, last_chunk};
-use crate::transport::{Deadline, Link};
+use crate::transport::{Deadline, Link, now};
 
 /// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
 pub const HIGH_WATER: usize = 64 * 1024;
@@ -330,8 +330,7 @@ impl H2Client {
                     }
                     Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                     Poll::Pending => {
-                        self.stalled_since
-                            .get_or_insert_with(|| tokio::time::Instant::now().into_std());
+                        self.stalled_since.get_or_insert_with(now);
                         return Poll::Pending;
                     }
                 };

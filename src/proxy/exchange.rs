@@ -19,7 +19,7 @@ use super::client::{Client, ClientError, HIGH_WATER, at_once};
 use super::filter::response;
 use super::filter::trailers::{allowed, last_chunk};
 use crate::observe::cause::Cause;
-use crate::transport::Link;
+use crate::transport::{Link, now};
 
 /// Time and size limits of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -107,10 +107,6 @@ pub struct Exchange<'a> {
     /// Bytes of all heads of the response.
     heads: usize,
     tally: &'a mut Tally,
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 fn failure(cause: Cause) -> Failure {

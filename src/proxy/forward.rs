@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::Method;
 use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
@@ -20,7 +19,7 @@ use crate::config::ClientTimeouts;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
-use crate::transport::{EngineStream, Link};
+use crate::transport::{EngineStream, Link, now};
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::group::Group;
 use crate::upstream::pool::Pool;
@@ -45,10 +44,6 @@ pub enum Forwarded {
     Response,
     /// A tunnel: the upstream's session after its 101 and its connection.
     Tunnel(Box<UpstreamSession>, Arc<Link>),
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Forward<'_> {

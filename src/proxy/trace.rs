@@ -42,7 +42,7 @@ impl Trace {
     /// Of a request that begins now.
     pub fn begin() -> Self {
         Self {
-            started: tokio::time::Instant::now().into_std(),
+            started: crate::transport::now(),
             status: 0,
             cause: None,
             tally: Tally::default(),

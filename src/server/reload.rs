@@ -79,7 +79,7 @@ impl Prepared {
             faults.push(with_reasons(&error));
         }
         let running = process.shared.snapshot.load_full();
-        let now = tokio::time::Instant::now().into_std();
+        let now = crate::transport::now();
         let snapshot = Snapshot::build(Arc::new(config), Some(&running), &process.access_logs, now);
         let bound = match &snapshot {
             Ok(snapshot) => bind_new(process, &snapshot.config, &mut faults),

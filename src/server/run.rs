@@ -99,7 +99,7 @@ fn start(
     }
     let access_logs = AccessLogs::new(&metrics);
     let config = Arc::new(config);
-    let now = tokio::time::Instant::now().into_std();
+    let now = crate::transport::now();
     let snapshot = Snapshot::build(config.clone(), None, &access_logs, now)
         .map_err(|error| unavailable("cannot prepare the configuration", &error))?;
     let bound = bind_all(&config)?;

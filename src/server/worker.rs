@@ -112,7 +112,7 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, 
         let order = tokio::select! {
             order = inbox.recv() => order,
             _ = sweep.tick() => {
-                context.pool.sweep(tokio::time::Instant::now().into_std());
+                context.pool.sweep(crate::transport::now());
                 continue;
             }
         };

@@ -39,11 +39,16 @@ impl Deadline {
                 return Poll::Pending;
             }
             self.armed = None;
-            if tokio::time::Instant::now().into_std() >= at {
+            if now() >= at {
                 return Poll::Ready(());
             }
         }
     }
+}
+
+/// The time by the event loop's clock, which tests can pause.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

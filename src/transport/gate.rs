@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::chunks::{ChunkFault, ChunkProgress, ChunkScanner};
+use super::deadline::now;
 use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner, is_plain};
 
 /// Bytes of HTTP/2's connection preface (RFC 9113 section 3.4).
@@ -162,8 +163,4 @@ fn mask_request_line(bytes: &mut [u8]) {
             *byte = MASK;
         }
     }
-}
-
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

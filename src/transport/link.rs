@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 
 use super::Deadline;
-use super::gate::{Gate, LinkFault, Phase, now};
+use super::deadline::now;
+use super::gate::{Gate, LinkFault, Phase};
 use super::socket::Socket;
 use super::tap::Tap;
 

@@ -14,7 +14,7 @@ mod link;
 mod socket;
 mod tap;
 
-pub use deadline::Deadline;
+pub use deadline::{Deadline, now};
 pub use engine::EngineStream;
 pub use gate::{Gate, GateLimits, LinkFault};
 pub use link::Link;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
 
 use super::frames::{FrameScanner, going_away_to_client, going_away_to_server};
-use crate::transport::{Deadline, Link};
+use crate::transport::{Deadline, Link, now};
 
 /// What is kept for the slower side.
 const HIGH_WATER: usize = 64 * 1024;
@@ -59,10 +59,6 @@ pub struct Relay {
     leaving: Option<Instant>,
     goodbyes: (bool, bool),
     deadline: Deadline,
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Lane {
