@@ -53,7 +53,7 @@ impl Attempt<'_> {
         if let Err(failure) = &result
             && failure.order_is_dead
         {
-            self.dir.clear_order();
+            self.dir.clear_record::<storage::Order>();
         }
         result
     }
@@ -103,19 +103,20 @@ impl Attempt<'_> {
 
     /// The order on disk, when it is ours, alive, and its key is there.
     async fn resume(&self) -> Result<Option<(Order, storage::Order, KeyPair)>, Failure> {
-        let Some(record) = self.dir.order(self.directory) else {
+        let Some(record) = self.dir.record::<storage::Order>() else {
             return Ok(None);
         };
         let key = self.dir.key(record.generation);
-        let (Some(key), true) = (key, record.account == self.account.id()) else {
-            self.dir.clear_order();
+        let ours = record.directory == self.directory && record.account == self.account.id();
+        let (Some(key), true) = (key, ours) else {
+            self.dir.clear_record::<storage::Order>();
             return Ok(None);
         };
         match self.account.order(record.url.clone()).await {
             Ok(mut order) => {
                 let status = order.state().status;
                 if status == OrderStatus::Invalid {
-                    self.dir.clear_order();
+                    self.dir.clear_record::<storage::Order>();
                     return Ok(None);
                 }
                 info!(event = "acme.order.resume", host = %self.host, order = record.url, ?status, "order resumed");
@@ -127,7 +128,7 @@ impl Attempt<'_> {
                 if failure.account_unknown || failure.class == Class::RateLimited {
                     return Err(failure);
                 }
-                self.dir.clear_order();
+                self.dir.clear_record::<storage::Order>();
                 Ok(None)
             }
             Err(error) => Err(self.refused("resume", &error)),
@@ -153,7 +154,7 @@ impl Attempt<'_> {
         let record =
             storage::Order::new(self.directory, self.account.id(), order.url(), generation);
         self.dir
-            .save_order(&record)
+            .save_record(&record)
             .map_err(|error| Failure::of_storage("order", &error))?;
         Ok((order, record, key))
     }
@@ -325,7 +326,7 @@ impl Attempt<'_> {
         self.dir
             .complete(record, chain, OffsetDateTime::now_utc())
             .map_err(|error| Failure::of_storage("store", &error))?;
-        self.dir.clear_order();
+        self.dir.clear_record::<storage::Order>();
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::order::{Attempt, Issued};
 use super::schedule::{Class, Delays, renew_after};
 use super::status::{Board, State};
-use super::storage::{Backoff, CertificateDir, Storage};
+use super::storage::{Backoff, CertificateDir, Failures, Order, Storage};
 use crate::tls::pem::Leaf;
 use crate::tls::{Certificates, Origin};
 use crate::types::host::{Host, HostPattern};
@@ -60,7 +60,7 @@ struct Task {
     dir: CertificateDir,
     /// When a certificate is due, failures aside.
     due: OffsetDateTime,
-    backoff: Option<Backoff>,
+    backoff: Option<Failures>,
 }
 
 impl Task {
@@ -85,7 +85,9 @@ impl Task {
             // From another authority (staging, say): served, but to be replaced.
             _ => now,
         };
-        let backoff = dir.backoff(directory);
+        let backoff = dir
+            .record::<Backoff>()
+            .and_then(|mut backoff| backoff.at.remove(directory));
         shared.board.update(&host, |row| {
             row.state = if stored.is_some() {
                 State::Valid
@@ -93,7 +95,7 @@ impl Task {
                 State::Placeholder
             };
             row.not_after = stored.as_ref().map(|stored| stored.pair.leaf.not_after);
-            row.failures = backoff.as_ref().map_or(0, failures);
+            row.failures = backoff.as_ref().map_or(0, Failures::total);
             row.last_error = backoff.as_ref().map(|backoff| backoff.detail.clone());
         });
         let mut task = Self {
@@ -175,7 +177,7 @@ impl Task {
                     url = account.id(),
                     "the authority does not know the account; registering its key again"
                 );
-                self.dir.clear_order();
+                self.dir.clear_record::<Order>();
                 let account = self.shared.accounts.register_again(&account).await?;
                 attempt(&account).run().await
             }
@@ -216,7 +218,7 @@ impl Task {
         match issued.unsaved {
             None => {
                 self.backoff = None;
-                self.dir.clear_backoff();
+                self.dir.clear_record::<Backoff>();
             }
             Some(failure) => {
                 self.due = OffsetDateTime::now_utc(); // it is due until it is on the disk
@@ -228,15 +230,17 @@ impl Task {
     fn failed(&mut self, failure: &Failure) {
         let now = OffsetDateTime::now_utc();
         let directory = self.shared.accounts.directory();
-        let backoff = self.backoff.get_or_insert_with(|| Backoff::new(directory));
-        let count = backoff.count(failure.class, &failure.detail, now);
+        let backoff = self.backoff.get_or_insert_with(Failures::none);
+        let count = backoff.count(failure.class, failure.step, &failure.detail, now);
         let wait =
             self.shared
                 .delays
                 .after(failure.class, count, failure.retry_after, fastrand::f64());
         let next = now + wait;
         backoff.set_next(next);
-        if let Err(error) = self.dir.save_backoff(backoff) {
+        let mut record = Backoff::default();
+        record.at.insert(directory.to_owned(), backoff.clone());
+        if let Err(error) = self.dir.save_record(&record) {
             warn!(event = "acme.store.error", host = %self.host, %error, reason = %error.source, "the failure cannot be remembered");
         }
         let (host, step, class, detail) = (
@@ -250,7 +254,7 @@ impl Task {
         } else {
             warn!(event = "acme.order.failed", %host, directory, step, class, failures = count, detail, %next, "no certificate yet");
         }
-        let total = failures(backoff);
+        let total = backoff.total();
         self.shared.board.update(&self.host, |row| {
             row.state = State::Backoff;
             row.last_error = Some(format!("{step}: {detail}"));
@@ -261,11 +265,4 @@ impl Task {
 
 fn due(issued: OffsetDateTime, leaf: &Leaf) -> OffsetDateTime {
     renew_after(issued, leaf.not_before, leaf.not_after, fastrand::f64())
-}
-
-fn failures(backoff: &Backoff) -> u32 {
-    backoff
-        .failures
-        .values()
-        .fold(0, |sum, count| sum.saturating_add(*count))
 }

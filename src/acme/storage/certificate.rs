@@ -10,7 +10,7 @@ use rcgen::KeyPair;
 use time::OffsetDateTime;
 use tracing::warn;
 
-use super::records::{Backoff, Meta, Order, Spec, VERSION, instant, milliseconds};
+use super::records::{Meta, Order, Record, Spec, VERSION, instant, milliseconds};
 use super::{StorageError, files};
 use crate::tls::pem::{Pair, Place, parse_pair};
 use crate::types::host::{Host, HostPattern};
@@ -152,38 +152,21 @@ impl CertificateDir {
         Ok(())
     }
 
-    /// The order under way at this directory.
-    pub(crate) fn order(&self, directory: &str) -> Option<Order> {
-        let order: Option<Order> = self.lenient(files::read_json(&self.folder.join("order.json")));
-        order.filter(|order| order.version == VERSION && order.directory == directory)
+    /// What is remembered of this kind; what cannot be read or understood counts as nothing.
+    pub(crate) fn record<R: Record>(&self) -> Option<R> {
+        let record: Option<R> = self.lenient(files::read_json(&self.folder.join(R::NAME)));
+        record.filter(|record| record.version() == VERSION)
     }
 
-    /// Remembers the order under way.
-    pub(crate) fn save_order(&self, order: &Order) -> Result<(), StorageError> {
-        files::write_json(&self.folder.join("order.json"), order)
-    }
-
-    /// Forgets the order under way.
-    pub(crate) fn clear_order(&self) {
-        self.remove("order.json");
-    }
-
-    /// The failures so far at this directory.
-    pub(crate) fn backoff(&self, directory: &str) -> Option<Backoff> {
-        let backoff: Option<Backoff> =
-            self.lenient(files::read_json(&self.folder.join("backoff.json")));
-        backoff.filter(|backoff| backoff.version == VERSION && backoff.directory == directory)
-    }
-
-    /// Remembers the failures so far.
-    pub(crate) fn save_backoff(&self, backoff: &Backoff) -> Result<(), StorageError> {
+    /// Remembers it.
+    pub(crate) fn save_record<R: Record>(&self, record: &R) -> Result<(), StorageError> {
         files::make_folder(&self.folder)?;
-        files::write_json(&self.folder.join("backoff.json"), backoff)
+        files::write_json(&self.folder.join(R::NAME), record)
     }
 
-    /// Forgets the failures.
-    pub(crate) fn clear_backoff(&self) {
-        self.remove("backoff.json");
+    /// Forgets it.
+    pub(crate) fn clear_record<R: Record>(&self) {
+        self.remove(R::NAME);
     }
 
     fn lenient<T>(&self, result: Result<Option<T>, StorageError>) -> Option<T> {

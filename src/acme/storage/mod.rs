@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use account::{AccountDir, Registered};
 pub(super) use certificate::CertificateDir;
-pub(super) use records::{Backoff, Order};
+pub(super) use records::{Backoff, Failures, Order};
 
 use crate::types::host::Host;
 

@@ -1,15 +1,39 @@
-//! The JSON files beside a certificate: what they hold, and how failures are counted in them.
+//! The JSON values kept beside certificates and accounts: what they hold, and how failures are counted in them.
 //!
-//! Versioned; a version that is not ours counts as no file. Writing and reading is `certificate`'s.
+//! Versioned; a version that is not ours counts as none. Every one can be lost: what is missing is asked for or begun
+//! again. Writing and reading is the store's, by [`Record::NAME`].
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::acme::schedule::Class;
 
 pub(super) const VERSION: u32 = 1;
+
+/// A value with a fixed place beside a certificate or an account.
+pub(crate) trait Record: Serialize + DeserializeOwned + Send + Sync {
+    /// The file's name: `order.json`.
+    const NAME: &'static str;
+    /// The version it was written as; [`VERSION`] is the one that is understood.
+    fn version(&self) -> u32;
+}
+
+macro_rules! record {
+    ($kind:ty, $name:literal) => {
+        impl Record for $kind {
+            const NAME: &'static str = $name;
+            fn version(&self) -> u32 {
+                self.version
+            }
+        }
+    };
+}
+
+record!(Order, "order.json");
+record!(Backoff, "backoff.json");
 
 /// `order.json`: an order under way, so that a restart resumes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,30 +61,48 @@ impl Order {
     }
 }
 
-/// `backoff.json`: what failed and when the next attempt is, so that a crash loop cannot spin.
+/// `backoff.json`: what failed and when the next attempt is, so that a crash loop cannot spin; by directory URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Backoff {
     pub(super) version: u32,
-    /// The authority's directory URL; failures at another one do not count.
-    pub(crate) directory: String,
-    /// Failures in a row, by class.
-    pub(crate) failures: BTreeMap<Class, u32>,
+    /// What failed at each authority; failures at one do not count at another.
+    pub(crate) at: BTreeMap<String, Failures>,
+    /// An order at the staging directory has passed since the last failure.
+    pub(crate) staged: bool,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            at: BTreeMap::new(),
+            staged: false,
+        }
+    }
+}
+
+/// Failures in a row at one authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failures {
+    /// How many, by class.
+    pub(crate) counts: BTreeMap<Class, u32>,
     /// The last one's class.
     pub(crate) class: Class,
+    /// The last one's step: `finalize`.
+    pub(crate) step: String,
     /// The last one's reason.
     pub(crate) detail: String,
     last_unix_ms: i64,
     next_unix_ms: i64,
 }
 
-impl Backoff {
-    /// No failure yet.
-    pub(crate) fn new(directory: &str) -> Self {
+impl Failures {
+    /// None yet.
+    pub(crate) fn none() -> Self {
         Self {
-            version: VERSION,
-            directory: directory.to_owned(),
-            failures: BTreeMap::new(),
+            counts: BTreeMap::new(),
             class: Class::Store,
+            step: String::new(),
             detail: String::new(),
             last_unix_ms: 0,
             next_unix_ms: 0,
@@ -68,13 +110,27 @@ impl Backoff {
     }
 
     /// Counts a failure and gives how many of its class there are in a row now.
-    pub(crate) fn count(&mut self, class: Class, detail: &str, now: OffsetDateTime) -> u32 {
+    pub(crate) fn count(
+        &mut self,
+        class: Class,
+        step: &str,
+        detail: &str,
+        now: OffsetDateTime,
+    ) -> u32 {
         self.class = class;
-        self.detail = detail.to_owned();
+        step.clone_into(&mut self.step);
+        detail.clone_into(&mut self.detail);
         self.last_unix_ms = milliseconds(now);
-        let count = self.failures.entry(class).or_default();
+        let count = self.counts.entry(class).or_default();
         *count = count.saturating_add(1);
         *count
+    }
+
+    /// How many there are, of all classes.
+    pub(crate) fn total(&self) -> u32 {
+        self.counts
+            .values()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     pub(crate) fn set_next(&mut self, next: OffsetDateTime) {

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::acme::schedule::Class;
+use crate::acme::storage::{Backoff, Failures};
 
 fn host() -> Host {
     Host::parse("a.test").unwrap()
@@ -27,14 +28,14 @@ fn chain_for(key: &KeyPair, name: &str) -> String {
 fn store(dir: &CertificateDir) -> String {
     let (generation, key) = dir.begin(&host()).unwrap();
     let order = Order::new("https://ca.test/dir", "acct", "order", generation);
-    dir.save_order(&order).unwrap();
+    dir.save_record(&order).unwrap();
     dir.complete(
         &order,
         &chain_for(&key, "a.test"),
         OffsetDateTime::UNIX_EPOCH,
     )
     .unwrap();
-    dir.clear_order();
+    dir.clear_record::<Order>();
     dir.load(&host()).unwrap().pair.leaf.serial.clone()
 }
 
@@ -133,13 +134,18 @@ fn failures_are_counted_by_class_and_only_at_their_own_directory() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
     let now = OffsetDateTime::UNIX_EPOCH;
-    let mut backoff = Backoff::new("https://ca.test/dir");
-    assert_eq!(backoff.count(Class::Validation, "no", now), 1);
-    assert_eq!(backoff.count(Class::CaUnavailable, "down", now), 1);
-    assert_eq!(backoff.count(Class::Validation, "no", now), 2);
-    dir.save_backoff(&backoff).unwrap();
-    assert_eq!(dir.backoff("https://ca.test/dir"), Some(backoff));
-    assert_eq!(dir.backoff("https://other.test/dir"), None);
-    dir.clear_backoff();
-    assert_eq!(dir.backoff("https://ca.test/dir"), None);
+    let mut backoff = Backoff::default();
+    let here = backoff
+        .at
+        .entry("https://ca.test/dir".to_owned())
+        .or_insert_with(Failures::none);
+    assert_eq!(here.count(Class::Validation, "validate", "no", now), 1);
+    assert_eq!(here.count(Class::CaUnavailable, "order", "down", now), 1);
+    assert_eq!(here.count(Class::Validation, "validate", "no", now), 2);
+    dir.save_record(&backoff).unwrap();
+    let read: Backoff = dir.record().unwrap();
+    assert_eq!(read, backoff);
+    assert_eq!(read.at.get("https://other.test/dir"), None);
+    dir.clear_record::<Backoff>();
+    assert_eq!(dir.record::<Backoff>(), None);
 }
