@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # the programs that cargo installs are found even when the shell does not look there
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test journey soak bench lint
+.PHONY: help run test journey soak bench instructions lint
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -34,6 +34,11 @@ bench: ## hubgate beside nginx, HAProxy and Caddy (15 minutes); bench/compare --
 	@tests/install.sh build bench
 	$(CARGO) build --release --locked
 	HUBGATE=$(TARGET)/release/hubgate bench/compare
+
+instructions: ## count the instructions of each kind of request and compare with the baseline (5 minutes with the build)
+	@tests/install.sh build instructions
+	$(CARGO) build --profile profiling --locked
+	HUBGATE=$(TARGET)/profiling/hubgate bench/instructions
 
 lint: ## formatting, clippy, licences, advisories and duplicate versions of what is linked
 	@tests/install.sh build lint

@@ -4,6 +4,7 @@
 #   tests/install.sh lint           cargo-deny
 #   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, chromium; JupyterHub and BinderHub
 #   tests/install.sh bench          nginx, HAProxy, Caddy and the load generators
+#   tests/install.sh instructions   valgrind, which counts instructions
 #   tests/install.sh soak           the load generators
 # Debian packages need root or sudo; without either it says what to install and stops.
 set -euo pipefail
@@ -79,6 +80,11 @@ for set in "$@"; do
         want openssl
         want taskset util-linux
         ;;
+    instructions)
+        want python3
+        want openssl
+        want valgrind
+        ;;
     test)
         want curl
         want openssl
@@ -93,7 +99,7 @@ for set in "$@"; do
         want chromium
         ;;
     *)
-        echo "unknown set \`$set\`: build, lint, test, soak, bench" >&2
+        echo "unknown set \`$set\`: build, lint, test, soak, bench, instructions" >&2
         exit 2
         ;;
     esac
