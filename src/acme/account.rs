@@ -70,6 +70,7 @@ impl Accounts {
         *open = None;
         self.dir
             .forget()
+            .await
             .map_err(|error| Failure::of_storage("account", &error))?;
         let account = self.open_or_register().await?;
         *open = Some(account.clone());
@@ -80,13 +81,13 @@ impl Accounts {
         let stored = |error| Failure::of_storage("account", &error);
         let refused =
             |error| Failure::of_acme("account", &error, &last_answer(), OffsetDateTime::now_utc());
-        let key = self.dir.key().map_err(stored)?;
+        let key = self.dir.key().await.map_err(stored)?;
         let http = AcmeHttp::new(self.authority.ca_file.as_deref())
             .map_err(|error| Failure::new("account", Class::Store, error.to_string()))?;
         let builder = Account::builder_with_http(Box::new(http));
         let directory = self.authority.directory.clone();
         let contact = self.contact();
-        let known = self.dir.registered().map_err(stored)?;
+        let known = self.dir.registered().await.map_err(stored)?;
         let (account, told) = match known {
             Some(known) => {
                 let account =
@@ -107,25 +108,26 @@ impl Accounts {
                     url = account.id(),
                     "account registered"
                 );
-                self.save(&account, Vec::new())?;
+                self.save(&account, Vec::new()).await?;
                 (account, Vec::new())
             }
         };
         if told != contact {
             let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
             account.update_contacts(&contacts).await.map_err(refused)?;
-            self.save(&account, contact)?;
+            self.save(&account, contact).await?;
         }
         Ok(account)
     }
 
-    fn save(&self, account: &Account, contact: Vec<String>) -> Result<(), Failure> {
+    async fn save(&self, account: &Account, contact: Vec<String>) -> Result<(), Failure> {
         let registered = Registered {
             url: account.id().to_owned(),
             contact,
         };
         self.dir
             .save(&registered)
+            .await
             .map_err(|error| Failure::of_storage("account", &error))
     }
 

@@ -11,7 +11,8 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 
 use super::schedule::Class;
-use super::storage::StorageError;
+use super::storage::StoreError;
+use crate::observe::reasons::with_reasons;
 
 /// Longest text of an authority that is logged and shown.
 const MAX_DETAIL: usize = 1000;
@@ -88,8 +89,8 @@ impl Failure {
         self
     }
 
-    pub(super) fn of_storage(step: &'static str, error: &StorageError) -> Self {
-        Self::new(step, Class::Store, format!("{error}: {}", error.source))
+    pub(super) fn of_storage(step: &'static str, error: &StoreError) -> Self {
+        Self::new(step, Class::Store, with_reasons(error))
     }
 
     /// Reads an error of a step; `last` is the answer it came from.

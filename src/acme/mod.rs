@@ -13,7 +13,7 @@ mod failure;
 mod order;
 pub mod schedule;
 mod status;
-mod storage;
+pub mod storage;
 mod task;
 pub mod worker;
 

@@ -53,7 +53,7 @@ impl Attempt<'_> {
         if let Err(failure) = &result
             && failure.order_is_dead
         {
-            self.dir.clear_record::<storage::Order>();
+            self.dir.clear_record::<storage::Order>().await;
         }
         result
     }
@@ -97,26 +97,26 @@ impl Attempt<'_> {
         let pair = self.verify(&chain, &key)?;
         Ok(Issued {
             pair,
-            unsaved: self.store(&record, &chain).err(),
+            unsaved: self.store(&record, &chain).await.err(),
         })
     }
 
     /// The order on disk, when it is ours, alive, and its key is there.
     async fn resume(&self) -> Result<Option<(Order, storage::Order, KeyPair)>, Failure> {
-        let Some(record) = self.dir.record::<storage::Order>() else {
+        let Some(record) = self.dir.record::<storage::Order>().await else {
             return Ok(None);
         };
-        let key = self.dir.key(record.generation);
+        let key = self.dir.key(record.generation).await;
         let ours = record.directory == self.directory && record.account == self.account.id();
         let (Some(key), true) = (key, ours) else {
-            self.dir.clear_record::<storage::Order>();
+            self.dir.clear_record::<storage::Order>().await;
             return Ok(None);
         };
         match self.account.order(record.url.clone()).await {
             Ok(mut order) => {
                 let status = order.state().status;
                 if status == OrderStatus::Invalid {
-                    self.dir.clear_record::<storage::Order>();
+                    self.dir.clear_record::<storage::Order>().await;
                     return Ok(None);
                 }
                 info!(event = "acme.order.resume", host = %self.host, order = record.url, ?status, "order resumed");
@@ -128,7 +128,7 @@ impl Attempt<'_> {
                 if failure.account_unknown || failure.class == Class::RateLimited {
                     return Err(failure);
                 }
-                self.dir.clear_record::<storage::Order>();
+                self.dir.clear_record::<storage::Order>().await;
                 Ok(None)
             }
             Err(error) => Err(self.refused("resume", &error)),
@@ -140,6 +140,7 @@ impl Attempt<'_> {
         let (generation, key) = self
             .dir
             .begin(self.host)
+            .await
             .map_err(|error| Failure::of_storage("key", &error))?;
         let identifiers = [match self.host.ip() {
             Some(address) => Identifier::Ip(address),
@@ -155,6 +156,7 @@ impl Attempt<'_> {
             storage::Order::new(self.directory, self.account.id(), order.url(), generation);
         self.dir
             .save_record(&record)
+            .await
             .map_err(|error| Failure::of_storage("order", &error))?;
         Ok((order, record, key))
     }
@@ -322,11 +324,12 @@ impl Attempt<'_> {
         Err(Failure::new("verify", Class::Validation, text).dead())
     }
 
-    fn store(&self, record: &storage::Order, chain: &str) -> Result<(), Failure> {
+    async fn store(&self, record: &storage::Order, chain: &str) -> Result<(), Failure> {
         self.dir
             .complete(record, chain, OffsetDateTime::now_utc())
+            .await
             .map_err(|error| Failure::of_storage("store", &error))?;
-        self.dir.clear_record::<storage::Order>();
+        self.dir.clear_record::<storage::Order>().await;
         Ok(())
     }
 

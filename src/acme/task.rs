@@ -20,7 +20,8 @@ use super::order::{Attempt, Issued};
 use super::schedule::{Class, Delays, renew_after};
 use super::status::{Board, State};
 use super::storage::{Backoff, CertificateDir, Failures, Order, Storage};
-use crate::tls::pem::Leaf;
+use crate::observe::reasons::with_reasons;
+use crate::tls::pem::{Leaf, Pair};
 use crate::tls::{Certificates, Origin};
 use crate::types::host::{Host, HostPattern};
 
@@ -47,7 +48,7 @@ pub(super) struct Shared {
 
 /// Looks after `host` until it is cancelled.
 pub(super) async fn run(shared: Arc<Shared>, host: Host) {
-    let mut task = Task::new(shared, host);
+    let mut task = Task::new(shared, host).await;
     loop {
         task.wait().await;
         task.attempt().await;
@@ -64,11 +65,11 @@ struct Task {
 }
 
 impl Task {
-    fn new(shared: Arc<Shared>, host: Host) -> Self {
+    async fn new(shared: Arc<Shared>, host: Host) -> Self {
         let dir = shared.storage.certificate(&host);
         let now = OffsetDateTime::now_utc();
         let directory = shared.accounts.directory();
-        let stored = dir.load(&host);
+        let stored = dir.load(&host).await;
         let due = match &stored {
             Some(stored)
                 if stored
@@ -87,6 +88,7 @@ impl Task {
         };
         let backoff = dir
             .record::<Backoff>()
+            .await
             .and_then(|mut backoff| backoff.at.remove(directory));
         shared.board.update(&host, |row| {
             row.state = if stored.is_some() {
@@ -156,18 +158,23 @@ impl Task {
         });
         let start = Instant::now();
         match client::observed(self.order()).await {
-            Ok(issued) => self.issued(issued, start.elapsed()),
-            Err(failure) => self.failed(&failure),
+            Ok(issued) => self.issued(issued, start.elapsed()).await,
+            Err(failure) => self.failed(&failure).await,
         }
     }
 
     async fn order(&self) -> Result<Issued, Failure> {
+        let storage = |error| Failure::of_storage("lease", &error);
+        let Some(dir) = self.dir.leased().await.map_err(storage)? else {
+            let busy = "another hubgate process orders for this host";
+            return Err(Failure::new("lease", Class::Store, busy));
+        };
         let account = self.shared.accounts.get().await?;
         let attempt = |account| Attempt {
             host: &self.host,
             directory: self.shared.accounts.directory(),
             account,
-            dir: &self.dir,
+            dir: &dir,
             tokens: &self.shared.tokens,
         };
         match attempt(&account).run().await {
@@ -177,7 +184,7 @@ impl Task {
                     url = account.id(),
                     "the authority does not know the account; registering its key again"
                 );
-                self.dir.clear_record::<Order>();
+                dir.clear_record::<Order>().await;
                 let account = self.shared.accounts.register_again(&account).await?;
                 attempt(&account).run().await
             }
@@ -185,20 +192,11 @@ impl Task {
         }
     }
 
-    fn issued(&mut self, issued: Issued, took: Duration) {
-        let wanted = self
-            .shared
-            .wanted
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !wanted.contains(&self.host) {
+    async fn issued(&mut self, issued: Issued, took: Duration) {
+        let leaf = Arc::clone(&issued.pair.leaf);
+        if !self.swap_in(issued.pair) {
             return;
         }
-        let (pair, leaf) = (issued.pair.clone(), Arc::clone(&issued.pair.leaf));
-        self.shared
-            .certificates
-            .insert(HostPattern::Exact(self.host.clone()), pair, Origin::Acme);
-        drop(wanted);
         self.due = due(OffsetDateTime::now_utc(), &leaf);
         info!(
             event = "acme.issued",
@@ -218,16 +216,32 @@ impl Task {
         match issued.unsaved {
             None => {
                 self.backoff = None;
-                self.dir.clear_record::<Backoff>();
+                self.dir.clear_record::<Backoff>().await;
             }
             Some(failure) => {
                 self.due = OffsetDateTime::now_utc(); // it is due until it is on the disk
-                self.failed(&failure);
+                self.failed(&failure).await;
             }
         }
     }
 
-    fn failed(&mut self, failure: &Failure) {
+    /// Serves the pair, unless the host is not wanted any more.
+    fn swap_in(&self, pair: Pair) -> bool {
+        let wanted = self
+            .shared
+            .wanted
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_wanted = wanted.contains(&self.host);
+        if is_wanted {
+            let pattern = HostPattern::Exact(self.host.clone());
+            let certificates = &self.shared.certificates;
+            certificates.insert(pattern, pair, Origin::Acme);
+        }
+        is_wanted
+    }
+
+    async fn failed(&mut self, failure: &Failure) {
         let now = OffsetDateTime::now_utc();
         let directory = self.shared.accounts.directory();
         let backoff = self.backoff.get_or_insert_with(Failures::none);
@@ -240,8 +254,8 @@ impl Task {
         backoff.set_next(next);
         let mut record = Backoff::default();
         record.at.insert(directory.to_owned(), backoff.clone());
-        if let Err(error) = self.dir.save_record(&record) {
-            warn!(event = "acme.store.error", host = %self.host, %error, reason = %error.source, "the failure cannot be remembered");
+        if let Err(error) = self.dir.save_record(&record).await {
+            warn!(event = "acme.store.error", host = %self.host, error = %with_reasons(&error), "the failure cannot be remembered");
         }
         let (host, step, class, detail) = (
             &self.host,

@@ -18,9 +18,10 @@ use super::challenge::Tokens;
 use super::client::{AcmeHttp, SettingsError};
 use super::schedule::Delays;
 use super::status::{Board, HostStatus};
-use super::storage::Storage;
+use super::storage::{Storage, StoreError};
 use super::task::{self, Shared, Wanted};
 use crate::config::Acme;
+use crate::observe::reasons::with_reasons;
 use crate::tls::{Certificates, Origin, self_signed};
 use crate::types::host::{Host, HostPattern};
 
@@ -57,6 +58,29 @@ impl Settings {
     /// Fails when `ca_file` cannot be read or holds no certificate. For start and reload, before anything changes.
     pub fn check(&self) -> Result<(), SettingsError> {
         AcmeHttp::new(self.ca_file.as_deref()).map(drop)
+    }
+}
+
+impl Settings {
+    /// Fails when nothing can be kept in the state directory, so that no host of `hosts` could ever get a certificate.
+    ///
+    /// A directory that holds certificates for them is good enough to start with, however full or read-only the disk
+    /// is: they are served, and the log says what is wrong. Without hosts there is nothing to keep.
+    pub fn check_storage(&self, hosts: &[Host]) -> Result<(), StoreError> {
+        if hosts.is_empty() {
+            return Ok(());
+        }
+        let storage = Storage::new(&self.state_dir);
+        match storage.check() {
+            Err(error)
+                if error.may_pass()
+                    || hosts.iter().any(|host| storage.load_now(host).is_some()) =>
+            {
+                error!(event = "acme.store.error", error = %with_reasons(&error), "certificates cannot be kept; the ones there are served, new ones are not ordered");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -180,7 +204,7 @@ fn serve_at_once(settings: &Settings, hosts: &BTreeSet<Host>, certificates: &Cer
         if matches!(served, Some(Origin::Acme | Origin::Placeholder)) {
             continue;
         }
-        if let Some(stored) = storage.certificate(host).load(host) {
+        if let Some(stored) = storage.load_now(host) {
             info!(event = "acme.loaded", %host, not_after = %stored.pair.leaf.not_after, "stored certificate loaded");
             rows.push((pattern, stored.pair, Origin::Acme));
         } else if served != Some(Origin::Files) {

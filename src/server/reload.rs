@@ -72,8 +72,17 @@ impl Prepared {
         let (config, plan, mut warnings) = check(process, source)?;
         let mut faults = Vec::new();
         let prepared = certificates::prepare(&config, &process.certificates);
-        if let Err(error) = AcmeSettings::new(&config.acme, &config.server.state_dir).check() {
+        let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
+        if let Err(error) = settings.check() {
             faults.push(with_reasons(&error));
+        }
+        if let Ok(prepared) = &prepared
+            && let Err(error) = settings.check_storage(&prepared.acme_hosts)
+        {
+            faults.push(format!(
+                "certificates cannot be kept: {}",
+                with_reasons(&error)
+            ));
         }
         if let Err(error) = process.log.check(&config.log) {
             faults.push(with_reasons(&error));

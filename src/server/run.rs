@@ -94,6 +94,9 @@ fn start(
     settings
         .check()
         .map_err(|error| StartError::Refused(format!("error: {}\n", with_reasons(&error))))?;
+    settings
+        .check_storage(&prepared.acme_hosts)
+        .map_err(|error| unavailable("certificates cannot be kept", &error))?;
     for doubt in prepared.doubts() {
         tracing::warn!("{doubt}");
     }

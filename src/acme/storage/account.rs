@@ -3,19 +3,21 @@
 //! The key is written before the account is registered, so that an answer that is lost costs no second account: the
 //! same key registers the same account again (RFC 8555 section 7.3.1).
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 
-use super::{StorageError, files};
+use super::documents::{new_key, read_json, write_json};
+use super::store::{Expect, Key, Store, StoreError};
 
 const VERSION: u32 = 1;
 
 /// `accounts/<directory>/`.
 #[derive(Debug)]
 pub(crate) struct AccountDir {
-    folder: PathBuf,
+    store: Arc<dyn Store>,
+    key: Key,
     directory: String,
 }
 
@@ -38,9 +40,10 @@ pub(crate) struct Registered {
 }
 
 impl AccountDir {
-    pub(super) fn new(folder: PathBuf, directory: &str) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, key: Key, directory: &str) -> Self {
         Self {
-            folder,
+            store,
+            key,
             directory: directory.to_owned(),
         }
     }
@@ -48,34 +51,25 @@ impl AccountDir {
     /// The account's key in PKCS#8 DER, made and stored when there is none yet.
     ///
     /// A damaged key is set aside; the account that comes next is a new one.
-    pub(crate) fn key(&self) -> Result<Vec<u8>, StorageError> {
-        files::make_folder(&self.folder)?;
-        files::sweep(&self.folder);
-        let path = self.folder.join("key.pem");
-        if let Some(pem) = files::read(&path)? {
-            files::mend_mode(&path, 0o600);
-            match KeyPair::from_pem(&String::from_utf8_lossy(&pem)) {
+    pub(crate) async fn key(&self) -> Result<Vec<u8>, StoreError> {
+        let at = self.key.join("key.pem");
+        if let Some(pem) = self.store.get(&at).await? {
+            match KeyPair::from_pem(&String::from_utf8_lossy(&pem.bytes)) {
                 Ok(key) => return Ok(key.serialize_der()),
                 Err(error) => {
-                    files::set_aside(&path, &error.to_string());
-                    self.forget()?;
+                    self.store.set_aside(&at, &error.to_string()).await;
+                    self.forget().await?;
                 }
             }
         }
-        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|error| {
-            StorageError {
-                action: "make a key for",
-                path: path.clone(),
-                source: std::io::Error::other(error),
-            }
-        })?;
-        files::replace(&path, key.serialize_pem().as_bytes())?;
+        let key = new_key(&*self.store, &at, None).await?;
         Ok(key.serialize_der())
     }
 
     /// The account, when it was registered at this very directory.
-    pub(crate) fn registered(&self) -> Result<Option<Registered>, StorageError> {
-        let record: Option<Record> = files::read_json(&self.folder.join("account.json"))?;
+    pub(crate) async fn registered(&self) -> Result<Option<Registered>, StoreError> {
+        let record: Option<Record> =
+            read_json(&*self.store, &self.key.join("account.json")).await?;
         Ok(record
             .filter(|record| record.version == VERSION && record.directory == self.directory)
             .map(|record| Registered {
@@ -85,59 +79,63 @@ impl AccountDir {
     }
 
     /// Remembers the account.
-    pub(crate) fn save(&self, account: &Registered) -> Result<(), StorageError> {
-        files::write_json(
-            &self.folder.join("account.json"),
-            &Record {
-                version: VERSION,
-                directory: self.directory.clone(),
-                url: account.url.clone(),
-                contact: account.contact.clone(),
-            },
-        )
+    pub(crate) async fn save(&self, account: &Registered) -> Result<(), StoreError> {
+        let record = Record {
+            version: VERSION,
+            directory: self.directory.clone(),
+            url: account.url.clone(),
+            contact: account.contact.clone(),
+        };
+        let at = self.key.join("account.json");
+        write_json(&*self.store, &at, &record, None).await.map(drop)
     }
 
     /// Forgets the account, not its key.
-    pub(crate) fn forget(&self) -> Result<(), StorageError> {
-        let path = self.folder.join("account.json");
-        files::remove_if_there(&path).map_err(|source| StorageError {
-            action: "remove",
-            path,
-            source,
-        })
+    pub(crate) async fn forget(&self) -> Result<(), StoreError> {
+        let at = self.key.join("account.json");
+        self.store.delete(&at, Expect::Any, None).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::file_store::FileStore;
     use super::*;
 
-    #[test]
-    fn the_key_stays_the_same_and_a_damaged_one_makes_a_new_account() {
+    fn dir(root: &tempfile::TempDir, url: &str) -> AccountDir {
+        let store = FileStore::new(root.path().to_owned());
+        AccountDir::new(Arc::new(store), Key::of("ca"), url)
+    }
+
+    #[tokio::test]
+    async fn the_key_stays_the_same_and_a_damaged_one_makes_a_new_account() {
         let root = tempfile::tempdir().unwrap();
-        let dir = AccountDir::new(root.path().join("ca"), "https://ca.test/dir");
-        let key = dir.key().unwrap();
+        let dir = dir(&root, "https://ca.test/dir");
+        let key = dir.key().await.unwrap();
         let account = Registered {
             url: "https://ca.test/acct/1".to_owned(),
             contact: vec!["mailto:ops@example.test".to_owned()],
         };
-        dir.save(&account).unwrap();
-        assert_eq!(dir.key().unwrap(), key);
-        assert_eq!(dir.registered().unwrap(), Some(account));
+        dir.save(&account).await.unwrap();
+        assert_eq!(dir.key().await.unwrap(), key);
+        assert_eq!(dir.registered().await.unwrap(), Some(account));
         std::fs::write(root.path().join("ca/key.pem"), "cut").unwrap();
-        assert_ne!(dir.key().unwrap(), key);
-        assert_eq!(dir.registered().unwrap(), None);
+        assert_ne!(dir.key().await.unwrap(), key);
+        assert_eq!(dir.registered().await.unwrap(), None);
     }
 
-    #[test]
-    fn an_account_of_another_directory_is_not_used() {
+    #[tokio::test]
+    async fn an_account_of_another_directory_is_not_used() {
         let root = tempfile::tempdir().unwrap();
-        let dir = |url: &str| AccountDir::new(root.path().to_owned(), url);
         let account = Registered {
             url: "u".to_owned(),
             contact: Vec::new(),
         };
-        dir("https://a.test/dir").save(&account).unwrap();
-        assert_eq!(dir("https://b.test/dir").registered().unwrap(), None);
+        dir(&root, "https://a.test/dir")
+            .save(&account)
+            .await
+            .unwrap();
+        let other = dir(&root, "https://b.test/dir").registered().await;
+        assert_eq!(other.unwrap(), None);
     }
 }

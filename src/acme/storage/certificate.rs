@@ -3,15 +3,19 @@
 //! A generation begins with its key, before anything is ordered, and is complete when `current` points at it. The
 //! pointer is the only thing that changes; `meta.json` can be lost without harm.
 
-use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rcgen::KeyPair;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use tracing::warn;
 
+use super::documents::{new_key, read_json, write_json};
 use super::records::{Meta, Order, Record, Spec, VERSION, instant, milliseconds};
-use super::{StorageError, files};
+use super::store::{Expect, Key, Lease, Store, StoreError};
+use crate::observe::reasons::with_reasons;
 use crate::tls::pem::{Pair, Place, parse_pair};
 use crate::types::host::{Host, HostPattern};
 
@@ -21,7 +25,10 @@ const KEEP_OLD: usize = 2;
 /// `certs/<host>/`.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateDir {
-    folder: PathBuf,
+    store: Arc<dyn Store>,
+    key: Key,
+    /// Under which everything is written, when there is one.
+    lease: Option<Arc<Lease>>,
 }
 
 /// A certificate found on disk.
@@ -35,43 +42,48 @@ pub(crate) struct Stored {
 }
 
 impl CertificateDir {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) fn new(store: Arc<dyn Store>, key: Key) -> Self {
+        Self {
+            store,
+            key,
+            lease: None,
+        }
+    }
+
+    /// The right to order for this host, under which the [`CertificateDir`] given back writes; `None` while another
+    /// process has it. It is given back when the last clone is dropped.
+    pub(crate) async fn leased(&self) -> Result<Option<Self>, StoreError> {
+        let lease = self.store.lease(self.key.name()).await?;
+        Ok(lease.map(|lease| Self {
+            lease: Some(Arc::new(lease)),
+            ..self.clone()
+        }))
     }
 
     /// The newest good certificate for `host`; expired ones count. Damaged generations are set aside.
-    pub(crate) fn load(&self, host: &Host) -> Option<Stored> {
-        files::sweep(&self.folder);
-        let current = fs::read_link(self.folder.join("current")).ok();
-        let current = current.and_then(|target| number_of(&target.to_string_lossy()));
-        let mut generations = self.generations();
+    pub(crate) async fn load(&self, host: &Host) -> Option<Stored> {
+        let current = self.current().await;
+        let mut generations = self.generations().await;
         generations
             .sort_unstable_by_key(|number| (Some(*number) != current, std::cmp::Reverse(*number)));
-        generations
-            .into_iter()
-            .find_map(|number| self.load_generation(number, host))
+        for number in generations {
+            if let Some(stored) = self.load_generation(number, host).await {
+                return Some(stored);
+            }
+        }
+        None
     }
 
-    fn load_generation(&self, number: u32, host: &Host) -> Option<Stored> {
+    async fn load_generation(&self, number: u32, host: &Host) -> Option<Stored> {
         let folder = self.generation(number);
         let (key, chain) = (folder.join("key.pem"), folder.join("chain.pem"));
-        let texts = files::read(&chain).and_then(|chain| Ok((chain, files::read(&key)?)));
-        let (chain_text, key_text) = match texts {
-            // No chain: the generation was never completed, or is being ordered.
-            Ok((None, _)) => return None,
-            Ok((Some(chain_text), key_text)) => (chain_text, key_text.unwrap_or_default()),
-            Err(error) => {
-                warn!(event = "acme.store.error", %error, reason = %error.source, "a stored certificate cannot be read");
-                return None;
-            }
-        };
-        files::mend_mode(&folder, 0o700);
-        files::mend_mode(&key, 0o600);
-        match parse_pair(&chain_text, Place::File(chain), &key_text, Place::File(key)) {
+        // No chain: the generation was never completed, or is being ordered.
+        let chain_text = self.read(&chain).await?;
+        let key_text = self.read(&key).await.unwrap_or_default();
+        let place = |key: &Key| Place::File(PathBuf::from(key.as_str()));
+        match parse_pair(&chain_text, place(&chain), &key_text, place(&key)) {
             Ok(pair) if pair.leaf.covers(&HostPattern::Exact(host.clone())) => {
-                let meta = files::read_json::<Meta>(&folder.join("meta.json"))
-                    .ok()
-                    .flatten();
+                let meta: Option<Meta> = self.json(&folder.join("meta.json")).await;
                 Some(Stored {
                     pair,
                     issued: meta.as_ref().map(|meta| instant(meta.issued_unix_ms)),
@@ -79,142 +91,164 @@ impl CertificateDir {
                 })
             }
             Ok(_) => {
-                files::set_aside(&folder, "the certificate does not name the host");
+                let reason = "the certificate does not name the host";
+                self.store.set_aside(&folder, reason).await;
                 None
             }
             Err(error) => {
-                files::set_aside(&folder, &error.to_string());
+                self.store.set_aside(&folder, &error.to_string()).await;
                 None
             }
         }
     }
 
     /// Begins a generation: a new key, on the disk before this returns. Generations begun before and not ordered go.
-    pub(crate) fn begin(&self, host: &Host) -> Result<(u32, KeyPair), StorageError> {
-        files::make_folder(&self.folder)?;
+    pub(crate) async fn begin(&self, host: &Host) -> Result<(u32, KeyPair), StoreError> {
         let spec = Spec {
             version: VERSION,
             host: host.as_str(),
         };
-        files::write_json(&self.folder.join("spec.json"), &spec)?;
-        for number in self.generations() {
-            if !self.generation(number).join("chain.pem").exists() {
-                self.remove_generation(number);
+        self.save("spec.json", &spec).await?;
+        let keys = self.keys().await;
+        for number in numbers(&self.key, &keys) {
+            if !keys.contains(&self.generation(number).join("chain.pem")) {
+                self.remove_generation(number).await;
             }
         }
-        let number = self.generations().into_iter().max().unwrap_or(0) + 1;
-        let folder = self.generation(number);
-        files::make_folder(&folder)?;
-        let path = folder.join("key.pem");
-        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|error| {
-            StorageError {
-                action: "make a key for",
-                path: path.clone(),
-                source: std::io::Error::other(error),
-            }
-        })?;
-        files::replace(&path, key.serialize_pem().as_bytes())?;
-        files::sync_folder_of(&folder).map_err(|source| StorageError {
-            action: "write",
-            path: self.folder.clone(),
-            source,
-        })?;
+        let number = self.generations().await.into_iter().max().unwrap_or(0) + 1;
+        let at = self.generation(number).join("key.pem");
+        let key = new_key(&*self.store, &at, self.lease.as_deref()).await?;
         Ok((number, key))
     }
 
     /// The key of a generation under way; `None` when it is lost.
-    pub(crate) fn key(&self, generation: u32) -> Option<KeyPair> {
-        let pem = files::read(&self.generation(generation).join("key.pem")).ok()??;
+    pub(crate) async fn key(&self, generation: u32) -> Option<KeyPair> {
+        let pem = self
+            .read(&self.generation(generation).join("key.pem"))
+            .await?;
         KeyPair::from_pem(std::str::from_utf8(&pem).ok()?).ok()
     }
 
     /// Completes a generation with its chain and makes it the current one.
-    pub(crate) fn complete(
+    pub(crate) async fn complete(
         &self,
         order: &Order,
         chain: &str,
         now: OffsetDateTime,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), StoreError> {
         let folder = self.generation(order.generation);
+        let lease = self.lease.as_deref();
         let meta = Meta {
             version: VERSION,
             directory: order.directory.clone(),
             order: order.url.clone(),
             issued_unix_ms: milliseconds(now),
         };
-        files::write_json(&folder.join("meta.json"), &meta)?;
-        files::replace(&folder.join("chain.pem"), chain.as_bytes())?;
-        files::point(
-            &self.folder.join("current"),
-            &generation_name(order.generation),
-        )?;
-        self.prune(order.generation);
+        write_json(&*self.store, &folder.join("meta.json"), &meta, lease).await?;
+        let put = |key: Key, text: String| async move {
+            let text = text.as_bytes();
+            self.store.put(&key, text, Expect::Any, lease).await
+        };
+        put(folder.join("chain.pem"), chain.to_owned()).await?;
+        put(self.key.join("current"), generation_name(order.generation)).await?;
+        self.prune(order.generation).await;
         Ok(())
     }
 
     /// What is remembered of this kind; what cannot be read or understood counts as nothing.
-    pub(crate) fn record<R: Record>(&self) -> Option<R> {
-        let record: Option<R> = self.lenient(files::read_json(&self.folder.join(R::NAME)));
+    pub(crate) async fn record<R: Record>(&self) -> Option<R> {
+        let record: Option<R> = self.json(&self.key.join(R::NAME)).await;
         record.filter(|record| record.version() == VERSION)
     }
 
     /// Remembers it.
-    pub(crate) fn save_record<R: Record>(&self, record: &R) -> Result<(), StorageError> {
-        files::make_folder(&self.folder)?;
-        files::write_json(&self.folder.join(R::NAME), record)
+    pub(crate) async fn save_record<R: Record>(&self, record: &R) -> Result<(), StoreError> {
+        self.save(R::NAME, record).await
     }
 
-    /// Forgets it.
-    pub(crate) fn clear_record<R: Record>(&self) {
-        self.remove(R::NAME);
+    /// Forgets it; a failure is only told by the log.
+    pub(crate) async fn clear_record<R: Record>(&self) {
+        self.remove(&self.key.join(R::NAME)).await;
     }
 
-    fn lenient<T>(&self, result: Result<Option<T>, StorageError>) -> Option<T> {
-        result
-            .inspect_err(|error| warn!(event = "acme.store.error", %error, reason = %error.source, "state cannot be read"))
-            .ok()
+    async fn save<T: Serialize + Sync>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+        let lease = self.lease.as_deref();
+        let at = self.key.join(name);
+        write_json(&*self.store, &at, value, lease).await.map(drop)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
+        told(read_json(&*self.store, key).await).flatten()
+    }
+
+    async fn read(&self, key: &Key) -> Option<Vec<u8>> {
+        told(self.store.get(key).await)
             .flatten()
+            .map(|value| value.bytes)
     }
 
-    fn remove(&self, name: &str) {
-        let path = self.folder.join(name);
-        if let Err(error) = files::remove_if_there(&path) {
-            warn!(event = "acme.store.error", path = %path.display(), %error, "state cannot be removed");
-        }
+    async fn remove(&self, key: &Key) {
+        let lease = self.lease.as_deref();
+        told(self.store.delete(key, Expect::Any, lease).await).unwrap_or(());
     }
 
-    fn prune(&self, current: u32) {
-        let mut old: Vec<u32> = self
-            .generations()
-            .into_iter()
-            .filter(|number| *number < current)
-            .collect();
+    async fn prune(&self, current: u32) {
+        let mut old = self.generations().await;
+        old.retain(|number| *number < current);
         old.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
         for number in old.into_iter().skip(KEEP_OLD) {
-            self.remove_generation(number);
+            self.remove_generation(number).await;
         }
     }
 
-    fn remove_generation(&self, number: u32) {
+    /// The chain goes first: what is left of a removal that was cut looks like a generation that was never completed.
+    async fn remove_generation(&self, number: u32) {
         let folder = self.generation(number);
-        if let Err(error) = fs::remove_dir_all(&folder) {
-            warn!(event = "acme.store.error", path = %folder.display(), %error, "an old generation cannot be removed");
+        let mut keys = told(self.store.list(&folder).await).unwrap_or_default();
+        keys.sort_by_key(|key| key.name() != "chain.pem");
+        for key in keys {
+            self.remove(&key).await;
         }
     }
 
-    fn generations(&self) -> Vec<u32> {
-        let Ok(entries) = fs::read_dir(&self.folder) else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| number_of(&entry.file_name().to_string_lossy()))
-            .collect()
+    async fn current(&self) -> Option<u32> {
+        let target = self.read(&self.key.join("current")).await?;
+        number_of(std::str::from_utf8(&target).ok()?)
     }
 
-    fn generation(&self, number: u32) -> PathBuf {
-        self.folder.join(generation_name(number))
+    async fn keys(&self) -> Vec<Key> {
+        told(self.store.list(&self.key).await).unwrap_or_default()
     }
+
+    async fn generations(&self) -> Vec<u32> {
+        numbers(&self.key, &self.keys().await)
+    }
+
+    fn generation(&self, number: u32) -> Key {
+        self.key.join(&generation_name(number))
+    }
+}
+
+/// What there is, or nothing and a line in the log.
+fn told<T>(result: Result<T, StoreError>) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            warn!(event = "acme.store.error", error = %with_reasons(error), "the state directory fails");
+        })
+        .ok()
+}
+
+/// The numbers of the generations that have any file, each once.
+fn numbers(folder: &Key, keys: &[Key]) -> Vec<u32> {
+    let first = |key| folder.below(key)?.split('/').next();
+    let mut numbers: Vec<u32> = keys
+        .iter()
+        .filter_map(first)
+        .filter_map(number_of)
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 fn generation_name(number: u32) -> String {

@@ -7,36 +7,44 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use tracing::warn;
 
-use super::StorageError;
+use super::store::StoreError;
 
 /// Larger files are not ours.
 const MAX_FILE: u64 = 1 << 20;
 /// Begins the names of files that are not complete yet.
 const UNFINISHED: &str = ".new-";
+/// Begins the names of what is damaged.
+pub(super) const ASIDE: &str = "bad-";
+/// So many damaged files are kept in one folder, the newest.
+const KEEP_ASIDE: usize = 5;
 
-/// Makes a folder and its parents, 0700; mends an existing one that others can enter.
-pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
-    let failed = |source| StorageError {
-        action: "create",
-        path: path.to_owned(),
-        source,
-    };
+/// Makes a folder and those above it up to `root` (and above, where `root` is missing), 0700, all on the disk when this
+/// returns; mends those that others can enter.
+pub(super) fn make_folders(root: &Path, folder: &Path) -> Result<(), StoreError> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(path)
-        .map_err(failed)?;
-    mend_mode(path, 0o700);
+        .create(folder)
+        .map_err(io("create", folder))?;
+    for made in missing {
+        sync_folder_of(made).map_err(io("create", made))?;
+    }
+    folder
+        .ancestors()
+        .take_while(|folder| folder.starts_with(root))
+        .for_each(|folder| mend_mode(folder, 0o700));
     Ok(())
 }
 
 /// Writes a file so that at any moment the old or the new content is there, whole; 0600.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StorageError> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let write = || -> io::Result<()> {
         let unfinished = unfinished_name(path)?;
         remove_if_there(&unfinished)?;
@@ -53,15 +61,11 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StorageError> {
         }
         sync_folder_of(path)
     };
-    write().map_err(|source| StorageError {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    write().map_err(io("write", path))
 }
 
 /// Makes `path` a symlink to `target`, in the place of what it was, in one step.
-pub(super) fn point(path: &Path, target: &str) -> Result<(), StorageError> {
+pub(super) fn point(path: &Path, target: &str) -> Result<(), StoreError> {
     let write = || -> io::Result<()> {
         let unfinished = unfinished_name(path)?;
         remove_if_there(&unfinished)?;
@@ -69,57 +73,25 @@ pub(super) fn point(path: &Path, target: &str) -> Result<(), StorageError> {
         fs::rename(&unfinished, path)?;
         sync_folder_of(path)
     };
-    write().map_err(|source| StorageError {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    write().map_err(io("write", path))
 }
 
 /// Reads a file; `None` when there is none.
-pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let mut content = Vec::new();
     let result = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut content));
     match result {
         Ok(_) => Ok(Some(content)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StorageError {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(io("read", path)(source)),
     }
-}
-
-/// Reads a JSON file; `None` when there is none, or when it was damaged and is set aside now.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageError> {
-    let Some(content) = read(path)? else {
-        return Ok(None);
-    };
-    match serde_json::from_slice(&content) {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => {
-            set_aside(path, &error.to_string());
-            Ok(None)
-        }
-    }
-}
-
-/// Writes a JSON file, for people to read too.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StorageError> {
-    let text = serde_json::to_vec_pretty(value).map_err(|error| StorageError {
-        action: "write",
-        path: path.to_owned(),
-        source: error.into(),
-    })?;
-    replace(path, &text)
 }
 
 /// Renames something damaged to `bad-NAME-TIME` beside it and says so; what cannot be renamed is left alone.
 pub(super) fn set_aside(path: &Path, reason: &str) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(
-        "bad-{name}-{}",
+        "{ASIDE}{name}-{}",
         OffsetDateTime::now_utc().unix_timestamp_nanos()
     ));
     match fs::rename(path, &aside) {
@@ -128,6 +100,32 @@ pub(super) fn set_aside(path: &Path, reason: &str) {
         }
         Err(error) => {
             warn!(event = "acme.store.damaged", path = %path.display(), reason, %error, "a damaged file cannot be set aside")
+        }
+    }
+    if let Some(folder) = path.parent() {
+        forget_oldest(folder);
+    }
+}
+
+/// Removes the oldest of what was set aside, so that whatever damages files again and again does not fill the disk.
+fn forget_oldest(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut aside: Vec<(u128, std::path::PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let time = name.strip_prefix(ASIDE)?.rsplit_once('-')?.1.parse();
+            Some((time.ok()?, entry.path()))
+        })
+        .collect();
+    aside.sort_unstable();
+    let old = aside.len().saturating_sub(KEEP_ASIDE);
+    for (_, path) in aside.drain(..old) {
+        let removed = match path.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+        if let Err(error) = removed {
+            warn!(event = "acme.store.error", path = %path.display(), %error, "an old damaged file cannot be removed");
         }
     }
 }
@@ -181,6 +179,16 @@ pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
+/// An error of the system about `path`.
+pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let place = path.display().to_string();
+    move |source| StoreError::Io {
+        action,
+        place,
+        source,
+    }
+}
+
 fn unfinished_name(path: &Path) -> io::Result<std::path::PathBuf> {
     let name = path
         .file_name()
@@ -197,7 +205,7 @@ mod tests {
     fn a_written_file_is_readable_by_its_owner_only_and_leaves_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a/b");
-        make_folder(&folder).unwrap();
+        make_folders(root.path(), &folder).unwrap();
         replace(&folder.join("x"), b"1").unwrap();
         replace(&folder.join("x"), b"2").unwrap();
         assert_eq!(read(&folder.join("x")).unwrap().unwrap(), b"2");
@@ -213,18 +221,19 @@ mod tests {
     }
 
     #[test]
-    fn damaged_json_is_set_aside_and_counts_as_none() {
+    fn the_newest_of_what_was_set_aside_is_kept() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("x.json");
-        fs::write(&path, "{\"a\":").unwrap();
-        assert_eq!(read_json::<serde_json::Value>(&path).unwrap(), None);
-        assert!(!path.exists());
-        let left = fs::read_dir(root.path()).unwrap().next().unwrap().unwrap();
-        assert!(
-            left.file_name()
-                .to_string_lossy()
-                .starts_with("bad-x.json-")
-        );
+        for number in 0..9 {
+            fs::write(&path, number.to_string()).unwrap();
+            set_aside(&path, "a test");
+        }
+        let entries = fs::read_dir(root.path()).unwrap().flatten();
+        let mut left: Vec<_> = entries
+            .map(|entry| fs::read_to_string(entry.path()).unwrap())
+            .collect();
+        left.sort_unstable();
+        assert_eq!(left, ["4", "5", "6", "7", "8"]);
     }
 
     #[test]

@@ -2,64 +2,77 @@
 //!
 //! ```text
 //! acme/accounts/<directory>/{key.pem, account.json}
+//! acme/locks/{write, <host>}
 //! acme/certs/<host>/{spec.json, order.json, backoff.json, g000001/{key.pem, chain.pem, meta.json}, current -> g000001}
 //! ```
-//! Folders are 0700 and files 0600; wider modes are mended with a warning. Invariants: what is read was written whole
-//! (temporary file, fsync, rename, fsync of the folder); what is damaged is set aside as `bad-*` and never fatal.
+//! [`store::Store`] is what is asked of the place; `file_store` is the only one so far; `account` and `certificate` say
+//! what lies where. Invariants: what is read was written whole; what is damaged is set aside as `bad-*`, never fatal.
 
 mod account;
 mod certificate;
+mod documents;
+mod file_store;
 mod files;
 mod records;
+mod store;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
 
 pub(super) use account::{AccountDir, Registered};
-pub(super) use certificate::CertificateDir;
+pub(super) use certificate::{CertificateDir, Stored};
+pub use file_store::FileStore;
 pub(super) use records::{Backoff, Failures, Order};
+pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 
 use crate::types::host::Host;
 
-/// Something that could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} `{path}`")]
-pub(super) struct StorageError {
-    /// `write`, `read`, `create`.
-    pub(super) action: &'static str,
-    /// What.
-    pub(super) path: PathBuf,
-    /// Why.
-    pub(super) source: io::Error,
-}
-
-/// `state_dir/acme`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where accounts and certificates are kept. Clones are the same place.
+#[derive(Clone, Debug)]
 pub(super) struct Storage {
-    root: PathBuf,
+    store: Arc<dyn Store>,
+    /// This machine's own copy, for a start that waits for nobody.
+    local: FileStore,
 }
 
 impl Storage {
+    /// In `state_dir/acme`, which is made at the first write.
     pub(super) fn new(state_dir: &Path) -> Self {
+        let local = FileStore::new(state_dir.join("acme"));
         Self {
-            root: state_dir.join("acme"),
+            store: Arc::new(local.clone()),
+            local,
         }
     }
 
-    /// The folder of a host's certificate; made when first written to.
-    pub(super) fn certificate(&self, host: &Host) -> CertificateDir {
-        // The only character of a host that has a meaning elsewhere is an IPv6 address's colon.
-        let id = host.as_str().replace(':', "_");
-        CertificateDir::new(self.root.join("certs").join(id))
+    /// Whether the state directory can be written; made if need be, and cleared of what a crash left.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.local.check()
     }
 
-    /// The folder of the account at the authority with this directory URL.
-    pub(super) fn account(&self, directory: &str) -> AccountDir {
-        AccountDir::new(
-            self.root.join("accounts").join(directory_id(directory)),
-            directory,
-        )
+    /// A host's certificate.
+    pub(super) fn certificate(&self, host: &Host) -> CertificateDir {
+        CertificateDir::new(Arc::clone(&self.store), certificate_key(host))
     }
+
+    /// The newest good certificate for `host` on this machine, without waiting for anything but the disk.
+    pub(super) fn load_now(&self, host: &Host) -> Option<Stored> {
+        let local = CertificateDir::new(Arc::new(self.local.clone()), certificate_key(host));
+        // Ready when first polled: the file store promises it.
+        local.load(host).now_or_never().flatten()
+    }
+
+    /// The account at the authority with this directory URL.
+    pub(super) fn account(&self, directory: &str) -> AccountDir {
+        let key = Key::of("accounts").join(&directory_id(directory));
+        AccountDir::new(Arc::clone(&self.store), key, directory)
+    }
+}
+
+fn certificate_key(host: &Host) -> Key {
+    Key::of("certs").join(host.as_str())
 }
 
 /// A readable folder name for a directory URL: `https://localhost:14000/dir` gives `localhost-14000-dir`.

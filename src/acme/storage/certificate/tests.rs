@@ -2,8 +2,10 @@
 //!
 //! Pairs are self-signed with the generation's own key.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::super::file_store::FileStore;
 use super::*;
 use crate::acme::schedule::Class;
 use crate::acme::storage::{Backoff, Failures};
@@ -13,7 +15,12 @@ fn host() -> Host {
 }
 
 fn dir(root: &tempfile::TempDir) -> CertificateDir {
-    CertificateDir::new(root.path().join("certs/a.test"))
+    let store = FileStore::new(root.path().to_owned());
+    CertificateDir::new(Arc::new(store), Key::of("certs").join("a.test"))
+}
+
+fn folder(root: &tempfile::TempDir) -> PathBuf {
+    root.path().join("certs/a.test")
 }
 
 fn chain_for(key: &KeyPair, name: &str) -> String {
@@ -25,48 +32,52 @@ fn chain_for(key: &KeyPair, name: &str) -> String {
 }
 
 /// Stores a generation as an order would, and gives its serial number.
-fn store(dir: &CertificateDir) -> String {
-    let (generation, key) = dir.begin(&host()).unwrap();
+async fn store(dir: &CertificateDir) -> String {
+    let (generation, key) = dir.begin(&host()).await.unwrap();
     let order = Order::new("https://ca.test/dir", "acct", "order", generation);
-    dir.save_record(&order).unwrap();
+    dir.save_record(&order).await.unwrap();
     dir.complete(
         &order,
         &chain_for(&key, "a.test"),
         OffsetDateTime::UNIX_EPOCH,
     )
+    .await
     .unwrap();
-    dir.clear_record::<Order>();
-    dir.load(&host()).unwrap().pair.leaf.serial.clone()
+    dir.clear_record::<Order>().await;
+    dir.load(&host()).await.unwrap().pair.leaf.serial.clone()
 }
 
-#[test]
-fn the_current_generation_is_loaded_and_two_old_ones_are_kept() {
+#[tokio::test]
+async fn the_current_generation_is_loaded_and_two_old_ones_are_kept() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
-    assert!(dir.load(&host()).is_none());
-    let serials: Vec<_> = (0..5).map(|_| store(&dir)).collect();
-    let loaded = dir.load(&host()).unwrap();
+    assert!(dir.load(&host()).await.is_none());
+    let mut serials = Vec::new();
+    for _ in 0..5 {
+        serials.push(store(&dir).await);
+    }
+    let loaded = dir.load(&host()).await.unwrap();
     assert_eq!(loaded.pair.leaf.serial, serials[4]);
     assert_eq!(loaded.directory.as_deref(), Some("https://ca.test/dir"));
-    let mut kept = dir.generations();
+    let mut kept = dir.generations().await;
     kept.sort_unstable();
     assert_eq!(kept, [3, 4, 5]);
 }
 
-#[test]
-fn a_damaged_generation_is_set_aside_and_the_one_before_it_is_served() {
+#[tokio::test]
+async fn a_damaged_generation_is_set_aside_and_the_one_before_it_is_served() {
     for damage in ["chain.pem", "key.pem"] {
         let root = tempfile::tempdir().unwrap();
         let dir = dir(&root);
-        let first = store(&dir);
-        store(&dir);
-        fs::write(dir.folder.join("current").join(damage), "cut").unwrap();
+        let first = store(&dir).await;
+        store(&dir).await;
+        fs::write(folder(&root).join("current").join(damage), "cut").unwrap();
         assert_eq!(
-            dir.load(&host()).unwrap().pair.leaf.serial,
+            dir.load(&host()).await.unwrap().pair.leaf.serial,
             first,
             "{damage}"
         );
-        let bad = fs::read_dir(dir.folder)
+        let bad = fs::read_dir(folder(&root))
             .unwrap()
             .flatten()
             .any(|e| e.file_name().to_string_lossy().starts_with("bad-g000002"));
@@ -74,63 +85,64 @@ fn a_damaged_generation_is_set_aside_and_the_one_before_it_is_served() {
     }
 }
 
-#[test]
-fn a_lost_pointer_or_meta_file_loses_nothing() {
+#[tokio::test]
+async fn a_lost_pointer_or_meta_file_loses_nothing() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
-    let serial = store(&dir);
-    fs::remove_file(dir.folder.join("current/meta.json")).unwrap();
-    fs::remove_file(dir.folder.join("current")).unwrap();
-    let loaded = dir.load(&host()).unwrap();
+    let serial = store(&dir).await;
+    fs::remove_file(folder(&root).join("current/meta.json")).unwrap();
+    fs::remove_file(folder(&root).join("current")).unwrap();
+    let loaded = dir.load(&host()).await.unwrap();
     assert_eq!(
         (loaded.pair.leaf.serial.clone(), loaded.directory),
         (serial, None)
     );
 }
 
-#[test]
-fn a_generation_without_a_chain_is_not_loaded_and_goes_when_the_next_begins() {
+#[tokio::test]
+async fn a_generation_without_a_chain_is_not_loaded_and_goes_when_the_next_begins() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
-    let serial = store(&dir);
-    let (second, _) = dir.begin(&host()).unwrap();
-    assert_eq!(dir.load(&host()).unwrap().pair.leaf.serial, serial);
-    assert!(dir.key(second).is_some());
-    let (again, _) = dir.begin(&host()).unwrap();
+    let serial = store(&dir).await;
+    let (second, _) = dir.begin(&host()).await.unwrap();
+    assert_eq!(dir.load(&host()).await.unwrap().pair.leaf.serial, serial);
+    assert!(dir.key(second).await.is_some());
+    let (again, _) = dir.begin(&host()).await.unwrap();
     assert_eq!((second, again), (2, 2));
 }
 
-#[test]
-fn a_certificate_for_another_host_is_never_loaded() {
+#[tokio::test]
+async fn a_certificate_for_another_host_is_never_loaded() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
-    let (generation, key) = dir.begin(&host()).unwrap();
+    let (generation, key) = dir.begin(&host()).await.unwrap();
     let order = Order::new("d", "a", "o", generation);
     dir.complete(
         &order,
         &chain_for(&key, "b.test"),
         OffsetDateTime::UNIX_EPOCH,
     )
+    .await
     .unwrap();
-    assert!(dir.load(&host()).is_none());
+    assert!(dir.load(&host()).await.is_none());
 }
 
-#[test]
-fn a_key_that_others_can_read_is_mended() {
+#[tokio::test]
+async fn a_key_that_others_can_read_is_mended() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
-    store(&dir);
-    let key = dir.folder.join("current/key.pem");
+    store(&dir).await;
+    let key = folder(&root).join("current/key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(dir.load(&host()).is_some());
+    assert!(dir.load(&host()).await.is_some());
     assert_eq!(
         fs::metadata(&key).unwrap().permissions().mode() & 0o777,
         0o600
     );
 }
 
-#[test]
-fn failures_are_counted_by_class_and_only_at_their_own_directory() {
+#[tokio::test]
+async fn failures_are_counted_by_class_and_only_at_their_own_directory() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
     let now = OffsetDateTime::UNIX_EPOCH;
@@ -142,10 +154,10 @@ fn failures_are_counted_by_class_and_only_at_their_own_directory() {
     assert_eq!(here.count(Class::Validation, "validate", "no", now), 1);
     assert_eq!(here.count(Class::CaUnavailable, "order", "down", now), 1);
     assert_eq!(here.count(Class::Validation, "validate", "no", now), 2);
-    dir.save_record(&backoff).unwrap();
-    let read: Backoff = dir.record().unwrap();
+    dir.save_record(&backoff).await.unwrap();
+    let read: Backoff = dir.record().await.unwrap();
     assert_eq!(read, backoff);
     assert_eq!(read.at.get("https://other.test/dir"), None);
-    dir.clear_record::<Backoff>();
-    assert_eq!(dir.record::<Backoff>(), None);
+    dir.clear_record::<Backoff>().await;
+    assert_eq!(dir.record::<Backoff>().await, None);
 }
