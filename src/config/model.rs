@@ -348,7 +348,7 @@ pub struct Upstream {
     pub name: UpstreamName,
     /// Addresses, in the order of the file. Never empty.
     pub endpoints: Vec<SocketAddr>,
-    /// Idle connections kept per endpoint and worker; 0 keeps none.
+    /// Idle connections kept per endpoint and worker, a moment after a burst aside; 0 keeps none.
     pub keep_alive: usize,
     /// How long a connection stays idle before it is closed; below the upstream's own limit.
     pub keep_alive_idle: Duration,

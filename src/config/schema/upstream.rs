@@ -22,7 +22,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "keep_alive",
             Kind::Count(0, 65_535),
             "128",
-            "Idle connections kept per endpoint and worker; 0 keeps none.",
+            "Idle connections kept per endpoint and worker; 0 keeps none. After a burst more are kept for a second or two.",
         ),
         Key::new(
             "keep_alive_idle",
