@@ -30,10 +30,11 @@ soak: ## count what is lost over 50 reloads, 10,000 upgrades and 2,000 refused h
 	$(CARGO) build --release --locked
 	HUBGATE=$(TARGET)/release/hubgate tests/soak/run
 
-bench: ## hubgate beside nginx, HAProxy and Caddy (15 minutes); bench/compare --help says more
+bench: ## hubgate beside nginx, HAProxy, Caddy and pingap (25 minutes; BENCH=--quick 2); bench/compare --help says more
 	@tests/install.sh build bench
 	$(CARGO) build --release --locked
-	HUBGATE=$(TARGET)/release/hubgate bench/compare
+	$(CARGO) build --release --locked --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/load
+	HUBGATE=$(TARGET)/release/hubgate LOAD=$(TARGET)/load/release/load bench/compare $(BENCH)
 
 instructions: ## count the instructions of each kind of request and compare with the baseline (5 minutes with the build)
 	@tests/install.sh build instructions

@@ -1,25 +1,38 @@
-"""The programs that bench/compare compares, and the origin behind them, with equal settings.
+"""The programs that bench/compare compares, and the origins behind them, with equal settings.
 
-Each method of `Programs` writes a configuration for one port and returns the command that serves it.
+Each method of `Programs` writes a configuration into a folder of its own and returns the command that serves it: TLS on
+one port, plain HTTP on another, `/ws`, `/events` and `/upload` to the origin in bench/load, the rest to nginx.
 """
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 
-from localhost import free_port, self_signed
+from localhost import self_signed
 
 SIZES = {"6": 6, "1k": 1024, "100k": 100 * 1024, "10m": 10 * 1024 * 1024}
+# descriptors that a process may have; a proxied connection takes two of the proxy
+DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+CONNECTIONS = min(10_400, (DESCRIPTORS - 256) // 2)
+COMMANDS = ["hubgate", "nginx", "haproxy", "caddy", "pingap"]
 
 
 class Programs:
-    def __init__(self, work, hubgate, origin_port):
-        self.work, self.edge, self.origin_port = work, hubgate, origin_port
-        self.chain, self.key, both = work / "chain.pem", work / "key.pem", work / "both.pem"
+    def __init__(self, work, hubgate, origin_port, live_port):
+        self.work, self.edge, self.origin_port, self.live_port = work, hubgate, origin_port, live_port
+        self.chain, self.key, self.both = work / "chain.pem", work / "key.pem", work / "both.pem"
         self_signed(self.chain, self.key)
-        both.touch(0o600)
-        both.write_bytes(self.chain.read_bytes() + self.key.read_bytes())
+        self.both.touch(0o600)
+        self.both.write_bytes(self.chain.read_bytes() + self.key.read_bytes())
+
+    def command(self, name, folder, tls, plain):
+        """the command line of a contender"""
+        folder.mkdir(mode=0o700)
+        made = {"hubgate": self.hubgate, "hubgate-log": self.hubgate_log, "nginx": self.nginx, "haproxy": self.haproxy, "caddy": self.caddy,
+                "pingap": self.pingap}[name](folder, tls, plain)
+        return [str(word) for word in made]
 
     def environment(self, name):
         """what the program needs beside ours"""
@@ -28,9 +41,9 @@ class Programs:
         return {"GOMAXPROCS": "1", "HOME": str(self.work), "XDG_DATA_HOME": str(self.work), "XDG_CONFIG_HOME": str(self.work)}
 
     def version(self, name):
-        command = {"hubgate": lambda: [self.edge, "--version"], "nginx": lambda: [program("nginx"), "-v"],
-                   "haproxy": lambda: [program("haproxy"), "-v"], "caddy": lambda: [program("caddy"), "version"]}[name]()
-        r = subprocess.run(command, capture_output=True, text=True)
+        name = name.removesuffix("-log")
+        asked = {"hubgate": "--version", "nginx": "-v", "haproxy": "-v", "caddy": "version", "pingap": "--version"}[name]
+        r = subprocess.run([self.edge if name == "hubgate" else program(name), asked], capture_output=True, text=True)
         return (r.stdout + r.stderr).strip().splitlines()[0]
 
     def origin(self):
@@ -38,41 +51,53 @@ class Programs:
         root.mkdir()
         for name, size in SIZES.items():
             (root / name).write_bytes(b"hello\n" if size == 6 else random.Random(1).randbytes(size))
-        return self._nginx("origin", f"""
+        folder = self.work / "origin"
+        folder.mkdir()
+        return self._nginx(folder, f"""
             server {{
                 listen 127.0.0.1:{self.origin_port} backlog=4096;
                 root {root};
                 sendfile on; tcp_nopush on; open_file_cache max=16 inactive=1h;
                 location = /6 {{ default_type text/plain; return 200 "hello\\n"; }}
+                location = /status {{ stub_status; }}
             }}""")
 
-    def nginx(self, port):
-        return self._nginx("nginx", f"""
+    def nginx(self, folder, tls, plain):
+        return self._nginx(folder, f"""
             upstream origin {{ server 127.0.0.1:{self.origin_port}; keepalive 256; keepalive_requests 1000000000; }}
+            upstream live {{ server 127.0.0.1:{self.live_port}; keepalive 256; keepalive_requests 1000000000; }}
             server {{
-                listen 127.0.0.1:{port} ssl http2 backlog=4096;
+                listen 127.0.0.1:{tls} ssl http2 backlog=4096;
+                listen 127.0.0.1:{plain} backlog=4096;
                 server_name localhost;
                 ssl_certificate {self.chain}; ssl_certificate_key {self.key};
                 ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m;
-               
-                location / {{
-                    proxy_pass http://origin;
-                    proxy_http_version 1.1;
-                    proxy_set_header Connection "";
+                client_max_body_size 0;
+                proxy_http_version 1.1;
+                proxy_set_header Connection "";
+                proxy_set_header Host $http_host;
+                proxy_set_header X-Forwarded-For $remote_addr;
+                proxy_set_header X-Forwarded-Proto $scheme;
+                proxy_max_temp_file_size 0;
+                location / {{ proxy_pass http://origin; }}
+                location /events {{ proxy_pass http://live; proxy_buffering off; proxy_read_timeout 1h; }}
+                location /upload {{ proxy_pass http://live; proxy_request_buffering off; }}
+                location /ws {{
+                    proxy_pass http://live;
+                    proxy_set_header Upgrade $http_upgrade;
+                    proxy_set_header Connection "upgrade";
                     proxy_set_header Host $http_host;
                     proxy_set_header X-Forwarded-For $remote_addr;
                     proxy_set_header X-Forwarded-Proto $scheme;
-                    proxy_max_temp_file_size 0;
+                    proxy_read_timeout 1h;
                 }}
             }}""")
 
-    def _nginx(self, name, servers):
-        folder = self.work / name
-        folder.mkdir()
+    def _nginx(self, folder, servers):
         user = "user root;" if os.getuid() == 0 else ""     # the files are in a folder of ours alone
         (folder / "nginx.conf").write_text(f"""
             {user} worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log crit;
-            events {{ worker_connections 8192; }}
+            events {{ worker_connections {2 * CONNECTIONS}; }}
             http {{
                 access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
                 client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
@@ -81,78 +106,129 @@ class Programs:
             }}""")
         return [program("nginx"), "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"]
 
-    def haproxy(self, port):
-        (self.work / "haproxy.cfg").write_text(f"""
+    def haproxy(self, folder, tls, plain):
+        (folder / "haproxy.cfg").write_text(f"""
 global
     nbthread 1
-    maxconn 8192
+    maxconn {CONNECTIONS}
     ssl-default-bind-options ssl-min-ver TLSv1.3
 defaults
     mode http
     timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+    timeout client 1h
+    timeout server 1h
+    timeout tunnel 1h
+    timeout http-keep-alive 1h
     http-reuse always
 frontend edge
-    bind 127.0.0.1:{port} ssl crt {self.work}/both.pem alpn h2,http/1.1 backlog 4096
+    bind 127.0.0.1:{tls} ssl crt {self.both} alpn h2,http/1.1 backlog 4096
+    bind 127.0.0.1:{plain} backlog 4096
+    maxconn {CONNECTIONS}
     option forwardfor
-    http-request set-header X-Forwarded-Proto https
+    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+    http-request set-header X-Forwarded-Proto http if !{{ ssl_fc }}
+    use_backend live if {{ path /ws /events /upload }}
     default_backend origin
 backend origin
     server origin 127.0.0.1:{self.origin_port} pool-max-conn 256
+backend live
+    server live 127.0.0.1:{self.live_port} pool-max-conn 256
 """)
-        return [program("haproxy"), "-db", "-f", self.work / "haproxy.cfg"]
+        return [program("haproxy"), "-db", "-f", folder / "haproxy.cfg"]
 
-    def caddy(self, port):
-        (self.work / "Caddyfile").write_text(f"""
+    def caddy(self, folder, tls, plain):
+        (folder / "Caddyfile").write_text(f"""
 {{
     admin off
     auto_https off
-    storage file_system {self.work}/caddy
+    storage file_system {folder}/storage
     servers {{
         protocols h1 h2
-    }}
-}}
-https://localhost:{port} {{
-    bind 127.0.0.1
-    tls {self.chain} {self.key} {{
-        protocols tls1.3
-    }}
-    reverse_proxy 127.0.0.1:{self.origin_port} {{
-        transport http {{
-            compression off
-            keepalive_idle_conns 256
-            keepalive_idle_conns_per_host 256
+        timeouts {{
+            idle 1h
         }}
     }}
 }}
+(kept) {{
+    transport http {{
+        compression off
+        keepalive_idle_conns 256
+        keepalive_idle_conns_per_host 256
+    }}
+}}
+(routes) {{
+    bind 127.0.0.1
+    @live path /ws /events /upload
+    reverse_proxy @live 127.0.0.1:{self.live_port} {{
+        import kept
+    }}
+    reverse_proxy 127.0.0.1:{self.origin_port} {{
+        import kept
+    }}
+}}
+https://localhost:{tls} {{
+    tls {self.chain} {self.key} {{
+        protocols tls1.3
+    }}
+    import routes
+}}
+http://localhost:{plain} {{
+    import routes
+}}
 """)
-        return [program("caddy"), "run", "--config", self.work / "Caddyfile", "--adapter", "caddyfile"]
+        return [program("caddy"), "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
 
-    def hubgate(self, port):
-        state = self.work / "state"
-        state.mkdir(mode=0o700)
-        (self.work / "hubgate.toml").write_text(f"""
+    def hubgate_log(self, folder, tls, plain):
+        return self.hubgate(folder, tls, plain, f'[access_log]\ntarget = "{folder}/access.log"\nformat = "json"\n')
+
+    def hubgate(self, folder, tls, plain, more=""):
+        (folder / "state").mkdir(mode=0o700)
+        (folder / "hubgate.toml").write_text(f"""
 [server]
 workers = 1
-state_dir = "{state}"
+state_dir = "{folder}/state"
 [listen]
-http = ["127.0.0.1:{free_port()}"]
-https = ["127.0.0.1:{port}"]
+http = ["127.0.0.1:{plain}"]
+https = ["127.0.0.1:{tls}"]
+[limits]
+connections = {CONNECTIONS}
+connections_per_client = {CONNECTIONS}
+[timeouts]
+keep_alive = "1h"
 [admin]
-socket = "{self.work}/admin.sock"
+socket = "{folder}/admin.sock"
+{more}
 [site.localhost]
 certificate = {{ chain = "{self.chain}", key = "{self.key}" }}
+http = "forward"
 [[site.localhost.route]]
 path = "/"
 upstream = "origin"
+""" + "".join(f"""
+[[site.localhost.route]]
+exact = "/{path}"
+upstream = "live"
+body_limit = "none"
+idle_timeout = "1h"
+""" for path in ("ws", "events", "upload")) + f"""
 [upstream.origin]
 endpoints = ["127.0.0.1:{self.origin_port}"]
 keep_alive = 256
 keep_alive_idle = "60s"
+[upstream.live]
+endpoints = ["127.0.0.1:{self.live_port}"]
+keep_alive = 256
+keep_alive_idle = "60s"
 """)
-        return [self.edge, "run", "-c", self.work / "hubgate.toml"]
+        return [self.edge, "run", "-c", folder / "hubgate.toml"]
+
+    def pingap(self, folder, tls, plain):
+        raise NotImplementedError
 
 
 def program(name):
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or sys.exit(f"{name} is missing: tests/install.sh bench")
+    return find(name) or sys.exit(f"{name} is missing: tests/install.sh bench")
+
+
+def find(name):
+    return os.environ.get(name.upper()) or shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")

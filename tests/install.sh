@@ -72,6 +72,7 @@ for set in "$@"; do
         ;;
     bench)
         want python3
+        want curl
         want nginx
         want haproxy
         want caddy
