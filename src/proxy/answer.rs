@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::filter::request::field;
+use super::filter::response;
 use crate::observe::cause::Cause;
 
 /// The cause's code, for scripts and support: `X-Hubgate-Cause`.
@@ -87,7 +89,7 @@ impl Answer {
         }
     }
 
-    /// The head as the engine writes it.
+    /// The head as HTTP/2 needs it.
     pub fn head(&self) -> pingora::Result<Box<ResponseHeader>> {
         let mut head = Box::new(ResponseHeader::build(
             self.status,
@@ -100,27 +102,19 @@ impl Answer {
         Ok(head)
     }
 
-    /// The whole answer as HTTP/1.1 bytes that end the connection, for when the engine has no request to answer.
-    pub fn closing_bytes(&self) -> Vec<u8> {
+    /// Writes its head for HTTP/1.1. `date` is the value of `Date`.
+    pub fn write_head(&self, date: &[u8], keep_alive: bool, wire: &mut Vec<u8>) {
         let status =
             http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_REQUEST);
         let reason = status.canonical_reason().unwrap_or("Error");
-        let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+        response::status_line(status, reason.as_bytes(), wire);
+        field(wire, b"Date", date);
         for (name, value) in &self.fields {
-            bytes.extend_from_slice(name.as_str().as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
+            field(wire, name.as_str().as_bytes(), value.as_bytes());
         }
-        bytes.extend_from_slice(
-            format!(
-                "Content-Length: {}\r\nConnection: close\r\n\r\n",
-                self.body.len()
-            )
-            .as_bytes(),
-        );
-        bytes.extend_from_slice(&self.body);
-        bytes
+        response::write_length(self.body.len() as u64, wire);
+        response::write_connection(keep_alive, wire);
+        wire.extend_from_slice(b"\r\n");
     }
 }
 

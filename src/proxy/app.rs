@@ -28,7 +28,7 @@ use super::filter::forwarded::{self, Origin};
 use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
 use super::trace::Trace;
-use super::{close, fallback, record, request_id, splice};
+use super::{close, date, fallback, record, request_id, splice};
 use crate::acme::challenge::Tokens;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
@@ -225,7 +225,10 @@ impl App {
         trace.cause = Some(cause);
         trace.own_body = answer.body.len() as u64;
         record::unread(self, &trace, &id);
-        self.link.push(&answer.closing_bytes());
+        self.link.append(|wire| {
+            answer.write_head(&date::now(), false, wire);
+            wire.extend_from_slice(&answer.body);
+        });
         close::gracefully(&self.link, true).await;
     }
 
@@ -370,8 +373,8 @@ impl App {
         };
         match forward.run(client, trace).await {
             Ok(Forwarded::Response) => Left::Whole,
-            Ok(Forwarded::Tunnel(session, upstream)) => {
-                splice::tunnel(self, client, *session, upstream, route, trace).await;
+            Ok(Forwarded::Tunnel(upstream)) => {
+                splice::tunnel(self, client, *upstream, route, trace).await;
                 Left::Broken
             }
             Err(cause) => self.failed(snapshot, client, cause, id, trace).await,
@@ -432,10 +435,9 @@ impl App {
         trace.status = answer.status;
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;
-        let body = if is_head { &[][..] } else { &answer.body[..] };
-        trace.own_body = body.len() as u64;
+        trace.own_body = if is_head { 0 } else { answer.body.len() as u64 };
         let limit: Duration = snapshot.config.timeouts.write;
-        match close::send(client, &answer, body, limit).await {
+        match close::send(client, &answer, limit).await {
             Ok(()) => Left::Whole,
             Err(_) => Left::Broken,
         }

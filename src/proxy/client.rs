@@ -11,17 +11,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::SendStream;
-use http::HeaderMap;
-use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::protocols::http::v2::server::HttpSession as H2Session;
 
-use super::filter::response;
-use super::filter::trailers::{allowed, last_chunk};
+use super::answer::Answer;
+use super::date;
+use super::filter::response::{self, Framing};
+use super::filter::trailers::{allowed, write_last_chunk};
+use crate::transport::chunks::write_size;
 use crate::transport::{Deadline, Link, now};
+use crate::upstream::http1::ResponseHead;
 
 /// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
 pub const HIGH_WATER: usize = 64 * 1024;
@@ -36,6 +39,8 @@ pub enum Client {
         link: Arc<Link>,
         /// The target, when the engine saw it masked.
         odd_target: Option<Box<[u8]>>,
+        /// How the response's body goes on; `None` until its head has been written.
+        framing: Option<Framing>,
     },
     /// A stream of HTTP/2.
     H2(Box<H2Client>),
@@ -45,7 +50,7 @@ pub enum Client {
 pub struct H2Client {
     session: H2Session,
     writer: Option<SendStream<Bytes>>,
-    pending: Bytes,
+    pending: BytesMut,
     finish: bool,
     trailers: Option<HeaderMap>,
     finished: bool,
@@ -71,6 +76,7 @@ impl Client {
             session: Box::new(session),
             odd_target: link.odd_target(),
             link,
+            framing: None,
         }
     }
 
@@ -79,7 +85,7 @@ impl Client {
         Self::H2(Box::new(H2Client {
             session,
             writer: None,
-            pending: Bytes::new(),
+            pending: BytesMut::new(),
             finish: false,
             trailers: None,
             finished: false,
@@ -153,48 +159,63 @@ impl Client {
         }
     }
 
-    /// Writes a head; `end` when no body follows. Informational heads may come first.
-    pub fn send_head(
-        &mut self,
-        head: Box<ResponseHeader>,
-        end: bool,
-        cx: &mut Context<'_>,
-    ) -> io::Result<()> {
+    /// Writes an answer of hubgate's own, without its body when the request was HEAD.
+    pub fn send_answer(&mut self, answer: &Answer, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_head = self.head().method == http::Method::HEAD;
+        let body = if is_head { &[][..] } else { &answer.body[..] };
         match self {
-            Self::H1 { session, .. } => {
-                at_once(session.write_response_header(head), cx)?.map_err(io_error)
+            Self::H1 {
+                session,
+                link,
+                framing,
+                ..
+            } => {
+                let keep_alive = keeps_alive(session, false);
+                link.append(|wire| answer.write_head(&date::now(), keep_alive, wire));
+                *framing = Some(Framing::Length(body.len() as u64));
             }
             Self::H2(h2) => {
-                let informational = head.status.is_informational();
-                h2.session
-                    .write_response_header(head, end)
-                    .map_err(io_error)?;
-                if !informational {
-                    h2.writer = h2.session.take_response_body_writer();
-                    h2.finished = end;
-                }
-                Ok(())
+                let head = answer.head().map_err(io_error)?;
+                h2.send_head(head, body.is_empty())?;
             }
         }
+        self.send_body(body, cx)?;
+        self.finish(HeaderMap::new())
     }
 
-    /// Writes the client's form of the upstream's `head`; `end` when no body follows.
+    /// Writes the client's form of the upstream's `head`; `end` when no body follows. Informational heads may come
+    /// first.
     pub fn relay_head(
         &mut self,
-        head: &ResponseHeader,
+        head: ResponseHead<'_>,
         view: response::Client,
         end: bool,
         cx: &mut Context<'_>,
     ) -> io::Result<()> {
-        if self.is_h2() {
-            let head = response::for_client(head, view).map_err(io_error)?;
-            return self.send_head(head, end, cx);
+        let (session, link, framing) = match self {
+            Self::H1 {
+                session,
+                link,
+                framing,
+                ..
+            } => (session, link, framing),
+            Self::H2(h2) => {
+                let head = response::for_h2(&head).map_err(io_error)?;
+                return h2.send_head(head, end);
+            }
+        };
+        if head.status().is_informational() {
+            if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+                tell_engine_of_upgrade(session, link, cx)?;
+                *framing = Some(Framing::UntilClose);
+            }
+            link.append(|wire| response::write_informational(&head, wire));
+            return Ok(());
         }
-        let frame = response::frame(head, view).map_err(io_error)?;
-        self.send_head(frame, end, cx)?;
-        if let Self::H1 { link, .. } = self {
-            link.amend_head(|wire| response::write_rest(head, wire));
-        }
+        let body = response::framing(&head, view);
+        let keep_alive = keeps_alive(session, body == Framing::UntilClose);
+        link.append(|wire| response::write(&head, body, keep_alive, &date::now(), wire));
+        *framing = Some(body);
         Ok(())
     }
 
@@ -212,28 +233,38 @@ impl Client {
             return Ok(());
         }
         match self {
-            Self::H1 { session, .. } => at_once(session.write_body(piece), cx)?
-                .map(|_| ())
-                .map_err(io_error),
+            Self::H1 { link, framing, .. } => match framing {
+                Some(Framing::Length(left)) => {
+                    let count = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(piece.len());
+                    *left -= count as u64;
+                    link.write(cx, &piece[..count])
+                }
+                Some(Framing::Chunked) => {
+                    link.append(|wire| write_size(piece.len(), wire));
+                    link.write(cx, piece)?;
+                    link.push(b"\r\n");
+                    Ok(())
+                }
+                Some(Framing::UntilClose) => link.write(cx, piece),
+                Some(Framing::None) | None => Ok(()),
+            },
             Self::H2(h2) => {
-                h2.pending = Bytes::copy_from_slice(piece);
+                h2.give(piece);
                 Ok(())
             }
         }
     }
 
     /// Says that the body is complete, with its trailers.
-    pub fn finish(&mut self, trailers: HeaderMap, cx: &mut Context<'_>) -> io::Result<()> {
+    pub fn finish(&mut self, trailers: HeaderMap) -> io::Result<()> {
         match self {
-            Self::H1 { session, link, .. } => {
-                let chunked = |head: &ResponseHeader| head.headers.contains_key(TRANSFER_ENCODING);
-                if !trailers.is_empty() && session.response_written().is_some_and(chunked) {
-                    link.push(&last_chunk(&trailers));
-                    return Ok(());
+            Self::H1 { link, framing, .. } => {
+                if *framing == Some(Framing::Chunked) {
+                    link.append(|wire| write_last_chunk(&trailers, wire));
                 }
-                at_once(session.finish_body(), cx)?
-                    .map(|_| ())
-                    .map_err(io_error)
+                Ok(())
             }
             Self::H2(h2) => {
                 h2.finish = true;
@@ -294,13 +325,14 @@ impl Client {
     /// Ends a response that cannot be completed so that the client knows: a reset stream, a closed connection.
     pub fn abort(&mut self) {
         match self {
-            Self::H1 { session, link, .. } => {
+            Self::H1 {
+                session,
+                link,
+                framing,
+                ..
+            } => {
                 session.set_server_keepalive(None);
-                let close_delimited = session.response_written().is_none_or(|head| {
-                    !head.headers.contains_key(http::header::CONTENT_LENGTH)
-                        && !head.headers.contains_key(http::header::TRANSFER_ENCODING)
-                });
-                if close_delimited {
+                if matches!(framing, None | Some(Framing::UntilClose)) {
                     // Its end is the connection's: only a reset tells it from a complete one.
                     link.abort();
                 }
@@ -314,7 +346,48 @@ impl Client {
     }
 }
 
+/// Whether the connection goes on after the response, whose head is written now. Not when the request's body is still
+/// coming, nor when the response ends with the connection.
+fn keeps_alive(session: &mut H1Session, until_close: bool) -> bool {
+    if until_close || !session.is_body_done() {
+        session.set_server_keepalive(None);
+    }
+    session.will_keepalive()
+}
+
+/// From now on the engine hands out what the client sends as it comes. What it writes itself is taken back.
+fn tell_engine_of_upgrade(
+    session: &mut H1Session,
+    link: &Link,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    let head = ResponseHeader::build_no_case(StatusCode::SWITCHING_PROTOCOLS, Some(0));
+    let head = Box::new(head.map_err(io_error)?);
+    let before = link.buffered();
+    at_once(session.write_response_header(head), cx)?.map_err(io_error)?;
+    let written = link.buffered() - before;
+    link.append(|wire| wire.truncate(wire.len() - written));
+    Ok(())
+}
+
 impl H2Client {
+    fn send_head(&mut self, head: Box<ResponseHeader>, end: bool) -> io::Result<()> {
+        let informational = head.status.is_informational();
+        self.session
+            .write_response_header(head, end)
+            .map_err(io_error)?;
+        if !informational {
+            self.writer = self.session.take_response_body_writer();
+            self.finished = end;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, piece: &[u8]) {
+        // All pieces of one read: bounded by what is read at once.
+        self.pending.extend_from_slice(piece);
+    }
+
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(writer) = &mut self.writer else {
             return Poll::Ready(Ok(()));
@@ -339,7 +412,7 @@ impl H2Client {
                 }
             }
             self.stalled_since = None;
-            let piece = self.pending.split_to(room.min(self.pending.len()));
+            let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
             let end = self.finish && self.trailers.is_none() && self.pending.is_empty();
             writer.send_data(piece, end).map_err(io::Error::other)?;
             self.finished |= end;

@@ -21,20 +21,12 @@ const FINISH: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Writes a whole answer and waits, at most `limit`, until it is on its way.
-pub async fn send(
-    client: &mut Client,
-    answer: &Answer,
-    body: &[u8],
-    limit: Duration,
-) -> io::Result<()> {
-    let mut head = Some(answer.head().map_err(super::client::io_error)?);
+pub async fn send(client: &mut Client, answer: &Answer, limit: Duration) -> io::Result<()> {
+    let mut begun = false;
     let sent = poll_fn(|cx| {
-        if let Some(head) = head.take() {
-            let written = client
-                .send_head(head, body.is_empty(), cx)
-                .and_then(|()| client.send_body(body, cx))
-                .and_then(|()| client.finish(http::HeaderMap::new(), cx));
-            if let Err(error) = written {
+        if !begun {
+            begun = true;
+            if let Err(error) = client.send_answer(answer, cx) {
                 return std::task::Poll::Ready(Err(error));
             }
         }

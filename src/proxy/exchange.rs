@@ -6,20 +6,22 @@
 //! answer ends the exchange even when the rest of the request has not been sent. Choosing the endpoint, retrying and
 //! answering for failures is `forward`'s.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
+use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
+use tokio::io::ReadBuf;
 
-use super::client::{Client, ClientError, HIGH_WATER, at_once};
+use super::client::{Client, ClientError, HIGH_WATER};
 use super::filter::response;
-use super::filter::trailers::{allowed, last_chunk};
+use super::filter::trailers::{allowed, write_last_chunk};
 use crate::observe::cause::Cause;
-use crate::transport::{Link, now};
+use crate::transport::now;
+use crate::upstream::http1::{BodyError, BodyProgress, Connection, HeadError};
+
+/// Read of a response's body at once.
+const PIECE: usize = 64 * 1024;
 
 /// Time and size limits of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +42,10 @@ pub struct ExchangeLimits {
 
 /// How an exchange ended.
 pub enum End {
-    /// The response has been given to the client whole.
-    Complete,
+    /// The response has been given to the client whole. The connection, when it can serve another request.
+    Complete(Option<Box<Connection>>),
     /// The upstream answered 101, the client has it, and the connection is now a tunnel.
-    Upgraded(Box<UpstreamSession>),
+    Upgraded(Box<Connection>),
 }
 
 /// How an exchange failed.
@@ -68,10 +70,6 @@ pub struct Tally {
     pub answered_at: Option<Instant>,
     /// Whether a final head has been given to the client.
     pub response_begun: bool,
-    /// Whether the request's body had been read to its end when the exchange ended.
-    pub body_complete: bool,
-    /// Whether the upstream's connection can serve another request.
-    pub reusable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,17 +93,13 @@ pub struct Exchange<'a> {
     client: &'a mut Client,
     client_view: response::Client,
     expects_continue: bool,
-    wants_upgrade: bool,
-    upstream: Box<UpstreamSession>,
-    link: Arc<Link>,
+    upstream: Box<Connection>,
     limits: ExchangeLimits,
     uplink: Uplink,
     downlink: Downlink,
     last_up: Instant,
     last_down: Instant,
     received_before: u64,
-    /// Bytes of all heads of the response.
-    heads: usize,
     tally: &'a mut Tally,
 }
 
@@ -117,12 +111,11 @@ fn failure(cause: Cause) -> Failure {
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange whose request head has been written to `upstream` (over `link`).
+    /// An exchange whose request head has been written to `upstream`.
     pub fn new(
         client: &'a mut Client,
         client_view: response::Client,
-        upstream: Box<UpstreamSession>,
-        link: Arc<Link>,
+        upstream: Box<Connection>,
         limits: ExchangeLimits,
         tally: &'a mut Tally,
     ) -> Self {
@@ -132,11 +125,8 @@ impl<'a> Exchange<'a> {
             client,
             client_view,
             expects_continue,
-            wants_upgrade: upstream.is_upgrade_req(),
+            received_before: upstream.counts().0,
             upstream,
-            received_before: link.counts().0,
-            heads: 0,
-            link,
             limits,
             uplink: Uplink::Moving,
             downlink: Downlink::Head,
@@ -152,14 +142,8 @@ impl<'a> Exchange<'a> {
         if self.downlink == Downlink::Upgraded {
             return Ok(End::Upgraded(self.upstream));
         }
-        self.tally.body_complete = self.uplink == Uplink::Complete;
-        // A connection on which an upgrade was refused may be closed without a word: never used again.
-        if self.tally.body_complete && !self.wants_upgrade {
-            self.upstream.respect_keepalive();
-            self.tally.reusable =
-                self.upstream.will_keepalive() && self.upstream.reuse().await.is_some();
-        }
-        Ok(End::Complete)
+        let reusable = self.uplink == Uplink::Complete && self.upstream.is_reusable();
+        Ok(End::Complete(reusable.then_some(self.upstream)))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -186,7 +170,7 @@ impl<'a> Exchange<'a> {
     /// From the client to the upstream; true when something moved.
     fn move_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;
-        while self.uplink == Uplink::Moving && self.link.buffered() < HIGH_WATER {
+        while self.uplink == Uplink::Moving && self.upstream.waiting() < HIGH_WATER {
             match self.client.poll_body(cx) {
                 Poll::Ready(Ok(Some(piece))) => {
                     moved = true;
@@ -199,14 +183,17 @@ impl<'a> Exchange<'a> {
                     {
                         return Err(failure(Cause::BodyTooLarge));
                     }
-                    if !matches!(at_once(self.upstream.write_body(&piece), cx), Ok(Ok(_))) {
+                    if self.upstream.write_body(&piece, cx).is_err() {
                         self.uplink = Uplink::Dead;
                     }
                 }
                 Poll::Ready(Ok(None)) => {
                     moved = true;
                     self.last_up = now();
-                    self.uplink = self.finish_request(cx);
+                    let client = &self.client;
+                    self.upstream
+                        .finish_body(|wire| write_last_chunk(&client.body_trailers(), wire));
+                    self.uplink = Uplink::Complete;
                 }
                 Poll::Ready(Err(ClientError::Gone)) => return Err(failure(Cause::ClientGone)),
                 Poll::Ready(Err(ClientError::Malformed(_))) => {
@@ -215,28 +202,16 @@ impl<'a> Exchange<'a> {
                 Poll::Pending => break,
             }
         }
-        let before = self.link.counts().1;
-        if let Poll::Ready(Err(_)) = self.link.poll_drain(cx) {
+        let before = self.upstream.counts().1;
+        if let Poll::Ready(Err(_)) = self.upstream.poll_drain(cx) {
             // It may have answered before it closed; what it said is still to be read.
-            self.link.abort();
+            self.upstream.abort();
             if self.uplink != Uplink::Dead {
                 self.uplink = Uplink::Dead;
                 moved = true;
             }
         }
-        Ok(moved || self.link.counts().1 != before)
-    }
-
-    fn finish_request(&mut self, cx: &mut Context<'_>) -> Uplink {
-        let trailers = self.client.body_trailers();
-        if !trailers.is_empty() {
-            self.link.push(&last_chunk(&trailers));
-            return Uplink::Complete;
-        }
-        match at_once(self.upstream.finish_body(), cx) {
-            Ok(Ok(_)) => Uplink::Complete,
-            _ => Uplink::Dead,
-        }
+        Ok(moved || self.upstream.counts().1 != before)
     }
 
     /// From the upstream to the client; true when something moved.
@@ -272,21 +247,17 @@ impl<'a> Exchange<'a> {
     }
 
     fn read_head(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
-        let read = pin!(self.upstream.read_response()).poll(cx);
-        match read {
+        match self.upstream.poll_head(cx) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(size)) => self.heads += size,
+            Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Err(self.head_failure(&error)),
         }
         self.last_down = now();
-        let end = self.upstream.is_body_done();
-        let Some(head) = self.upstream.resp_header() else {
-            return Err(failure(Cause::UpstreamMalformed));
-        };
+        let head = self.upstream.head();
         let view = self.client_view;
-        let status = head.status;
+        let status = head.status();
         let upgraded = status == StatusCode::SWITCHING_PROTOCOLS;
-        if upgraded && !self.wants_upgrade {
+        if upgraded && !self.upstream.wants_upgrade() {
             return Err(failure(Cause::UpstreamMalformed));
         }
         if status.is_informational() && !upgraded {
@@ -298,69 +269,80 @@ impl<'a> Exchange<'a> {
             }
             return Ok(true);
         }
-        let chunked = response::chunked(head).ok_or(failure(Cause::UpstreamMalformed))?;
-        self.link.tap_body(self.heads, chunked && !upgraded);
-        if response::is_event_stream(head) {
+        if head.is_event_stream() {
             self.limits.idle = self.limits.idle.max(self.limits.event_stream_idle);
         }
         self.tally.upstream_status = Some(status.as_u16());
         self.tally.answered_at = Some(self.last_down);
         self.tally.response_begun = true;
-        let given = self.client.relay_head(head, view, end && !upgraded, cx);
+        let end = !upgraded && self.upstream.body_is_complete();
+        let given = self.client.relay_head(head, view, end, cx);
         given.map_err(|_| failure(Cause::ClientGone))?;
-        self.downlink = match upgraded {
-            true => Downlink::Upgraded,
-            false => Downlink::Body,
-        };
-        if end && !upgraded {
-            self.finish(cx)?;
+        if upgraded {
+            self.downlink = Downlink::Upgraded;
+            return Ok(true);
         }
+        self.downlink = Downlink::Body;
+        // What came of it together with its head.
+        self.give(cx, |upstream, take| upstream.take_early_body(take))?;
         Ok(true)
     }
 
     fn read_body(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
-        let piece = match pin!(self.upstream.read_body_ref()).poll(cx) {
+        let mut scratch = [const { MaybeUninit::<u8>::uninit() }; PIECE];
+        let mut scratch = ReadBuf::uninit(&mut scratch);
+        match self.upstream.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(piece)) => piece,
+            Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(failure(Cause::UpstreamTruncated)),
-        };
-        if let Some(piece) = piece {
-            self.last_down = now();
-            self.tally.body_sent += piece.len() as u64;
-            // An empty piece would be the last chunk; `send_body` leaves it out.
-            self.client
-                .send_body(piece, cx)
-                .map_err(|_| failure(Cause::ClientGone))?;
-            if !self.upstream.is_body_done() {
-                return Ok(true);
-            }
         }
-        self.finish(cx)?;
+        self.last_down = now();
+        let bytes = scratch.filled();
+        self.give(cx, |upstream, take| upstream.take_body(bytes, take))?;
         Ok(true)
     }
 
-    fn finish(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        self.downlink = Downlink::Complete;
-        let trailers = allowed(&self.link.response_trailers());
-        self.client
-            .finish(trailers, cx)
-            .map_err(|_| failure(Cause::ClientGone))
+    /// Gives to the client what `decode` finds of the body.
+    fn give(
+        &mut self,
+        cx: &mut Context<'_>,
+        decode: impl FnOnce(&mut Connection, &mut dyn FnMut(&[u8])) -> Result<BodyProgress, BodyError>,
+    ) -> Result<(), Failure> {
+        let (client, sent) = (&mut *self.client, &mut self.tally.body_sent);
+        let mut given = Ok(());
+        let progress = decode(&mut self.upstream, &mut |piece| {
+            *sent += piece.len() as u64;
+            if given.is_ok() {
+                given = client.send_body(piece, cx);
+            }
+        });
+        given.map_err(|_| failure(Cause::ClientGone))?;
+        self.body_moved(progress)
     }
 
-    fn head_failure(&self, error: &pingora::Error) -> Failure {
-        let ended = matches!(
-            error.etype(),
-            pingora::ErrorType::ConnectionClosed | pingora::ErrorType::ReadError
-        );
-        match ended {
-            false => failure(Cause::UpstreamMalformed),
-            true => Failure {
+    fn body_moved(&mut self, progress: Result<BodyProgress, BodyError>) -> Result<(), Failure> {
+        match progress {
+            Ok(BodyProgress::Partial) => Ok(()),
+            Ok(BodyProgress::Complete) => {
+                self.downlink = Downlink::Complete;
+                let trailers = allowed(self.upstream.trailers());
+                let finished = self.client.finish(trailers);
+                finished.map_err(|_| failure(Cause::ClientGone))
+            }
+            Err(_) => Err(failure(Cause::UpstreamTruncated)),
+        }
+    }
+
+    fn head_failure(&self, error: &HeadError) -> Failure {
+        match error {
+            HeadError::Malformed(_) | HeadError::TooLarge => failure(Cause::UpstreamMalformed),
+            HeadError::Closed(_) => Failure {
                 cause: if self.uplink == Uplink::Dead {
                     Cause::UpstreamSend
                 } else {
                     Cause::UpstreamClosed
                 },
-                stale: self.link.counts().0 == self.received_before,
+                stale: self.upstream.counts().0 == self.received_before,
             },
         }
     }
@@ -371,13 +353,13 @@ impl<'a> Exchange<'a> {
             return (since + self.limits.write, Cause::ClientStalled);
         }
         if self.uplink == Uplink::Moving && self.downlink == Downlink::Head {
-            return match self.link.stalled_since() {
+            return match self.upstream.stalled_since() {
                 Some(since) => (since + self.limits.idle, Cause::UpstreamSend),
                 None => (self.last_up + self.limits.body_idle, Cause::BodyTimeout),
             };
         }
         match self.downlink {
-            Downlink::Head if self.wants_upgrade => (
+            Downlink::Head if self.upstream.wants_upgrade() => (
                 self.last_up + self.limits.response,
                 Cause::TunnelHandshakeTimeout,
             ),

@@ -4,21 +4,24 @@
 //! (a key authorization has about 90 bytes). Its status and `Location` pass as they are. Also in order here: every
 //! endpoint is tried while time lasts.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use http::Method;
+use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
-use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
 use super::checks::Checked;
+use super::filter::request::field;
 use super::trace::Trace;
 use crate::observe::cause::Cause;
-use crate::transport::{EngineStream, Link};
 use crate::upstream::connect::connect;
 use crate::upstream::group::Group;
+use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
 
 /// For everything: connecting, asking, reading.
 const TOTAL: Duration = Duration::from_secs(5);
@@ -41,8 +44,8 @@ pub async fn ask(
         trace.endpoint = Some(endpoint.address);
         tried.push(endpoint.address);
         let asked = async {
-            let link = connect(endpoint.address, CONNECT).await.ok()?;
-            exchange(link, head, checked).await
+            let upstream = connect(endpoint.address, CONNECT).await.ok()?;
+            exchange(upstream, head, checked).await
         };
         match timeout_at(until, asked).await {
             Ok(Some(answer)) => {
@@ -56,42 +59,63 @@ pub async fn ask(
     Err(Cause::ChallengeFallbackFailed)
 }
 
-async fn exchange(link: Arc<Link>, head: &RequestHeader, checked: &Checked) -> Option<Answer> {
-    let mut ask =
-        Box::new(RequestHeader::build(head.method.clone(), &checked.target, Some(4)).ok()?);
-    ask.insert_header(header::HOST, checked.host_value.clone())
-        .ok()?;
-    ask.insert_header(header::CONNECTION, HeaderValue::from_static("close"))
-        .ok()?;
-    for name in [header::USER_AGENT, header::ACCEPT] {
-        if let Some(value) = head.headers.get(&name) {
-            ask.insert_header(name, value.clone()).ok()?;
-        }
-    }
-    let mut session = UpstreamSession::new(Box::new(EngineStream::new(link.clone(), None, false)));
-    session.write_request_header(ask).await.ok()?;
-    session.finish_body().await.ok()?;
-    std::future::poll_fn(|cx| link.poll_drain(cx)).await.ok()?;
+async fn exchange(
+    mut upstream: Box<Connection>,
+    head: &RequestHeader,
+    checked: &Checked,
+) -> Option<Answer> {
+    let wire = upstream.begin(Request {
+        body: RequestBody::None,
+        is_head: head.method == Method::HEAD,
+        upgrade: false,
+    });
+    write_head(head, checked, wire);
+    poll_fn(|cx| upstream.poll_drain(cx)).await.ok()?;
     loop {
-        session.read_response().await.ok()?;
-        if !session.get_status()?.is_informational() {
+        poll_fn(|cx| upstream.poll_head(cx)).await.ok()?;
+        if !upstream.head().status().is_informational() {
             break;
         }
     }
-    let mut body = Vec::new();
-    while let Some(piece) = session.read_body_ref().await.ok()? {
-        body.extend_from_slice(piece);
-        if body.len() > LARGEST {
-            return None;
-        }
-    }
-    let response = session.resp_header()?;
-    let mut answer = Answer::text(response.status.as_u16(), body, None);
-    for name in [header::CONTENT_TYPE, header::LOCATION] {
-        if let Some(value) = response.headers.get(&name) {
+    let response = upstream.head();
+    let mut answer = Answer::text(response.status().as_u16(), Vec::new(), None);
+    for field in response.fields() {
+        let name = HeaderName::from_bytes(field.name).ok()?;
+        if [header::CONTENT_TYPE, header::LOCATION].contains(&name) {
             answer.fields.retain(|(own, _)| *own != name);
-            answer.fields.push((name, value.clone()));
+            let value = HeaderValue::from_bytes(field.value).ok()?;
+            answer.fields.push((name, value));
         }
     }
-    Some(answer)
+    let mut scratch = [0; LARGEST];
+    let mut progress = upstream
+        .take_early_body(|piece| answer.body.extend_from_slice(piece))
+        .ok()?;
+    while progress == BodyProgress::Partial && answer.body.len() <= LARGEST {
+        let mut scratch = ReadBuf::new(&mut scratch);
+        poll_fn(|cx| upstream.poll_read(cx, &mut scratch))
+            .await
+            .ok()?;
+        progress = upstream
+            .take_body(scratch.filled(), |piece| {
+                answer.body.extend_from_slice(piece)
+            })
+            .ok()?;
+    }
+    (answer.body.len() <= LARGEST).then_some(answer)
+}
+
+fn write_head(head: &RequestHeader, checked: &Checked, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(head.method.as_str().as_bytes());
+    wire.push(b' ');
+    wire.extend_from_slice(&checked.target);
+    wire.extend_from_slice(b" HTTP/1.1\r\n");
+    field(wire, b"Host", checked.host_value.as_bytes());
+    field(wire, b"Connection", b"close");
+    for name in [header::USER_AGENT, header::ACCEPT] {
+        if let Some(value) = head.headers.get(&name) {
+            field(wire, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    wire.extend_from_slice(b"\r\n");
 }

@@ -5,10 +5,8 @@
 //! section 9.2.2), nothing of a body was taken and nothing was answered. Moving the bytes is `exchange`'s.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::Method;
-use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
 
 use super::client::Client;
 use super::exchange::{End, Exchange, ExchangeLimits, Tally};
@@ -19,9 +17,10 @@ use crate::config::ClientTimeouts;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
-use crate::transport::{EngineStream, Link, now};
+use crate::transport::now;
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::group::Group;
+use crate::upstream::http1::{Connection, Request};
 use crate::upstream::pool::Pool;
 
 /// What a request is forwarded with.
@@ -42,8 +41,8 @@ pub struct Forward<'a> {
 pub enum Forwarded {
     /// A complete response.
     Response,
-    /// A tunnel: the upstream's session after its 101 and its connection.
-    Tunnel(Box<UpstreamSession>, Arc<Link>),
+    /// A tunnel: the upstream's connection after its 101.
+    Tunnel(Box<Connection>),
 }
 
 impl Forward<'_> {
@@ -53,32 +52,25 @@ impl Forward<'_> {
         trace.upstream = Some(self.route.group.name().clone());
         let mut fresh = upgrade;
         loop {
-            let (link, reused, endpoint) = self.connection(fresh, trace).await?;
-            let upstream = self.send_head(client, &link).await?;
+            let (mut upstream, reused, endpoint) = self.connection(fresh, trace).await?;
+            self.write_head(client, &mut upstream);
             trace.sent_at = Some(now());
             trace.tally = Tally::default();
             let view = response::Client::of(&client.head().method, client.head().version);
             let limits = self.limits(upgrade);
-            let exchange = Exchange::new(
-                client,
-                view,
-                upstream,
-                link.clone(),
-                limits,
-                &mut trace.tally,
-            );
+            let exchange = Exchange::new(client, view, upstream, limits, &mut trace.tally);
             match exchange.run().await {
-                Ok(End::Complete) => {
-                    if trace.tally.reusable {
-                        self.pool
-                            .put(endpoint, link, &self.route.group.config, now());
+                Ok(End::Complete(upstream)) => {
+                    if let Some(upstream) = upstream {
+                        let config = &self.route.group.config;
+                        self.pool.put(endpoint, upstream, config, now());
                     }
                     trace.status = trace.tally.upstream_status.unwrap_or(0);
                     return Ok(Forwarded::Response);
                 }
-                Ok(End::Upgraded(session)) => {
+                Ok(End::Upgraded(upstream)) => {
                     trace.status = 101;
-                    return Ok(Forwarded::Tunnel(session, link));
+                    return Ok(Forwarded::Tunnel(upstream));
                 }
                 Err(failure) => {
                     let repeatable = failure.stale
@@ -96,29 +88,29 @@ impl Forward<'_> {
         }
     }
 
-    /// A connection to an endpoint: the link, whether it was used before, and the endpoint's address.
+    /// A connection to an endpoint, whether it was used before, and the endpoint's address.
     async fn connection(
         &self,
         fresh: bool,
         trace: &mut Trace,
-    ) -> Result<(Arc<Link>, bool, SocketAddr), Cause> {
+    ) -> Result<(Box<Connection>, bool, SocketAddr), Cause> {
         let group: &Group = &self.route.group;
         let mut tried = Vec::new();
         let mut cause = Cause::UpstreamEmpty;
         while let Some(endpoint) = group.next(&tried, now()) {
             let address = endpoint.address;
             trace.endpoint = Some(address);
-            if !fresh && let Some(link) = self.pool.take(&address, now()) {
+            if !fresh && let Some(connection) = self.pool.take(&address, now()) {
                 self.metrics.upstream_connections_reused.inc();
-                return Ok((link, true, address));
+                return Ok((connection, true, address));
             }
             let begun = now();
             match connect(address, self.route.config.timeouts.connect).await {
-                Ok(link) => {
+                Ok(connection) => {
                     self.metrics.upstream_connections_opened.inc();
                     trace.connect_time = Some(now().saturating_duration_since(begun));
                     group.works(endpoint);
-                    return Ok((link, false, address));
+                    return Ok((connection, false, address));
                 }
                 Err(error) => {
                     cause = self.count(&error);
@@ -145,24 +137,15 @@ impl Forward<'_> {
         }
     }
 
-    /// Writes the head into the link's buffer, from where it leaves together with the first of the body.
-    async fn send_head(
-        &self,
-        client: &Client,
-        link: &Arc<Link>,
-    ) -> Result<Box<UpstreamSession>, Cause> {
-        let frame =
-            request::frame(client.head(), &self.changes).map_err(|_| Cause::HeadMalformed)?;
-        let stream = EngineStream::new(link.clone(), None, false);
-        let mut session = Box::new(UpstreamSession::new(Box::new(stream)));
-        session
-            .write_request_header(frame)
-            .await
-            .map_err(|_| Cause::HeadMalformed)?;
-        // The engine knows the framing now; what it wrote is only a stand-in.
-        link.rewrite(|wire| request::write(client.head(), &self.changes, wire));
-        link.tap_head();
-        Ok(session)
+    /// Writes the head into the connection's buffer, from where it leaves together with the first of the body.
+    fn write_head(&self, client: &Client, upstream: &mut Connection) {
+        let head = client.head();
+        let wire = upstream.begin(Request {
+            body: self.changes.framing,
+            is_head: head.method == Method::HEAD,
+            upgrade: self.changes.upgrade.is_some(),
+        });
+        request::write(head, &self.changes, wire);
     }
 
     fn limits(&self, upgrade: bool) -> ExchangeLimits {

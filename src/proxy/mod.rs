@@ -9,6 +9,7 @@ pub mod app;
 pub mod checks;
 pub mod client;
 pub mod close;
+pub mod date;
 pub mod decide;
 pub mod exchange;
 pub mod fallback;

@@ -1,15 +1,13 @@
 //! Turns an exchange that ended in a 101 into a tunnel, and runs it to its end.
 //!
-//! What either side sent before the 101 was passed on lies in the engine's sessions; it goes first.
+//! What either side sent before the 101 was passed on lies in the engine's session and in the upstream's connection; it goes first.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header;
-use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
 
 use super::app::{App, Drain};
 use super::client::Client;
@@ -17,14 +15,13 @@ use super::trace::Trace;
 use super::tunnel::{Ended, Relay};
 use crate::observe::cause::Cause;
 use crate::snapshot::RunningRoute;
-use crate::transport::Link;
+use crate::upstream::http1::Connection;
 
 /// Runs the tunnel; afterwards both connections are of no more use.
 pub async fn tunnel(
     app: &App,
     client: &mut Client,
-    mut session: UpstreamSession,
-    upstream: Arc<Link>,
+    upstream: Connection,
     route: &RunningRoute,
     trace: &mut Trace,
 ) {
@@ -42,6 +39,7 @@ pub async fn tunnel(
         .headers
         .get(header::UPGRADE)
         .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let (upstream, from_upstream) = upstream.into_tunnel();
     let mut relay = Relay::new(
         link.clone(),
         upstream,
@@ -50,7 +48,6 @@ pub async fn tunnel(
     );
     let begun = poll_fn(|cx| {
         let from_client = early(client_session.read_body_bytes(), cx);
-        let from_upstream = early(session.read_body_bytes(), cx);
         Poll::Ready(relay.start_with(&from_client, &from_upstream, cx))
     })
     .await;

@@ -82,14 +82,24 @@ impl Default for ChunkScanner {
 impl ChunkScanner {
     /// Takes the next bytes. After `Complete` or a fault there is nothing more to give.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<ChunkProgress, ChunkFault> {
+        self.decode(bytes, |_| {})
+    }
+
+    /// As [`Self::feed`]; gives the data among `bytes` to `take`, in order.
+    pub fn decode(
+        &mut self,
+        bytes: &[u8],
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<ChunkProgress, ChunkFault> {
         let mut at = 0;
         while at < bytes.len() {
             if let At::Data { left } = self.at {
-                let skip = usize::try_from(left)
+                let count = usize::try_from(left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len() - at);
-                at += skip;
-                self.at = match left - skip as u64 {
+                take(&bytes[at..at + count]);
+                at += count;
+                self.at = match left - count as u64 {
                     0 => At::DataCr,
                     left => At::Data { left },
                 };
@@ -167,6 +177,16 @@ impl ChunkScanner {
 }
 
 /// A control character other than a tab.
+/// Writes the line that begins a chunk of `size` bytes.
+pub fn write_size(size: usize, wire: &mut Vec<u8>) {
+    let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        let value = (size >> (digit * 4)) & 0xf;
+        wire.push(b"0123456789abcdef"[value]);
+    }
+    wire.extend_from_slice(b"\r\n");
+}
+
 fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
@@ -231,6 +251,15 @@ mod tests {
             scan(format!("0\r\nA: {}", "a".repeat(20_000)).as_bytes()),
             Err(ChunkFault::Trailer)
         );
+    }
+
+    #[test]
+    fn a_chunk_size_is_written_as_it_is_read() {
+        for size in [0, 1, 15, 16, 255, 256, 65_535, 65_536, usize::MAX] {
+            let mut line = Vec::new();
+            write_size(size, &mut line);
+            assert_eq!(line, format!("{size:x}\r\n").as_bytes());
+        }
     }
 
     proptest! {

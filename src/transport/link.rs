@@ -15,15 +15,15 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 
 use super::Deadline;
+use super::buffered::BufferedSocket;
 use super::deadline::now;
 use super::gate::{Gate, LinkFault, Phase};
 use super::socket::Socket;
-use super::tap::Tap;
 
 /// The most that is read ahead of the engine while an exchange watches for the peer's end.
 const READ_AHEAD: usize = 16 * 1024;
-/// A write of at least this size goes to the socket directly instead of through the buffer: a full TLS record.
-const DIRECT: usize = 16 * 1024;
+/// Read and thrown away at once.
+const DISCARD: usize = 16 * 1024;
 
 /// One connection. Made once, shared by reference counting, closed when the last holder lets go.
 pub struct Link {
@@ -31,22 +31,11 @@ pub struct Link {
 }
 
 struct State {
-    socket: Socket,
-    /// Written by the engine, not yet taken by the socket.
-    out: BytesMut,
-    /// Whether TLS may still hold something back.
-    unflushed: bool,
+    wire: BufferedSocket,
     /// Read from the socket, not yet by the engine.
     ahead: BytesMut,
-    ended: bool,
     gate: Option<Gate>,
-    tap: Tap,
-    /// For heads in the making; kept, so that a connection allocates it once.
-    scratch: Vec<u8>,
     deadline: Deadline,
-    stalled_since: Option<Instant>,
-    received: u64,
-    sent: u64,
 }
 
 impl std::fmt::Debug for Link {
@@ -58,20 +47,17 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// A link over `socket`, guarded when it leads to a client.
     pub fn new(socket: Socket, gate: Option<Gate>) -> Self {
+        Self::over(BufferedSocket::new(socket), gate)
+    }
+
+    /// A link that goes on where `wire` is.
+    pub fn over(wire: BufferedSocket, gate: Option<Gate>) -> Self {
         Self {
             state: Mutex::new(State {
-                socket,
-                out: BytesMut::new(),
-                unflushed: false,
+                wire,
                 ahead: BytesMut::new(),
-                ended: false,
                 gate,
-                tap: Tap::default(),
-                scratch: Vec::new(),
                 deadline: Deadline::default(),
-                stalled_since: None,
-                received: 0,
-                sent: 0,
             }),
         }
     }
@@ -79,10 +65,8 @@ impl Link {
     /// Prepares the gate for the next request, of which `prefix` has already been read.
     pub fn await_request(&self, prefix: &mut [u8]) {
         let mut state = self.state.lock();
-        if state.out.is_empty() && state.out.capacity() > DIRECT {
-            // A connection that waits does not keep what a large answer needed.
-            state.out = BytesMut::new();
-        }
+        // A connection that waits does not keep what a large answer needed.
+        state.wire.trim();
         let Some(gate) = &mut state.gate else { return };
         gate.scanner.reset();
         gate.fault = None;
@@ -118,76 +102,36 @@ impl Link {
         }
     }
 
-    /// Begins to watch for the trailers of a response: what comes now is its head.
-    pub fn tap_head(&self) {
-        self.state.lock().tap.begin();
-    }
-
-    /// Says that the response's heads had `heads` bytes, and whether its body is chunked.
-    pub fn tap_body(&self, heads: usize, chunked: bool) {
-        self.state.lock().tap.head_read(heads, chunked);
-    }
-
-    /// The trailers of the response's body, once it is complete; empty when there are none.
-    pub fn response_trailers(&self) -> Vec<u8> {
-        self.state.lock().tap.trailers()
-    }
-
-    /// Replaces everything that waits to be written by what `write` makes.
-    pub fn rewrite(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.state.lock();
-        state.scratch.clear();
-        let mut scratch = std::mem::take(&mut state.scratch);
-        write(&mut scratch);
-        state.out.clear();
-        state.out.extend_from_slice(&scratch);
-        state.scratch = scratch;
-    }
-
-    /// Adds field lines to a head that was written last and has not left yet, before its empty line.
-    pub fn amend_head(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.state.lock();
-        state.scratch.clear();
-        let mut scratch = std::mem::take(&mut state.scratch);
-        write(&mut scratch);
-        let end = state.out.len().saturating_sub(2);
-        state.out.truncate(end);
-        state.out.extend_from_slice(&scratch);
-        state.out.extend_from_slice(b"\r\n");
-        state.scratch = scratch;
+    /// Has `write` append to what is to leave next.
+    pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.state.lock().wire.out());
     }
 
     /// Bytes written and not yet taken by the socket.
     pub fn buffered(&self) -> usize {
-        self.state.lock().out.len()
-    }
-
-    /// Bytes read from and written to the socket so far, in that order.
-    pub fn counts(&self) -> (u64, u64) {
-        let state = self.state.lock();
-        (state.received, state.sent)
+        self.state.lock().wire.waiting()
     }
 
     /// Adds bytes behind those already written.
     pub fn push(&self, bytes: &[u8]) {
-        self.state.lock().out.extend_from_slice(bytes);
+        self.state.lock().wire.out().extend_from_slice(bytes);
     }
 
     /// Ready when everything written has been handed to the kernel.
     pub fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().poll_drain(cx)
+        self.state.lock().wire.poll_drain(cx)
     }
 
     /// Since when the peer has taken nothing of what waits for it.
     pub fn stalled_since(&self) -> Option<Instant> {
-        self.state.lock().stalled_since
+        self.state.lock().wire.stalled_since()
     }
 
     /// Ready when the peer has ended or reset the connection. Reads ahead, within bounds, to find out.
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         loop {
-            if state.ended {
+            if state.wire.ended {
                 return Poll::Ready(());
             }
             if state.ahead.len() >= READ_AHEAD {
@@ -196,13 +140,11 @@ impl Link {
             }
             let mut scratch = [const { MaybeUninit::<u8>::uninit() }; 1024];
             let mut buf = ReadBuf::uninit(&mut scratch);
-            match state.socket.poll_read(cx, &mut buf) {
+            match state.wire.poll_read(cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                    state.received += buf.filled().len() as u64;
-                    state.ahead.extend_from_slice(buf.filled());
-                }
-                Poll::Ready(_) => state.ended = true,
+                Poll::Ready(Ok(())) => state.ahead.extend_from_slice(buf.filled()),
+                // It has noted the end.
+                Poll::Ready(Err(_)) => {}
             }
         }
     }
@@ -212,24 +154,19 @@ impl Link {
         self.state.lock().poll_read(cx, buf)
     }
 
-    /// Takes bytes without waiting; large ones go to the socket first as far as it takes them.
-    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.state.lock().poll_write(cx, bytes)
+    /// Takes all of `bytes` without waiting; large ones go to the socket first as far as it takes them.
+    pub fn write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        self.state.lock().wire.write(cx, bytes)
     }
 
     /// Ends the writing side after everything written has left.
     pub fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.state.lock();
-        std::task::ready!(state.poll_drain(cx))?;
-        state.socket.poll_shutdown(cx)
+        self.state.lock().wire.poll_finish(cx)
     }
 
     /// Gives back memory that large writes needed.
     pub fn trim(&self) {
-        let mut state = self.state.lock();
-        if state.out.is_empty() && state.out.capacity() > DIRECT {
-            state.out = BytesMut::new();
-        }
+        self.state.lock().wire.trim();
     }
 
     /// Polls the link's own timer, which one task at a time may use.
@@ -249,17 +186,19 @@ impl Link {
     pub fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         state.ahead.clear();
-        let mut scratch = [const { MaybeUninit::<u8>::uninit() }; DIRECT];
+        let mut scratch = [const { MaybeUninit::<u8>::uninit() }; DISCARD];
         // A bound for one turn, so that a fast sender does not hold the worker.
         for _ in 0..16 {
-            if state.ended {
+            if state.wire.ended {
                 return Poll::Ready(());
             }
-            let mut buf = ReadBuf::uninit(&mut scratch);
-            match state.socket.poll_read(cx, &mut buf) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
-                Poll::Ready(_) => state.ended = true,
+            // An error is an end, which it has noted.
+            if state
+                .wire
+                .poll_read(cx, &mut ReadBuf::uninit(&mut scratch))
+                .is_pending()
+            {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
@@ -268,15 +207,7 @@ impl Link {
 
     /// Makes the close a reset and drops what waits to be written.
     pub fn abort(&self) {
-        let mut state = self.state.lock();
-        state.out.clear();
-        state.socket.reset_on_close();
-    }
-
-    /// Whether a connection that waits in a pool can still be used: nothing has come, nothing waits to be written.
-    pub fn is_reusable(&self) -> bool {
-        let state = self.state.lock();
-        !state.ended && state.ahead.is_empty() && state.out.is_empty() && state.socket.is_quiet()
+        self.state.lock().wire.abort();
     }
 
     /// Whether writes are passed on at once instead of being kept until drained (HTTP/2 brings its own buffer).
@@ -296,11 +227,11 @@ impl Link {
         if !Self::is_h2(&state) {
             return Poll::Ready(Ok(()));
         }
-        let flushed = state.socket.poll_flush(cx);
+        let flushed = state.wire.socket.poll_flush(cx);
         state.stalled(flushed, cx)
     }
 
-    /// As `poll_write`, or straight to the socket for HTTP/2.
+    /// As `write`, or straight to the socket for HTTP/2.
     pub(super) fn poll_engine_write(
         &self,
         cx: &mut Context<'_>,
@@ -308,11 +239,11 @@ impl Link {
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock();
         if !Self::is_h2(&state) {
-            return state.poll_write(cx, bytes);
+            return Poll::Ready(state.wire.write(cx, bytes).map(|()| bytes.len()));
         }
-        let written = state.socket.poll_write(cx, bytes);
+        let written = state.wire.socket.poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = &written {
-            state.sent += *count as u64;
+            state.wire.sent += *count as u64;
         }
         state.stalled(written, cx)
     }
@@ -330,29 +261,16 @@ impl State {
             self.ahead.advance(count);
             return Poll::Ready(self.judge(&mut buf.filled_mut()[before..]));
         }
-        if self.ended {
-            return Poll::Ready(Ok(()));
-        }
-        match self.socket.poll_read(cx, buf) {
-            Poll::Ready(Ok(())) => {
-                let read = &buf.filled()[before..];
-                self.received += read.len() as u64;
-                if read.is_empty() {
-                    self.ended = buf.capacity() > before;
-                    return Poll::Ready(Ok(()));
-                }
+        match self.wire.poll_read(cx, buf) {
+            Poll::Ready(Ok(())) if buf.filled().len() > before => {
                 Poll::Ready(self.judge(&mut buf.filled_mut()[before..]))
             }
-            Poll::Ready(Err(error)) => {
-                self.ended = true;
-                Poll::Ready(Err(error))
-            }
+            Poll::Ready(ended) => Poll::Ready(ended),
             Poll::Pending => self.wait(cx),
         }
     }
 
     fn judge(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.tap.see(bytes);
         match &mut self.gate {
             Some(gate) => gate.pass(bytes).map_err(refused),
             None => Ok(()),
@@ -365,7 +283,7 @@ impl State {
             return Poll::Pending;
         };
         if gate.draining && matches!(gate.phase, Phase::Idle(_)) {
-            self.ended = true;
+            self.wire.ended = true;
             return Poll::Ready(Ok(()));
         }
         let Some(until) = gate.waits_until() else {
@@ -375,85 +293,11 @@ impl State {
         match gate.phase {
             // Between requests the wait just ends, as if the client had left.
             Phase::Idle(_) => {
-                self.ended = true;
+                self.wire.ended = true;
                 Poll::Ready(Ok(()))
             }
             _ => Poll::Ready(Err(refused(gate.refuse(LinkFault::HeadTimeout)))),
         }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.len() < DIRECT {
-            self.out.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let mut rest = bytes;
-        if !self.out.is_empty() && self.out.len() < DIRECT {
-            // A head before a large body: both leave in one full record.
-            let count = DIRECT - self.out.len();
-            self.out.extend_from_slice(&rest[..count]);
-            rest = &rest[count..];
-        }
-        match self.poll_drain_out(cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => {
-                self.out.extend_from_slice(rest);
-                return Poll::Ready(Ok(bytes.len()));
-            }
-        }
-        while !rest.is_empty() {
-            match self.socket.poll_write(cx, rest) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => {
-                    self.sent += count as u64;
-                    self.unflushed = true;
-                    rest = &rest[count..];
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.out.extend_from_slice(rest);
-                    break;
-                }
-            }
-        }
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_drain_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.out.is_empty() {
-            match self.socket.poll_write(cx, &self.out) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => {
-                    self.sent += count as u64;
-                    self.unflushed = true;
-                    self.stalled_since = None;
-                    self.out.advance(count);
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.stalled_since.get_or_insert_with(now);
-                    return Poll::Pending;
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_drain_out(cx))?;
-        if self.unflushed {
-            match self.socket.poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.stalled_since.get_or_insert_with(now);
-                    return Poll::Pending;
-                }
-            }
-        }
-        self.stalled_since = None;
-        Poll::Ready(Ok(()))
     }
 
     /// Watches a write of HTTP/2 that does not get on.
@@ -463,10 +307,10 @@ impl State {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stalled_since = None;
+            self.wire.stalled_since = None;
             return outcome;
         }
-        let since = *self.stalled_since.get_or_insert_with(now);
+        let since = *self.wire.stalled_since.get_or_insert_with(now);
         let Some(limit) = self.gate.as_ref().map(|gate| gate.limits.write) else {
             return Poll::Pending;
         };

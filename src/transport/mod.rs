@@ -5,6 +5,7 @@
 //! lets both directions of an exchange go on at once although the engine's session is one value, lets a head and its
 //! body leave in one write, and puts every limit on a client below the engine, where nothing can go around it.
 
+mod buffered;
 pub mod chunks;
 mod deadline;
 mod engine;
@@ -12,8 +13,8 @@ mod gate;
 pub mod head;
 mod link;
 mod socket;
-mod tap;
 
+pub use buffered::BufferedSocket;
 pub use deadline::{Deadline, now};
 pub use engine::EngineStream;
 pub use gate::{Gate, GateLimits, LinkFault};

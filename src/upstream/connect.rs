@@ -4,12 +4,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::transport::{Link, Socket};
+use super::http1::Connection;
+use crate::transport::Socket;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +33,15 @@ pub enum ConnectError {
 }
 
 /// Connects to `address` within `limit`. `TCP_NODELAY` is set: heads and small chunks must not wait for an ACK.
-pub async fn connect(address: SocketAddr, limit: Duration) -> Result<Arc<Link>, ConnectError> {
+pub async fn connect(
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Box<Connection>, ConnectError> {
     let refused = |source| ConnectError::Refused { address, source };
     let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
         .map_err(|_| ConnectError::TimedOut { address, limit })?
         .map_err(refused)?;
     tcp.set_nodelay(true).map_err(refused)?;
-    Ok(Arc::new(Link::new(Socket::Plain(tcp), None)))
+    Ok(Box::new(Connection::new(Socket::Plain(tcp))))
 }

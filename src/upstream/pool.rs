@@ -7,13 +7,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::http1::Connection;
 use crate::config;
-use crate::transport::Link;
 
 /// Connections per endpoint above `keep_alive` that wait for [`SPARE_TIME`].
 const SPARE: usize = 1024;
@@ -21,7 +20,7 @@ const SPARE: usize = 1024;
 const SPARE_TIME: Duration = Duration::from_secs(1);
 
 struct Idle {
-    link: Arc<Link>,
+    connection: Box<Connection>,
     since: Instant,
     until: Instant,
 }
@@ -41,12 +40,12 @@ pub struct Pool {
 
 impl Pool {
     /// The most recently used connection to `address` that can still be used.
-    pub fn take(&self, address: &SocketAddr, now: Instant) -> Option<Arc<Link>> {
+    pub fn take(&self, address: &SocketAddr, now: Instant) -> Option<Box<Connection>> {
         let mut endpoints = self.endpoints.lock();
         let connections = endpoints.get_mut(address)?;
         while let Some(idle) = connections.idle.pop_back() {
-            if idle.until > now && idle.link.is_reusable() {
-                return Some(idle.link);
+            if idle.until > now && idle.connection.is_idle() {
+                return Some(idle.connection);
             }
         }
         None
@@ -56,13 +55,14 @@ impl Pool {
     pub fn put(
         &self,
         address: SocketAddr,
-        link: Arc<Link>,
+        mut connection: Box<Connection>,
         upstream: &config::Upstream,
         now: Instant,
     ) {
-        if upstream.keep_alive == 0 || !link.is_reusable() {
+        if upstream.keep_alive == 0 || !connection.is_idle() {
             return;
         }
+        connection.trim();
         let mut endpoints = self.endpoints.lock();
         let connections = endpoints.entry(address).or_default();
         connections.keep_alive = upstream.keep_alive;
@@ -71,7 +71,7 @@ impl Pool {
             connections.idle.pop_front();
         }
         connections.idle.push_back(Idle {
-            link,
+            connection,
             since: now,
             until: now + upstream.keep_alive_idle,
         });
@@ -82,7 +82,7 @@ impl Pool {
     pub fn sweep(&self, now: Instant) {
         self.endpoints.lock().retain(|_, connections| {
             let idle = &mut connections.idle;
-            idle.retain(|idle| idle.until > now && idle.link.is_reusable());
+            idle.retain(|idle| idle.until > now && idle.connection.is_idle());
             let over = idle.len().saturating_sub(connections.keep_alive);
             let spare = |idle: &&Idle| idle.since + SPARE_TIME <= now;
             let unneeded = idle.iter().take(over).take_while(spare).count();
@@ -109,7 +109,7 @@ mod tests {
     use crate::transport::Socket;
     use crate::types::name::UpstreamName;
     use std::time::Duration;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     fn upstream(address: SocketAddr) -> config::Upstream {
@@ -121,33 +121,34 @@ mod tests {
         }
     }
 
-    async fn pair() -> (SocketAddr, Arc<Link>, TcpStream) {
+    async fn pair() -> (SocketAddr, Box<Connection>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
         (
             address,
-            Arc::new(Link::new(Socket::Plain(near.unwrap()), None)),
+            Box::new(Connection::new(Socket::Plain(near.unwrap()))),
             far.unwrap().0,
         )
     }
 
     #[tokio::test]
     async fn a_connection_past_its_idle_time_is_not_handed_out() {
-        let (address, link, _far) = pair().await;
+        let (address, connection, _far) = pair().await;
         let (pool, now) = (Pool::default(), Instant::now());
-        pool.put(address, link, &upstream(address), now);
+        pool.put(address, connection, &upstream(address), now);
         assert!(pool.take(&address, now + Duration::from_secs(5)).is_none());
     }
 
     #[tokio::test]
     async fn a_connection_on_which_bytes_came_unasked_is_not_handed_out() {
-        let (address, link, mut far) = pair().await;
+        let (address, connection, mut far) = pair().await;
         let (pool, now) = (Pool::default(), Instant::now());
-        pool.put(address, link.clone(), &upstream(address), now);
+        pool.put(address, connection, &upstream(address), now);
         far.write_all(b"HTTP/1.1 408 \r\n\r\n").await.unwrap();
-        while link.is_reusable() {
+        while !pool.is_empty() {
             tokio::task::yield_now().await;
+            pool.sweep(now);
         }
         assert!(pool.take(&address, now).is_none());
     }
@@ -156,16 +157,20 @@ mod tests {
     async fn what_a_burst_needed_beyond_the_upstreams_bound_is_closed_once_it_was_unused_for_a_while()
      {
         let (pool, now) = (Pool::default(), Instant::now());
-        let (address, first, _a) = pair().await;
+        let (address, first, mut oldest) = pair().await;
         let (_, second, _b) = pair().await;
         let (_, third, _c) = pair().await;
-        for link in [first.clone(), second, third] {
-            pool.put(address, link, &upstream(address), now);
+        for connection in [first, second, third] {
+            pool.put(address, connection, &upstream(address), now);
         }
         pool.sweep(now + SPARE_TIME / 2);
         assert_eq!(pool.len(), 3);
         pool.sweep(now + SPARE_TIME);
         assert_eq!(pool.len(), 2);
-        assert_eq!(Arc::strong_count(&first), 1, "the oldest goes");
+        let mut byte = [0];
+        assert!(
+            matches!(oldest.read(&mut byte).await, Ok(0)),
+            "the oldest goes"
+        );
     }
 }

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::{self, HeaderName};
 
 use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
+use crate::upstream::http1::{FieldKind, ResponseHead};
 
 /// Stripped from every head.
 const ALWAYS: [HeaderName; 7] = [
@@ -59,12 +60,18 @@ pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     names
 }
 
-/// The fields to strip from a head with these `headers`.
-pub fn to_strip(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut names = named_by_connection(headers);
-    names.extend(ALWAYS.iter().cloned());
-    names.retain(|name| headers.contains_key(name));
-    names
+/// The further fields that a response's `Connection` names.
+pub fn named_by_response<'a>(head: &ResponseHead<'a>) -> Vec<&'a [u8]> {
+    head.fields()
+        .filter(|field| field.kind == FieldKind::Connection)
+        .flat_map(|field| field.value.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| {
+            !KEPT
+                .iter()
+                .any(|kept| kept.as_str().as_bytes().eq_ignore_ascii_case(name))
+        })
+        .collect()
 }
 
 /// Whether `Connection` names `token` (RFC 9110 section 7.6.1; tokens compare without case).
@@ -92,7 +99,7 @@ mod tests {
         headers.insert("x-mine", HeaderValue::from_static("1"));
         headers.insert(header::HOST, HeaderValue::from_static("h"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let names = to_strip(&headers);
+        let names = named_by_connection(&headers);
         assert!(names.contains(&HeaderName::from_static("x-mine")));
         assert!(!names.contains(&header::HOST) && !names.contains(&header::CONTENT_LENGTH));
     }

@@ -12,17 +12,7 @@ use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
 use super::hop_by_hop;
-
-/// How the request's body is framed towards the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// No body.
-    None,
-    /// As many bytes as `Content-Length` says.
-    Length,
-    /// Chunks (RFC 9112 section 7.1).
-    Chunked,
-}
+use crate::upstream::http1::RequestBody;
 
 /// What changes besides the fixed rules.
 #[derive(Debug)]
@@ -32,7 +22,7 @@ pub struct Changes<'a> {
     /// Who asks.
     pub origin: &'a Origin<'a>,
     /// How the body is framed.
-    pub framing: Framing,
+    pub framing: RequestBody,
     /// The protocol to upgrade to, when the request goes on as a tunnel.
     pub upgrade: Option<HeaderValue>,
 }
@@ -64,7 +54,7 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
         join_cookies(&head.headers, wire);
     }
     forwarded::write(&head.headers, changes.origin, wire);
-    if changes.framing == Framing::Chunked {
+    if changes.framing == RequestBody::Chunked {
         wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     if let Some(protocol) = &changes.upgrade {
@@ -74,43 +64,15 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     wire.extend_from_slice(b"\r\n");
 }
 
-/// The part of that head by which the engine knows how to go on: method, framing, upgrade.
-///
-/// Fails only on values the engine refuses, which the checks before have excluded.
-pub fn frame(head: &RequestHeader, changes: &Changes<'_>) -> pingora::Result<Box<RequestHeader>> {
-    let mut frame = Box::new(RequestHeader::build_no_case(
-        head.method.clone(),
-        b"/",
-        Some(2),
-    )?);
-    frame.set_version(Version::HTTP_11);
-    match changes.framing {
-        Framing::None => {}
-        Framing::Chunked => frame.insert_header(
-            header::TRANSFER_ENCODING,
-            HeaderValue::from_static("chunked"),
-        )?,
-        Framing::Length => {
-            if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
-                frame.insert_header(header::CONTENT_LENGTH, length.clone())?;
-            }
-        }
-    }
-    if let Some(protocol) = &changes.upgrade {
-        frame.insert_header(header::UPGRADE, protocol.clone())?;
-    }
-    Ok(frame)
-}
-
 /// The framing of a request body, from its head (already checked) and whether HTTP/2 has ended the stream.
-pub fn framing(headers: &HeaderMap, h2_body: bool) -> Framing {
+pub fn framing(headers: &HeaderMap, h2_body: bool) -> RequestBody {
     if headers.contains_key(header::TRANSFER_ENCODING) {
-        return Framing::Chunked;
+        return RequestBody::Chunked;
     }
     match headers.get(header::CONTENT_LENGTH) {
-        Some(_) => Framing::Length,
-        None if h2_body => Framing::Chunked,
-        None => Framing::None,
+        Some(_) => RequestBody::Length,
+        None if h2_body => RequestBody::Chunked,
+        None => RequestBody::None,
     }
 }
 
@@ -128,7 +90,7 @@ fn each_field(head: &RequestHeader, mut take: impl FnMut(&[u8], &HeaderName, &He
 }
 
 /// One field line.
-pub(super) fn field(wire: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(in crate::proxy) fn field(wire: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     wire.extend_from_slice(name);
     wire.extend_from_slice(b": ");
     wire.extend_from_slice(value);
@@ -170,7 +132,7 @@ mod tests {
         let changes = Changes {
             target,
             origin: &origin,
-            framing: Framing::None,
+            framing: RequestBody::None,
             upgrade: None,
         };
         let mut wire = Vec::new();

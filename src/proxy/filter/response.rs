@@ -1,8 +1,11 @@
 //! Puts together the head that goes back to the client.
 //!
 //! Takes the upstream's head and says how its body is framed towards this client. Everything but hop-by-hop fields
-//! passes as it came, repeated `Set-Cookie` included.
+//! passes as it came, repeated `Set-Cookie` included; `Date` is the edge's own, as with nginx. For HTTP/1 the bytes are
+//! written directly; HTTP/2 needs a map of them.
 #![deny(clippy::disallowed_methods)]
+
+use std::borrow::Cow;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
@@ -10,6 +13,7 @@ use pingora::http::ResponseHeader;
 
 use super::hop_by_hop;
 use super::request::field;
+use crate::upstream::http1::{Field, FieldKind, ResponseHead};
 
 /// The client's side of a response.
 #[derive(Clone, Copy, Debug)]
@@ -30,195 +34,229 @@ impl Client {
     }
 }
 
+/// How a response's body is framed towards an HTTP/1 client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// So many bytes are still to come.
+    Length(u64),
+    /// Chunks (RFC 9112 section 7.1).
+    Chunked,
+    /// Its end is the connection's.
+    UntilClose,
+}
+
 /// Whether a response with this status and method has a body (RFC 9110 section 6.4.1).
-pub fn has_body(status: u16, client: Client) -> bool {
-    !(client.is_head || status == 204 || status == 304 || (100..200).contains(&status))
+fn has_body(status: StatusCode, client: Client) -> bool {
+    !(client.is_head || forbids_length(status) || status == StatusCode::NOT_MODIFIED)
+}
+
+fn forbids_length(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status.is_informational()
+}
+
+/// The framing of the body of `head` towards this client.
+pub fn framing(head: &ResponseHead<'_>, client: Client) -> Framing {
+    match head.length() {
+        _ if !has_body(head.status(), client) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None if client.version == Version::HTTP_11 => Framing::Chunked,
+        None => Framing::UntilClose,
+    }
+}
+
+/// Writes an HTTP/1 client's head for `head`, its empty line included. `date` is the value of `Date`.
+pub fn write(
+    head: &ResponseHead<'_>,
+    framing: Framing,
+    keep_alive: bool,
+    date: &[u8],
+    wire: &mut Vec<u8>,
+) {
+    status_line(head.status(), head.reason(), wire);
+    field(wire, b"Date", date);
+    match (head.length(), framing) {
+        (_, Framing::Chunked) => wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        // What HEAD asks about, and what a 304 says of the body it stands for.
+        (Some(length), _) if !forbids_length(head.status()) => write_length(length, wire),
+        _ => {}
+    }
+    write_connection(keep_alive, wire);
+    write_rest(head, wire);
+    wire.extend_from_slice(b"\r\n");
+}
+
+/// Writes an informational head, or that of a 101 with what it upgrades to.
+pub fn write_informational(head: &ResponseHead<'_>, wire: &mut Vec<u8>) {
+    status_line(head.status(), head.reason(), wire);
+    if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+        wire.extend_from_slice(b"Connection: Upgrade\r\n");
+        let upgrade = head.fields().find(|field| field.kind == FieldKind::Upgrade);
+        if let Some(upgrade) = upgrade {
+            field(wire, b"Upgrade", upgrade.value);
+        }
+    }
+    write_rest(head, wire);
+    wire.extend_from_slice(b"\r\n");
+}
+
+/// The first line of a response.
+pub fn status_line(status: StatusCode, reason: &[u8], wire: &mut Vec<u8>) {
+    wire.extend_from_slice(b"HTTP/1.1 ");
+    wire.extend_from_slice(status.as_str().as_bytes());
+    wire.push(b' ');
+    wire.extend_from_slice(reason);
+    wire.extend_from_slice(b"\r\n");
+}
+
+/// `Content-Length`.
+pub fn write_length(length: u64, wire: &mut Vec<u8>) {
+    field(
+        wire,
+        b"Content-Length",
+        itoa::Buffer::new().format(length).as_bytes(),
+    );
+}
+
+/// `Connection`, as its end or its going on asks for.
+pub fn write_connection(keep_alive: bool, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(match keep_alive {
+        true => &b"Connection: keep-alive\r\n"[..],
+        false => b"Connection: close\r\n",
+    });
+}
+
+/// The fields that pass as they came, in their order and case.
+fn write_rest(head: &ResponseHead<'_>, wire: &mut Vec<u8>) {
+    passing(head, |passes| {
+        if passes.kind != FieldKind::Date || head.status().is_informational() {
+            field(wire, passes.name, &unfolded(passes.value));
+        }
+    });
+}
+
+/// Gives to `take` all fields that are not of one connection, without `Content-Length`.
+fn passing<'a>(head: &ResponseHead<'a>, mut take: impl FnMut(Field<'a>)) {
+    let named = match head.names_fields() {
+        true => hop_by_hop::named_by_response(head),
+        false => Vec::new(),
+    };
+    for field in head.fields() {
+        let passes = matches!(field.kind, FieldKind::Other | FieldKind::Date)
+            && !named
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(field.name));
+        if passes {
+            take(field);
+        }
+    }
+}
+
+/// A value on one line (RFC 9112 section 5.2 asks for it): nearly always the one that came.
+fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'\r', b'\n', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let line_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let bytes = value
+        .iter()
+        .map(|byte| if line_break(byte) { b' ' } else { *byte });
+    Cow::Owned(bytes.collect())
 }
 
 /// An HTTP/2 client's head for `head`.
-pub fn for_client(head: &ResponseHeader, client: Client) -> pingora::Result<Box<ResponseHeader>> {
-    let mut to = Box::new(head.clone());
+pub fn for_h2(head: &ResponseHead<'_>) -> pingora::Result<Box<ResponseHeader>> {
+    let mut to = Box::new(ResponseHeader::build_no_case(head.status(), Some(16))?);
     to.set_version(Version::HTTP_11);
-    for name in hop_by_hop::to_strip(&head.headers) {
-        to.remove_header(&name);
-    }
-    collapse_length(&mut to)?;
-    let status = head.status.as_u16();
-    let unsized_body = has_body(status, client) && !to.headers.contains_key(header::CONTENT_LENGTH);
-    if unsized_body && client.version == Version::HTTP_11 {
-        to.insert_header(
-            header::TRANSFER_ENCODING,
-            HeaderValue::from_static("chunked"),
-        )?;
-    }
-    if status == 204 || (100..200).contains(&status) {
-        to.remove_header(&header::CONTENT_LENGTH);
+    let mut outcome = Ok(());
+    passing(head, |field| {
+        let name = HeaderName::from_bytes(field.name);
+        let value = HeaderValue::from_bytes(&unfolded(field.value));
+        match (name, value) {
+            (Ok(name), Ok(value)) => {
+                if let Err(error) = to.append_header(name, value) {
+                    outcome = Err(error);
+                }
+            }
+            _ => outcome = Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader)),
+        }
+    });
+    outcome?;
+    if let Some(length) = head.length().filter(|_| !forbids_length(head.status())) {
+        to.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
     }
     Ok(to)
-}
-
-/// The part of an HTTP/1 client's head by which the engine knows how to go on: status and framing. [`write_rest`]
-/// makes the rest.
-pub fn frame(head: &ResponseHeader, client: Client) -> pingora::Result<Box<ResponseHeader>> {
-    let mut frame = Box::new(ResponseHeader::build_no_case(head.status, Some(4))?);
-    frame.set_version(Version::HTTP_11);
-    frame.set_reason_phrase(head.get_reason_phrase())?;
-    let status = head.status.as_u16();
-    if status == 204 || (100..200).contains(&status) {
-        return Ok(frame);
-    }
-    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
-        frame.insert_header(header::CONTENT_LENGTH, length.clone())?;
-        collapse_length(&mut frame)?;
-    } else if has_body(status, client) && client.version == Version::HTTP_11 {
-        frame.insert_header(
-            header::TRANSFER_ENCODING,
-            HeaderValue::from_static("chunked"),
-        )?;
-    }
-    Ok(frame)
-}
-
-/// Writes the fields of `head` that pass as they came, in their order and case; for a 101 what it upgrades to as well.
-/// `Date` is the edge's own, as with nginx.
-pub fn write_rest(head: &ResponseHeader, wire: &mut Vec<u8>) {
-    let named = hop_by_hop::named_by_connection(&head.headers);
-    let passes = |name: &HeaderName| {
-        !hop_by_hop::is_hop_by_hop(name)
-            && *name != header::CONTENT_LENGTH
-            && *name != header::DATE
-            && !named.contains(name)
-    };
-    if head.has_case() {
-        for ((name, value), (written, _)) in head.headers.iter().zip(head.case_header_iter()) {
-            if passes(name) {
-                field(wire, written.as_slice(), value.as_bytes());
-            }
-        }
-    } else {
-        for (name, value) in &head.headers {
-            if passes(name) {
-                field(wire, name.as_str().as_bytes(), value.as_bytes());
-            }
-        }
-    }
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        wire.extend_from_slice(b"Connection: Upgrade\r\n");
-        if let Some(protocol) = head.headers.get(header::UPGRADE) {
-            field(wire, b"Upgrade", protocol.as_bytes());
-        }
-    }
-}
-
-/// One `Content-Length`, where the upstream repeated it (the engine has checked that they agree).
-fn collapse_length(head: &mut ResponseHeader) -> pingora::Result<()> {
-    let Some(first) = head.headers.get(header::CONTENT_LENGTH) else {
-        return Ok(());
-    };
-    let repeated = head.headers.get_all(header::CONTENT_LENGTH).iter().count() > 1;
-    let listed = first.as_bytes().contains(&b',');
-    if repeated || listed {
-        let value = first
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .next()
-            .unwrap_or_default();
-        let value = HeaderValue::from_bytes(value.trim_ascii()).unwrap_or_else(|_| first.clone());
-        head.insert_header(header::CONTENT_LENGTH, value)?;
-    }
-    Ok(())
-}
-
-/// Whether the body is chunked; `None` when it is in a transfer coding nobody asked for, or in several.
-pub fn chunked(head: &ResponseHeader) -> Option<bool> {
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Some(false),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Some(true),
-        _ => None,
-    }
-}
-
-/// Whether a response is a stream of server-sent events, which may be silent for long.
-pub fn is_event_stream(head: &ResponseHeader) -> bool {
-    head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        let kind = value
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .next()
-            .unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::http1::testing;
 
-    fn head(status: u16, fields: &[(&'static str, &str)]) -> ResponseHeader {
-        let mut head = ResponseHeader::build(status, None).unwrap();
-        for (name, value) in fields {
-            head.append_header(*name, *value).unwrap();
-        }
-        head
-    }
-
-    fn client(version: Version) -> Client {
-        Client::of(&Method::GET, version)
+    fn written(head: &str, version: Version, method: Method) -> String {
+        testing::with_head(head.as_bytes(), |head| {
+            let client = Client::of(&method, version);
+            let framing = framing(&head, client);
+            let mut wire = Vec::new();
+            write(&head, framing, true, b"today", &mut wire);
+            String::from_utf8(wire).unwrap()
+        })
     }
 
     #[test]
     fn a_body_without_a_length_is_chunked_for_http_1_1_only() {
-        let head = head(200, &[]);
-        let new = frame(&head, client(Version::HTTP_11)).unwrap();
-        assert_eq!(new.headers[header::TRANSFER_ENCODING], "chunked");
-        let old = frame(&head, client(Version::HTTP_10)).unwrap();
-        assert!(!old.headers.contains_key(header::TRANSFER_ENCODING));
+        let head = "HTTP/1.1 200 OK\r\n\r\n";
+        let new = written(head, Version::HTTP_11, Method::GET);
+        assert!(new.contains("Transfer-Encoding: chunked\r\n"), "{new}");
+        let old = written(head, Version::HTTP_10, Method::GET);
+        assert!(!old.contains("Transfer-Encoding"), "{old}");
+        let asked = written(head, Version::HTTP_11, Method::HEAD);
+        assert!(!asked.contains("Transfer-Encoding"), "{asked}");
     }
 
     #[test]
-    fn the_rest_of_a_head_passes_as_it_came_without_what_is_of_one_connection() {
-        let head = head(
-            200,
-            &[
-                ("X-a", "1"),
-                ("Connection", "x-A, keep-alive"),
-                ("SERVER", "s"),
-                ("Set-Cookie", "a=1"),
-                ("Content-Length", "3"),
-                ("Set-Cookie", "b=2"),
-                ("Keep-Alive", "timeout=5"),
-            ],
+    fn a_head_passes_as_it_came_without_what_is_of_one_connection() {
+        let head = "HTTP/1.1 200 Fine\r\nX-a: 1\r\nConnection: x-A, keep-alive\r\nSERVER: s\r\nDate: theirs\r\n\
+                    Set-Cookie: a=1\r\nContent-Length: 3\r\nSet-Cookie: b=2\r\nKeep-Alive: timeout=5\r\nF: a\r\n b\r\n\r\n";
+        assert_eq!(
+            written(head, Version::HTTP_11, Method::GET),
+            "HTTP/1.1 200 Fine\r\nDate: today\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\
+             SERVER: s\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nF: a   b\r\n\r\n"
         );
-        let mut wire = Vec::new();
-        write_rest(&head, &mut wire);
-        assert_eq!(wire, b"SERVER: s\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n");
     }
 
     #[test]
-    fn every_set_cookie_passes() {
-        let head = head(
-            200,
-            &[
-                ("Set-Cookie", "a=1"),
-                ("Set-Cookie", "b=2"),
-                ("Connection", "close"),
-            ],
+    fn connection_cannot_name_away_what_frames_or_routes() {
+        let head = "HTTP/1.1 200 OK\r\nConnection: content-length, content-type\r\nContent-Length: 3\r\nContent-Type: a/b\r\n\r\n";
+        let text = written(head, Version::HTTP_11, Method::GET);
+        assert!(
+            text.contains("Content-Length: 3\r\n") && text.contains("Content-Type: a/b\r\n"),
+            "{text}"
         );
-        let to = for_client(&head, client(Version::HTTP_11)).unwrap();
-        assert_eq!(to.headers.get_all(header::SET_COOKIE).iter().count(), 2);
-        assert!(!to.headers.contains_key(header::CONNECTION));
     }
 
     #[test]
-    fn an_event_stream_is_known_by_its_type_whatever_its_parameters() {
-        assert!(is_event_stream(&head(
-            200,
-            &[("Content-Type", "Text/Event-Stream; charset=utf-8")]
-        )));
-        assert!(!is_event_stream(&head(
-            200,
-            &[("Content-Type", "text/event-stream-not")]
-        )));
+    fn a_304_keeps_its_length_and_a_204_has_none() {
+        for (status, kept) in [(304, true), (204, false)] {
+            let head = format!("HTTP/1.1 {status} X\r\nContent-Length: 3\r\n\r\n");
+            let text = written(&head, Version::HTTP_11, Method::GET);
+            assert_eq!(text.contains("Content-Length"), kept, "{text}");
+            testing::with_head(head.as_bytes(), |head| {
+                let client = Client::of(&Method::GET, Version::HTTP_11);
+                assert_eq!(framing(&head, client), Framing::None);
+            });
+        }
+    }
+
+    #[test]
+    fn every_set_cookie_reaches_an_http_2_client() {
+        let head = "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: close\r\nContent-Length: 5, 5\r\n\r\n";
+        testing::with_head(head.as_bytes(), |head| {
+            let to = for_h2(&head).unwrap();
+            assert_eq!(to.headers.get_all(header::SET_COOKIE).iter().count(), 2);
+            assert!(!to.headers.contains_key(header::CONNECTION));
+            assert_eq!(to.headers[header::CONTENT_LENGTH], "5");
+        });
     }
 }

@@ -7,6 +7,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::forwarded::VOUCHED;
+use super::request::field;
 use crate::types::header::{KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Dropped (RFC 9110 section 6.5.1).
@@ -52,17 +53,13 @@ pub fn allowed(lines: &[u8]) -> HeaderMap {
     map
 }
 
-/// The end of a chunked body with these trailers (RFC 9112 section 7.1.2).
-pub fn last_chunk(trailers: &HeaderMap) -> Vec<u8> {
-    let mut bytes = b"0\r\n".to_vec();
+/// Writes the end of a chunked body with these trailers (RFC 9112 section 7.1.2).
+pub fn write_last_chunk(trailers: &HeaderMap, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+        field(wire, name.as_str().as_bytes(), value.as_bytes());
     }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
+    wire.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -72,6 +69,8 @@ mod tests {
     #[test]
     fn a_trailer_cannot_frame_route_or_vouch() {
         let lines = b"X-Sum: 1\r\nContent-Length: 5\r\nX-Real-IP: 1.2.3.4\r\nhost: evil\r\n";
-        assert_eq!(last_chunk(&allowed(lines)), b"0\r\nx-sum: 1\r\n\r\n");
+        let mut wire = Vec::new();
+        write_last_chunk(&allowed(lines), &mut wire);
+        assert_eq!(wire, b"0\r\nx-sum: 1\r\n\r\n");
     }
 }

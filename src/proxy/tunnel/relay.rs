@@ -78,12 +78,7 @@ impl Lane {
         if let Some(frames) = &mut self.frames {
             frames.feed(bytes);
         }
-        match self.to.poll_write(cx, bytes) {
-            Poll::Ready(Ok(_)) => Ok(()),
-            Poll::Ready(Err(error)) => Err(error),
-            // `poll_write` takes everything without waiting.
-            Poll::Pending => Err(std::io::ErrorKind::WouldBlock.into()),
-        }
+        self.to.write(cx, bytes)
     }
 
     /// True when something moved.

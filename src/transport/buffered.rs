@@ -1,0 +1,202 @@
+//! A socket and what waits to be written to it.
+//!
+//! Writing never waits: what the socket does not take now stays here until it is drained, and the caller looks at
+//! [`BufferedSocket::waiting`] before it gives more. Reading is not buffered here. Invariant: bytes leave in the order
+//! they were given.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::ReadBuf;
+
+use super::deadline::now;
+use super::socket::Socket;
+
+/// A write of at least this size goes to the socket directly instead of through the buffer: a full TLS record.
+pub(super) const DIRECT: usize = 16 * 1024;
+
+/// A socket with a buffer for what is written.
+#[derive(Debug)]
+pub struct BufferedSocket {
+    pub(super) socket: Socket,
+    out: Vec<u8>,
+    /// How much at the beginning of `out` has left.
+    gone: usize,
+    /// Whether TLS may still hold something back.
+    unflushed: bool,
+    pub(super) stalled_since: Option<Instant>,
+    received: u64,
+    pub(super) sent: u64,
+    pub(super) ended: bool,
+}
+
+impl BufferedSocket {
+    /// Nothing waits.
+    pub fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            out: Vec::new(),
+            gone: 0,
+            unflushed: false,
+            stalled_since: None,
+            received: 0,
+            sent: 0,
+            ended: false,
+        }
+    }
+
+    /// Bytes that wait to leave.
+    pub fn waiting(&self) -> usize {
+        self.out.len() - self.gone
+    }
+
+    /// Where to append what is to leave next.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Bytes read from and written to the socket so far, in that order.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.received, self.sent)
+    }
+
+    /// Since when the peer has taken nothing of what waits for it.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since
+    }
+
+    /// Whether the connection can wait for its next use: it is open, nothing has come, nothing waits to leave.
+    pub fn is_idle(&self) -> bool {
+        !self.ended && self.waiting() == 0 && self.socket.is_quiet()
+    }
+
+    /// Gives back memory that large writes needed.
+    pub fn trim(&mut self) {
+        if self.waiting() == 0 && self.out.capacity() > DIRECT {
+            self.out = Vec::new();
+            self.gone = 0;
+        }
+    }
+
+    /// Makes the close a reset and drops what waits to be written.
+    pub fn abort(&mut self) {
+        self.clear();
+        self.socket.reset_on_close();
+    }
+
+    fn clear(&mut self) {
+        self.out.clear();
+        self.gone = 0;
+    }
+
+    /// Reads into `buf`; nothing read means the peer has ended its side.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        let read = ready!(self.socket.poll_read(cx, buf));
+        let count = buf.filled().len() - before;
+        self.received += count as u64;
+        self.ended = read.is_err() || (count == 0 && buf.remaining() > 0);
+        Poll::Ready(read)
+    }
+
+    /// Takes all of `bytes`; large ones go to the socket first as far as it takes them. Fails when the peer is gone.
+    pub fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() < DIRECT {
+            self.out.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let mut rest = bytes;
+        if self.waiting() > 0 && self.waiting() < DIRECT {
+            // A head before a large body: both leave in one full record.
+            let count = DIRECT - self.waiting();
+            self.out.extend_from_slice(&rest[..count]);
+            rest = &rest[count..];
+        }
+        match self.poll_send(cx) {
+            Poll::Ready(sent) => sent?,
+            Poll::Pending => {
+                self.out.extend_from_slice(rest);
+                return Ok(());
+            }
+        }
+        while !rest.is_empty() {
+            match self.socket.poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count as u64;
+                    self.unflushed = true;
+                    rest = &rest[count..];
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.out.extend_from_slice(rest);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.waiting() > 0 {
+            match self.socket.poll_write(cx, &self.out[self.gone..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count as u64;
+                    self.unflushed = true;
+                    self.stalled_since = None;
+                    self.gone += count;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.stalled_since.get_or_insert_with(now);
+                    self.compact();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Keeps what has left from piling up before a slow peer's rest.
+    fn compact(&mut self) {
+        if self.gone >= self.out.len() / 2 {
+            self.out.drain(..self.gone);
+            self.gone = 0;
+        }
+    }
+
+    /// Ready when everything written has been handed to the kernel.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.waiting() > 0 {
+            ready!(self.poll_send(cx))?;
+        }
+        if self.unflushed {
+            match self.socket.poll_flush(cx) {
+                Poll::Ready(flushed) => flushed?,
+                Poll::Pending => {
+                    self.stalled_since.get_or_insert_with(now);
+                    return Poll::Pending;
+                }
+            }
+            self.unflushed = false;
+        }
+        self.stalled_since = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the writing side after everything written has left.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        self.socket.poll_shutdown(cx)
+    }
+}

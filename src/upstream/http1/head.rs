@@ -1,0 +1,366 @@
+//! A response's head, as it came and as it is understood.
+//!
+//! Pure: takes bytes, keeps where each field lies in them and what the framing and the connection's fields say. Syntax
+//! is `httparse`'s; what the fields mean together is decided here (RFC 9112 section 6.3), strictly.
+#![deny(clippy::disallowed_methods)]
+
+use std::mem::MaybeUninit;
+
+use http::StatusCode;
+
+/// Field lines of a head.
+const MOST_FIELDS: usize = 256;
+
+/// What is wrong with a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadFault {
+    /// Not a head.
+    #[error("the head is not HTTP/1: {0}")]
+    Syntax(httparse::Error),
+    /// A status below 100.
+    #[error("the status is no HTTP status")]
+    Status,
+    /// `Content-Length` that is no number, or several that differ.
+    #[error("`Content-Length` is not one number")]
+    Length,
+    /// A transfer coding nobody asked for, or several.
+    #[error("the transfer coding is not `chunked`")]
+    Coding,
+}
+
+/// What a field is for, as far as forwarding cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Nothing special: passes.
+    Other,
+    /// `Content-Length`.
+    Length,
+    /// `Date`.
+    Date,
+    /// `Connection`.
+    Connection,
+    /// `Upgrade`.
+    Upgrade,
+    /// Of one connection (RFC 9110 section 7.6.1).
+    HopByHop,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: u32,
+    to: u32,
+}
+
+impl Span {
+    fn of(part: &[u8], whole: &[u8]) -> Self {
+        let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        // Heads are far below 4 GiB.
+        Self {
+            from: offset as u32,
+            to: (offset + part.len()) as u32,
+        }
+    }
+
+    fn get(self, bytes: &[u8]) -> &[u8] {
+        bytes
+            .get(self.from as usize..self.to as usize)
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FieldSpan {
+    name: Span,
+    value: Span,
+    kind: FieldKind,
+}
+
+/// One field of a head.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// Its name, in the case it came in.
+    pub name: &'a [u8],
+    /// Its value, without white space around it. A folded one has its line breaks still.
+    pub value: &'a [u8],
+    /// What it is for.
+    pub kind: FieldKind,
+}
+
+/// A parsed head. Kept from response to response for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) status: StatusCode,
+    reason: Option<Span>,
+    fields: Vec<FieldSpan>,
+    pub(super) length: Option<u64>,
+    pub(super) chunked: bool,
+    pub(super) keep_alive: bool,
+    event_stream: bool,
+    names_fields: bool,
+}
+
+/// A head with its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) parsed: &'a Parsed,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.parsed.status
+    }
+
+    /// The reason phrase as it came.
+    pub fn reason(&self) -> &'a [u8] {
+        let reason = self.parsed.reason;
+        reason.map_or(&b""[..], |reason| reason.get(self.bytes))
+    }
+
+    /// All fields in their order.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> {
+        let bytes = self.bytes;
+        self.parsed.fields.iter().map(move |field| Field {
+            name: field.name.get(bytes),
+            value: field.value.get(bytes),
+            kind: field.kind,
+        })
+    }
+
+    /// What `Content-Length` says.
+    pub fn length(&self) -> Option<u64> {
+        self.parsed.length
+    }
+
+    /// Whether `Connection` may name further fields.
+    pub fn names_fields(&self) -> bool {
+        self.parsed.names_fields
+    }
+
+    /// Whether the body is a stream of server-sent events, which may be silent for long.
+    pub fn is_event_stream(&self) -> bool {
+        self.parsed.event_stream
+    }
+}
+
+impl Parsed {
+    /// Parses the head at the beginning of `bytes`. Gives its length, or `None` while it is incomplete.
+    pub(super) fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadFault> {
+        let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_FIELDS];
+        let mut response = httparse::Response::new(&mut []);
+        let mut parser = httparse::ParserConfig::default();
+        // Old servers send both; they are written anew in today's form.
+        parser.allow_spaces_after_header_name_in_responses(true);
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        let parsed = parser
+            .parse_response_with_uninit_headers(&mut response, bytes, &mut fields)
+            .map_err(HeadFault::Syntax)?;
+        let httparse::Status::Complete(size) = parsed else {
+            return Ok(None);
+        };
+        let status = response
+            .code
+            .and_then(|code| StatusCode::from_u16(code).ok());
+        self.status = status.ok_or(HeadFault::Status)?;
+        self.reason = response
+            .reason
+            .filter(|reason| !reason.is_empty())
+            .map(|reason| Span::of(reason.as_bytes(), bytes));
+        self.understand(response.version == Some(1), response.headers, bytes)?;
+        Ok(Some(size))
+    }
+
+    fn understand(
+        &mut self,
+        is_1_1: bool,
+        headers: &[httparse::Header<'_>],
+        bytes: &[u8],
+    ) -> Result<(), HeadFault> {
+        self.fields.clear();
+        (self.length, self.chunked) = (None, false);
+        (self.event_stream, self.names_fields) = (false, false);
+        let (mut close, mut keep) = (false, false);
+        for header in headers {
+            let name = header.name.as_bytes();
+            let kind = kind(name);
+            match kind {
+                FieldKind::Length => self.add_length(header.value)?,
+                FieldKind::Connection => {
+                    for token in header.value.split(|byte| *byte == b',') {
+                        match token.trim_ascii() {
+                            token if token.eq_ignore_ascii_case(b"close") => close = true,
+                            token if token.eq_ignore_ascii_case(b"keep-alive") => keep = true,
+                            token if token.eq_ignore_ascii_case(b"upgrade") => {}
+                            token => self.names_fields |= !token.is_empty(),
+                        }
+                    }
+                }
+                FieldKind::HopByHop if name.len() == 17 => {
+                    let known = header.value.eq_ignore_ascii_case(b"chunked");
+                    if !known || self.chunked {
+                        return Err(HeadFault::Coding);
+                    }
+                    self.chunked = true;
+                }
+                FieldKind::Other if name.eq_ignore_ascii_case(b"content-type") => {
+                    self.event_stream = is_event_stream(header.value);
+                }
+                _ => {}
+            }
+            self.fields.push(FieldSpan {
+                name: Span::of(name, bytes),
+                value: Span::of(header.value, bytes),
+                kind,
+            });
+        }
+        self.keep_alive = !close && (is_1_1 || keep);
+        if self.chunked {
+            // RFC 9112 section 6.3: the coding counts, and such a connection is not to be trusted further. The same
+            // for a coding that HTTP/1.0 does not know (section 6.1).
+            self.keep_alive &= self.length.is_none() && is_1_1;
+            self.length = None;
+        }
+        Ok(())
+    }
+
+    /// One number, however often and in however many items it is said (RFC 9110 section 8.6).
+    fn add_length(&mut self, value: &[u8]) -> Result<(), HeadFault> {
+        for item in value.split(|byte| *byte == b',') {
+            let item = item.trim_ascii();
+            let digits = !item.is_empty() && item.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(item)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            match (digits, number) {
+                (true, Some(number)) if self.length.is_none_or(|known| known == number) => {
+                    self.length = Some(number);
+                }
+                _ => return Err(HeadFault::Length),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind(name: &[u8]) -> FieldKind {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        2 if is(b"te") => FieldKind::HopByHop,
+        4 if is(b"date") => FieldKind::Date,
+        7 if is(b"upgrade") => FieldKind::Upgrade,
+        10 if is(b"connection") => FieldKind::Connection,
+        10 if is(b"keep-alive") => FieldKind::HopByHop,
+        14 if is(b"content-length") => FieldKind::Length,
+        14 if is(b"http2-settings") => FieldKind::HopByHop,
+        16 if is(b"proxy-connection") => FieldKind::HopByHop,
+        17 if is(b"transfer-encoding") => FieldKind::HopByHop,
+        _ => FieldKind::Other,
+    }
+}
+
+fn is_event_stream(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<Parsed, HeadFault> {
+        let mut parsed = Parsed::default();
+        let size = parsed.parse(text.as_bytes())?;
+        assert_eq!(size, Some(text.len()));
+        Ok(parsed)
+    }
+
+    fn fields(fields: &str) -> Result<Parsed, HeadFault> {
+        parse(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"))
+    }
+
+    #[test]
+    fn a_length_said_twice_is_one_length_only_when_both_agree() {
+        for same in [
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "content-length: 5, 5\r\n",
+        ] {
+            assert_eq!(fields(same).unwrap().length, Some(5), "{same}");
+        }
+        for bad in [
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: 5,6\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: 99999999999999999999999\r\n",
+        ] {
+            assert_eq!(fields(bad).err(), Some(HeadFault::Length), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_coding_other_than_chunked_is_refused() {
+        for bad in [
+            "gzip",
+            "chunked, chunked",
+            "identity",
+            "gzip, chunked",
+            "xchunked",
+        ] {
+            let head = format!("Transfer-Encoding: {bad}\r\n");
+            assert_eq!(fields(&head).err(), Some(HeadFault::Coding), "{bad}");
+        }
+        let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";
+        assert_eq!(fields(twice).err(), Some(HeadFault::Coding));
+    }
+
+    #[test]
+    fn a_coding_beside_a_length_counts_and_ends_the_connection() {
+        let parsed = fields("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n").unwrap();
+        assert_eq!(
+            (parsed.length, parsed.chunked, parsed.keep_alive),
+            (None, true, false)
+        );
+    }
+
+    #[test]
+    fn a_connection_stays_as_its_version_and_its_fields_say() {
+        for (head, keep) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nConnection: x, close\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", true),
+        ] {
+            assert_eq!(parse(head).unwrap().keep_alive, keep, "{head}");
+        }
+    }
+
+    #[test]
+    fn an_event_stream_is_known_by_its_type_whatever_its_parameters() {
+        let of = |kind: &str| {
+            fields(&format!("Content-Type: {kind}\r\n"))
+                .unwrap()
+                .event_stream
+        };
+        assert!(of("Text/Event-Stream; charset=utf-8"));
+        assert!(!of("text/event-stream-not"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut parsed = Parsed::default();
+            let with_line = [b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat();
+            prop_assert!(parsed.parse(&bytes).is_ok() || parsed.parse(&with_line).is_ok() || true);
+        }
+
+        #[test]
+        fn a_head_is_incomplete_until_its_last_byte(cut in 0usize..52) {
+            let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\nY: c\r\n\r\n";
+            prop_assert_eq!(Parsed::default().parse(&whole[..cut.min(whole.len() - 1)]), Ok(None));
+        }
+    }
+}
