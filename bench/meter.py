@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
+TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 def tree(pid):
@@ -28,6 +28,13 @@ def cpu_seconds(pids):
     """user + system of the processes, their ended threads included; nanoseconds where /proc/PID/stat has ticks of 10 ms"""
     # the clock of another process: clock_getcpuclockid(3), which Python does not have
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+
+
+def busy_seconds(core):
+    """what all processes, and the host's other guests, took of a core"""
+    line = next(line for line in open("/proc/stat") if line.startswith(f"cpu{core} "))
+    user, nice, system, _idle, _wait, _irq, _softirq, stolen, *_ = map(int, line.split()[1:])
+    return (user + nice + system + stolen) / TICK
 
 
 def rss_mib(pids):

@@ -223,7 +223,46 @@ keep_alive_idle = "60s"
         return [self.edge, "run", "-c", folder / "hubgate.toml"]
 
     def pingap(self, folder, tls, plain):
-        raise NotImplementedError
+        routes = [f'[locations.{path}]\nupstream = "live"\npath = "= /{path}"\nenable_reverse_proxy_headers = true\n'
+                  for path in ("ws", "events", "upload")]
+        (folder / "pingap.toml").write_text(f"""
+[basic]
+threads = 1
+work_stealing = false
+upstream_keepalive_pool_size = 256
+pid_file = "{folder}/pid"
+upgrade_sock = "{folder}/upgrade.sock"
+log_level = "error"
+grace_period = "1s"
+[upstreams.origin]
+addrs = ["127.0.0.1:{self.origin_port}"]
+idle_timeout = "1h"
+[upstreams.live]
+addrs = ["127.0.0.1:{self.live_port}"]
+idle_timeout = "1h"
+[locations.origin]
+upstream = "origin"
+path = "/"
+enable_reverse_proxy_headers = true
+{"".join(routes)}
+[servers.tls]
+addr = "127.0.0.1:{tls}"
+threads = 1
+global_certificates = true
+enabled_h2 = true
+tls_min_version = "tlsv1.3"
+locations = ["ws", "events", "upload", "origin"]
+[servers.plain]
+addr = "127.0.0.1:{plain}"
+threads = 1
+locations = ["ws", "events", "upload", "origin"]
+[certificates.localhost]
+domains = "localhost"
+is_default = true
+tls_cert = "{self.chain}"
+tls_key = "{self.key}"
+""")
+        return [program("pingap"), "-c", folder / "pingap.toml"]
 
 
 def program(name):

@@ -28,11 +28,17 @@ def show(result):
           lambda m: f"{m['requests_per_second']:.0f}")
     table("99th percentile, ms", [r for r in loaded if rows[r]["p99_ms"] and r not in timed],
           lambda m: "-" if m["p99_ms"] is None else f"{m['p99_ms']:.2f}")
-    table("resident memory after the row, MiB; after `idle` it is what stays when all have closed", [*loaded, *idle],
-          lambda m: f"{m['rss_mib']:.1f}")
-    for row in idle:
-        print(f"\n`{row}` held {rows[row]['connections']:.0f} connections", end="")
+    table("resident memory, MiB: while the connections are idle, and a second after all have closed", idle,
+          lambda m: f"{m['rss_idle_mib']:.1f} / {m['rss_mib']:.1f}")
+    table("resident memory after the row, MiB: one process for all of these", loaded, lambda m: f"{m['rss_mib']:.1f}")
     print()
+    for row in idle:
+        print(f"{rows[row]['what']}: {rows[row]['connections']:.0f} of them")
+    if "latency" in rows:
+        print(f"half of the weakest's rate: {rows['latency']['rate']:.0f} requests per second")
+    disturbed = {f"{m['row']}/{m['proxy']} {m['others_percent']:.0f} %" for m in result["medians"] if (m.get("others_percent") or 0) > 5}
+    if disturbed:
+        print(f"DISTURBED: others took their share of the proxy's core: {', '.join(sorted(disturbed))}")
     for m in result["medians"]:
         if m["failed"]:
             print(f"FAILED: {m['failed']} requests of {m['row']} through {m['proxy']}")

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +31,6 @@ struct Tally {
 
 /// Reads them all until the time is over.
 pub async fn run(args: &Args) -> io::Result<()> {
-    let (warm, seconds) = args.times()?;
     let streams: usize = args.get("connections", 1000)?;
     let target = Rc::new(Target::new(args, false)?);
     let tally = Rc::new(Tally {
@@ -59,16 +58,11 @@ pub async fn run(args: &Args) -> io::Result<()> {
     while let Some(result) = opening.join_next().await {
         result.map_err(io::Error::other)??;
     }
-    tokio::time::sleep(warm).await;
-    tally.counting.set(true);
-    let began = Instant::now();
-    report::ready()?;
-    tokio::time::sleep(seconds).await;
-    tally.counting.set(false);
+    let seconds = report::count_while(&tally.counting, args.times()?).await?;
     let times = tally.times.borrow();
     report::done(&json!({
         "done": times.count(), "failed": tally.ended.get() + tally.skipped.get(), "streams": streams,
-        "seconds": began.elapsed().as_secs_f64(), "ms": times.json(),
+        "seconds": seconds, "ms": times.json(),
     }))
 }
 

@@ -15,7 +15,6 @@ use crate::report::{self, Times};
 
 /// As many at a time as there are connections.
 pub async fn run(args: &Args) -> io::Result<()> {
-    let (warm, seconds) = args.times()?;
     let target = Rc::new(Target::new(args, true)?);
     let request = Rc::new(client::request(&args.get("path", "/6".to_owned())?));
     let times = Rc::new(RefCell::new(Times::new()?));
@@ -36,15 +35,10 @@ pub async fn run(args: &Args) -> io::Result<()> {
             }
         });
     }
-    tokio::time::sleep(warm).await;
-    counting.set(true);
-    let began = Instant::now();
-    report::ready()?;
-    tokio::time::sleep(seconds).await;
-    counting.set(false);
+    let seconds = report::count_while(&counting, args.times()?).await?;
     let times = times.borrow();
     report::done(&json!({
-        "done": times.count(), "failed": failed.get(), "seconds": began.elapsed().as_secs_f64(), "ms": times.json(),
+        "done": times.count(), "failed": failed.get(), "seconds": seconds, "ms": times.json(),
     }))
 }
 

@@ -1,7 +1,8 @@
 //! What a generator writes: `ready`, then one line of JSON.
 
+use std::cell::Cell;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -9,6 +10,17 @@ use serde_json::{Value, json};
 /// Tells whoever measures that what is counted begins now.
 pub fn ready() -> io::Result<()> {
     line("ready")
+}
+
+/// Lets the warm-up pass, then opens the counted time, and closes it when it is over; its length in seconds.
+pub async fn count_while(open: &Cell<bool>, times: (Duration, Duration)) -> io::Result<f64> {
+    tokio::time::sleep(times.0).await;
+    open.set(true);
+    let began = Instant::now();
+    ready()?;
+    tokio::time::sleep(times.1).await;
+    open.set(false);
+    Ok(began.elapsed().as_secs_f64())
 }
 
 /// Ends the counted time.

@@ -22,7 +22,6 @@ struct Tally {
 
 /// Sends and awaits until the time is over.
 pub async fn run(args: &Args) -> io::Result<()> {
-    let (warm, seconds) = args.times()?;
     let size = args.get("size", 64)?;
     let target = Target::new(args, false)?;
     let tally = Rc::new(Tally {
@@ -39,15 +38,10 @@ pub async fn run(args: &Args) -> io::Result<()> {
             }
         });
     }
-    tokio::time::sleep(warm).await;
-    tally.counting.set(true);
-    let began = Instant::now();
-    report::ready()?;
-    tokio::time::sleep(seconds).await;
-    tally.counting.set(false);
+    let seconds = report::count_while(&tally.counting, args.times()?).await?;
     let times = tally.times.borrow();
     report::done(&json!({
-        "done": times.count(), "failed": tally.failed.get(), "seconds": began.elapsed().as_secs_f64(),
+        "done": times.count(), "failed": tally.failed.get(), "seconds": seconds,
         "ms": times.json(),
     }))
 }
