@@ -17,7 +17,8 @@ use super::records::{Meta, Order, Record, Spec, VERSION, instant, milliseconds};
 use super::store::{Expect, Key, Lease, Store, StoreError};
 use crate::observe::reasons::with_reasons;
 use crate::tls::pem::{Pair, Place, parse_pair};
-use crate::types::host::{Host, HostPattern};
+use crate::tls::verify;
+use crate::types::host::Host;
 
 /// Complete generations kept besides the current one.
 const KEEP_OLD: usize = 2;
@@ -68,10 +69,27 @@ impl CertificateDir {
             .sort_unstable_by_key(|number| (Some(*number) != current, std::cmp::Reverse(*number)));
         for number in generations {
             if let Some(stored) = self.load_generation(number, host).await {
+                self.mend(number, current).await;
                 return Some(stored);
             }
         }
         None
+    }
+
+    /// Does what a kill between chain, pointer and the order's end left undone.
+    async fn mend(&self, number: u32, current: Option<u32>) {
+        if current != Some(number) {
+            let (at, name) = (self.key.join("current"), generation_name(number));
+            let lease = self.lease.as_deref();
+            let put = self.store.put(&at, name.as_bytes(), Expect::Any, lease);
+            if told(put.await).is_none() {
+                return;
+            }
+        }
+        let ordered = self.record::<Order>().await;
+        if ordered.is_some_and(|order| order.generation == number) {
+            self.clear_record::<Order>().await;
+        }
     }
 
     async fn load_generation(&self, number: u32, host: &Host) -> Option<Stored> {
@@ -81,8 +99,14 @@ impl CertificateDir {
         let chain_text = self.read(&chain).await?;
         let key_text = self.read(&key).await.unwrap_or_default();
         let place = |key: &Key| Place::File(PathBuf::from(key.as_str()));
-        match parse_pair(&chain_text, place(&chain), &key_text, place(&key)) {
-            Ok(pair) if pair.leaf.covers(&HostPattern::Exact(host.clone())) => {
+        let read = parse_pair(&chain_text, place(&chain), &key_text, place(&key));
+        let checked = read.map_err(|error| error.to_string()).and_then(|pair| {
+            let hosts = std::slice::from_ref(host);
+            let verified = verify::lasting(&pair, hosts).map_err(|fault| fault.to_string());
+            verified.map(|()| pair)
+        });
+        match checked {
+            Ok(pair) => {
                 let meta: Option<Meta> = self.json(&folder.join("meta.json")).await;
                 Some(Stored {
                     pair,
@@ -90,13 +114,8 @@ impl CertificateDir {
                     directory: meta.map(|meta| meta.directory),
                 })
             }
-            Ok(_) => {
-                let reason = "the certificate does not name the host";
-                self.store.set_aside(&folder, reason).await;
-                None
-            }
-            Err(error) => {
-                self.store.set_aside(&folder, &error.to_string()).await;
+            Err(reason) => {
+                self.store.set_aside(&folder, &reason).await;
                 None
             }
         }

@@ -195,14 +195,16 @@ impl FileStore {
         if let Some(folder) = path.parent() {
             files::make_folders(&self.root, folder)?;
         }
-        OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(path)
-            .map_err(files::io("open", path))
+            .map_err(files::io("open", path))?;
+        files::give_to_owner(path, path).map_err(files::io("open", path))?;
+        Ok(file)
     }
 
     /// The right to write; given back when the file is closed.

@@ -4,7 +4,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink,
+};
 use std::path::Path;
 
 use time::OffsetDateTime;
@@ -33,8 +35,10 @@ pub(super) fn make_folders(root: &Path, folder: &Path) -> Result<(), StoreError>
         .mode(0o700)
         .create(folder)
         .map_err(io("create", folder))?;
-    for made in missing {
-        sync_folder_of(made).map_err(io("create", made))?;
+    for made in missing.into_iter().rev() {
+        give_to_owner(made, made)
+            .and_then(|()| sync_folder_of(made))
+            .map_err(io("create", made))?;
     }
     folder
         .ancestors()
@@ -53,12 +57,17 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
             .create_new(true)
             .mode(0o600)
             .open(&unfinished)?;
-        let written = file.write_all(content).and_then(|()| file.sync_all());
+        abort_if_asked();
+        let written = give_to_owner(path, &unfinished)
+            .and_then(|()| file.write_all(content))
+            .and_then(|()| file.sync_all());
+        abort_if_asked();
         if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
             // A full disk is no place for half a file.
             remove_if_there(&unfinished)?;
             return Err(error);
         }
+        abort_if_asked();
         sync_folder_of(path)
     };
     write().map_err(io("write", path))
@@ -70,7 +79,9 @@ pub(super) fn point(path: &Path, target: &str) -> Result<(), StoreError> {
         let unfinished = unfinished_name(path)?;
         remove_if_there(&unfinished)?;
         symlink(target, &unfinished)?;
+        abort_if_asked();
         fs::rename(&unfinished, path)?;
+        abort_if_asked();
         sync_folder_of(path)
     };
     write().map_err(io("write", path))
@@ -170,6 +181,34 @@ pub(super) fn sweep(folder: &Path) {
         }
     }
 }
+
+/// Gives what was made for `path` to whoever owns the folder it is in: what root writes by a command, the service reads.
+pub(super) fn give_to_owner(path: &Path, made: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    let (folder, own) = (fs::metadata(folder)?, fs::metadata(made)?);
+    if folder.uid() == own.uid() {
+        return Ok(());
+    }
+    chown(made, Some(folder.uid()), Some(folder.gid()))
+}
+
+/// For the tests of a sudden end: ends a debug build at the step of all writing whose number `HUBGATE_ABORT_AT` gives.
+#[cfg(debug_assertions)]
+fn abort_if_asked() {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static AT: LazyLock<Option<u32>> =
+        LazyLock::new(|| std::env::var("HUBGATE_ABORT_AT").ok()?.parse().ok());
+    static STEP: AtomicU32 = AtomicU32::new(1);
+    if AT.is_some() && *AT == Some(STEP.fetch_add(1, Ordering::Relaxed)) {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn abort_if_asked() {}
 
 /// Puts a folder's names on the disk.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {

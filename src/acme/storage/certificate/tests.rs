@@ -97,6 +97,8 @@ async fn a_lost_pointer_or_meta_file_loses_nothing() {
         (loaded.pair.leaf.serial.clone(), loaded.directory),
         (serial, None)
     );
+    let target = fs::read_link(folder(&root).join("current")).unwrap();
+    assert_eq!(target.to_str(), Some("g000001"), "the pointer is mended");
 }
 
 #[tokio::test]
