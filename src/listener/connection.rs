@@ -19,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
 use crate::proxy::app::{App, Facts, Shared};
+use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
 use crate::tls::{Certificates, UNRECOGNIZED_NAME};
 use crate::transport::head::HeadLimits;
 use crate::transport::{EngineStream, Gate, GateLimits, Link, Socket};
@@ -86,18 +87,24 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
         write: timeouts.write,
     };
     let link = Arc::new(Link::new(socket, Some(Gate::new(gate, h2))));
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(timeouts.keep_alive);
+    let h2_limits = H2Limits {
+        streams: limits.h2_streams,
+        head_size,
+        idle: timeouts.keep_alive,
+    };
     let app = Arc::new(App {
         shared: context.shared.clone(),
         pool: context.pool.clone(),
         facts,
         link: link.clone(),
-        options,
-        h2_limits: (limits.h2_streams, head_size),
+        options: HttpServerOptions::default(),
     });
     drop(snapshot);
-    let stream = Box::new(EngineStream::new(link.clone(), None, h2));
+    let stream = EngineStream::new(link.clone(), None, h2);
+    if h2 {
+        return h2_connection::serve(app, h2_limits, stream, context.shutdown.clone()).await;
+    }
+    let stream = Box::new(stream);
     let mut shutdown = context.shutdown.clone();
     let mut served = app.process_new(stream, &context.shutdown);
     tokio::select! {

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 
 use http::header::{self, HeaderName, HeaderValue};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderMap, StatusCode};
+use pingora::http::RequestHeader;
 
 use super::filter::request::field;
 use super::filter::response;
@@ -89,23 +90,21 @@ impl Answer {
         }
     }
 
-    /// The head as HTTP/2 needs it.
-    pub fn head(&self) -> pingora::Result<Box<ResponseHeader>> {
-        let mut head = Box::new(ResponseHeader::build(
-            self.status,
-            Some(self.fields.len() + 3),
-        )?);
-        for (name, value) in &self.fields {
-            head.append_header(name.clone(), value.clone())?;
-        }
-        head.insert_header(header::CONTENT_LENGTH, self.body.len())?;
-        Ok(head)
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
+    }
+
+    /// Its fields as HTTP/2 needs them.
+    pub fn fields(&self) -> HeaderMap {
+        let mut fields: HeaderMap = self.fields.iter().cloned().collect();
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        fields
     }
 
     /// Writes its head for HTTP/1.1. `date` is the value of `Date`.
     pub fn write_head(&self, date: &[u8], keep_alive: bool, wire: &mut Vec<u8>) {
-        let status =
-            http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_REQUEST);
+        let status = self.status();
         let reason = status.canonical_reason().unwrap_or("Error");
         response::status_line(status, reason.as_bytes(), wire);
         field(wire, b"Date", date);

@@ -1,7 +1,7 @@
 //! The course of a request, top to bottom: read, check, decide, answer or forward, log, keep or close the connection.
 //!
 //! One [`App`] serves one connection; what all share is in [`Shared`]. pingora-core calls [`App`] for every HTTP/1
-//! request in turn and for every HTTP/2 stream. Invariant: every request that began is counted and logged once,
+//! request in turn, `h2` for every HTTP/2 stream. Invariant: every request that began is counted and logged once,
 //! whatever becomes of it.
 
 use std::net::SocketAddr;
@@ -14,9 +14,6 @@ use http::Method;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
-use pingora::protocols::http::v2::server::{
-    H2Options, HttpSession as H2Session, default_h2_options,
-};
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
@@ -38,10 +35,6 @@ use crate::transport::Link;
 use crate::types::header::X_REQUEST_ID;
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
-
-/// Windows of HTTP/2 clients: what one stream, and one connection, may send ahead of its reader.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// How far the process is with stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,8 +93,6 @@ pub struct App {
     pub link: Arc<Link>,
     /// What the engine asks for.
     pub options: HttpServerOptions,
-    /// Streams at once, and the largest head, for HTTP/2.
-    pub h2_limits: (u32, u32),
 }
 
 #[async_trait]
@@ -113,22 +104,9 @@ impl HttpServerApp for App {
     ) -> Option<ReusedHttpStream> {
         match session {
             ServerSession::H1(session) => self.serve_h1(session, shutdown).await,
-            ServerSession::H2(session) => {
-                self.serve_h2(session).await;
-                None
-            }
+            // HTTP/2 does not come through the engine.
             _ => None,
         }
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        let mut options = default_h2_options();
-        options
-            .max_concurrent_streams(self.h2_limits.0)
-            .max_header_list_size(self.h2_limits.1)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        Some(options)
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
@@ -182,8 +160,8 @@ impl App {
         }
     }
 
-    async fn serve_h2(&self, session: H2Session) {
-        let mut client = Client::h2(session);
+    /// Serves a stream of HTTP/2.
+    pub async fn serve_stream(&self, mut client: Client) {
         match self.serve(&mut client).await {
             Left::Broken => client.abort(),
             // Dropped now, the stream would be reset, and the reset can cost the client its answer.

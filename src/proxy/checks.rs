@@ -45,31 +45,36 @@ pub fn check(
         return Err(Cause::ServerNameMismatch);
     }
     Ok(Checked {
-        target: origin_form(&head.method, target)?,
+        target: origin_form(head, target)?,
         upgrade: upgrade(head),
         authority,
         host_value,
     })
 }
 
-/// The bytes of `Host`, or of HTTP/2's `:authority`; where both are, the engine has checked that they agree.
+/// The bytes of `Host`, or of HTTP/2's `:authority`; where both are, they must agree.
 fn host_value(head: &RequestHeader) -> Result<HeaderValue, Cause> {
-    if let Some(authority) = head.uri.authority() {
-        return HeaderValue::from_str(authority.as_str()).map_err(|_| Cause::HostMalformed);
-    }
     let mut values = head.headers.get_all(header::HOST).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Ok(value.clone()),
-        (None, _) => Err(Cause::HostMissing),
-        (Some(_), Some(_)) => Err(Cause::HostMalformed),
+    let (value, again) = (values.next(), values.next());
+    if again.is_some() {
+        return Err(Cause::HostMalformed);
     }
+    let Some(authority) = head.uri.authority() else {
+        return value.cloned().ok_or(Cause::HostMissing);
+    };
+    if value.is_some_and(|value| value.as_bytes() != authority.as_str().as_bytes()) {
+        return Err(Cause::HostMalformed);
+    }
+    HeaderValue::from_str(authority.as_str()).map_err(|_| Cause::HostMalformed)
 }
 
-/// The path and query (RFC 9112 section 3.2): as received in origin form, what follows the authority in absolute form.
-fn origin_form(method: &Method, raw: &[u8]) -> Result<Box<[u8]>, Cause> {
+/// The path and query (RFC 9112 section 3.2): as received in origin form, what follows the authority in absolute form,
+/// which HTTP/2 does not have.
+fn origin_form(head: &RequestHeader, raw: &[u8]) -> Result<Box<[u8]>, Cause> {
     match raw.first() {
         Some(b'/') => return Ok(raw.into()),
-        Some(b'*') if raw.len() == 1 && *method == Method::OPTIONS => return Ok(raw.into()),
+        Some(b'*') if raw.len() == 1 && head.method == Method::OPTIONS => return Ok(raw.into()),
+        _ if head.version == Version::HTTP_2 => return Err(Cause::HeadMalformed),
         _ => {}
     }
     let lower = raw.get(..8).unwrap_or(raw).to_ascii_lowercase();

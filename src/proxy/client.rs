@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use h2::SendStream;
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
-use pingora::protocols::http::v2::server::HttpSession as H2Session;
 
 use super::answer::Answer;
 use super::date;
 use super::filter::response::{self, Framing};
 use super::filter::trailers::{allowed, write_last_chunk};
+use super::h2::stream::Stream;
+use crate::transport::Link;
 use crate::transport::chunks::write_size;
-use crate::transport::{Deadline, Link, now};
 use crate::upstream::http1::ResponseHead;
 
 /// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
@@ -43,19 +42,7 @@ pub enum Client {
         framing: Option<Framing>,
     },
     /// A stream of HTTP/2.
-    H2(Box<H2Client>),
-}
-
-/// A stream of HTTP/2.
-pub struct H2Client {
-    session: H2Session,
-    writer: Option<SendStream<Bytes>>,
-    pending: BytesMut,
-    finish: bool,
-    trailers: Option<HeaderMap>,
-    finished: bool,
-    stalled_since: Option<Instant>,
-    deadline: Deadline,
+    H2(Box<Stream>),
 }
 
 /// What a client did to its own request.
@@ -81,24 +68,15 @@ impl Client {
     }
 
     /// A client over a stream of HTTP/2.
-    pub fn h2(session: H2Session) -> Self {
-        Self::H2(Box::new(H2Client {
-            session,
-            writer: None,
-            pending: BytesMut::new(),
-            finish: false,
-            trailers: None,
-            finished: false,
-            stalled_since: None,
-            deadline: Deadline::default(),
-        }))
+    pub fn h2(stream: Stream) -> Self {
+        Self::H2(Box::new(stream))
     }
 
     /// The request's head.
     pub fn head(&self) -> &RequestHeader {
         match self {
             Self::H1 { session, .. } => session.req_header(),
-            Self::H2(h2) => h2.session.req_header(),
+            Self::H2(h2) => h2.head(),
         }
     }
 
@@ -122,7 +100,7 @@ impl Client {
     pub fn h2_has_body(&self) -> bool {
         match self {
             Self::H1 { .. } => false,
-            Self::H2(h2) => !h2.session.is_body_done(),
+            Self::H2(h2) => h2.has_body(),
         }
     }
 
@@ -130,7 +108,7 @@ impl Client {
     pub fn body_is_done(&mut self) -> bool {
         match self {
             Self::H1 { session, .. } => session.is_body_done(),
-            Self::H2(h2) => h2.session.is_body_done(),
+            Self::H2(h2) => !h2.has_body(),
         }
     }
 
@@ -146,7 +124,7 @@ impl Client {
                         }
                     }
                 }
-                Self::H2(h2) => match ready!(h2.session.poll_read_body_bytes(cx)) {
+                Self::H2(h2) => match ready!(h2.poll_body(cx)) {
                     Some(Ok(piece)) => Some(piece),
                     Some(Err(_)) => return Poll::Ready(Err(ClientError::Gone)),
                     None => None,
@@ -175,8 +153,7 @@ impl Client {
                 *framing = Some(Framing::Length(body.len() as u64));
             }
             Self::H2(h2) => {
-                let head = answer.head().map_err(io_error)?;
-                h2.send_head(head, body.is_empty())?;
+                h2.send_head(answer.status(), answer.fields(), body.is_empty())?;
             }
         }
         self.send_body(body, cx)?;
@@ -200,8 +177,8 @@ impl Client {
                 ..
             } => (session, link, framing),
             Self::H2(h2) => {
-                let head = response::for_h2(&head).map_err(io_error)?;
-                return h2.send_head(head, end);
+                let fields = response::fields(&head).map_err(io::Error::other)?;
+                return h2.send_head(head.status(), fields, end);
             }
         };
         if head.status().is_informational() {
@@ -223,7 +200,7 @@ impl Client {
     pub fn is_writable(&self) -> bool {
         match self {
             Self::H1 { link, .. } => link.buffered() < HIGH_WATER,
-            Self::H2(h2) => h2.pending.is_empty(),
+            Self::H2(h2) => h2.is_writable(),
         }
     }
 
@@ -267,8 +244,7 @@ impl Client {
                 Ok(())
             }
             Self::H2(h2) => {
-                h2.finish = true;
-                h2.trailers = (!trailers.is_empty()).then_some(trailers);
+                h2.finish(trailers);
                 Ok(())
             }
         }
@@ -302,7 +278,7 @@ impl Client {
     pub fn stalled_since(&self) -> Option<Instant> {
         match self {
             Self::H1 { link, .. } => link.stalled_since(),
-            Self::H2(h2) => h2.stalled_since,
+            Self::H2(h2) => h2.stalled_since(),
         }
     }
 
@@ -310,7 +286,7 @@ impl Client {
     pub fn poll_deadline(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::H1 { link, .. } => link.poll_deadline(at, cx),
-            Self::H2(h2) => h2.deadline.poll(at, cx),
+            Self::H2(h2) => h2.poll_deadline(at, cx),
         }
     }
 
@@ -337,11 +313,7 @@ impl Client {
                     link.abort();
                 }
             }
-            Self::H2(h2) => match &mut h2.writer {
-                Some(writer) if !h2.finished => writer.send_reset(h2::Reason::INTERNAL_ERROR),
-                Some(_) => {}
-                None => h2.session.shutdown(),
-            },
+            Self::H2(h2) => h2.abort(),
         }
     }
 }
@@ -368,78 +340,6 @@ fn tell_engine_of_upgrade(
     let written = link.buffered() - before;
     link.append(|wire| wire.truncate(wire.len() - written));
     Ok(())
-}
-
-impl H2Client {
-    fn send_head(&mut self, head: Box<ResponseHeader>, end: bool) -> io::Result<()> {
-        let informational = head.status.is_informational();
-        self.session
-            .write_response_header(head, end)
-            .map_err(io_error)?;
-        if !informational {
-            self.writer = self.session.take_response_body_writer();
-            self.finished = end;
-        }
-        Ok(())
-    }
-
-    fn give(&mut self, piece: &[u8]) {
-        // All pieces of one read: bounded by what is read at once.
-        self.pending.extend_from_slice(piece);
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(writer) = &mut self.writer else {
-            return Poll::Ready(Ok(()));
-        };
-        while !self.pending.is_empty() {
-            let mut room = writer.capacity();
-            if room == 0 {
-                writer.reserve_capacity(self.pending.len());
-                room = match writer.poll_capacity(cx) {
-                    Poll::Ready(Some(Ok(room))) => room,
-                    Poll::Ready(Some(Err(error))) => {
-                        return Poll::Ready(Err(io::Error::other(error)));
-                    }
-                    Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                    Poll::Pending => {
-                        self.stalled_since.get_or_insert_with(now);
-                        return Poll::Pending;
-                    }
-                };
-                if room == 0 {
-                    continue;
-                }
-            }
-            self.stalled_since = None;
-            let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
-            let end = self.finish && self.trailers.is_none() && self.pending.is_empty();
-            writer.send_data(piece, end).map_err(io::Error::other)?;
-            self.finished |= end;
-        }
-        if self.finish && !self.finished {
-            if let Some(trailers) = self.trailers.take() {
-                writer.send_trailers(trailers).map_err(io::Error::other)?;
-                self.finished = true;
-                return Poll::Ready(Ok(()));
-            }
-            writer
-                .send_data(Bytes::new(), true)
-                .map_err(io::Error::other)?;
-            self.finished = true;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.finished {
-            return Poll::Pending;
-        }
-        match &mut self.writer {
-            Some(writer) => writer.poll_reset(cx).map(|_| ()),
-            None => pin!(self.session.idle()).poll(cx).map(|_| ()),
-        }
-    }
 }
 
 /// Runs a future of the engine that has nothing to wait for: its writes end in a buffer.

@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod fallback;
 pub mod filter;
 pub mod forward;
+pub mod h2;
 pub mod record;
 pub mod request_id;
 pub mod splice;

@@ -8,8 +8,7 @@
 use std::borrow::Cow;
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Version};
-use pingora::http::ResponseHeader;
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::hop_by_hop;
 use super::request::field;
@@ -165,28 +164,23 @@ fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes.collect())
 }
 
-/// An HTTP/2 client's head for `head`.
-pub fn for_h2(head: &ResponseHead<'_>) -> pingora::Result<Box<ResponseHeader>> {
-    let mut to = Box::new(ResponseHeader::build_no_case(head.status(), Some(16))?);
-    to.set_version(Version::HTTP_11);
-    let mut outcome = Ok(());
+/// An HTTP/2 client's fields for `head`. Fails on a field that has no form there.
+pub fn fields(head: &ResponseHead<'_>) -> http::Result<HeaderMap> {
+    let mut fields = HeaderMap::with_capacity(16);
+    let mut outcome: http::Result<()> = Ok(());
     passing(head, |field| {
-        let name = HeaderName::from_bytes(field.name);
         let value = HeaderValue::from_bytes(&unfolded(field.value));
-        match (name, value) {
-            (Ok(name), Ok(value)) => {
-                if let Err(error) = to.append_header(name, value) {
-                    outcome = Err(error);
-                }
-            }
-            _ => outcome = Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader)),
+        match (HeaderName::from_bytes(field.name), value) {
+            (Ok(name), Ok(value)) => drop(fields.append(name, value)),
+            (Err(error), _) => outcome = Err(error.into()),
+            (_, Err(error)) => outcome = Err(error.into()),
         }
     });
     outcome?;
     if let Some(length) = head.length().filter(|_| !forbids_length(head.status())) {
-        to.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Ok(to)
+    Ok(fields)
 }
 
 #[cfg(test)]
@@ -253,10 +247,10 @@ mod tests {
     fn every_set_cookie_reaches_an_http_2_client() {
         let head = "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: close\r\nContent-Length: 5, 5\r\n\r\n";
         testing::with_head(head.as_bytes(), |head| {
-            let to = for_h2(&head).unwrap();
-            assert_eq!(to.headers.get_all(header::SET_COOKIE).iter().count(), 2);
-            assert!(!to.headers.contains_key(header::CONNECTION));
-            assert_eq!(to.headers[header::CONTENT_LENGTH], "5");
+            let fields = fields(&head).unwrap();
+            assert_eq!(fields.get_all(header::SET_COOKIE).iter().count(), 2);
+            assert!(!fields.contains_key(header::CONNECTION));
+            assert_eq!(fields[header::CONTENT_LENGTH], "5");
         });
     }
 }

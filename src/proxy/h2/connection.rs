@@ -1,0 +1,213 @@
+//! One HTTP/2 connection in one task: its frames and all its streams.
+//!
+//! Streams move first, then the connection: what all of them had to say in a turn of the event loop leaves in one TLS
+//! record. Decides which heads are no requests at all and when the connection ends. Invariants: every stream that was
+//! accepted is carried to its end, also when the connection dies under it; an idle connection ends by its deadline.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Request, request};
+use pingora::server::ShutdownWatch;
+
+use super::stream::Stream;
+use crate::proxy::app::App;
+use crate::proxy::client::Client;
+use crate::transport::{Deadline, EngineStream, now};
+
+/// What one stream, and one connection, may send ahead of its reader.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Malformed heads that a connection may send before it is closed.
+const MALFORMED: usize = 32;
+
+/// Bounds of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct H2Limits {
+    /// Requests at once.
+    pub streams: u32,
+    /// Bytes of a request's head.
+    pub head_size: u32,
+    /// Without a request.
+    pub idle: Duration,
+}
+
+/// Serves a connection to its end. Once `shutdown` says so, no new streams are accepted.
+pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdown: ShutdownWatch) {
+    let handshake = Builder::new()
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.head_size)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .handshake::<_, Bytes>(stream)
+        .await;
+    let connection = match handshake {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(peer = %app.facts.peer, %error, "no HTTP/2 preface");
+            return;
+        }
+    };
+    let mut shutdown = shutdown;
+    let drain = pin!(async move {
+        // An error means that the process is gone.
+        drop(shutdown.wait_for(|draining| *draining).await);
+    });
+    let mut driver = Driver {
+        connection: Some(connection),
+        streams: FuturesUnordered::new(),
+        open: move |client| {
+            let app = app.clone();
+            async move { app.serve_stream(client).await }
+        },
+        drain: Some(drain),
+        malformed: 0,
+        limits,
+        idle_since: None,
+        idle: Deadline::default(),
+    };
+    poll_fn(|cx| driver.poll(cx)).await;
+}
+
+struct Driver<Open, Served, Drain> {
+    /// `None` once it is closed.
+    connection: Option<Connection<EngineStream, Bytes>>,
+    streams: FuturesUnordered<Served>,
+    open: Open,
+    drain: Option<Drain>,
+    malformed: usize,
+    limits: H2Limits,
+    idle_since: Option<Instant>,
+    idle: Deadline,
+}
+
+impl<Open, Served, Drain> Driver<Open, Served, Pin<&mut Drain>>
+where
+    Open: FnMut(Client) -> Served,
+    Served: Future<Output = ()>,
+    Drain: Future<Output = ()>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let draining = self.drain.as_mut().map(|drain| drain.as_mut().poll(cx));
+        if matches!(draining, Some(Poll::Ready(()))) {
+            self.drain = None;
+            if let Some(connection) = &mut self.connection {
+                connection.graceful_shutdown();
+            }
+        }
+        loop {
+            while let Poll::Ready(Some(())) = self.streams.poll_next_unpin(cx) {}
+            let Some(connection) = &mut self.connection else {
+                return match self.streams.is_empty() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                };
+            };
+            // All that have come, before any of them is begun: their answers may leave together.
+            let mut accepted = false;
+            loop {
+                match connection.poll_accept(cx) {
+                    Poll::Ready(Some(Ok((request, respond)))) => {
+                        accepted = true;
+                        let malformed = &mut self.malformed;
+                        if let Some(client) = Self::judge(malformed, connection, request, respond) {
+                            self.streams.push((self.open)(client));
+                        }
+                    }
+                    Poll::Ready(end) => {
+                        if let Some(Err(error)) = end {
+                            // Clients often just close the connection.
+                            tracing::debug!(%error, "an HTTP/2 connection ended");
+                        }
+                        // Dropped now, so that its streams hear of it.
+                        self.connection = None;
+                        break;
+                    }
+                    Poll::Pending if accepted => break,
+                    Poll::Pending => return self.poll_idle(cx),
+                }
+            }
+        }
+    }
+
+    /// The stream, unless its head is malformed: then it is reset (RFC 9113 section 8.1.1), and a connection that goes on
+    /// so is closed.
+    fn judge(
+        malformed: &mut usize,
+        connection: &mut Connection<EngineStream, Bytes>,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) -> Option<Client> {
+        let (head, body) = request.into_parts();
+        if !is_malformed(&head) {
+            return Some(Client::h2(Stream::new(head, body, respond)));
+        }
+        respond.send_reset(Reason::PROTOCOL_ERROR);
+        *malformed += 1;
+        if *malformed == MALFORMED {
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
+        None
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.streams.is_empty() {
+            self.idle_since = None;
+            return Poll::Pending;
+        }
+        let since = *self.idle_since.get_or_insert_with(now);
+        self.idle.poll(since + self.limits.idle, cx)
+    }
+}
+
+/// Whether a head cannot be passed on as one request: bytes that would end a line or a field of HTTP/1.1 in its target,
+/// or a length that is not one number.
+fn is_malformed(head: &request::Parts) -> bool {
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let splits = |byte: &u8| matches!(byte, 0 | b'\n' | b'\r' | b' ');
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let unclear = match (lengths.next(), lengths.next()) {
+        (None, _) => false,
+        (Some(length), None) => !length.as_bytes().iter().all(u8::is_ascii_digit),
+        (Some(_), Some(_)) => true,
+    };
+    target.as_bytes().iter().any(splits) || unclear || head.headers.contains_key(TRANSFER_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &[(&str, &str)]) -> request::Parts {
+        let request = fields
+            .iter()
+            .fold(Request::get("/"), |head, (name, value)| {
+                head.header(*name, *value)
+            });
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_length_that_is_not_one_number_is_malformed() {
+        assert!(!is_malformed(&head(&[])));
+        assert!(!is_malformed(&head(&[("content-length", "12")])));
+        assert!(is_malformed(&head(&[("content-length", "1, 1")])));
+        assert!(is_malformed(&head(&[("content-length", "+1")])));
+        assert!(is_malformed(&head(&[
+            ("content-length", "1"),
+            ("content-length", "1")
+        ])));
+        assert!(is_malformed(&head(&[("transfer-encoding", "chunked")])));
+    }
+}

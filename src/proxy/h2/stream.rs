@@ -1,0 +1,183 @@
+//! A stream of HTTP/2 as the client of an exchange.
+//!
+//! Everything polls; a piece of the body waits here until the client's windows have room for it. Invariant: a stream
+//! whose response was not finished is never ended as if it were.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{DATE, HeaderValue};
+use http::{HeaderMap, Response, StatusCode, request};
+use pingora::http::RequestHeader;
+
+use crate::proxy::date;
+use crate::transport::{Deadline, now};
+
+/// A stream of HTTP/2.
+pub struct Stream {
+    head: RequestHeader,
+    /// `None` once it has been read to its end.
+    body: Option<RecvStream>,
+    respond: SendResponse<Bytes>,
+    /// After the head of the response.
+    writer: Option<SendStream<Bytes>>,
+    pending: BytesMut,
+    finish: bool,
+    trailers: Option<HeaderMap>,
+    finished: bool,
+    stalled_since: Option<Instant>,
+    deadline: Deadline,
+}
+
+impl Stream {
+    /// A stream whose head has been read.
+    pub fn new(head: request::Parts, body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+        Self {
+            head: head.into(),
+            body: (!body.is_end_stream()).then_some(body),
+            respond,
+            writer: None,
+            pending: BytesMut::new(),
+            finish: false,
+            trailers: None,
+            finished: false,
+            stalled_since: None,
+            deadline: Deadline::default(),
+        }
+    }
+
+    /// The request's head.
+    pub fn head(&self) -> &RequestHeader {
+        &self.head
+    }
+
+    /// Whether the request goes on.
+    pub fn has_body(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| !body.is_end_stream())
+    }
+
+    /// The next piece of the request's body, `None` at its end.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        match ready!(body.poll_data(cx)) {
+            Some(Ok(piece)) => {
+                let released = body.flow_control().release_capacity(piece.len());
+                Poll::Ready(Some(released.map(|()| piece)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => {
+                self.body = None;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Writes the final head; `end` when no body follows. `Date` is the edge's own, as with nginx.
+    pub fn send_head(
+        &mut self,
+        status: StatusCode,
+        mut fields: HeaderMap<HeaderValue>,
+        end: bool,
+    ) -> io::Result<()> {
+        let date = HeaderValue::from_bytes(&date::now()).map_err(io::Error::other)?;
+        fields.insert(DATE, date);
+        let mut head = Response::new(());
+        *head.status_mut() = status;
+        *head.headers_mut() = fields;
+        let writer = self.respond.send_response(head, end);
+        self.writer = Some(writer.map_err(io::Error::other)?);
+        self.finished = end;
+        Ok(())
+    }
+
+    /// Whether more of the body may be given.
+    pub fn is_writable(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Gives a piece of the body. Only when [`Self::is_writable`], or as a further piece of one read, which is what bounds
+    /// it.
+    pub fn give(&mut self, piece: &[u8]) {
+        self.pending.extend_from_slice(piece);
+    }
+
+    /// Says that the body is complete, with its trailers.
+    pub fn finish(&mut self, trailers: HeaderMap) {
+        self.finish = true;
+        self.trailers = (!trailers.is_empty()).then_some(trailers);
+    }
+
+    /// Ready when all that was given is on its way.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(writer) = &mut self.writer else {
+            return Poll::Ready(Ok(()));
+        };
+        while !self.pending.is_empty() {
+            let mut room = writer.capacity();
+            if room == 0 {
+                writer.reserve_capacity(self.pending.len());
+                room = match writer.poll_capacity(cx) {
+                    Poll::Ready(Some(room)) => room.map_err(io::Error::other)?,
+                    Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                    Poll::Pending => {
+                        self.stalled_since.get_or_insert_with(now);
+                        return Poll::Pending;
+                    }
+                };
+                if room == 0 {
+                    continue;
+                }
+            }
+            self.stalled_since = None;
+            let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
+            let end = self.finish && self.trailers.is_none() && self.pending.is_empty();
+            writer.send_data(piece, end).map_err(io::Error::other)?;
+            self.finished |= end;
+        }
+        if self.finish && !self.finished {
+            let ended = match self.trailers.take() {
+                Some(trailers) => writer.send_trailers(trailers),
+                None => writer.send_data(Bytes::new(), true),
+            };
+            ended.map_err(io::Error::other)?;
+            self.finished = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Since when the client takes nothing of what waits for it.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since
+    }
+
+    /// Ready once `at` has passed.
+    pub fn poll_deadline(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.deadline.poll(at, cx)
+    }
+
+    /// Ready when the client has reset the stream or left, while there is something to give to it.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.finished {
+            return Poll::Pending;
+        }
+        match &mut self.writer {
+            Some(writer) => writer.poll_reset(cx).map(|_| ()),
+            None => self.respond.poll_reset(cx).map(|_| ()),
+        }
+    }
+
+    /// Resets the stream, unless the response is complete.
+    pub fn abort(&mut self) {
+        match &mut self.writer {
+            Some(writer) if !self.finished => writer.send_reset(Reason::INTERNAL_ERROR),
+            Some(_) => {}
+            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+        }
+    }
+}
