@@ -30,7 +30,7 @@ soak: ## count what is lost over 50 reloads, 10,000 upgrades and 2,000 refused h
 	$(CARGO) build --release --locked
 	HUBGATE=$(TARGET)/release/hubgate tests/soak/run
 
-bench: ## hubgate beside nginx, HAProxy, Caddy and pingap (25 minutes; BENCH=--quick 2); bench/compare --help says more
+bench: ## hubgate beside nginx, HAProxy, Caddy and pingap (25 minutes; BENCH=--quick 3); bench/compare --help says more
 	@tests/install.sh build bench
 	$(CARGO) build --release --locked
 	$(CARGO) build --release --locked --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/load

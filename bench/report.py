@@ -20,7 +20,8 @@ def show(result):
 
     in_unit = lambda m: f", {m['unit']}"                                       # noqa: E731
     table("CPU per request, memory per connection, time to start (ratio to nginx): medians", rows, _figure, in_unit)
-    table("the same, lowest to highest of the rounds", rows, lambda m: f"{_short(m['min'])} to {_short(m['max'])}", in_unit)
+    if result["rounds"] > 1:
+        table("the same, lowest to highest of the rounds", rows, lambda m: f"{_short(m['min'])} to {_short(m['max'])}", in_unit)
     timed = [r for r in ("latency", "events", "ws64", "ws16k") if r in rows]
     table("50th, 99th and 99.9th percentile, ms", timed, lambda m: " / ".join(_short(m["latency_ms"][q]) for q in PERCENTILES))
     loaded = [r for r in rows if rows[r]["requests_per_second"]]
