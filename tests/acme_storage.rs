@@ -454,3 +454,57 @@ fn keys_that_others_can_read_are_closed_to_them_and_served() {
     assert_eq!(mode(&edge.state().join("acme")), 0o700);
     eventually("it is told", || running.log().contains("acme.store.mode"));
 }
+
+#[test]
+fn what_certbot_has_ordered_is_taken_over_listed_and_served_without_an_order() {
+    let (mut pebble, http) = pebble();
+    let edge = Edge::new(&pebble, http);
+    let first = {
+        let _running = edge.run();
+        edge.wait_served();
+        edge.wait_stored()
+    };
+    let letsencrypt = TempDir::new().unwrap();
+    let live = letsencrypt.path().join("live").join(HOST);
+    fs::create_dir_all(&live).unwrap();
+    fs::copy(edge.file("current/chain.pem"), live.join("fullchain.pem")).unwrap();
+    fs::copy(edge.file("current/key.pem"), live.join("privkey.pem")).unwrap();
+    fs::remove_dir_all(edge.state()).unwrap();
+    pebble.down();
+    let _running = edge.run();
+    eventually("a placeholder is served", || {
+        tls::handshake(edge.https, HOST, tls::config(&[])).is_ok()
+    });
+    assert_eq!(edge.served(), None);
+    let import = |more: &[&str]| {
+        let mut arguments = vec!["certs", "import", letsencrypt.path().to_str().unwrap()];
+        arguments.extend(more);
+        run(edge.command(&arguments).stdout(Stdio::piped()))
+    };
+    let (code, text) = import(&["--plan"]);
+    assert!(code == 0 && text.contains("would be taken"), "{text}");
+    assert_eq!(edge.stored(), None, "a plan changes nothing");
+    let (code, text) = import(&[]);
+    assert!(code == 0 && text.contains("taken from"), "{text}");
+    assert_eq!(edge.stored().as_ref(), Some(&first));
+    let (code, text) = import(&[]);
+    assert!(code == 1 && text.contains("as long or longer"), "{text}");
+    let (code, text) = run(&mut edge.command(&["reload"]));
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(edge.wait_served(), first);
+    let mut shown = String::new();
+    eventually("a handshake with ourselves was shown it", || {
+        shown = run(&mut edge.command(&["certs", "show", HOST])).1;
+        shown.contains("was shown it")
+    });
+    assert!(shown.contains(&first), "{shown}");
+    let (code, text) = run(&mut edge.command(&["certs", "list", "--json"]));
+    assert_eq!(code, 0, "{text}");
+    let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(rows[0]["host"], HOST);
+    assert_eq!(rows[0]["served_as_kept"], true);
+    eventually("it is not to be ordered again", || {
+        let (_, text) = run(&mut edge.command(&["certs", "list"]));
+        text.contains("valid") && !text.contains("backoff")
+    });
+}

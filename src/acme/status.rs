@@ -67,6 +67,12 @@ impl Board {
             .collect()
     }
 
+    /// When the certificate that the row tells of ends.
+    pub(super) fn not_after(&self, host: &Host) -> Option<OffsetDateTime> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.get(host)?.not_after
+    }
+
     /// Changes a host's row, which is made if need be.
     pub(super) fn update(&self, host: &Host, change: impl FnOnce(&mut HostStatus)) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);

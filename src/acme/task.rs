@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::order::{Attempt, Issued};
 use super::schedule::{Class, Delays, renew_after};
 use super::status::{Board, State};
-use super::storage::{Backoff, CertificateDir, Failures, Order, Storage};
+use super::storage::{Backoff, CertificateDir, Failures, Order, Storage, Stored};
 use crate::observe::reasons::with_reasons;
 use crate::tls::pem::{Leaf, Pair};
 use crate::tls::{Certificates, Origin};
@@ -70,22 +70,7 @@ impl Task {
         let now = OffsetDateTime::now_utc();
         let directory = shared.accounts.directory();
         let stored = dir.load(&host).await;
-        let due = match &stored {
-            Some(stored)
-                if stored
-                    .directory
-                    .as_deref()
-                    .is_none_or(|own| own == directory) =>
-            {
-                let issued = stored
-                    .issued
-                    .unwrap_or(stored.pair.leaf.not_before)
-                    .min(now);
-                due(issued, &stored.pair.leaf)
-            }
-            // From another authority (staging, say): served, but to be replaced.
-            _ => now,
-        };
+        let due = due_of(stored.as_ref(), directory, now);
         let backoff = dir
             .record::<Backoff>()
             .await
@@ -109,6 +94,23 @@ impl Task {
         };
         task.asked_again(now);
         task
+    }
+
+    /// A person asks: what is kept may be another certificate now, and what was wrong may have been mended.
+    async fn look_again(&mut self) {
+        let now = OffsetDateTime::now_utc();
+        if let Some(stored) = self.dir.load(&self.host).await {
+            let leaf = &stored.pair.leaf;
+            let shown = self.shared.board.not_after(&self.host);
+            if shown != Some(leaf.not_after) {
+                self.due = due_of(Some(&stored), self.shared.accounts.directory(), now);
+                self.shared.board.update(&self.host, |row| {
+                    row.state = State::Valid;
+                    row.not_after = Some(leaf.not_after);
+                });
+            }
+        }
+        self.asked_again(now);
     }
 
     /// A restart or reload shortens the wait.
@@ -142,7 +144,7 @@ impl Task {
             }
             tokio::select! {
                 () = sleep(wait.min(NAP)) => {}
-                () = self.shared.asked.notified() => self.asked_again(OffsetDateTime::now_utc()),
+                () = self.shared.asked.notified() => self.look_again().await,
             }
         }
     }
@@ -274,6 +276,26 @@ impl Task {
             row.last_error = Some(format!("{step}: {detail}"));
             row.failures = total;
         });
+    }
+}
+
+/// When what is kept is due; at once, when nothing is.
+fn due_of(stored: Option<&Stored>, directory: &str, now: OffsetDateTime) -> OffsetDateTime {
+    match stored {
+        Some(stored)
+            if stored
+                .directory
+                .as_deref()
+                .is_none_or(|own| own == directory) =>
+        {
+            let issued = stored
+                .issued
+                .unwrap_or(stored.pair.leaf.not_before)
+                .min(now);
+            due(issued, &stored.pair.leaf)
+        }
+        // From another authority (staging, say): served, but to be replaced.
+        _ => now,
     }
 }
 

@@ -200,9 +200,16 @@ fn serve_at_once(settings: &Settings, hosts: &BTreeSet<Host>, certificates: &Cer
     let mut rows = Vec::new();
     for host in hosts {
         let pattern = HostPattern::Exact(host.clone());
-        let served = certificates.get(&pattern).map(|row| row.origin);
-        if matches!(served, Some(Origin::Acme | Origin::Placeholder)) {
-            continue;
+        let row = certificates.get(&pattern);
+        let served = row.as_ref().map(|row| row.origin);
+        if let Some(row) = row
+            && matches!(served, Some(Origin::Acme | Origin::Placeholder))
+        {
+            // Something else may have been put there meanwhile: `certs import`.
+            let kept = storage.current_leaf(host);
+            if kept.is_none_or(|kept| kept.serial == row.leaf.serial) {
+                continue;
+            }
         }
         if let Some(stored) = storage.load_now(host) {
             info!(event = "acme.loaded", %host, not_after = %stored.pair.leaf.not_after, "stored certificate loaded");

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use super::{Admin, ReloadOutcome, StatusReport, page};
+use crate::observe::metrics::CertificateFacts;
 use crate::types::host::Authority;
 
 /// Through which door a request came.
@@ -29,8 +30,7 @@ pub(super) enum Door {
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str =
-    "GET /, GET /status, GET /metrics, GET /health, POST /reload, POST /reload?plan=1";
+const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST";
 
 /// Answers one request; its body, if any, is not read.
 pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Parts) -> Answer {
@@ -55,8 +55,11 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
         ("/health", true) => text(StatusCode::OK, "ok\n"),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
+        ("/challenge-probe", false) if head.method == Method::POST => {
+            probe(admin, head.uri.query())
+        }
         ("/" | "/status" | "/metrics" | "/health", false) => wrong_method("GET, HEAD"),
-        ("/reload", _) => wrong_method("POST"),
+        ("/reload" | "/challenge-probe", _) => wrong_method("POST"),
         _ => text(
             StatusCode::NOT_FOUND,
             format!("nothing is here; there are: {PATHS}\n"),
@@ -94,13 +97,28 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
     }
 }
 
+/// Has a random token answered for a host, so that `certs doctor` can ask for it from outside.
+fn probe(admin: &Admin, query: Option<&str>) -> Answer {
+    match query.and_then(|query| query.strip_prefix("host=")) {
+        Some(host) => match admin.control.probe(host) {
+            Some(probe) => json(StatusCode::OK, &probe),
+            None => text(StatusCode::NOT_FOUND, "no site has this host\n"),
+        },
+        None => text(StatusCode::BAD_REQUEST, "the parameter is `host=HOST`\n"),
+    }
+}
+
 /// The metrics, with the certificates as they are served now: those change without a reload.
 fn metrics(admin: &Admin) -> String {
     let certificates = admin.control.status().certificates;
-    let not_after = certificates
-        .into_iter()
-        .filter_map(|row| Some((row.host, row.not_after?)));
-    admin.metrics.set_certificates(not_after);
+    let facts = certificates.into_iter().filter_map(|row| {
+        let facts = CertificateFacts {
+            not_after: row.not_after?,
+            served_as_kept: row.served_as_kept,
+        };
+        Some((row.host, facts))
+    });
+    admin.metrics.set_certificates(facts);
     admin.metrics.render()
 }
 

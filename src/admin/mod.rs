@@ -32,6 +32,19 @@ pub trait Control: Send + Sync + 'static {
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
     /// What runs now.
     fn status(&self) -> Status;
+    /// Answers a random challenge token for `host` for a minute; `None` when no site has that host.
+    fn probe(&self, _host: &str) -> Option<ChallengeProbe> {
+        None
+    }
+}
+
+/// A challenge token that nobody ordered, to see from outside whether requests for it reach this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeProbe {
+    /// To be asked for below `/.well-known/acme-challenge/`.
+    pub token: String,
+    /// What this process answers.
+    pub answer: String,
 }
 
 /// What became of a reload or a plan.

@@ -266,6 +266,7 @@ mod tests {
             source: "acme".to_owned(),
             not_after: Some(1_800_000_000 + days * 86_400),
             trouble: None,
+            ..CertificateStatus::default()
         };
         for (days, class) in [(2, "alarm"), (10, "worry"), (60, "")] {
             let page = render(&report(Status {

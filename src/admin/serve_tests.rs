@@ -55,6 +55,7 @@ impl Control for Fake {
                 source: "acme".to_owned(),
                 not_after: Some(1_800_000_000),
                 trouble: None,
+                ..CertificateStatus::default()
             }],
             ..Status::default()
         }

@@ -86,7 +86,7 @@ pub struct EndpointStatus {
 }
 
 /// A certificate that is served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateStatus {
     /// The host or site it is for.
     pub host: String,
@@ -96,6 +96,27 @@ pub struct CertificateStatus {
     pub not_after: Option<i64>,
     /// What is wrong with it or with its renewal.
     pub trouble: Option<String>,
+    /// The beginning of its validity in seconds since 1970.
+    #[serde(default)]
+    pub not_before: Option<i64>,
+    /// Who signed it.
+    #[serde(default)]
+    pub issuer: Option<String>,
+    /// Its serial number in hexadecimal.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// For `acme` and `placeholder`: `valid`, `expired`, `placeholder`, `ordering`, `backoff` and so on.
+    #[serde(default)]
+    pub state: Option<String>,
+    /// When something is tried next, in seconds since 1970.
+    #[serde(default)]
+    pub next_attempt: Option<i64>,
+    /// Failed attempts in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// Whether a handshake with ourselves was shown this certificate; `None` before the first one.
+    #[serde(default)]
+    pub served_as_kept: Option<bool>,
 }
 
 impl CertificateStatus {
@@ -293,6 +314,7 @@ mod tests {
             source: String::new(),
             not_after: Some(not_after),
             trouble: None,
+            ..CertificateStatus::default()
         };
         assert_eq!(certificate(3_600).days_left(0), Some(0));
         assert_eq!(certificate(-1).days_left(0), Some(-1));

@@ -3,6 +3,7 @@
 //! One command a file; this one says what may be typed and hands it on. Exit codes are an interface: scripts and
 //! service units read them, so each command's meaning is in [`EXIT_CODES`] and shown by `--help`.
 
+mod certs;
 pub mod check;
 mod client;
 mod demo;
@@ -73,6 +74,12 @@ enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// Look after certificates
+    #[command(after_help = EXIT_CODES)]
+    Certs {
+        #[command(subcommand)]
+        command: certs::Command,
+    },
     /// Show hubgate in front of a stand-in hub, on this machine only
     #[command(after_help = EXIT_CODES)]
     Demo,
@@ -116,6 +123,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(match command {
         Command::Run { file } => run::run(&file.config),
         Command::Demo => demo::run(),
+        Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),
         Command::Status { json, door } => status::run(&door, json),

@@ -181,7 +181,7 @@ fn certificate_rows(report: &StatusReport) -> Vec<Vec<String>> {
 }
 
 /// Appends `rows` in columns under `head`; nothing when there are none.
-fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+pub(super) fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
     if rows.is_empty() {
         return;
     }

@@ -3,6 +3,7 @@
 //! Answers in words; preparing and applying a change is `reload`'s and `process`'s. One reload at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,10 +11,13 @@ use futures_util::future::BoxFuture;
 use super::process::Process;
 use super::reload::{self, Prepared, Refused};
 use crate::acme::State;
-use crate::admin::{CertificateStatus, Control, ReloadOutcome, ReloadReport, Status};
+use crate::admin::{
+    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status,
+};
 use crate::config::Source;
 use crate::proxy::app::Drain;
 use crate::tls::Origin;
+use crate::types::host::Host;
 
 /// The process as admin sees it.
 pub(super) struct Door(pub(super) Arc<Process>);
@@ -37,7 +41,29 @@ impl Control for Door {
     fn status(&self) -> Status {
         status(&self.0)
     }
+
+    fn probe(&self, host: &str) -> Option<ChallengeProbe> {
+        let host = Host::parse(host).ok()?;
+        let snapshot = self.0.shared.snapshot.load();
+        snapshot.router.site(&host)?;
+        let random = || std::iter::repeat_with(fastrand::alphanumeric);
+        let probe = ChallengeProbe {
+            token: random().take(43).collect(),
+            // Not of the form of a key authorization, so that no authority can take it for one.
+            answer: random().take(32).collect(),
+        };
+        let tokens = &self.0.shared.tokens;
+        let published = tokens.publish(&host, &probe.token, &probe.answer).ok()?;
+        tokio::spawn(async move {
+            tokio::time::sleep(PROBE).await;
+            drop(published);
+        });
+        Some(probe)
+    }
 }
+
+/// For as long as `certs doctor` may take to ask for a token.
+const PROBE: Duration = Duration::from_secs(60);
 
 /// Reloads, and says in the log what became of it.
 pub(super) async fn reload(process: Arc<Process>) -> ReloadOutcome {
@@ -152,7 +178,17 @@ fn status(process: &Process) -> Status {
             let order = orders
                 .iter()
                 .find(|order| served.pattern.exact() == Some(&order.host));
+            let look = process.self_check.found(&served.pattern.to_string());
             CertificateStatus {
+                not_before: Some(served.leaf.not_before.unix_timestamp()),
+                issuer: Some(served.leaf.issuer.clone()),
+                serial: Some(served.leaf.serial.clone()),
+                state: order.map(|order| order.state.as_str().to_owned()),
+                next_attempt: order
+                    .and_then(|order| order.next_attempt)
+                    .map(|at| at.unix_timestamp()),
+                failures: order.map_or(0, |order| order.failures),
+                served_as_kept: look.as_ref().map(Option::is_none),
                 host: served.pattern.to_string(),
                 source: match served.origin {
                     Origin::Files => "file".to_owned(),
@@ -161,7 +197,8 @@ fn status(process: &Process) -> Status {
                 not_after: Some(served.leaf.not_after.unix_timestamp()),
                 trouble: order
                     .filter(|order| order.state == State::Backoff)
-                    .and_then(|order| order.last_error.clone()),
+                    .and_then(|order| order.last_error.clone())
+                    .or_else(|| look.flatten()),
             }
         })
         .collect();

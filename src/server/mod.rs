@@ -11,6 +11,7 @@ mod descriptors;
 mod process;
 mod reload;
 mod run;
+mod self_check;
 mod start_error;
 mod stop;
 mod watch;

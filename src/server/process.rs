@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::reload::Refused;
+use super::self_check::SelfCheck;
 use super::worker::{Deaf, ListenerKey, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
 use crate::config::Source;
@@ -31,6 +32,7 @@ pub(super) struct Process {
     pub(super) access_logs: AccessLogs,
     pub(super) log: LogHandle,
     pub(super) acme: AcmeWorker,
+    pub(super) self_check: SelfCheck,
     pub(super) drain: watch::Sender<Drain>,
     /// As the engine wants to be told: true once the drain has begun.
     pub(super) shutdown: watch::Sender<bool>,

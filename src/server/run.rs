@@ -19,6 +19,7 @@ use super::certificates;
 use super::control::{self, Door};
 use super::descriptors::room_for;
 use super::process::{Listening, Process, State};
+use super::self_check::{self, SelfCheck};
 use super::start_error::{StartError, unavailable};
 use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
@@ -158,6 +159,7 @@ fn start(
         access_logs,
         log,
         acme,
+        self_check: SelfCheck::default(),
         drain,
         shutdown,
         state: Mutex::new(state),
@@ -243,6 +245,7 @@ async fn live(
     );
     ready();
     let following = tokio::spawn(follow(process.clone()));
+    let looking = tokio::spawn(self_check::run(process.clone()));
     loop {
         tokio::select! {
             Some(()) = signals.hang_up.recv() => { control::reload(process.clone()).await; }
@@ -255,6 +258,7 @@ async fn live(
         }
     }
     following.abort();
+    looking.abort();
     stop::drain(
         process,
         stop_signal(&mut signals.terminate, &mut signals.interrupt),

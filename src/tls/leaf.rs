@@ -19,6 +19,8 @@ pub struct Leaf {
     pub not_before: OffsetDateTime,
     /// Last moment of validity.
     pub not_after: OffsetDateTime,
+    /// Who signed it: the issuer's common name, or its organisation.
+    pub issuer: String,
     /// The serial number in lower-case hexadecimal, as authorities list it.
     pub serial: String,
 }
@@ -43,6 +45,7 @@ impl Leaf {
             names,
             not_before: certificate.validity().not_before.to_datetime(),
             not_after: certificate.validity().not_after.to_datetime(),
+            issuer: issuer_of(&certificate),
             serial: certificate
                 .raw_serial()
                 .iter()
@@ -58,6 +61,15 @@ impl Leaf {
             HostPattern::Wildcard(_) => name == pattern,
         })
     }
+}
+
+fn issuer_of(certificate: &X509Certificate<'_>) -> String {
+    let issuer = certificate.issuer();
+    let name = issuer
+        .iter_common_name()
+        .chain(issuer.iter_organization())
+        .find_map(|name| name.as_str().ok());
+    name.unwrap_or("unnamed").to_owned()
 }
 
 fn host_of(name: &GeneralName<'_>) -> Option<HostPattern> {

@@ -1,7 +1,8 @@
 //! Certificates and the TLS configurations that serve them.
 //!
 //! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`server_config`] serves
-//! from it, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
+//! from it, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
+//! [`peek`] what a listener shows. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
 //! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rustls::crypto::CryptoProvider;
 mod certificates;
 mod files;
 mod leaf;
+pub mod peek;
 pub mod pem;
 pub mod self_signed;
 pub mod server_config;

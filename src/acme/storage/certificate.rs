@@ -140,6 +140,33 @@ impl CertificateDir {
         Ok((number, key))
     }
 
+    /// Keeps a pair from elsewhere as a new generation and makes it the current one.
+    pub(crate) async fn import(
+        &self,
+        host: &Host,
+        chain: &[u8],
+        key: &[u8],
+    ) -> Result<(), StoreError> {
+        let spec = Spec {
+            version: VERSION,
+            host: host.as_str(),
+        };
+        self.save("spec.json", &spec).await?;
+        let number = self.generations().await.into_iter().max().unwrap_or(0) + 1;
+        let folder = self.generation(number);
+        let name = generation_name(number);
+        for (at, bytes) in [
+            (folder.join("key.pem"), key),
+            (folder.join("chain.pem"), chain),
+            (self.key.join("current"), name.as_bytes()),
+        ] {
+            let lease = self.lease.as_deref();
+            self.store.put(&at, bytes, Expect::Any, lease).await?;
+        }
+        self.prune(number).await;
+        Ok(())
+    }
+
     /// The key of a generation under way; `None` when it is lost.
     pub(crate) async fn key(&self, generation: u32) -> Option<KeyPair> {
         let pem = self

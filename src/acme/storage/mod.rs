@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 pub(super) use account::{AccountDir, Registered};
 pub(super) use certificate::{CertificateDir, Stored};
@@ -27,11 +29,12 @@ pub use file_store::FileStore;
 pub(super) use records::{Backoff, Failures, Order};
 pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 
+use crate::tls::pem::Leaf;
 use crate::types::host::Host;
 
 /// Where accounts and certificates are kept. Clones are the same place.
 #[derive(Clone, Debug)]
-pub(super) struct Storage {
+pub struct Storage {
     store: Arc<dyn Store>,
     /// This machine's own copy, for a start that waits for nobody.
     local: FileStore,
@@ -39,7 +42,7 @@ pub(super) struct Storage {
 
 impl Storage {
     /// In `state_dir/acme`, which is made at the first write.
-    pub(super) fn new(state_dir: &Path) -> Self {
+    pub fn new(state_dir: &Path) -> Self {
         let local = FileStore::new(state_dir.join("acme"));
         Self {
             store: Arc::new(local.clone()),
@@ -48,7 +51,7 @@ impl Storage {
     }
 
     /// Whether the state directory can be written; made if need be, and cleared of what a crash left.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub fn check(&self) -> Result<(), StoreError> {
         self.local.check()
     }
 
@@ -62,6 +65,23 @@ impl Storage {
         let local = CertificateDir::new(Arc::new(self.local.clone()), certificate_key(host));
         // Ready when first polled: the file store promises it.
         local.load(host).now_or_never().flatten()
+    }
+
+    /// Keeps a pair from elsewhere for `host` on this machine, as if it had been ordered. It has been verified.
+    pub fn import_now(&self, host: &Host, chain: &[u8], key: &[u8]) -> Result<(), StoreError> {
+        let local = CertificateDir::new(Arc::new(self.local.clone()), certificate_key(host));
+        local
+            .import(host, chain, key)
+            .now_or_never()
+            .unwrap_or(Ok(()))
+    }
+
+    /// The leaf that `current` points at for `host` on this machine, as it is.
+    pub fn current_leaf(&self, host: &Host) -> Option<Leaf> {
+        let chain = certificate_key(host).join("current").join("chain.pem");
+        let pem = files::read(&self.local.path(&chain)).ok()??;
+        let first = CertificateDer::pem_slice_iter(&pem).next()?.ok()?;
+        Leaf::parse(&first).ok()
     }
 
     /// The account at the authority with this directory URL.

@@ -17,6 +17,15 @@ use super::sink::LineCounts;
 /// Keeps one of the gauges of [`Metrics`] raised.
 pub type MetricsGuard = GaugeGuard<Metrics>;
 
+/// What is counted of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The end of its validity, in seconds since 1970.
+    pub not_after: i64,
+    /// Whether a handshake with ourselves was shown it; `None` before the first one.
+    pub served_as_kept: Option<bool>,
+}
+
 /// What kind of listener a connection came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListenerKind {
@@ -71,7 +80,7 @@ pub struct Metrics {
     pub reloads_done: Counter,
     pub reloads_refused: Counter,
     pub config_generation: Gauge,
-    certificates: Mutex<BTreeMap<String, i64>>,
+    certificates: Mutex<BTreeMap<String, CertificateFacts>>,
     pub panics: Counter,
 }
 
@@ -153,8 +162,11 @@ impl Metrics {
         GaugeGuard::new(Arc::clone(self), |metrics| &metrics.tunnels_open)
     }
 
-    /// Replaces what is known about certificates: per host the end of its validity, in seconds since 1970.
-    pub fn set_certificates(&self, not_after: impl IntoIterator<Item = (String, i64)>) {
+    /// Replaces what is known about certificates, by host.
+    pub fn set_certificates(
+        &self,
+        not_after: impl IntoIterator<Item = (String, CertificateFacts)>,
+    ) {
         *self
             .certificates
             .lock()

@@ -65,16 +65,27 @@ impl Metrics {
             "certificate_not_after_seconds",
             "End of a certificate's validity, in seconds since 1970.",
         );
-        for (host, not_after) in &*self
-            .certificates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        let certificates = self.certificates.lock();
+        let certificates = certificates.unwrap_or_else(PoisonError::into_inner);
+        for (host, facts) in &*certificates {
             page.sample(
                 "certificate_not_after_seconds",
                 &[("host", host)],
-                not_after,
+                facts.not_after,
             );
+        }
+        page.gauge(
+            "certificate_served_as_kept",
+            "Whether a handshake with ourselves was shown the certificate that is kept (1) or another or none (0).",
+        );
+        for (host, facts) in &*certificates {
+            if let Some(as_kept) = facts.served_as_kept {
+                page.sample(
+                    "certificate_served_as_kept",
+                    &[("host", host)],
+                    u8::from(as_kept),
+                );
+            }
         }
     }
 
@@ -244,6 +255,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::metrics::CertificateFacts;
     use crate::observe::metrics::{ListenerKind, Protocol};
 
     #[test]
@@ -260,7 +272,11 @@ mod tests {
     #[test]
     fn every_sample_belongs_to_the_family_announced_before_it() {
         let metrics = Metrics::new();
-        metrics.set_certificates([("*.example.org".to_owned(), 1_800_000_000)]);
+        let facts = CertificateFacts {
+            not_after: 1_800_000_000,
+            served_as_kept: Some(true),
+        };
+        metrics.set_certificates([("*.example.org".to_owned(), facts)]);
         let page = metrics.render();
         let mut family = String::new();
         for line in page.lines() {

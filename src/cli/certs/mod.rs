@@ -1,0 +1,77 @@
+//! `hubgate certs`: what there is, why there is not more, and what came from elsewhere.
+//!
+//! One command a file; this one says what may be typed.
+
+mod import;
+mod list;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{Door, EXIT_CODES};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the certificates being served, soonest end first
+    #[command(after_help = EXIT_CODES)]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Show everything known of one host's certificate
+    #[command(after_help = EXIT_CODES)]
+    Show {
+        /// The host
+        host: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Take over certificates that something else has ordered, for the sites with `certificate = "acme"`
+    #[command(after_help = EXIT_CODES)]
+    Import(Import),
+}
+
+/// From where and for whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    /// certbot's folder (its `live/NAME/{fullchain,privkey}.pem`), Caddy's storage (`certificates/*/NAME/NAME.{crt,key}`),
+    /// or any folder with PEM pairs
+    #[arg(value_name = "FOLDER", required_unless_present = "chain", conflicts_with_all = ["chain", "key"])]
+    folder: Option<PathBuf>,
+    /// One certificate with its intermediates, PEM
+    #[arg(long, value_name = "FILE", requires = "key")]
+    chain: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "chain")]
+    key: Option<PathBuf>,
+    /// Only say what would be taken over
+    #[arg(long)]
+    plan: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/hubgate/hubgate.toml"
+    )]
+    config: PathBuf,
+}
+
+/// Does it. Gives the exit code.
+pub(super) fn run(command: Command) -> u8 {
+    match command {
+        Command::List { json, door } => list::run(&door, None, json),
+        Command::Show { host, json, door } => list::run(&door, Some(&host), json),
+        Command::Import(import) => import::run(&import),
+    }
+}
