@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # the programs that cargo installs are found even when the shell does not look there
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test journey soak bench instructions lint
+.PHONY: help run test journey soak bench scale instructions lint
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -35,6 +35,11 @@ bench: ## hubgate beside nginx, HAProxy, Caddy and pingap (25 minutes; BENCH=--q
 	$(CARGO) build --release --locked
 	$(CARGO) build --release --locked --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/load
 	HUBGATE=$(TARGET)/release/hubgate LOAD=$(TARGET)/load/release/load bench/compare $(BENCH)
+
+scale: ## what 10 to 10,000 hosts, routes and certificates cost, two workers, and reloads under load (10 minutes)
+	@tests/install.sh build bench
+	$(CARGO) build --release --locked
+	HUBGATE=$(TARGET)/release/hubgate bench/scale
 
 instructions: ## count the instructions of each kind of request and compare with the baseline (5 minutes with the build)
 	@tests/install.sh build instructions

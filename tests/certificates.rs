@@ -221,6 +221,58 @@ fn every_bad_pair_is_told_at_once_with_its_file() {
 }
 
 #[test]
+fn only_what_changed_is_loaded_again() {
+    let dir = setup();
+    let at = |name: &str| dir.path().join(name);
+    let (stays, changes) = (pattern(), HostPattern::parse("b.test").unwrap());
+    let spec = |pattern: &HostPattern, name: &str| FileSpec {
+        patterns: vec![pattern.clone()],
+        chain: at(name).with_extension("pem"),
+        key: at(name).with_extension("key"),
+    };
+    let specs = || vec![spec(&stays, "a"), spec(&changes, "b")];
+    write(&at("a.pem"), &at("a.key"));
+    write(&at("b.pem"), &at("b.key"));
+    let (before, after) = (Certificates::new(), Certificates::new());
+    let first = FileCertificates::load(specs()).unwrap();
+    first.insert_into(&before);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let watch = {
+        let _inside = runtime.enter();
+        first.watch(Arc::clone(&before))
+    };
+    let known = watch.known().clone();
+    drop(watch);
+    write(&at("b.pem"), &at("b.key"));
+    let second = FileCertificates::load_after(specs(), &known).unwrap();
+    second.insert_into(&after);
+    let leaf = |from: &Certificates, of: &HostPattern| from.get(of).unwrap().leaf;
+    assert!(Arc::ptr_eq(&leaf(&before, &stays), &leaf(&after, &stays)));
+    assert_ne!(
+        leaf(&before, &changes).serial,
+        leaf(&after, &changes).serial
+    );
+}
+
+#[test]
+fn sites_that_name_the_same_files_share_a_pair() {
+    let dir = setup();
+    let at = |name: &str| dir.path().join(name);
+    write(&at("a.pem"), &at("a.key"));
+    let other = HostPattern::parse("b.test").unwrap();
+    let spec = |pattern: &HostPattern| FileSpec {
+        patterns: vec![pattern.clone()],
+        chain: at("a.pem"),
+        key: at("a.key"),
+    };
+    let certificates = Certificates::new();
+    let files = FileCertificates::load(vec![spec(&pattern()), spec(&other)]).unwrap();
+    files.insert_into(&certificates);
+    let leaf = |of: &HostPattern| certificates.get(of).unwrap().leaf;
+    assert!(Arc::ptr_eq(&leaf(&pattern()), &leaf(&other)));
+}
+
+#[test]
 fn a_rewrite_in_place_is_picked_up() {
     let dir = setup();
     let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));

@@ -3,11 +3,12 @@
 //! Pure. Sites go by their first host, routes by their path, upstreams by their name. What a reload cannot change in
 //! a running process is marked: it takes effect at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::model::{AccessLog, Config, Route, Site};
 use super::plan::{Action, Change, Field, Plan, Subject};
 use super::show::{self, Entry};
+use crate::types::host::HostPattern;
 
 /// Compares two configurations.
 pub fn diff(old: &Config, new: &Config) -> Plan {
@@ -101,14 +102,11 @@ fn listeners<T: ToString + PartialEq>(
 }
 
 fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
-    let find = |config: &Config, site: &Site| {
-        config
-            .sites
-            .iter()
-            .find(|other| other.hosts.first() == site.hosts.first())
-            .cloned()
-    };
-    for site in old.sites.iter().filter(|site| find(new, site).is_none()) {
+    let (before, after) = (by_host(old), by_host(new));
+    for site in &old.sites {
+        if after.contains_key(&site.hosts.first()) {
+            continue;
+        }
         let entries = show::site(site);
         changes.push(whole(
             Subject::Site,
@@ -126,39 +124,55 @@ fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
         );
     }
     for site in &new.sites {
-        let Some(before) = find(old, site) else {
-            changes.push(whole(
-                Subject::Site,
-                site.name(),
-                Action::Added,
-                "certificate",
-                show::site(site),
-            ));
-            things(
-                changes,
-                Subject::Route,
-                "upstream",
-                BTreeMap::new(),
-                routes(Some(site)),
-            );
-            continue;
-        };
-        let mut fields = fields("", show::site(&before), show::site(site));
-        fields.extend(own_access_log(
-            (&before.access_log, &old.access_log),
-            (&site.access_log, &new.access_log),
-        ));
-        changed(changes, Subject::Site, &site.name(), fields);
-        let at = changes.len();
-        things(
-            changes,
-            Subject::Route,
-            "upstream",
-            routes(Some(&before)),
-            routes(Some(site)),
-        );
-        access_logs_of_routes(changes, at, (&before, site));
+        match before.get(&site.hosts.first()) {
+            None => {
+                changes.push(whole(
+                    Subject::Site,
+                    site.name(),
+                    Action::Added,
+                    "certificate",
+                    show::site(site),
+                ));
+                things(
+                    changes,
+                    Subject::Route,
+                    "upstream",
+                    BTreeMap::new(),
+                    routes(Some(site)),
+                );
+            }
+            // Most sites of most reloads.
+            Some(before) if *before == site => {}
+            Some(before) => changed_site(changes, (before, old), (site, new)),
+        }
     }
+}
+
+fn by_host(config: &Config) -> HashMap<Option<&HostPattern>, &Site> {
+    let named = config.sites.iter().map(|site| (site.hosts.first(), site));
+    named.collect()
+}
+
+fn changed_site(
+    changes: &mut Vec<Change>,
+    (before, old): (&Site, &Config),
+    (site, new): (&Site, &Config),
+) {
+    let mut fields = fields("", show::site(before), show::site(site));
+    fields.extend(own_access_log(
+        (&before.access_log, &old.access_log),
+        (&site.access_log, &new.access_log),
+    ));
+    changed(changes, Subject::Site, &site.name(), fields);
+    let at = changes.len();
+    things(
+        changes,
+        Subject::Route,
+        "upstream",
+        routes(Some(before)),
+        routes(Some(site)),
+    );
+    access_logs_of_routes(changes, at, (before, site));
 }
 
 fn routes(site: Option<&Site>) -> BTreeMap<String, Vec<Entry>> {
@@ -176,20 +190,28 @@ fn route_name(site: &Site, route: &Route) -> String {
 
 /// Adds what changes in the access logs of routes that are in both; `from` is where the site's routes begin.
 fn access_logs_of_routes(changes: &mut Vec<Change>, from: usize, (old, new): (&Site, &Site)) {
+    let before: HashMap<_, _> = old
+        .routes
+        .iter()
+        .map(|route| (&route.path, route))
+        .collect();
+    let told: HashMap<String, usize> = (from..)
+        .zip(&changes[from..])
+        .map(|(at, change)| (change.name.clone(), at))
+        .collect();
     for route in &new.routes {
-        let Some(before) = old.routes.iter().find(|before| before.path == route.path) else {
+        let Some(before) = before.get(&route.path) else {
             continue;
         };
         let fields = own_access_log(
             (&before.access_log, &old.access_log),
             (&route.access_log, &new.access_log),
         );
+        if fields.is_empty() {
+            continue;
+        }
         let name = route_name(new, route);
-        match changes
-            .iter_mut()
-            .skip(from)
-            .find(|change| change.name == name)
-        {
+        match told.get(&name).and_then(|at| changes.get_mut(*at)) {
             Some(change) => change.fields.extend(fields),
             None => changed(changes, Subject::Route, &name, fields),
         }

@@ -3,13 +3,14 @@
 //! Prepared completely before anything is served: files are read and checked, self-signed pairs are made. Applying
 //! cannot fail. What ACME serves is the ACME worker's business.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::config::{CertificateSource, Config};
 use crate::observe::reasons::with_reasons;
 use crate::tls::pem::Pair;
 use crate::tls::watch::FileWatch;
-use crate::tls::{Certificates, FileCertificates, FileSpec, Origin, self_signed};
+use crate::tls::{Certificates, FileCertificates, FileSpec, Known, Origin, self_signed};
 use crate::types::host::{Host, HostPattern};
 
 /// Everything there is to serve for one configuration.
@@ -17,13 +18,19 @@ pub(super) struct Prepared {
     files: FileCertificates,
     self_signed: Vec<(HostPattern, Pair)>,
     default: Option<HostPattern>,
-    patterns: Vec<(HostPattern, Origin)>,
+    /// Every name that is served by file or self-signed.
+    patterns: Vec<HostPattern>,
     /// Hosts whose certificates are ordered.
     pub(super) acme_hosts: Vec<Host>,
 }
 
-/// Reads and makes what `config` names. Fails with one line per fault. Self-signed pairs that are being served stay.
-pub(super) fn prepare(config: &Config, current: &Certificates) -> Result<Prepared, Vec<String>> {
+/// Reads and makes what `config` names. Fails with one line per fault. Self-signed pairs that are being served stay, and
+/// so do those in `known` whose files have not changed.
+pub(super) fn prepare(
+    config: &Config,
+    current: &Certificates,
+    known: &Known,
+) -> Result<Prepared, Vec<String>> {
     let mut faults = Vec::new();
     let mut specs = Vec::new();
     let mut own = Vec::new();
@@ -36,7 +43,7 @@ pub(super) fn prepare(config: &Config, current: &Certificates) -> Result<Prepare
                 acme_hosts.extend(site.hosts.iter().filter_map(HostPattern::exact).cloned());
             }
             CertificateSource::Files { chain, key } => {
-                patterns.extend(site.hosts.iter().map(|host| (host.clone(), Origin::Files)));
+                patterns.extend(site.hosts.iter().cloned());
                 specs.push(FileSpec {
                     patterns: site.hosts.clone(),
                     chain: chain.clone(),
@@ -44,11 +51,7 @@ pub(super) fn prepare(config: &Config, current: &Certificates) -> Result<Prepare
                 });
             }
             CertificateSource::SelfSigned => {
-                patterns.extend(
-                    site.hosts
-                        .iter()
-                        .map(|host| (host.clone(), Origin::SelfSigned)),
-                );
+                patterns.extend(site.hosts.iter().cloned());
                 let served = |host| {
                     current
                         .get(host)
@@ -73,7 +76,7 @@ pub(super) fn prepare(config: &Config, current: &Certificates) -> Result<Prepare
         .iter()
         .find(|site| site.default && site.certificate != CertificateSource::None)
         .and_then(|site| site.hosts.first().cloned());
-    let files = FileCertificates::load(specs).map_err(|errors| {
+    let files = FileCertificates::load_after(specs, known).map_err(|errors| {
         faults.extend(errors.iter().map(|error| with_reasons(error)));
     });
     match files {
@@ -102,17 +105,11 @@ impl Prepared {
             .map(|(host, pair)| (host, pair, Origin::SelfSigned));
         certificates.insert_all(rows);
         self.files.insert_into(certificates);
-        let patterns = self.patterns;
-        let acme: Vec<HostPattern> = self
-            .acme_hosts
-            .into_iter()
-            .map(HostPattern::Exact)
-            .collect();
+        let mut wanted: HashSet<HostPattern> = self.patterns.into_iter().collect();
+        // A host that moved from files to ACME keeps the old pair until its own comes.
+        wanted.extend(self.acme_hosts.into_iter().map(HostPattern::Exact));
         certificates.retain(|pattern, origin| match origin {
-            // A host that moved from files to ACME keeps the old pair until its own comes.
-            Origin::Files | Origin::SelfSigned => {
-                patterns.iter().any(|(own, _)| own == pattern) || acme.contains(pattern)
-            }
+            Origin::Files | Origin::SelfSigned => wanted.contains(pattern),
             Origin::Acme | Origin::Placeholder => true,
         });
         certificates.set_default(self.default);

@@ -20,8 +20,8 @@ use crate::limits::connections::ConnectionCaps;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
 use crate::proxy::app::{Drain, Shared};
-use crate::tls::Certificates;
 use crate::tls::watch::FileWatch;
+use crate::tls::{Certificates, Known};
 
 /// The running process.
 pub(super) struct Process {
@@ -85,6 +85,13 @@ impl Process {
     /// Whether the running configuration asks to follow its file.
     pub(super) fn reloads_on_change(&self) -> bool {
         self.shared.snapshot.load().config.server.reload_on_change
+    }
+
+    /// The certificates that are served from files.
+    pub(super) fn known_files(&self) -> Known {
+        let state = self.state.lock();
+        let files = state.files.as_ref();
+        files.map(|files| files.known().clone()).unwrap_or_default()
     }
 
     /// Opens every log file again, for log rotation by renaming.

@@ -71,7 +71,8 @@ impl Prepared {
     pub(super) fn new(process: &Process, source: &Source) -> Result<Self, Refused> {
         let (config, plan, mut warnings) = check(process, source)?;
         let mut faults = Vec::new();
-        let prepared = certificates::prepare(&config, &process.certificates);
+        let known = process.known_files();
+        let prepared = certificates::prepare(&config, &process.certificates, &known);
         let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
         if let Err(error) = settings.check() {
             faults.push(with_reasons(&error));

@@ -37,7 +37,10 @@ use crate::observe::metrics::Metrics;
 use crate::observe::reasons::with_reasons;
 use crate::proxy::app::{Drain, Shared};
 use crate::snapshot::Snapshot;
-use crate::tls::{self, Certificates};
+use crate::tls::{self, Certificates, Known};
+
+/// What `nice` adds for threads that no request waits for.
+const STEP_BACK: i32 = 10;
 
 /// For log lines that are still queued at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -56,6 +59,7 @@ pub fn run(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_start(step_back)
         .build()
         .map_err(|error| unavailable("cannot start the event loop", &error))?;
     let outcome = runtime.block_on(async {
@@ -83,14 +87,15 @@ fn start(
 ) -> Result<(Arc<Process>, AdminSocket), StartError> {
     let Loaded { config, report } = loaded;
     let certificates = Certificates::new();
-    let prepared = certificates::prepare(&config, &certificates).map_err(|faults| {
-        StartError::Refused(
-            faults
-                .iter()
-                .map(|fault| format!("error: {fault}\n"))
-                .collect(),
-        )
-    })?;
+    let prepared =
+        certificates::prepare(&config, &certificates, &Known::default()).map_err(|faults| {
+            StartError::Refused(
+                faults
+                    .iter()
+                    .map(|fault| format!("error: {fault}\n"))
+                    .collect(),
+            )
+        })?;
     let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
     settings
         .check()
@@ -168,6 +173,14 @@ fn start(
         deaf,
     });
     Ok((process, socket))
+}
+
+/// For the threads that block on files and prepare reloads: the workers go first, so that a large configuration does not
+/// make requests wait.
+fn step_back() {
+    if let Err(error) = rustix::process::nice(STEP_BACK) {
+        tracing::debug!(%error, "a reload competes with requests");
+    }
 }
 
 /// As many as configured, or one for each core.

@@ -3,8 +3,11 @@
 //! Loading is for start and reload, where one bad pair refuses the configuration and every fault is told at once.
 //! What changes afterwards is `watch`'s. Blocks on files.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::warn;
 
 use super::pem::{self, LoadError, Pair, Place};
@@ -33,8 +36,16 @@ pub struct FileCertificates {
 pub(super) struct Loaded {
     pub(super) spec: FileSpec,
     pub(super) pair: Pair,
-    pub(super) content: Content,
+    pub(super) content: Arc<Content>,
 }
+
+/// The good pairs by the paths of chain and key, with what the files held. Reading is cheap beside checking a pair, so
+/// what still holds the same bytes is not checked again, and sites that name the same files share a pair.
+#[derive(Clone, Debug, Default)]
+pub struct Known(Arc<Mutex<HashMap<Paths, Good>>>);
+
+type Paths = (PathBuf, PathBuf);
+type Good = (Arc<Content>, Pair);
 
 /// What the two files hold.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,14 +57,30 @@ pub(super) struct Content {
 impl FileCertificates {
     /// Reads every pair; fails with everything that is wrong with any of them.
     pub fn load(specs: Vec<FileSpec>) -> Result<Self, Vec<LoadError>> {
+        Self::load_after(specs, &Known::default())
+    }
+
+    /// As [`Self::load`]; what `before` knows and has not changed is taken from there. Changes nothing in `before`.
+    pub fn load_after(specs: Vec<FileSpec>, before: &Known) -> Result<Self, Vec<LoadError>> {
+        let here = Known::default();
         let (mut loaded, mut errors) = (Vec::new(), Vec::new());
         for spec in specs {
-            match Content::read(&spec).and_then(|content| Ok((content.parse(&spec)?, content))) {
-                Ok((pair, content)) => loaded.push(Loaded {
-                    spec,
-                    pair,
-                    content,
-                }),
+            let read = Content::read(&spec).and_then(|content| {
+                let known = || here.get(&spec, &content);
+                if let Some(known) = known().or_else(|| before.get(&spec, &content)) {
+                    return Ok(known);
+                }
+                Ok((content.parse(&spec)?, Arc::new(content)))
+            });
+            match read {
+                Ok((pair, content)) => {
+                    here.put(&spec, &content, &pair);
+                    loaded.push(Loaded {
+                        spec,
+                        pair,
+                        content,
+                    });
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -68,8 +95,13 @@ impl FileCertificates {
     pub fn insert_into(&self, certificates: &Certificates) {
         for loaded in &self.loaded {
             warn_of_doubts(&loaded.spec, &loaded.pair);
-            serve(certificates, &loaded.spec, &loaded.pair);
         }
+        // All at once: the table is copied each time that something is put in.
+        certificates.insert_all(
+            self.loaded
+                .iter()
+                .flat_map(|loaded| rows(&loaded.spec, &loaded.pair)),
+        );
     }
 
     /// What is doubtful but served: keys that others can read, names not covered, dates that are past.
@@ -79,6 +111,23 @@ impl FileCertificates {
             .flat_map(|loaded| doubts(&loaded.spec, &loaded.pair))
             .collect()
     }
+}
+
+impl Known {
+    pub(super) fn put(&self, spec: &FileSpec, content: &Arc<Content>, pair: &Pair) {
+        let good = (Arc::clone(content), pair.clone());
+        self.0.lock().insert(paths(spec), good);
+    }
+
+    fn get(&self, spec: &FileSpec, content: &Content) -> Option<(Pair, Arc<Content>)> {
+        let known = self.0.lock();
+        let (seen, pair) = known.get(&paths(spec))?;
+        (**seen == *content).then(|| (pair.clone(), Arc::clone(seen)))
+    }
+}
+
+fn paths(spec: &FileSpec) -> Paths {
+    (spec.chain.clone(), spec.key.clone())
 }
 
 impl Content {
@@ -111,11 +160,13 @@ impl std::fmt::Debug for Content {
 }
 
 pub(super) fn serve(certificates: &Certificates, spec: &FileSpec, pair: &Pair) {
-    certificates.insert_all(
-        spec.patterns
-            .iter()
-            .map(|pattern| (pattern.clone(), pair.clone(), Origin::Files)),
-    );
+    certificates.insert_all(rows(spec, pair));
+}
+
+fn rows(spec: &FileSpec, pair: &Pair) -> impl Iterator<Item = (HostPattern, Pair, Origin)> {
+    spec.patterns
+        .iter()
+        .map(|pattern| (pattern.clone(), pair.clone(), Origin::Files))
 }
 
 pub(super) fn warn_of_doubts(spec: &FileSpec, pair: &Pair) {

@@ -160,8 +160,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         place: Place::File(path.to_owned()),
         source,
     };
-    let mut text = Vec::new();
     let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len().min(MAX_FILE);
+    // What is read is kept for comparison: no larger than it is.
+    let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(MAX_FILE + 1)
         .read_to_end(&mut text)
         .map_err(failed)?;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::Certificates;
-use super::files::{Content, FileCertificates, FileSpec, Loaded, serve, warn_of_doubts};
+use super::files::{Content, FileCertificates, FileSpec, Known, Loaded, serve, warn_of_doubts};
 use crate::observe::reasons::with_reasons;
 use crate::watch::{Folders, next_look};
 
@@ -20,6 +20,14 @@ pub struct FileWatch {
     task: tokio::task::JoinHandle<()>,
     /// A check under way on another thread must not serve any more.
     ended: Arc<AtomicBool>,
+    known: Known,
+}
+
+impl FileWatch {
+    /// The pairs that are served, for a load that follows.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
 }
 
 impl Drop for FileWatch {
@@ -35,14 +43,32 @@ impl FileCertificates {
     /// Must be called on a tokio runtime. Serves nothing by itself at first: see [`Self::insert_into`].
     pub fn watch(self, certificates: Arc<Certificates>) -> FileWatch {
         let ended = Arc::new(AtomicBool::new(false));
+        let known = Known::default();
+        for loaded in &self.loaded {
+            known.put(&loaded.spec, &loaded.content, &loaded.pair);
+        }
+        let serving = Serving {
+            certificates,
+            ended: Arc::clone(&ended),
+            known: known.clone(),
+        };
         FileWatch {
-            task: tokio::spawn(run(self.loaded, certificates, Arc::clone(&ended))),
+            task: tokio::spawn(run(self.loaded, serving)),
             ended,
+            known,
         }
     }
 }
 
-async fn run(loaded: Vec<Loaded>, certificates: Arc<Certificates>, ended: Arc<AtomicBool>) {
+/// Where new pairs go.
+#[derive(Clone)]
+struct Serving {
+    certificates: Arc<Certificates>,
+    ended: Arc<AtomicBool>,
+    known: Known,
+}
+
+async fn run(loaded: Vec<Loaded>, serving: Serving) {
     if loaded.is_empty() {
         return;
     }
@@ -52,8 +78,7 @@ async fn run(loaded: Vec<Loaded>, certificates: Arc<Certificates>, ended: Arc<At
     loop {
         // Watch first, then read: what changes in between is read, and seen again.
         let work = tokio::task::spawn_blocking({
-            let certificates = Arc::clone(&certificates);
-            let ended = Arc::clone(&ended);
+            let serving = serving.clone();
             move || {
                 folders.follow(
                     files
@@ -61,7 +86,7 @@ async fn run(loaded: Vec<Loaded>, certificates: Arc<Certificates>, ended: Arc<At
                         .flat_map(|file| [&*file.spec.chain, &*file.spec.key]),
                 );
                 for file in &mut files {
-                    file.check(&certificates, &ended);
+                    file.check(&serving);
                 }
                 (folders, files)
             }
@@ -78,7 +103,7 @@ async fn run(loaded: Vec<Loaded>, certificates: Arc<Certificates>, ended: Arc<At
 struct Followed {
     spec: FileSpec,
     /// `Err` holds the reason why the files could not be read.
-    seen: Result<Content, String>,
+    seen: Result<Arc<Content>, String>,
 }
 
 impl Followed {
@@ -90,8 +115,8 @@ impl Followed {
     }
 
     /// Serves the pair if it is new and good; warns if it is new and bad.
-    fn check(&mut self, certificates: &Certificates, ended: &AtomicBool) {
-        let now = Content::read(&self.spec);
+    fn check(&mut self, serving: &Serving) {
+        let now = Content::read(&self.spec).map(Arc::new);
         let loaded = match &now {
             Ok(content) if self.seen.as_ref() == Ok(content) => return,
             Ok(content) => content
@@ -100,7 +125,7 @@ impl Followed {
             Err(error) => Err(with_reasons(error)),
         };
         let seen = now.map_err(|error| with_reasons(&error));
-        if seen == self.seen || ended.load(Ordering::Acquire) {
+        if seen == self.seen || serving.ended.load(Ordering::Acquire) {
             return;
         }
         self.seen = seen;
@@ -108,7 +133,10 @@ impl Followed {
         match loaded {
             Ok(pair) => {
                 warn_of_doubts(&self.spec, &pair);
-                serve(certificates, &self.spec, &pair);
+                serve(&serving.certificates, &self.spec, &pair);
+                if let Ok(content) = &self.seen {
+                    serving.known.put(&self.spec, content, &pair);
+                }
                 info!(event = "certificate.reloaded", %chain, not_after = %pair.leaf.not_after, serial = pair.leaf.serial, "certificate reloaded");
             }
             Err(error) => {

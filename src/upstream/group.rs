@@ -4,6 +4,7 @@
 //! [`REST`]; when all rest, all are tried. Time comes in as an argument. State is carried over a reload by address.
 #![deny(clippy::disallowed_methods)]
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -50,20 +51,17 @@ pub struct Group {
 impl Group {
     /// A group for `config`; endpoints that `old` knows keep what is known about them.
     pub fn new(config: config::Upstream, old: Option<&Group>, now: Instant) -> Self {
-        let known = |address: &SocketAddr| {
-            old.and_then(|old| {
-                old.endpoints
-                    .iter()
-                    .find(|endpoint| endpoint.address == *address)
-            })
-            .cloned()
+        let known: HashMap<SocketAddr, &Arc<Endpoint>> = old
+            .iter()
+            .flat_map(|old| &old.endpoints)
+            .map(|endpoint| (endpoint.address, endpoint))
+            .collect();
+        let endpoint = |address: &SocketAddr| match known.get(address) {
+            Some(endpoint) => Arc::clone(endpoint),
+            None => Arc::new(Endpoint::new(*address)),
         };
         Self {
-            endpoints: config
-                .endpoints
-                .iter()
-                .map(|address| known(address).unwrap_or_else(|| Arc::new(Endpoint::new(*address))))
-                .collect(),
+            endpoints: config.endpoints.iter().map(endpoint).collect(),
             config,
             next: AtomicUsize::new(0),
             epoch: old.map_or(now, |old| old.epoch),
