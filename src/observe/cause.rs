@@ -28,6 +28,7 @@ pub enum Cause {
     RouteMissing,
     ChallengeUnknown,
     ChallengeFallbackFailed,
+    ChallengeLimited,
     RedirectToHttps,
     RedirectSlash,
     UpstreamEmpty,
@@ -173,6 +174,12 @@ static TABLE: &[Row] = &[
         "challenge_fallback_failed",
         502,
         "The challenge's backend gave no usable answer.",
+    ),
+    row(
+        Cause::ChallengeLimited,
+        "challenge_limited",
+        429,
+        "Too many challenges are asked for that are not known here.",
     ),
     row(
         Cause::RedirectToHttps,

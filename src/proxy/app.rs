@@ -27,6 +27,7 @@ use super::forward::{Forward, Forwarded};
 use super::trace::Trace;
 use super::{close, date, fallback, record, request_id, splice};
 use crate::acme::challenge::Tokens;
+use crate::config::CertificateSource;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::router::target;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Challenge tokens of our own orders.
     pub tokens: Tokens,
+    /// Challenge tokens that are handed on.
+    pub handed_on: fallback::HandedOn,
     /// Where the process is with stopping.
     pub drain: watch::Receiver<Drain>,
 }
@@ -284,8 +287,19 @@ impl App {
                 self.forward(snapshot, (site, route), client, checked, trusted, id, trace)
                     .await
             }
-            (_, Decision::ChallengeFallback(group)) => {
-                match fallback::ask(&group, client.head(), checked, trace).await {
+            (site, Decision::ChallengeFallback(group)) => {
+                let asking = fallback::Asking {
+                    handed_on: &self.shared.handed_on,
+                    client: forwarded::client_address(
+                        self.facts.peer.ip(),
+                        &snapshot.config.server.trusted_proxies,
+                        &client.head().headers,
+                    ),
+                    also_ours: site.is_some_and(|site| {
+                        snapshot.config.sites[site].certificate == CertificateSource::Acme
+                    }),
+                };
+                match fallback::ask(&group, asking, client.head(), checked, trace).await {
                     Ok(answer) => self.answer(snapshot, client, answer, trace).await,
                     Err(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
                 }

@@ -163,6 +163,13 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// What to tell of a host that the cluster orders for as well.
+fn double(process: &Process, host: &Host) -> Option<String> {
+    let text = "the cluster behind orders certificates for this host as well; see `acme.double` in the log";
+    let both = process.shared.handed_on.is_double(host);
+    both.then(|| text.to_owned())
+}
+
 fn status(process: &Process) -> Status {
     let snapshot = process.shared.snapshot.load();
     let mut status = Status::of(&snapshot.config);
@@ -198,7 +205,8 @@ fn status(process: &Process) -> Status {
                 trouble: order
                     .filter(|order| order.state == State::Backoff)
                     .and_then(|order| order.last_error.clone())
-                    .or_else(|| look.flatten()),
+                    .or_else(|| look.flatten())
+                    .or_else(|| double(process, served.pattern.exact()?)),
             }
         })
         .collect();

@@ -36,6 +36,7 @@ use crate::observe::log;
 use crate::observe::metrics::Metrics;
 use crate::observe::reasons::with_reasons;
 use crate::proxy::app::{Drain, Shared};
+use crate::proxy::fallback::HandedOn;
 use crate::snapshot::Snapshot;
 use crate::tls::{self, Certificates, Known};
 
@@ -128,6 +129,7 @@ fn start(
         snapshot: ArcSwap::from_pointee(snapshot),
         metrics,
         tokens,
+        handed_on: HandedOn::default(),
         drain: drained,
     });
     let (room, doubt) = room_for(config.limits.connections);

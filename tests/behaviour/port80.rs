@@ -312,3 +312,57 @@ fn a_site_without_certificate_forwards_plain_http_to_its_routes() {
     assert_eq!(client.get(HOST, "/x").text(), "plain");
     assert_eq!(upstream.only_request().head.one("x-scheme"), "http");
 }
+
+#[test]
+fn a_fallback_that_leads_back_here_is_told_from_a_cluster_and_ends_at_once() {
+    let mut toml = site(None, "");
+    toml = toml.replace(
+        "[site.\"hub.test\"]\n",
+        "[site.\"hub.test\"]\nchallenge_fallback = \"fb\"\n",
+    ) + "[upstream.fb]\nendpoints = [\"@HTTP@\"]\n";
+    let hubgate = Hubgate::start(&toml);
+    let response = hubgate.plain().get(HOST, TOKEN);
+    assert_eq!(response.status, 502, "{}", response.text());
+    hubgate.wait_log("acme.challenge.loop");
+    assert_eq!(hubgate.log().matches("acme.challenge.loop").count(), 1);
+}
+
+#[test]
+fn a_client_that_guesses_tokens_gets_429_while_the_cluster_is_left_alone() {
+    let upstream = Upstream::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let hubgate = Hubgate::start(&site(Some(&upstream), ""));
+    let mut client = hubgate.plain();
+    let statuses: Vec<u16> = (0..200).map(|_| client.get(HOST, TOKEN).status).collect();
+    assert_eq!(statuses[..10], [404; 10]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(upstream.requests().len() < 200);
+}
+
+#[test]
+fn a_name_that_both_hubgate_and_the_cluster_order_is_warned_about_once() {
+    let token = TOKEN.rsplit('/').next().unwrap();
+    let body = format!("{token}.{}", "t".repeat(43));
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let upstream = Upstream::answering(Box::leak(answer.into_boxed_str()));
+    let own = site(Some(&upstream), "");
+    let hubgate = Hubgate::start(&own);
+    assert_eq!(hubgate.plain().get(HOST, TOKEN).status, 200);
+    assert!(
+        !hubgate.log().contains("acme.double"),
+        "only the cluster orders"
+    );
+    // An authority that nobody reaches: only the order's being wanted counts.
+    let both = own.replace("certificate = \"self-signed\"", "certificate = \"acme\"");
+    let hubgate = Hubgate::start(&format!(
+        "[acme]\ndirectory = \"https://localhost:1/dir\"\n{both}"
+    ));
+    for _ in 0..3 {
+        let response = hubgate.plain().get(HOST, TOKEN);
+        assert_eq!((response.status, response.text()), (200, body.clone()));
+    }
+    hubgate.wait_log("acme.double");
+    assert_eq!(hubgate.log().matches("acme.double").count(), 1);
+}
