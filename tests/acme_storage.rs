@@ -1,4 +1,5 @@
-//! The state directory against everything that happens to disks and processes: kills, full and read-only disks, damage.
+//! The state directory against everything that happens to disks and processes: kills, full and read-only disks, damage;
+//! and what `hubgate certs` says and does about certificates.
 //!
 //! The real binary before Debian's Pebble. Full and read-only disks are a tmpfs in a mount namespace of the process's
 //! own; where the system allows none, those tests say so and pass.
@@ -507,4 +508,73 @@ fn what_certbot_has_ordered_is_taken_over_listed_and_served_without_an_order() {
         let (_, text) = run(&mut edge.command(&["certs", "list"]));
         text.contains("valid") && !text.contains("backoff")
     });
+}
+
+#[test]
+fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure() {
+    let (mut pebble, http) = pebble();
+    let edge = Edge::new(&pebble, http);
+    let running = edge.run();
+    edge.wait_served();
+    edge.wait_stored();
+    let (resolver, port) = (pebble.name_server().to_string(), http.port().to_string());
+    let doctor = |more: &[&str]| {
+        let mut arguments = vec!["certs", "doctor", "--resolver", &resolver, "--port", &port];
+        arguments.extend(more);
+        run(edge
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()))
+    };
+    let (code, text) = doctor(&[]);
+    assert_eq!(code, 0, "{text}");
+    for part in [
+        "reaches this hubgate",
+        "can be written",
+        "agrees with the authority's",
+        "the certificate lasts until",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (_, text) = doctor(&["--json"]);
+    let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(findings.as_array().unwrap().len() >= 6, "{text}");
+
+    // IPv6 leads elsewhere, and a CAA record names another authority.
+    pebble.names(
+        "/add-aaaa",
+        &serde_json::json!({"host": HOST, "addresses": ["::1"]}),
+    );
+    let policy = serde_json::json!({"tag": "issue", "value": "other.example"});
+    pebble.names(
+        "/add-caa",
+        &serde_json::json!({"host": HOST, "policies": [policy]}),
+    );
+    let key = edge.file("current/key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, text) = doctor(&[HOST]);
+    assert_eq!(code, 2, "{text}");
+    for part in ["remove the AAAA record", "is open to others"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    // Without the process there is no telling who answers, and somebody else's catch-all is named so.
+    drop(running);
+    let spa = support::Upstream::answering(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<!doctype html>",
+    );
+    pebble.down();
+    let other = spa.addr.port().to_string();
+    let arguments = ["certs", "doctor", "--resolver", &resolver, "--port", &other];
+    let (code, text) = run(edge.command(&arguments).stdout(Stdio::piped()));
+    assert_eq!(code, 2, "{text}");
+    for part in [
+        "no hubgate answers at",
+        "a page of its own",
+        "is not to be reached",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (code, text) = doctor(&["stranger.test"]);
+    assert_eq!(code, 1, "{text}");
 }

@@ -152,6 +152,21 @@ impl Pebble {
         exchange(stream, "GET /roots/0 HTTP/1.0\r\nHost: localhost\r\n\r\n")
     }
 
+    /// The name server that it asks.
+    pub fn name_server(&self) -> SocketAddr {
+        self.dns
+    }
+
+    /// Changes its name server's answers, by one of pebble-challtestsrv's calls: `/add-aaaa`, `/add-caa`.
+    pub fn names(&self, call: &str, body: &serde_json::Value) {
+        let body = body.to_string();
+        let request = format!(
+            "POST {call} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        exchange(TcpStream::connect(self.dns_management).unwrap(), &request);
+    }
+
     /// Resolves `host` to `address` from now on.
     pub fn resolve(&self, host: &str, address: &str) {
         let body = serde_json::json!({"host": host, "addresses": [address]}).to_string();

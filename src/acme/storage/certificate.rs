@@ -34,8 +34,9 @@ pub(crate) struct CertificateDir {
 
 /// A certificate found on disk.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) pair: Pair,
+pub struct Stored {
+    /// The pair, verified but for its dates.
+    pub pair: Pair,
     /// The directory it came from, when that is known.
     pub(crate) directory: Option<String>,
     /// When it was stored, by this machine's clock, when that is known.

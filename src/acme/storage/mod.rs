@@ -24,7 +24,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 pub(super) use account::{AccountDir, Registered};
-pub(super) use certificate::{CertificateDir, Stored};
+pub(super) use certificate::CertificateDir;
+pub use certificate::Stored;
 pub use file_store::FileStore;
 pub(super) use records::{Backoff, Failures, Order};
 pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
@@ -61,7 +62,7 @@ impl Storage {
     }
 
     /// The newest good certificate for `host` on this machine, without waiting for anything but the disk.
-    pub(super) fn load_now(&self, host: &Host) -> Option<Stored> {
+    pub fn load_now(&self, host: &Host) -> Option<Stored> {
         let local = CertificateDir::new(Arc::new(self.local.clone()), certificate_key(host));
         // Ready when first polled: the file store promises it.
         local.load(host).now_or_never().flatten()

@@ -2,9 +2,11 @@
 //!
 //! One command a file; this one says what may be typed.
 
+mod doctor;
 mod import;
 mod list;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -36,6 +38,40 @@ pub(super) enum Command {
     /// Take over certificates that something else has ordered, for the sites with `certificate = "acme"`
     #[command(after_help = EXIT_CODES)]
     Import(Import),
+    /// Find out why a certificate does not come; changes nothing
+    #[command(after_help = DOCTOR_CODES)]
+    Doctor(Doctor),
+}
+
+/// The end of `certs doctor --help`.
+const DOCTOR_CODES: &str = "\
+Exit codes:
+  0  all is well
+  1  something wants attention, or the configuration was refused
+  2  certificates cannot be had or served like this, or the command line is wrong";
+
+/// At what, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Doctor {
+    /// Only this host
+    host: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The name server to ask [default: the system's first]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    resolver: Option<SocketAddr>,
+    /// The port where authorities ask for challenges
+    #[arg(long, value_name = "PORT", default_value = "80")]
+    port: u16,
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/hubgate/hubgate.toml"
+    )]
+    config: PathBuf,
 }
 
 /// From where and for whom.
@@ -73,5 +109,6 @@ pub(super) fn run(command: Command) -> u8 {
         Command::List { json, door } => list::run(&door, None, json),
         Command::Show { host, json, door } => list::run(&door, Some(&host), json),
         Command::Import(import) => import::run(&import),
+        Command::Doctor(doctor) => doctor::run(doctor),
     }
 }

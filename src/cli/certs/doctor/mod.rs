@@ -1,0 +1,156 @@
+//! `hubgate certs doctor`: why a certificate does not come, found by looking from outside and from inside.
+//!
+//! Reads only, but for a probe file in the state directory and, where hubgate runs, a token that it answers for a minute.
+//! Every finding says what to do. `host` looks at each host, `kept` at the disk, `ca` at the authority; this file asks them
+//! and reports. Exit code: 0 all is well, 1 something wants attention, 2 certificates cannot be had or served like this.
+
+mod ca;
+mod dns;
+mod host;
+mod kept;
+mod web;
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use self::dns::Resolver;
+use super::Doctor;
+use crate::cli::{Door, client, complain, exit, print};
+use crate::config::{self, CertificateSource, Config, Paint};
+use crate::types::host::{Host, HostPattern};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Fine,
+    Unknown,
+    Attention,
+    Broken,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    level: Level,
+    /// A host, `state directory`, `authority`.
+    about: String,
+    found: String,
+    /// What to do; empty when all is well.
+    fix: String,
+}
+
+impl Finding {
+    fn fine(about: &str, found: impl Into<String>) -> Self {
+        Self::of(Level::Fine, about, found, "")
+    }
+
+    fn of(level: Level, about: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            level,
+            about: about.to_owned(),
+            found: found.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+/// What the looks need.
+struct Look {
+    config: Config,
+    door: Door,
+    resolver: Option<Resolver>,
+    /// Where authorities ask.
+    port: u16,
+}
+
+/// Looks, reports, and gives the exit code.
+pub(super) fn run(asked: Doctor) -> u8 {
+    crate::tls::install_provider();
+    let config = match config::read(&asked.config) {
+        Ok(loaded) => loaded.config,
+        Err(report) => {
+            complain(&report.render(Paint::Plain));
+            return exit::REFUSED;
+        }
+    };
+    let mut hosts = acme_hosts(&config);
+    if let Some(name) = &asked.host {
+        hosts.retain(|host| host.as_str() == name);
+        if hosts.is_empty() {
+            complain(&format!(
+                "hubgate certs doctor: no site with `certificate = \"acme\"` has the host `{name}`\n"
+            ));
+            return exit::REFUSED;
+        }
+    }
+    let look = Look {
+        door: Door {
+            socket: Some(config.admin.socket.clone()),
+            config: None,
+        },
+        config,
+        resolver: asked.resolver.map(Resolver).or_else(Resolver::of_system),
+        port: asked.port,
+    };
+    let mut findings = kept::look(&look, &hosts);
+    if !hosts.is_empty() {
+        let identities = ca::look(&look, &mut findings);
+        std::thread::scope(|scope| {
+            let looks: Vec<_> = hosts
+                .iter()
+                .map(|host| scope.spawn(|| host::look(&look, host, &identities)))
+                .collect();
+            for own in looks {
+                findings.extend(own.join().unwrap_or_default());
+            }
+        });
+    }
+    report(&findings, asked.json);
+    match findings.iter().map(|finding| finding.level).max() {
+        Some(Level::Broken) => exit::USAGE,
+        Some(Level::Attention) => exit::REFUSED,
+        _ => exit::OK,
+    }
+}
+
+fn acme_hosts(config: &Config) -> Vec<Host> {
+    let sites = config.sites.iter();
+    let acme = sites.filter(|site| site.certificate == CertificateSource::Acme);
+    acme.flat_map(|site| site.hosts.iter().filter_map(HostPattern::exact).cloned())
+        .collect()
+}
+
+fn report(findings: &[Finding], json: bool) {
+    if json {
+        match serde_json::to_string_pretty(findings) {
+            Ok(text) => print(&format!("{text}\n")),
+            Err(error) => complain(&format!("hubgate certs doctor: {error}\n")),
+        }
+        return;
+    }
+    for finding in findings {
+        let level = match finding.level {
+            Level::Fine => "ok     ",
+            Level::Unknown => "unknown",
+            Level::Attention => "look   ",
+            Level::Broken => "BROKEN ",
+        };
+        print(&format!("{level}  {}: {}\n", finding.about, finding.found));
+        if !finding.fix.is_empty() {
+            print(&format!("         fix: {}\n", finding.fix));
+        }
+    }
+}
+
+/// An address as in URLs.
+fn at(address: SocketAddr) -> String {
+    address.to_string()
+}
+
+/// What the running process says, when one runs.
+fn ask(look: &Look, method: http::Method, target: &str) -> Option<String> {
+    let answer = client::ask(&look.door, method, target).ok()?;
+    (answer.status == http::StatusCode::OK).then_some(answer.body)
+}
