@@ -55,6 +55,7 @@ pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let mut facts = Facts {
         peer,
+        peer_text: peer.ip().to_string().into(),
         local,
         is_tls: kind == ListenerKind::Https,
         server_name: None,

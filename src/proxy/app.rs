@@ -24,8 +24,9 @@ use super::decide::{Decision, decide};
 use super::filter::forwarded::{self, Origin};
 use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
+use super::request_id::RequestId;
 use super::trace::Trace;
-use super::{close, date, fallback, record, request_id, splice};
+use super::{close, date, fallback, record, splice};
 use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
 use crate::observe::cause::Cause;
@@ -67,6 +68,8 @@ pub struct Shared {
 pub struct Facts {
     /// The other end.
     pub peer: SocketAddr,
+    /// Its address alone, as text.
+    pub peer_text: Box<str>,
     /// Our end.
     pub local: SocketAddr,
     /// Whether there is TLS.
@@ -200,12 +203,13 @@ impl App {
             return;
         };
         let mut trace = Trace::begin();
-        let id = request_id::next();
-        let answer = Answer::of_cause(cause, None, &id).with_detail(&detail);
+        let id = RequestId::next();
+        let id = id.as_str();
+        let answer = Answer::of_cause(cause, None, id).with_detail(&detail);
         trace.status = answer.status;
         trace.cause = Some(cause);
         trace.own_body = answer.body.len() as u64;
-        record::unread(self, &trace, &id);
+        record::unread(self, &trace, id);
         self.link.append(|wire| {
             answer.write_head(&date::now(), false, wire);
             wire.extend_from_slice(&answer.body);
@@ -221,19 +225,24 @@ impl App {
             self.facts.peer.ip(),
             &snapshot.config.server.trusted_proxies,
         );
-        let id = self.request_id(client, trusted);
+        let given = trusted.then(|| client.head().headers.get(X_REQUEST_ID));
+        let given = given.flatten().map(http::HeaderValue::as_bytes);
+        let id = given
+            .and_then(RequestId::given)
+            .unwrap_or_else(RequestId::next);
+        let id = id.as_str();
         let left = match self.check(&snapshot, client) {
             Ok(checked) => {
-                self.dispatch(&snapshot, client, &checked, trusted, &id, &mut trace)
+                self.dispatch(&snapshot, client, &checked, trusted, id, &mut trace)
                     .await
             }
             Err(cause) => {
-                self.answer_cause(&snapshot, client, cause, &id, &mut trace)
+                self.answer_cause(&snapshot, client, cause, id, &mut trace)
                     .await
             }
         };
         drop(in_flight);
-        record::finished(self, &snapshot, client, &trace, &id);
+        record::finished(self, &snapshot, client, &trace, id);
         left
     }
 
@@ -247,18 +256,6 @@ impl App {
             client.target(),
             self.facts.server_name.as_ref(),
         )
-    }
-
-    fn request_id(&self, client: &Client, trusted: bool) -> String {
-        let given = client
-            .head()
-            .headers
-            .get(X_REQUEST_ID)
-            .and_then(|value| value.to_str().ok());
-        match given {
-            Some(id) if trusted && request_id::is_acceptable(id) => id.to_owned(),
-            _ => request_id::next(),
-        }
     }
 
     async fn dispatch(
@@ -337,11 +334,15 @@ impl App {
                 to.as_bytes(),
             )
         });
-        let peer = self.facts.peer.ip();
-        let trusted_proxies = &snapshot.config.server.trusted_proxies;
+        let peer = &*self.facts.peer_text;
+        let said = trusted.then(|| {
+            let trusted_proxies = &snapshot.config.server.trusted_proxies;
+            let headers = &client.head().headers;
+            forwarded::client_address(self.facts.peer.ip(), trusted_proxies, headers).to_string()
+        });
         let origin = Origin {
             peer,
-            client: forwarded::client_address(peer, trusted_proxies, &client.head().headers),
+            client: said.as_deref().unwrap_or(peer),
             trusted,
             scheme: self.facts.scheme(),
             port: checked

@@ -42,8 +42,9 @@ pub struct ExchangeLimits {
 
 /// How an exchange ended.
 pub enum End {
-    /// The response has been given to the client whole. The connection, when it can serve another request.
-    Complete(Option<Box<Connection>>),
+    /// The response has been given to the client whole. The connection, when it can serve another request,
+    /// and when its last byte came.
+    Complete(Option<Box<Connection>>, Instant),
     /// The upstream answered 101, the client has it, and the connection is now a tunnel.
     Upgraded(Box<Connection>),
 }
@@ -111,15 +112,15 @@ fn failure(cause: Cause) -> Failure {
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange whose request head has been written to `upstream`.
+    /// An exchange whose request head has been written to `upstream` at `start`.
     pub fn new(
         client: &'a mut Client,
         client_view: response::Client,
         upstream: Box<Connection>,
         limits: ExchangeLimits,
         tally: &'a mut Tally,
+        start: Instant,
     ) -> Self {
-        let start = now();
         let expects_continue = client.head().headers.contains_key(http::header::EXPECT);
         Self {
             client,
@@ -143,7 +144,8 @@ impl<'a> Exchange<'a> {
             return Ok(End::Upgraded(self.upstream));
         }
         let reusable = self.uplink == Uplink::Complete && self.upstream.is_reusable();
-        Ok(End::Complete(reusable.then_some(self.upstream)))
+        let upstream = reusable.then_some(self.upstream);
+        Ok(End::Complete(upstream, self.last_down))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -189,7 +191,9 @@ impl<'a> Exchange<'a> {
                 }
                 Poll::Ready(Ok(None)) => {
                     moved = true;
-                    self.last_up = now();
+                    if self.tally.body_received > 0 {
+                        self.last_up = now();
+                    }
                     let client = &self.client;
                     self.upstream
                         .finish_body(|wire| write_last_chunk(&client.body_trailers(), wire));

@@ -5,6 +5,7 @@
 //! section 9.2.2), nothing of a body was taken and nothing was answered. Moving the bytes is `exchange`'s.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use http::Method;
 
@@ -51,19 +52,24 @@ impl Forward<'_> {
         let upgrade = self.changes.upgrade.is_some();
         trace.upstream = Some(self.route.group.name().clone());
         let mut fresh = upgrade;
+        // The clock is asked again only after a wait.
+        let mut at = trace.started;
         loop {
-            let (mut upstream, reused, endpoint) = self.connection(fresh, trace).await?;
+            let (mut upstream, reused, endpoint) = self.connection(fresh, at, trace).await?;
+            if !reused {
+                at = now();
+            }
             self.write_head(client, &mut upstream);
-            trace.sent_at = Some(now());
+            trace.sent_at = Some(at);
             trace.tally = Tally::default();
             let view = response::Client::of(&client.head().method, client.head().version);
             let limits = self.limits(upgrade);
-            let exchange = Exchange::new(client, view, upstream, limits, &mut trace.tally);
+            let exchange = Exchange::new(client, view, upstream, limits, &mut trace.tally, at);
             match exchange.run().await {
-                Ok(End::Complete(upstream)) => {
+                Ok(End::Complete(upstream, ended)) => {
                     if let Some(upstream) = upstream {
                         let config = &self.route.group.config;
-                        self.pool.put(endpoint, upstream, config, now());
+                        self.pool.put(endpoint, upstream, config, ended);
                     }
                     trace.status = trace.tally.upstream_status.unwrap_or(0);
                     return Ok(Forwarded::Response);
@@ -83,6 +89,7 @@ impl Forward<'_> {
                     }
                     self.metrics.upstream_retries.inc();
                     fresh = true;
+                    at = now();
                 }
             }
         }
@@ -92,15 +99,16 @@ impl Forward<'_> {
     async fn connection(
         &self,
         fresh: bool,
+        mut at: Instant,
         trace: &mut Trace,
     ) -> Result<(Box<Connection>, bool, SocketAddr), Cause> {
         let group: &Group = &self.route.group;
         let mut tried = Vec::new();
         let mut cause = Cause::UpstreamEmpty;
-        while let Some(endpoint) = group.next(&tried, now()) {
+        while let Some(endpoint) = group.next(&tried, at) {
             let address = endpoint.address;
             trace.endpoint = Some(address);
-            if !fresh && let Some(connection) = self.pool.take(&address, now()) {
+            if !fresh && let Some(connection) = self.pool.take(&address, at) {
                 self.metrics.upstream_connections_reused.inc();
                 return Ok((connection, true, address));
             }
@@ -116,7 +124,8 @@ impl Forward<'_> {
                     cause = self.count(&error);
                     let reason: &dyn std::error::Error = &error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
-                    group.failed(endpoint, now());
+                    at = now();
+                    group.failed(endpoint, at);
                     tried.push(address);
                 }
             }

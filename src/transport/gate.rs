@@ -93,8 +93,7 @@ impl Gate {
     /// masked; [`HeadScanner::odd_target`] keeps what they were.
     pub(super) fn pass(&mut self, bytes: &mut [u8]) -> Result<(), LinkFault> {
         match &mut self.phase {
-            Phase::Idle(_) => self.phase = Phase::Head(now() + self.limits.head_time),
-            Phase::Head(_) => {}
+            Phase::Idle(_) | Phase::Head(_) => {}
             Phase::Preface { received, .. } => {
                 *received += bytes.len();
                 if *received >= PREFACE {
@@ -111,7 +110,13 @@ impl Gate {
             mask_request_line(bytes);
         }
         match progress {
-            Ok(HeadProgress::Partial) => Ok(()),
+            Ok(HeadProgress::Partial) => {
+                // Most heads come in one piece, and then nobody asks the clock.
+                if let Phase::Idle(_) = self.phase {
+                    self.phase = Phase::Head(now() + self.limits.head_time);
+                }
+                Ok(())
+            }
             Ok(HeadProgress::Complete(end)) if self.scanner.is_chunked() => {
                 self.phase = Phase::Chunked;
                 self.chunks = ChunkScanner::default();
@@ -158,7 +163,8 @@ impl Gate {
 
 /// Replaces what the engine's parser would refuse, up to the line's end, byte for byte.
 fn mask_request_line(bytes: &mut [u8]) {
-    for byte in bytes.iter_mut().take_while(|byte| **byte != b'\n') {
+    let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    for byte in &mut bytes[..line] {
         if !is_plain(*byte) && !matches!(*byte, b' ' | b'\r') {
             *byte = MASK;
         }

@@ -187,7 +187,7 @@ impl HeadScanner {
             }
             let (target, http10) = request_line(line)?;
             self.http10 = http10;
-            if !target.iter().all(|byte| is_plain(*byte)) {
+            if kinds_in(target) & ODD != 0 {
                 self.odd_target = Some(target.into());
             }
             self.in_request_line = false;
@@ -210,18 +210,19 @@ impl HeadScanner {
         let Some(colon) = memchr::memchr(b':', line) else {
             return Err(HeadFault::Malformed("a field line without a colon"));
         };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let (name, value) = (&line[..colon], || line[colon + 1..].trim_ascii());
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts = self.hosts.saturating_add(1),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 self.lengths = self.lengths.saturating_add(1);
+                let value = value();
                 if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
                     return Err(HeadFault::Malformed("`Content-Length` is not a number"));
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.codings = self.codings.saturating_add(1);
-                if !value.eq_ignore_ascii_case(b"chunked") {
+                if !value().eq_ignore_ascii_case(b"chunked") {
                     return Err(HeadFault::Coding);
                 }
             }
@@ -258,21 +259,24 @@ impl HeadScanner {
 /// Checks a request line (RFC 9112 section 3): one space between its three parts and no control byte. Gives the
 /// target, and true for HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<(&[u8], bool), HeadFault> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(HeadFault::Malformed("the request line has not three parts"));
-    };
+    let three = HeadFault::Malformed("the request line has not three parts");
+    let first = memchr::memchr(b' ', line).ok_or(three)?;
+    let (method, rest) = (&line[..first], &line[first + 1..]);
+    let second = memchr::memchr(b' ', rest).ok_or(three)?;
+    let (target, version) = (&rest[..second], &rest[second + 1..]);
+    if memchr::memchr(b' ', version).is_some() {
+        return Err(three);
+    }
     if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
         return Err(HeadFault::Malformed("the method is not a token"));
     }
-    if target.is_empty() || target.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+    let found = kinds_in(target);
+    if target.is_empty() || found & CONTROL != 0 {
         return Err(HeadFault::Malformed(
             "the request target has a control byte or is empty",
         ));
     }
-    if target.contains(&b'#') {
+    if found & FRAGMENT != 0 {
         return Err(HeadFault::Malformed("the request target has a fragment"));
     }
     match version {
@@ -289,9 +293,43 @@ fn request_line(line: &[u8]) -> Result<(&[u8], bool), HeadFault> {
     }
 }
 
+/// What a byte of a target may be besides one that passes without a word.
+const CONTROL: u8 = 1;
+const FRAGMENT: u8 = 2;
+const ODD: u8 = 4;
+
+/// The kind of each byte.
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = kind_of(byte as u8);
+        byte += 1;
+    }
+    kinds
+};
+
+const fn kind_of(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => 0,
+        b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'?' | b'[' | b']' | b'@' => 0,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => 0,
+        b'%' | b'|' | b'{' | b'}' | b'\\' => 0,
+        b'#' => FRAGMENT | ODD,
+        0..=b' ' | 0x7f => CONTROL | ODD,
+        _ => ODD,
+    }
+}
+
+fn kinds_in(bytes: &[u8]) -> u8 {
+    bytes
+        .iter()
+        .fold(0, |found, byte| found | KINDS[usize::from(*byte)])
+}
+
 /// A byte that a URI may hold (RFC 3986), or that the engine's parser takes all the same.
 pub fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%|{}\\".contains(&byte)
+    KINDS[usize::from(byte)] & ODD == 0
 }
 
 #[cfg(test)]

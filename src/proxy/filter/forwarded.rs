@@ -5,21 +5,20 @@
 //! `X-Scheme` cross configurable-http-proxy untouched, which is why both are set beside the usual ones.
 #![deny(clippy::disallowed_methods)]
 
-use std::fmt;
-use std::io::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::request::field;
 use crate::types::header::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
     X_REQUEST_ID, X_SCHEME,
 };
 
 /// Fields only the edge, or a trusted peer, may set.
-pub const VOUCHED: [HeaderName; 7] = [
+pub static VOUCHED: [HeaderName; 7] = [
     X_REAL_IP,
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
@@ -32,10 +31,10 @@ pub const VOUCHED: [HeaderName; 7] = [
 /// What the edge knows about a request's origin.
 #[derive(Clone, Debug)]
 pub struct Origin<'a> {
-    /// The connection's other end.
-    pub peer: IpAddr,
-    /// The client, as far as it is believed: [`client_address`].
-    pub client: IpAddr,
+    /// The connection's other end, as text.
+    pub peer: &'a str,
+    /// The client, as far as it is believed: [`client_address`], as text.
+    pub client: &'a str,
     /// Whether the peer is in `trusted_proxies`.
     pub trusted: bool,
     /// `http` or `https`.
@@ -84,7 +83,7 @@ pub fn client_address(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> I
 
 /// Whether a field's name reads like one of ours to a server that takes `_` for `-`.
 fn is_underscore_twin(name: &HeaderName) -> bool {
-    name.as_str().contains('_') && {
+    memchr::memchr(b'_', name.as_str().as_bytes()).is_some() && {
         let dashed = name.as_str().replace('_', "-");
         // CGI and WSGI servers would take the latter two for the framing, which the edge says.
         matches!(
@@ -107,45 +106,42 @@ pub fn is_dropped(name: &HeaderName, trusted: bool) -> bool {
 /// Writes what the edge knows. What a trusted peer said stays, and its `X-Forwarded-For` is appended to.
 pub fn write(headers: &HeaderMap, origin: &Origin<'_>, wire: &mut Vec<u8>) {
     let said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
-    let mut line = |name: &str, value: &dyn fmt::Display| {
-        // Writing to a Vec cannot fail.
-        let written = write!(wire, "{name}: {value}\r\n");
-        debug_assert!(written.is_ok());
-    };
     if said(&X_FORWARDED_FOR) {
-        line("X-Forwarded-For", &appended(headers, origin.peer));
+        write_appended(headers, origin.peer, wire);
     } else {
-        line("X-Forwarded-For", &origin.peer);
+        field(wire, b"X-Forwarded-For", origin.peer.as_bytes());
     }
     if !said(&X_REAL_IP) {
-        line("X-Real-IP", &origin.client);
+        field(wire, b"X-Real-IP", origin.client.as_bytes());
     }
     if !said(&X_FORWARDED_PROTO) {
-        line("X-Forwarded-Proto", &origin.scheme);
+        field(wire, b"X-Forwarded-Proto", origin.scheme.as_bytes());
     }
     if !said(&X_SCHEME) {
-        line("X-Scheme", &origin.scheme);
+        field(wire, b"X-Scheme", origin.scheme.as_bytes());
     }
     if !said(&X_FORWARDED_PORT) {
-        line("X-Forwarded-Port", &origin.port);
+        let mut digits = itoa::Buffer::new();
+        let port = digits.format(origin.port);
+        field(wire, b"X-Forwarded-Port", port.as_bytes());
     }
-    line("X-Request-ID", &origin.request_id);
+    field(wire, b"X-Request-ID", origin.request_id.as_bytes());
     if !said(&X_FORWARDED_HOST) {
-        super::request::field(wire, b"X-Forwarded-Host", origin.host.as_bytes());
+        field(wire, b"X-Forwarded-Host", origin.host.as_bytes());
     }
 }
 
 /// What trusted peers said, and the peer itself. Only what reads as text is kept.
-fn appended(headers: &HeaderMap, peer: IpAddr) -> String {
-    let mut list = String::new();
+fn write_appended(headers: &HeaderMap, peer: &str, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(b"X-Forwarded-For: ");
     for value in headers.get_all(&X_FORWARDED_FOR) {
         if let Ok(value) = value.to_str() {
-            list.push_str(value);
-            list.push_str(", ");
+            wire.extend_from_slice(value.as_bytes());
+            wire.extend_from_slice(b", ");
         }
     }
-    list.push_str(&peer.to_string());
-    list
+    wire.extend_from_slice(peer.as_bytes());
+    wire.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -164,8 +160,8 @@ mod tests {
     fn written(headers: &HeaderMap, trusted: bool) -> String {
         let host = HeaderValue::from_static("h:8443");
         let origin = Origin {
-            peer: "192.0.2.1".parse().unwrap(),
-            client: "192.0.2.1".parse().unwrap(),
+            peer: "192.0.2.1",
+            client: "192.0.2.1",
             trusted,
             scheme: "https",
             port: 443,

@@ -11,7 +11,7 @@ use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
 use crate::upstream::http1::{FieldKind, ResponseHead};
 
 /// Stripped from every head.
-const ALWAYS: [HeaderName; 7] = [
+static ALWAYS: [HeaderName; 7] = [
     header::CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
@@ -22,7 +22,7 @@ const ALWAYS: [HeaderName; 7] = [
 ];
 
 /// Fields that `Connection` cannot name away.
-const KEPT: [HeaderName; 8] = [
+static KEPT: [HeaderName; 8] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
@@ -35,7 +35,8 @@ const KEPT: [HeaderName; 8] = [
 
 /// Whether a field is always of one connection.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    ALWAYS.contains(name)
+    // Their lengths: most names are none of these.
+    matches!(name.as_str().len(), 2 | 7 | 10 | 14 | 16 | 17) && ALWAYS.contains(name)
 }
 
 /// The further fields that `Connection` names; nearly always none, and then nothing is allocated.

@@ -116,8 +116,8 @@ mod tests {
 
     fn origin(host: &HeaderValue) -> Origin<'_> {
         Origin {
-            peer: "192.0.2.1".parse().unwrap(),
-            client: "192.0.2.1".parse().unwrap(),
+            peer: "192.0.2.1",
+            client: "192.0.2.1",
             trusted: false,
             scheme: "https",
             port: 443,

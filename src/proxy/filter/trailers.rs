@@ -11,7 +11,7 @@ use super::request::field;
 use crate::types::header::{KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Dropped (RFC 9110 section 6.5.1).
-const REFUSED: [HeaderName; 19] = [
+static REFUSED: [HeaderName; 19] = [
     header::TRANSFER_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
