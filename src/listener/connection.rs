@@ -3,11 +3,13 @@
 //! The server name decides before anything else is spent: a client that asks for a host without a certificate gets
 //! `unrecognized_name`, plain HTTP on a TLS port gets a 400 that says so. Both within the handshake's deadline.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::server::ShutdownWatch;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
@@ -98,26 +100,45 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
         pool: context.pool.clone(),
         facts,
         link: link.clone(),
-        options: HttpServerOptions::default(),
     });
     drop(snapshot);
     let stream = EngineStream::new(link.clone(), None, h2);
     if h2 {
         return h2_connection::serve(app, h2_limits, stream, context.shutdown.clone()).await;
     }
-    let stream = Box::new(stream);
-    let mut shutdown = context.shutdown.clone();
-    let mut served = app.process_new(stream, &context.shutdown);
-    tokio::select! {
-        _ = &mut served => return,
-        // An error means that the process is gone, and this task with it.
-        _ = shutdown.wait_for(|draining| *draining) => {}
+    let mut served = pin!(app.serve_requests(stream, &context.shutdown));
+    if until_drain(served.as_mut(), context.shutdown.clone()).await {
+        return;
     }
     tokio::select! {
-        _ = &mut served => return,
+        () = &mut served => return,
         () = tokio::time::sleep(LAST_CALL) => link.end_when_idle(),
     }
     served.await;
+}
+
+/// True once `served` is over, false when the drain begins before. Asking for the drain takes a lock, so it is asked for
+/// once, and again only when something has changed.
+async fn until_drain(
+    mut served: Pin<&mut impl Future<Output = ()>>,
+    shutdown: ShutdownWatch,
+) -> bool {
+    let change = shutdown.clone();
+    let mut shutdown = shutdown;
+    // An error means that the process is gone, and this task with it.
+    let mut drain = pin!(shutdown.wait_for(|draining| *draining));
+    let mut asked = false;
+    poll_fn(|cx| {
+        if served.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        if asked && !change.has_changed().unwrap_or(true) {
+            return Poll::Pending;
+        }
+        asked = true;
+        drain.as_mut().poll(cx).map(|_| false)
+    })
+    .await
 }
 
 async fn handshake(

@@ -1,7 +1,7 @@
 //! The course of a request, top to bottom: read, check, decide, answer or forward, log, keep or close the connection.
 //!
-//! One [`App`] serves one connection; what all share is in [`Shared`]. pingora-core calls [`App`] for every HTTP/1
-//! request in turn, `h2` for every HTTP/2 stream. Invariant: every request that began is counted and logged once,
+//! One [`App`] serves one connection; what all share is in [`Shared`]. pingora-core reads
+//! HTTP/1 requests, one after the other; `h2` gives the streams of HTTP/2. Invariant: every request that began is counted and logged once,
 //! whatever becomes of it.
 
 use std::net::SocketAddr;
@@ -9,10 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use http::Method;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
@@ -33,7 +30,7 @@ use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::router::target;
 use crate::snapshot::Snapshot;
-use crate::transport::Link;
+use crate::transport::{EngineStream, Link};
 use crate::types::header::X_REQUEST_ID;
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
@@ -97,27 +94,6 @@ pub struct App {
     pub facts: Facts,
     /// Its bytes.
     pub link: Arc<Link>,
-    /// What the engine asks for.
-    pub options: HttpServerOptions,
-}
-
-#[async_trait]
-impl HttpServerApp for App {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        match session {
-            ServerSession::H1(session) => self.serve_h1(session, shutdown).await,
-            // HTTP/2 does not come through the engine.
-            _ => None,
-        }
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
-    }
 }
 
 /// How a request left its connection.
@@ -130,15 +106,37 @@ enum Left {
 }
 
 impl App {
-    async fn serve_h1(
+    /// Serves the requests of an HTTP/1 connection, one after the other, to its end.
+    pub async fn serve_requests(&self, stream: EngineStream, shutdown: &ShutdownWatch) {
+        let mut stream: pingora::protocols::Stream = Box::new(stream);
+        let mut pipelined = None;
+        loop {
+            let mut session = H1Session::new(stream);
+            // The link's gate watches the waits; the engine's own timers would only cost.
+            session.set_read_timeout(None);
+            session.set_server_keepalive(Some(0));
+            session.set_pipelining_enabled(true);
+            if let Some(pipelined) = pipelined {
+                session.set_pipelined_prefix(pipelined);
+            }
+            let Some(session) = self.serve_request(session, shutdown).await else {
+                return;
+            };
+            let Ok(Some(reusable)) = session.reuse().await else {
+                return;
+            };
+            (stream, pipelined) = reusable.into_parts();
+            self.link
+                .await_request(pipelined.as_deref_mut().unwrap_or_default());
+        }
+    }
+
+    /// Serves one request. Gives the session back when another may follow it.
+    async fn serve_request(
         &self,
         mut session: H1Session,
         shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        // The link's gate watches the waits; the engine's own timers would only cost.
-        session.set_read_timeout(None);
-        session.set_server_keepalive(Some(0));
-        session.set_pipelining_enabled(true);
+    ) -> Option<H1Session> {
         match session.read_request().await {
             Ok(Some(_)) => {}
             Ok(None) => {
@@ -157,13 +155,18 @@ impl App {
         }
         let mut client = Client::h1(session, self.link.clone());
         let left = self.serve(&mut client).await;
-        let Client::H1 { session, .. } = client else {
+        let Client::H1 { mut session, .. } = client else {
             return None;
         };
-        match left {
-            Left::Whole => self.keep_or_close(*session).await,
-            Left::Broken => None,
+        if left == Left::Broken {
+            return None;
         }
+        let body_done = session.is_body_done();
+        if !session.will_keepalive() || !body_done {
+            close::gracefully(&self.link, !body_done).await;
+            return None;
+        }
+        Some(*session)
     }
 
     /// Serves a stream of HTTP/2.
@@ -174,27 +177,6 @@ impl App {
             Left::Whole if !client.body_is_done() => close::rest_of_body(&mut client).await,
             Left::Whole => {}
         }
-    }
-
-    /// After a complete response: hands the connection back to the engine for the next request, or closes it.
-    async fn keep_or_close(&self, mut session: H1Session) -> Option<ReusedHttpStream> {
-        let body_done = session.is_body_done();
-        if !session.will_keepalive() || !body_done {
-            close::gracefully(&self.link, !body_done).await;
-            return None;
-        }
-        let session = ServerSession::H1(session);
-        let mut settings = HttpPersistentSettings::for_session(&session);
-        let ServerSession::H1(session) = session else {
-            return None;
-        };
-        let (stream, mut prefix) = session.reuse().await.ok()??.into_parts();
-        self.link
-            .await_request(prefix.as_deref_mut().unwrap_or_default());
-        if let Some(prefix) = prefix {
-            settings.set_pipelined_prefix(prefix);
-        }
-        Some(ReusedHttpStream::new(stream, Some(settings)))
     }
 
     /// Answers a head that never became a request.
