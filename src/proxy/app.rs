@@ -4,6 +4,7 @@
 //! HTTP/1 requests, one after the other; `h2` gives the streams of HTTP/2. Invariant: every request that began is counted and logged once,
 //! whatever becomes of it.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +112,9 @@ impl App {
         let mut stream: pingora::protocols::Stream = Box::new(stream);
         let mut pipelined = None;
         loop {
+            if pipelined.is_none() {
+                poll_fn(|cx| self.link.poll_request(cx)).await;
+            }
             let mut session = H1Session::new(stream);
             // The link's gate watches the waits; the engine's own timers would only cost.
             session.set_read_timeout(None);
@@ -119,7 +123,9 @@ impl App {
             if let Some(pipelined) = pipelined {
                 session.set_pipelined_prefix(pipelined);
             }
-            let Some(session) = self.serve_request(session, shutdown).await else {
+            // Boxed, so that a connection that waits for its next request is small.
+            let served = Box::pin(self.serve_request(session, shutdown)).await;
+            let Some(session) = served else {
                 return;
             };
             let Ok(Some(reusable)) = session.reuse().await else {

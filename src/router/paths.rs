@@ -5,8 +5,9 @@
 //! being a prefix in bytes and ending at a segment are the same thing. What is longer than any key is not even hashed.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use foldhash::HashMap;
 
 use crate::router::RouteMatch;
 use crate::types::path::PathPattern;

@@ -4,7 +4,7 @@
 //! make them collide.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::config::Site;
 use crate::types::host::{Host, HostPattern};
@@ -22,8 +22,8 @@ impl SiteTable {
     /// Takes the sites in the order of the file; values are their indices.
     pub(super) fn new(sites: &[Site]) -> Self {
         let mut table = Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            exact: HashMap::default(),
+            wildcard: HashMap::default(),
             default: sites.iter().position(|site| site.default),
         };
         for (index, site) in sites.iter().enumerate() {

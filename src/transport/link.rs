@@ -149,6 +149,19 @@ impl Link {
         }
     }
 
+    /// Ready when the next request may have begun, when the peer has ended, or when the wait is over. What it is shows
+    /// in the read that follows; until then nobody needs a buffer to read into.
+    pub fn poll_request(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if !state.ahead.is_empty() || state.wire.ended {
+            return Poll::Ready(());
+        }
+        match state.wire.socket.poll_readable(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => state.wait(cx).map(drop),
+        }
+    }
+
     /// Reads into `buf`, first what was read ahead.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.state.lock().poll_read(cx, buf)

@@ -50,6 +50,18 @@ impl Socket {
             .is_pending()
     }
 
+    /// Ready when there may be something to read, or an end. Reads nothing.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Tls(tls) = self
+            && !tls.get_ref().1.wants_read()
+        {
+            // Decrypted already.
+            return Poll::Ready(());
+        }
+        // An error shows in the read.
+        self.tcp().poll_read_ready(cx).map(drop)
+    }
+
     /// Writes as much of `bytes` as the kernel takes now.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {

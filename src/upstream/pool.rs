@@ -5,10 +5,11 @@
 //! closes the others. Bounds: per endpoint, the upstream's `keep_alive`, and for a moment after a burst [`SPARE`] more:
 //! closing at once what the next burst opens again cost a third of the time of a busy HTTP/2 client's requests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use parking_lot::Mutex;
 
 use super::http1::Connection;

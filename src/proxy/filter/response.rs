@@ -186,7 +186,8 @@ pub fn fields(head: &ResponseHead<'_>) -> http::Result<HeaderMap> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::http1::testing;
+    use crate::upstream::http1::{Parsed, testing};
+    use proptest::prelude::*;
 
     fn written(head: &str, version: Version, method: Method) -> String {
         testing::with_head(head.as_bytes(), |head| {
@@ -252,5 +253,32 @@ mod tests {
             assert!(!fields.contains_key(header::CONNECTION));
             assert_eq!(fields[header::CONTENT_LENGTH], "5");
         });
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_reads_the_framing_that_was_meant(
+            fields in "((Content-Length: (0|5|5, 5)|Transfer-Encoding: chunked|Connection: (close|x-a, content-length)|X-a: [ -~\\x80-\\xff]{0,9}(\r\n [a-z]{1,3})?|Date : x|Set-Cookie: a)\r\n){0,6}",
+            status in prop::sample::select(vec![200u16, 204, 206, 304, 404]),
+            is_head in any::<bool>(),
+        ) {
+            let head = format!("HTTP/1.1 {status} R\r\n{fields}\r\n");
+            let mut parsed = Parsed::default();
+            if let Ok(Some(size)) = parsed.parse(head.as_bytes()) {
+                prop_assert_eq!(size, head.len());
+                let method = if is_head { Method::HEAD } else { Method::GET };
+                let from = parsed.with(head.as_bytes());
+                let framing = framing(&from, Client::of(&method, Version::HTTP_11));
+                let mut wire = Vec::new();
+                write(&from, framing, true, b"today", &mut wire);
+                let mut again = Parsed::default();
+                prop_assert_eq!(again.parse(&wire), Ok(Some(wire.len())));
+                let to = again.with(&wire);
+                prop_assert_eq!(to.is_chunked(), framing == Framing::Chunked);
+                if let Framing::Length(length) = framing {
+                    prop_assert_eq!(to.length(), Some(length));
+                }
+            }
+        }
     }
 }

@@ -192,10 +192,7 @@ impl Connection {
 
     /// The head that was read last.
     pub fn head(&self) -> ResponseHead<'_> {
-        ResponseHead {
-            bytes: &self.input[self.head..self.filled],
-            parsed: &self.parsed,
-        }
+        self.parsed.with(&self.input[self.head..self.filled])
     }
 
     fn begin_body(&mut self) {

@@ -86,9 +86,9 @@ pub struct Field<'a> {
     pub kind: FieldKind,
 }
 
-/// A parsed head. Kept from response to response for its memory.
+/// A head as it is understood, without its bytes. Kept from response to response for its memory.
 #[derive(Debug, Default)]
-pub(super) struct Parsed {
+pub struct Parsed {
     pub(super) status: StatusCode,
     reason: Option<Span>,
     fields: Vec<FieldSpan>,
@@ -128,6 +128,11 @@ impl<'a> ResponseHead<'a> {
         })
     }
 
+    /// Whether the body is chunked.
+    pub fn is_chunked(&self) -> bool {
+        self.parsed.chunked
+    }
+
     /// What `Content-Length` says.
     pub fn length(&self) -> Option<u64> {
         self.parsed.length
@@ -146,7 +151,7 @@ impl<'a> ResponseHead<'a> {
 
 impl Parsed {
     /// Parses the head at the beginning of `bytes`. Gives its length, or `None` while it is incomplete.
-    pub(super) fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadFault> {
+    pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadFault> {
         let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let mut parser = httparse::ParserConfig::default();
@@ -169,6 +174,14 @@ impl Parsed {
             .map(|reason| Span::of(reason.as_bytes(), bytes));
         self.understand(response.version == Some(1), response.headers, bytes)?;
         Ok(Some(size))
+    }
+
+    /// The head that was parsed last, from these same `bytes`.
+    pub fn with<'a>(&'a self, bytes: &'a [u8]) -> ResponseHead<'a> {
+        ResponseHead {
+            bytes,
+            parsed: self,
+        }
     }
 
     fn understand(

@@ -10,7 +10,7 @@ mod head;
 
 pub use body::{BodyError, BodyProgress};
 pub use connection::{Connection, HeadError, Request, RequestBody};
-pub use head::{Field, FieldKind, HeadFault, ResponseHead};
+pub use head::{Field, FieldKind, HeadFault, Parsed, ResponseHead};
 
 /// Heads for tests of what reads them.
 #[cfg(test)]
@@ -21,9 +21,6 @@ pub(crate) mod testing {
     pub(crate) fn with_head<T>(bytes: &[u8], read: impl FnOnce(ResponseHead<'_>) -> T) -> T {
         let mut parsed = Parsed::default();
         assert_eq!(parsed.parse(bytes).unwrap(), Some(bytes.len()));
-        read(ResponseHead {
-            bytes,
-            parsed: &parsed,
-        })
+        read(parsed.with(bytes))
     }
 }
