@@ -1,7 +1,5 @@
 //! The head that a browser's request turns into, and the check of its bytes before.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use divan::{Bencher, black_box};
 use http::{HeaderValue, Method};
 use hubgate::proxy::filter::forwarded::Origin;
@@ -57,7 +55,7 @@ fn check_a_request(bencher: Bencher<'_, '_>) {
 fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
     let head = request();
     let host = HeaderValue::from_static("hub.example.org");
-    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    let peer = "192.0.2.7";
     let origin = Origin {
         peer,
         client: peer,
