@@ -19,6 +19,7 @@ use http::{Request, request};
 use pingora::server::ShutdownWatch;
 
 use super::stream::Stream;
+use super::timers::{Timer, Timers};
 use crate::proxy::app::App;
 use crate::proxy::client::Client;
 use crate::transport::{Deadline, EngineStream, now};
@@ -73,6 +74,8 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         limits,
         idle_since: None,
         idle: Deadline::default(),
+        timers: Timers::default(),
+        deadline: Deadline::default(),
     };
     poll_fn(|cx| driver.poll(cx)).await;
 }
@@ -87,6 +90,9 @@ struct Driver<Open, Served, Drain> {
     limits: H2Limits,
     idle_since: Option<Instant>,
     idle: Deadline,
+    timers: Timers,
+    /// For the earliest of `timers`.
+    deadline: Deadline,
 }
 
 impl<Open, Served, Drain> Driver<Open, Served, Pin<&mut Drain>>
@@ -108,7 +114,10 @@ where
             let Some(connection) = &mut self.connection else {
                 return match self.streams.is_empty() {
                     true => Poll::Ready(()),
-                    false => Poll::Pending,
+                    false => {
+                        self.timers.poll(&mut self.deadline, cx);
+                        Poll::Pending
+                    }
                 };
             };
             // All that have come, before any of them is begun: their answers may leave together.
@@ -118,7 +127,13 @@ where
                     Poll::Ready(Some(Ok((request, respond)))) => {
                         accepted = true;
                         let malformed = &mut self.malformed;
-                        if let Some(client) = Self::judge(malformed, connection, request, respond) {
+                        if let Some(client) = Self::judge(
+                            malformed,
+                            connection,
+                            request,
+                            respond,
+                            self.timers.timer(),
+                        ) {
                             self.streams.push((self.open)(client));
                         }
                     }
@@ -145,10 +160,11 @@ where
         connection: &mut Connection<EngineStream, Bytes>,
         request: Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
+        timer: Timer,
     ) -> Option<Client> {
         let (head, body) = request.into_parts();
         if !is_malformed(&head) {
-            return Some(Client::h2(Stream::new(head, body, respond)));
+            return Some(Client::h2(Stream::new(head, body, respond, timer)));
         }
         respond.send_reset(Reason::PROTOCOL_ERROR);
         *malformed += 1;
@@ -161,6 +177,7 @@ where
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.streams.is_empty() {
             self.idle_since = None;
+            self.timers.poll(&mut self.deadline, cx);
             return Poll::Pending;
         }
         let since = *self.idle_since.get_or_insert_with(now);

@@ -14,8 +14,9 @@ use http::header::{DATE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, request};
 use pingora::http::RequestHeader;
 
+use super::timers::Timer;
 use crate::proxy::date;
-use crate::transport::{Deadline, now};
+use crate::transport::now;
 
 /// A stream of HTTP/2.
 pub struct Stream {
@@ -30,12 +31,17 @@ pub struct Stream {
     trailers: Option<HeaderMap>,
     finished: bool,
     stalled_since: Option<Instant>,
-    deadline: Deadline,
+    timer: Timer,
 }
 
 impl Stream {
     /// A stream whose head has been read.
-    pub fn new(head: request::Parts, body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    pub fn new(
+        head: request::Parts,
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        timer: Timer,
+    ) -> Self {
         Self {
             head: head.into(),
             body: (!body.is_end_stream()).then_some(body),
@@ -46,7 +52,7 @@ impl Stream {
             trailers: None,
             finished: false,
             stalled_since: None,
-            deadline: Deadline::default(),
+            timer,
         }
     }
 
@@ -158,7 +164,7 @@ impl Stream {
 
     /// Ready once `at` has passed.
     pub fn poll_deadline(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.deadline.poll(at, cx)
+        self.timer.poll(at, cx)
     }
 
     /// Ready when the client has reset the stream or left, while there is something to give to it.
