@@ -65,7 +65,8 @@ pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context
     };
     let (socket, h2) = match kind {
         ListenerKind::Http => (Socket::Plain(tcp), false),
-        ListenerKind::Https => match handshake(tcp, &mut facts, context).await {
+        // Boxed: its state is larger than that of all that follows, and a connection need not keep it.
+        ListenerKind::Https => match Box::pin(handshake(tcp, &mut facts, context)).await {
             Some(tls) => {
                 let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
                 (Socket::Tls(Box::new(tls)), h2)
