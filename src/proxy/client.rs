@@ -19,7 +19,7 @@ use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use super::answer::Answer;
 use super::date;
 use super::filter::response::{self, Framing};
-use super::filter::trailers::{allowed, write_last_chunk};
+use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::h2::stream::Stream;
 use crate::transport::Link;
 use crate::transport::chunks::write_size;
@@ -178,6 +178,9 @@ impl Client {
             } => (session, link, framing),
             Self::H2(h2) => {
                 let fields = response::fields(&head).map_err(io::Error::other)?;
+                if head.status().is_informational() {
+                    return h2.send_informational(head.status(), fields);
+                }
                 return h2.send_head(head.status(), fields, end);
             }
         };
@@ -254,8 +257,7 @@ impl Client {
     pub fn body_trailers(&self) -> HeaderMap {
         match self {
             Self::H1 { link, .. } => allowed(&link.request_trailers()),
-            // The engine does not hand them out.
-            Self::H2(_) => HeaderMap::new(),
+            Self::H2(h2) => passing(h2.body_trailers()),
         }
     }
 

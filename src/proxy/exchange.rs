@@ -265,7 +265,7 @@ impl<'a> Exchange<'a> {
             return Err(failure(Cause::UpstreamMalformed));
         }
         if status.is_informational() && !upgraded {
-            let wanted = view.version == http::Version::HTTP_11
+            let wanted = view.version >= http::Version::HTTP_11
                 && (status != StatusCode::CONTINUE || self.expects_continue);
             if wanted {
                 let given = self.client.relay_head(head, view, false, cx);

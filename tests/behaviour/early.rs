@@ -68,7 +68,38 @@ fn early_hints_pass_to_http11_clients_and_not_to_http10_ones() {
         .plain()
         .exchange("GET / HTTP/1.0\r\nHost: hub.test\r\n\r\n");
     assert_eq!((response.text().as_str(), response.early.len()), ("ok", 0));
-    assert_eq!(hubgate.h2().get("/").text(), "ok");
+}
+
+#[test]
+fn early_hints_pass_to_http2_clients() {
+    let upstream = Upstream::answering(HINTED);
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut h2 = hubgate.h2();
+    let mut stream = h2.open(h2.request("GET", "/"), true);
+    let hint = stream.informational();
+    assert_eq!(
+        (hint.status().as_u16(), hint.headers()["link"].as_bytes()),
+        (103, &b"</a.css>; rel=preload"[..])
+    );
+    assert_eq!(stream.whole().unwrap().text(), "ok");
+}
+
+#[test]
+fn an_http2_client_that_waits_for_a_100_gets_the_upstreams() {
+    let upstream = Upstream::start(|conn| {
+        let head = conn.request_head().unwrap();
+        assert_eq!(head.one("expect"), "100-continue");
+        conn.send("HTTP/1.1 100 Continue\r\n\r\n");
+        conn.request_body(&head).unwrap();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut h2 = hubgate.h2();
+    let request = h2.request("PUT", "/").header("expect", "100-continue");
+    let mut stream = h2.open(request, false);
+    assert_eq!(stream.informational().status().as_u16(), 100);
+    stream.send("body", true);
+    assert_eq!(stream.whole().unwrap().text(), "ok");
 }
 
 /// Answers 413 as soon as the head is there, and then takes the body for as long as it comes.

@@ -247,6 +247,23 @@ fn a_requests_trailers_reach_the_upstream() {
 }
 
 #[test]
+fn an_http2_requests_trailers_reach_the_upstream_but_none_that_vouch() {
+    let upstream = Upstream::answering(TRAILED);
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut h2 = hubgate.h2();
+    let mut stream = h2.open(h2.request("POST", "/"), false);
+    stream.send("body", false);
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-up", "7".parse().unwrap());
+    trailers.insert("x-real-ip", "192.0.2.1".parse().unwrap());
+    stream.send_trailers(trailers);
+    assert_eq!(stream.whole().unwrap().status, 200);
+    let got = upstream.only_request().body;
+    assert_eq!(got.bytes, b"body");
+    assert_eq!(lower(&got.trailers), [("x-up".to_owned(), b"7".to_vec())]);
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let upstream = Upstream::start(|conn| {
         while let Some(head) = conn.request() {

@@ -171,6 +171,23 @@ impl H2Stream {
         !bytes.as_ref().is_empty() || self.send.send_data(Bytes::new(), end).is_ok()
     }
 
+    /// Ends the request's body with trailers.
+    #[track_caller]
+    pub fn send_trailers(&mut self, trailers: HeaderMap) {
+        self.send.send_trailers(trailers).expect("an open request");
+    }
+
+    /// The next informational answer before the response's head.
+    #[track_caller]
+    pub fn informational(&mut self) -> http::Response<()> {
+        let response = self.response.as_mut().expect("before the head");
+        let next = std::future::poll_fn(|cx| response.poll_informational(cx));
+        limited(&self.runtime, next)
+            .flatten()
+            .expect("an informational answer in time")
+            .expect("an open stream")
+    }
+
     /// The response's head.
     pub fn head(&mut self) -> Result<(u16, HeaderMap), h2::Error> {
         let response = self.response.take().expect("asked once");

@@ -42,8 +42,8 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
             || *name == header::HOST
             || named.contains(name)
             || forwarded::is_dropped(name, changes.origin.trusted)
-            // HTTP/2 splits cookies, and the engine cannot send a 100 on it: without the expectation the body comes.
-            || (from_h2 && (*name == header::COOKIE || *name == header::EXPECT))
+            // HTTP/2 splits them.
+            || (from_h2 && *name == header::COOKIE)
             // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
             || name.as_str() == "proxy";
         if !dropped {

@@ -33,7 +33,7 @@ static REFUSED: [HeaderName; 19] = [
     header::FORWARDED,
 ];
 
-/// The fields that may pass.
+/// The fields of lines that may pass.
 pub fn allowed(lines: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {
@@ -44,13 +44,24 @@ pub fn allowed(lines: &[u8]) -> HeaderMap {
         let name = HeaderName::from_bytes(&line[..colon]);
         let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
         if let (Ok(name), Ok(value)) = (name, value)
-            && !REFUSED.contains(&name)
-            && !VOUCHED.contains(&name)
+            && may_pass(&name)
         {
             map.append(name, value);
         }
     }
     map
+}
+
+/// The fields of an HTTP/2 trailer section that may pass.
+pub fn passing(trailers: &HeaderMap) -> HeaderMap {
+    let fields = trailers.iter().filter(|(name, _)| may_pass(name));
+    fields
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn may_pass(name: &HeaderName) -> bool {
+    !REFUSED.contains(name) && !VOUCHED.contains(name)
 }
 
 /// Writes the end of a chunked body with these trailers (RFC 9112 section 7.1.2).

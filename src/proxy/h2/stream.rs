@@ -23,6 +23,8 @@ pub struct Stream {
     head: RequestHeader,
     /// `None` once it has been read to its end.
     body: Option<RecvStream>,
+    /// What came after it.
+    body_trailers: HeaderMap,
     respond: SendResponse<Bytes>,
     /// After the head of the response.
     writer: Option<SendStream<Bytes>>,
@@ -45,6 +47,7 @@ impl Stream {
         Self {
             head: head.into(),
             body: (!body.is_end_stream()).then_some(body),
+            body_trailers: HeaderMap::new(),
             respond,
             writer: None,
             pending: BytesMut::new(),
@@ -66,7 +69,7 @@ impl Stream {
         self.body.as_ref().is_some_and(|body| !body.is_end_stream())
     }
 
-    /// The next piece of the request's body, `None` at its end.
+    /// The next piece of the request's body, `None` at its end, when its trailers are known.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
@@ -78,17 +81,36 @@ impl Stream {
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => {
+                match ready!(body.poll_trailers(cx)) {
+                    Ok(trailers) => self.body_trailers = trailers.unwrap_or_default(),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                }
                 self.body = None;
                 Poll::Ready(None)
             }
         }
     }
 
+    /// The trailers of the request's body, which has been read to its end.
+    pub fn body_trailers(&self) -> &HeaderMap {
+        &self.body_trailers
+    }
+
+    /// Writes an informational head.
+    pub fn send_informational(&mut self, status: StatusCode, fields: HeaderMap) -> io::Result<()> {
+        let mut head = Response::new(());
+        *head.status_mut() = status;
+        *head.headers_mut() = fields;
+        self.respond
+            .send_informational(head)
+            .map_err(io::Error::other)
+    }
+
     /// Writes the final head; `end` when no body follows. `Date` is the edge's own, as with nginx.
     pub fn send_head(
         &mut self,
         status: StatusCode,
-        mut fields: HeaderMap<HeaderValue>,
+        mut fields: HeaderMap,
         end: bool,
     ) -> io::Result<()> {
         let date = HeaderValue::from_bytes(&date::now()).map_err(io::Error::other)?;
