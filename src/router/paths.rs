@@ -1,9 +1,12 @@
 //! Routes of one site by path: whole paths first, then the longest prefix.
 //!
-//! One hash lookup for the whole path and one for each number of segments that prefixes of the site have: the same
-//! cost for two routes as for ten thousand, and no allocation. Prefixes are stored with a slash at their end, so that
-//! being a prefix in bytes and ending at a segment are the same thing. What is longer than any key is not even hashed.
+//! A site with few patterns, which nearly all are, has them side by side in memory and compared in turn. One with many
+//! has tables: one hash lookup for the whole path and one for each number of segments that prefixes of the site have,
+//! the same cost for ten routes as for ten thousand. No allocation either way. Prefixes are stored with a slash at
+//! their end, so that being a prefix in bytes and ending at a segment are the same thing.
 #![deny(clippy::disallowed_methods)]
+
+mod few;
 
 use std::collections::hash_map::Entry;
 
@@ -11,10 +14,40 @@ use foldhash::HashMap;
 
 use crate::router::RouteMatch;
 use crate::types::path::PathPattern;
+use few::Few;
 
 /// The path patterns of one site.
+#[derive(Debug)]
+pub(super) struct PathTable(Form);
+
+#[derive(Debug)]
+enum Form {
+    Few(Few),
+    Many(Box<Many>),
+}
+
+impl PathTable {
+    /// Takes the patterns in the order of the file; what is found are their indices.
+    pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a PathPattern>) -> Self {
+        let many = Many::new(patterns);
+        Self(match Few::of(&many) {
+            Some(few) => Form::Few(few),
+            None => Form::Many(Box::new(many)),
+        })
+    }
+
+    /// What `path` leads to. Any bytes are allowed; the path is never decoded or tidied.
+    pub(super) fn find(&self, path: &[u8]) -> RouteMatch {
+        match &self.0 {
+            Form::Few(few) => few.find(path),
+            Form::Many(many) => many.find(path),
+        }
+    }
+}
+
+/// The patterns in tables. What is longer than any key is not even hashed.
 #[derive(Debug, Default)]
-pub(super) struct PathTable {
+struct Many {
     /// What a path leads to as a whole.
     whole: HashMap<Box<[u8]>, Ranked<RouteMatch>>,
     longest_whole: usize,
@@ -32,9 +65,8 @@ struct Ranked<T> {
     value: T,
 }
 
-impl PathTable {
-    /// Takes the patterns in the order of the file; what is found are their indices.
-    pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a PathPattern>) -> Self {
+impl Many {
+    fn new<'a>(patterns: impl Iterator<Item = &'a PathPattern>) -> Self {
         let mut table = Self::default();
         for (route, pattern) in patterns.enumerate() {
             let found = RouteMatch::Found(route);
@@ -72,8 +104,7 @@ impl PathTable {
         add(&mut self.below, prefix, rank, route);
     }
 
-    /// What `path` leads to. Any bytes are allowed; the path is never decoded or tidied.
-    pub(super) fn find(&self, path: &[u8]) -> RouteMatch {
+    fn find(&self, path: &[u8]) -> RouteMatch {
         if path.len() <= self.longest_whole
             && let Some(whole) = self.whole.get(path)
         {
