@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 
 use super::answer::Answer;
@@ -40,6 +40,8 @@ pub enum Client {
         odd_target: Option<Box<[u8]>>,
         /// How the response's body goes on; `None` until its head has been written.
         framing: Option<Framing>,
+        /// Whether anything was given since the link was last seen empty: most questions to it can then be spared.
+        given: bool,
     },
     /// A stream of HTTP/2.
     H2(Box<Stream>),
@@ -64,6 +66,7 @@ impl Client {
             odd_target: link.odd_target(),
             link,
             framing: None,
+            given: false,
         }
     }
 
@@ -146,8 +149,10 @@ impl Client {
                 session,
                 link,
                 framing,
+                given,
                 ..
             } => {
+                *given = true;
                 let keep_alive = keeps_alive(session, false);
                 link.append(|wire| answer.write_head(&date::now(), keep_alive, wire));
                 *framing = Some(Framing::Length(body.len() as u64));
@@ -167,15 +172,18 @@ impl Client {
         head: ResponseHead<'_>,
         view: response::Client,
         end: bool,
-        cx: &mut Context<'_>,
     ) -> io::Result<()> {
         let (session, link, framing) = match self {
             Self::H1 {
                 session,
                 link,
                 framing,
+                given,
                 ..
-            } => (session, link, framing),
+            } => {
+                *given = true;
+                (session, link, framing)
+            }
             Self::H2(h2) => {
                 let fields = response::fields(&head).map_err(io::Error::other)?;
                 if head.status().is_informational() {
@@ -186,7 +194,6 @@ impl Client {
         };
         if head.status().is_informational() {
             if head.status() == StatusCode::SWITCHING_PROTOCOLS {
-                tell_engine_of_upgrade(session, link, cx)?;
                 *framing = Some(Framing::UntilClose);
             }
             link.append(|wire| response::write_informational(&head, wire));
@@ -202,7 +209,7 @@ impl Client {
     /// Whether more of the body may be given now.
     pub fn is_writable(&self) -> bool {
         match self {
-            Self::H1 { link, .. } => link.buffered() < HIGH_WATER,
+            Self::H1 { link, given, .. } => !given || link.buffered() < HIGH_WATER,
             Self::H2(h2) => h2.is_writable(),
         }
     }
@@ -213,23 +220,15 @@ impl Client {
             return Ok(());
         }
         match self {
-            Self::H1 { link, framing, .. } => match framing {
-                Some(Framing::Length(left)) => {
-                    let count = usize::try_from(*left)
-                        .unwrap_or(usize::MAX)
-                        .min(piece.len());
-                    *left -= count as u64;
-                    link.write(cx, &piece[..count])
-                }
-                Some(Framing::Chunked) => {
-                    link.append(|wire| write_size(piece.len(), wire));
-                    link.write(cx, piece)?;
-                    link.push(b"\r\n");
-                    Ok(())
-                }
-                Some(Framing::UntilClose) => link.write(cx, piece),
-                Some(Framing::None) | None => Ok(()),
-            },
+            Self::H1 {
+                link,
+                framing,
+                given,
+                ..
+            } => {
+                *given = true;
+                write_framed(link, framing, piece, cx)
+            }
             Self::H2(h2) => {
                 h2.give(piece);
                 Ok(())
@@ -240,8 +239,14 @@ impl Client {
     /// Says that the body is complete, with its trailers.
     pub fn finish(&mut self, trailers: HeaderMap) -> io::Result<()> {
         match self {
-            Self::H1 { link, framing, .. } => {
+            Self::H1 {
+                link,
+                framing,
+                given,
+                ..
+            } => {
                 if *framing == Some(Framing::Chunked) {
+                    *given = true;
                     link.append(|wire| write_last_chunk(&trailers, wire));
                 }
                 Ok(())
@@ -271,7 +276,12 @@ impl Client {
     /// Ready when all that was given is on its way.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::H1 { link, .. } => link.poll_drain(cx),
+            Self::H1 { given: false, .. } => Poll::Ready(Ok(())),
+            Self::H1 { link, given, .. } => {
+                ready!(link.poll_drain(cx))?;
+                *given = false;
+                Poll::Ready(Ok(()))
+            }
             Self::H2(h2) => h2.poll_drain(cx),
         }
     }
@@ -279,6 +289,7 @@ impl Client {
     /// Since when the client takes nothing of what waits for it.
     pub fn stalled_since(&self) -> Option<Instant> {
         match self {
+            Self::H1 { given: false, .. } => None,
             Self::H1 { link, .. } => link.stalled_since(),
             Self::H2(h2) => h2.stalled_since(),
         }
@@ -320,6 +331,32 @@ impl Client {
     }
 }
 
+/// Writes a piece of a body as its framing asks.
+fn write_framed(
+    link: &Link,
+    framing: &mut Option<Framing>,
+    piece: &[u8],
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    match framing {
+        Some(Framing::Length(left)) => {
+            let count = usize::try_from(*left)
+                .unwrap_or(usize::MAX)
+                .min(piece.len());
+            *left -= count as u64;
+            link.write(cx, &piece[..count])
+        }
+        Some(Framing::Chunked) => {
+            link.append(|wire| write_size(piece.len(), wire));
+            link.write(cx, piece)?;
+            link.push(b"\r\n");
+            Ok(())
+        }
+        Some(Framing::UntilClose) => link.write(cx, piece),
+        Some(Framing::None) | None => Ok(()),
+    }
+}
+
 /// Whether the connection goes on after the response, whose head is written now. Not when the request's body is still
 /// coming, nor when the response ends with the connection.
 fn keeps_alive(session: &mut H1Session, until_close: bool) -> bool {
@@ -327,31 +364,6 @@ fn keeps_alive(session: &mut H1Session, until_close: bool) -> bool {
         session.set_server_keepalive(None);
     }
     session.will_keepalive()
-}
-
-/// From now on the engine hands out what the client sends as it comes. What it writes itself is taken back.
-fn tell_engine_of_upgrade(
-    session: &mut H1Session,
-    link: &Link,
-    cx: &mut Context<'_>,
-) -> io::Result<()> {
-    let head = ResponseHeader::build_no_case(StatusCode::SWITCHING_PROTOCOLS, Some(0));
-    let head = Box::new(head.map_err(io_error)?);
-    let before = link.buffered();
-    at_once(session.write_response_header(head), cx)?.map_err(io_error)?;
-    let written = link.buffered() - before;
-    link.append(|wire| wire.truncate(wire.len() - written));
-    Ok(())
-}
-
-/// Runs a future of the engine that has nothing to wait for: its writes end in a buffer.
-pub fn at_once<F: Future>(future: F, cx: &mut Context<'_>) -> io::Result<F::Output> {
-    match pin!(future).poll(cx) {
-        Poll::Ready(output) => Ok(output),
-        Poll::Pending => Err(io::Error::other(
-            "a buffered write of the engine had to wait",
-        )),
-    }
 }
 
 /// The engine's error as an IO error.

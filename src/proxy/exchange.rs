@@ -268,7 +268,7 @@ impl<'a> Exchange<'a> {
             let wanted = view.version >= http::Version::HTTP_11
                 && (status != StatusCode::CONTINUE || self.expects_continue);
             if wanted {
-                let given = self.client.relay_head(head, view, false, cx);
+                let given = self.client.relay_head(head, view, false);
                 given.map_err(|_| failure(Cause::ClientGone))?;
             }
             return Ok(true);
@@ -280,7 +280,7 @@ impl<'a> Exchange<'a> {
         self.tally.answered_at = Some(self.last_down);
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
-        let given = self.client.relay_head(head, view, end, cx);
+        let given = self.client.relay_head(head, view, end);
         given.map_err(|_| failure(Cause::ClientGone))?;
         if upgraded {
             self.downlink = Downlink::Upgraded;

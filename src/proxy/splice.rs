@@ -1,12 +1,10 @@
 //! Turns an exchange that ended in a 101 into a tunnel, and runs it to its end.
 //!
-//! What either side sent before the 101 was passed on lies in the engine's session and in the upstream's connection; it goes first.
+//! What the upstream sent behind its 101 goes first; what the client sent early still waits in its link.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::task::Poll;
 
-use bytes::Bytes;
 use http::header;
 
 use super::app::{App, Drain};
@@ -46,11 +44,7 @@ pub async fn tunnel(
         route.config.timeouts.tunnel_idle,
         is_websocket,
     );
-    let begun = poll_fn(|cx| {
-        let from_client = early(client_session.read_body_bytes(), cx);
-        Poll::Ready(relay.start_with(&from_client, &from_upstream, cx))
-    })
-    .await;
+    let begun = poll_fn(|cx| Poll::Ready(relay.start_with(&from_upstream, cx))).await;
     let ended = match begun {
         Ok(()) => run(app, &mut relay).await,
         Err(_) => Ended::BySides,
@@ -75,16 +69,4 @@ async fn run(app: &App, relay: &mut Relay) -> Ended {
     }
     relay.leave();
     poll_fn(|cx| relay.poll(cx)).await
-}
-
-/// What the engine holds already.
-fn early(
-    read: impl Future<Output = pingora::Result<Option<Bytes>>>,
-    cx: &mut Context<'_>,
-) -> Bytes {
-    match pin!(read).poll(cx) {
-        Poll::Ready(Ok(Some(bytes))) => bytes,
-        // An end is met again by the relay; an error shows there too.
-        Poll::Ready(_) | Poll::Pending => Bytes::new(),
-    }
 }

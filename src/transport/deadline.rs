@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::time::{Sleep, sleep_until};
@@ -15,6 +15,8 @@ use tokio::time::{Sleep, sleep_until};
 pub struct Deadline {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Option<Instant>,
+    /// Whom it wakes.
+    waker: Option<Waker>,
 }
 
 impl Deadline {
@@ -22,6 +24,13 @@ impl Deadline {
     pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let early_enough = self.armed.is_some_and(|armed| armed <= at);
+            let known = |waker: &Waker| waker.will_wake(cx.waker());
+            if early_enough
+                && self.waker.as_ref().is_some_and(known)
+                && self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
+            {
+                return Poll::Pending;
+            }
             let sleep = match &mut self.sleep {
                 Some(sleep) => {
                     if !early_enough {
@@ -36,6 +45,7 @@ impl Deadline {
                 }
             };
             if sleep.as_mut().poll(cx).is_pending() {
+                self.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             self.armed = None;

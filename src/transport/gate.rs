@@ -90,8 +90,9 @@ impl Gate {
     }
 
     /// Judges bytes on their way to the engine. Bytes of the request line that the engine's parser would refuse are
-    /// masked; [`HeadScanner::odd_target`] keeps what they were.
-    pub(super) fn pass(&mut self, bytes: &mut [u8]) -> Result<(), LinkFault> {
+    /// masked; [`HeadScanner::odd_target`] keeps what they were. Gives how many may be delivered now: after a head that
+    /// asks for an upgrade the rest waits, since it may be none of the engine's business.
+    pub(super) fn pass(&mut self, bytes: &mut [u8]) -> Result<usize, LinkFault> {
         match &mut self.phase {
             Phase::Idle(_) | Phase::Head(_) => {}
             Phase::Preface { received, .. } => {
@@ -99,10 +100,10 @@ impl Gate {
                 if *received >= PREFACE {
                     self.phase = Phase::H2;
                 }
-                return Ok(());
+                return Ok(bytes.len());
             }
-            Phase::Chunked => return self.pass_chunks(bytes),
-            Phase::Open | Phase::H2 => return Ok(()),
+            Phase::Chunked => return self.pass_chunks(bytes).map(|()| bytes.len()),
+            Phase::Open | Phase::H2 => return Ok(bytes.len()),
         }
         let in_line = self.scanner.in_request_line();
         let progress = self.scanner.feed(bytes);
@@ -115,16 +116,19 @@ impl Gate {
                 if let Phase::Idle(_) = self.phase {
                     self.phase = Phase::Head(now() + self.limits.head_time);
                 }
-                Ok(())
+                Ok(bytes.len())
             }
             Ok(HeadProgress::Complete(end)) if self.scanner.is_chunked() => {
                 self.phase = Phase::Chunked;
                 self.chunks = ChunkScanner::default();
-                self.pass_chunks(&bytes[end..])
+                self.pass_chunks(&bytes[end..]).map(|()| bytes.len())
             }
-            Ok(HeadProgress::Complete(_)) => {
+            Ok(HeadProgress::Complete(end)) => {
                 self.phase = Phase::Open;
-                Ok(())
+                Ok(match self.scanner.may_upgrade() {
+                    true => end,
+                    false => bytes.len(),
+                })
             }
             Err(fault) => Err(self.refuse(LinkFault::Head(fault))),
         }

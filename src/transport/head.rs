@@ -71,6 +71,7 @@ pub struct HeadScanner {
     hosts: u8,
     lengths: u8,
     codings: u8,
+    upgrade: bool,
     odd_target: Option<Box<[u8]>>,
 }
 
@@ -91,6 +92,7 @@ impl HeadScanner {
             hosts: 0,
             lengths: 0,
             codings: 0,
+            upgrade: false,
             odd_target: None,
         }
     }
@@ -113,6 +115,11 @@ impl HeadScanner {
     /// Whether the body is chunked; known once the head is complete.
     pub fn is_chunked(&self) -> bool {
         self.codings > 0
+    }
+
+    /// Whether what follows the head may be of another protocol.
+    pub fn may_upgrade(&self) -> bool {
+        self.upgrade && self.codings == 0
     }
 
     /// The request target, when it has bytes that no URI may hold: [`is_plain`] says which may be.
@@ -212,6 +219,7 @@ impl HeadScanner {
         };
         let (name, value) = (&line[..colon], || line[colon + 1..].trim_ascii());
         match name.len() {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts = self.hosts.saturating_add(1),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 self.lengths = self.lengths.saturating_add(1);

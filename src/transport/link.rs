@@ -138,6 +138,9 @@ impl Link {
                 // Enough has come early; a reset still shows in the writes.
                 return Poll::Pending;
             }
+            if state.wire.socket.poll_readable(cx).is_pending() {
+                return Poll::Pending;
+            }
             let mut scratch = [const { MaybeUninit::<u8>::uninit() }; 1024];
             let mut buf = ReadBuf::uninit(&mut scratch);
             match state.wire.poll_read(cx, &mut buf) {
@@ -271,22 +274,30 @@ impl State {
         if !self.ahead.is_empty() {
             let count = self.ahead.len().min(buf.remaining());
             buf.put_slice(&self.ahead[..count]);
-            self.ahead.advance(count);
-            return Poll::Ready(self.judge(&mut buf.filled_mut()[before..]));
+            let delivered = self.judge(&mut buf.filled_mut()[before..])?;
+            buf.set_filled(before + delivered);
+            self.ahead.advance(delivered);
+            return Poll::Ready(Ok(()));
         }
         match self.wire.poll_read(cx, buf) {
             Poll::Ready(Ok(())) if buf.filled().len() > before => {
-                Poll::Ready(self.judge(&mut buf.filled_mut()[before..]))
+                let delivered = self.judge(&mut buf.filled_mut()[before..])?;
+                // The rest is for the next read.
+                self.ahead
+                    .extend_from_slice(&buf.filled()[before + delivered..]);
+                buf.set_filled(before + delivered);
+                Poll::Ready(Ok(()))
             }
             Poll::Ready(ended) => Poll::Ready(ended),
             Poll::Pending => self.wait(cx),
         }
     }
 
-    fn judge(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+    /// How many of the bytes may be delivered now.
+    fn judge(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match &mut self.gate {
             Some(gate) => gate.pass(bytes).map_err(refused),
-            None => Ok(()),
+            None => Ok(bytes.len()),
         }
     }
 

@@ -141,14 +141,12 @@ impl Relay {
         }
     }
 
-    /// Gives bytes that were read before the tunnel began to the side they are for.
+    /// Gives the client what the upstream sent before the tunnel began.
     pub fn start_with(
         &mut self,
-        from_client: &[u8],
         from_upstream: &[u8],
         cx: &mut Context<'_>,
     ) -> std::io::Result<()> {
-        self.up.give(from_client, cx)?;
         self.down.give(from_upstream, cx)
     }
 
