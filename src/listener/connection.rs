@@ -31,9 +31,6 @@ use crate::upstream::pool::Pool;
 /// A connection that waits for a request when the drain begins is given this long to send one more.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
-/// Bytes that may wait unsent in the kernel for a client before it asks for more.
-const NOT_SENT: u32 = 128 * 1024;
-
 /// What the connections of one worker share.
 pub struct Context {
     /// With all workers.
@@ -55,10 +52,6 @@ pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, %peer, "the client left before its connection began");
         return;
-    }
-    // Kept small, what was given to the kernel and not yet sent does not fill it with what a slow reader may never take.
-    if let Err(error) = socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(NOT_SENT) {
-        tracing::debug!(%error, %peer, "cannot bound what waits in the kernel");
     }
     let Ok(local) = tcp.local_addr() else { return };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
