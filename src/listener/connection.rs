@@ -24,7 +24,7 @@ use crate::proxy::app::{App, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
 use crate::tls::{Certificates, UNRECOGNIZED_NAME};
 use crate::transport::head::HeadLimits;
-use crate::transport::{EngineStream, Gate, GateLimits, Link, Socket};
+use crate::transport::{BelowTls, EngineStream, Gate, GateLimits, Link, Socket};
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
 
@@ -146,7 +146,7 @@ async fn handshake(
     tcp: TcpStream,
     facts: &mut Facts,
     context: &Context,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<BelowTls>> {
     let metrics = &context.shared.metrics;
     let limit = context.shared.snapshot.load().config.timeouts.handshake;
     match timeout(limit, shake(tcp, facts, context)).await {
@@ -175,8 +175,8 @@ async fn shake(
     tcp: TcpStream,
     facts: &mut Facts,
     context: &Context,
-) -> Option<TlsStream<TcpStream>> {
-    let mut acceptor = std::pin::pin!(LazyConfigAcceptor::new(Acceptor::default(), tcp));
+) -> Option<TlsStream<BelowTls>> {
+    let mut acceptor = std::pin::pin!(LazyConfigAcceptor::new(Acceptor::default(), BelowTls(tcp)));
     let start = match acceptor.as_mut().await {
         Ok(start) => start,
         Err(error) => {
@@ -207,7 +207,7 @@ async fn shake(
 }
 
 /// Tells a client that speaks plain HTTP on a TLS port so, as nginx does.
-async fn answer_plain_http(mut tcp: TcpStream, error: &std::io::Error) {
+async fn answer_plain_http(mut tcp: BelowTls, error: &std::io::Error) {
     let corrupt = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())

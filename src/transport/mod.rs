@@ -19,4 +19,4 @@ pub use deadline::{Deadline, now};
 pub use engine::EngineStream;
 pub use gate::{Gate, GateLimits, LinkFault};
 pub use link::Link;
-pub use socket::Socket;
+pub use socket::{BelowTls, Socket};

@@ -52,7 +52,7 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for the next request to `address`, within the bounds.
+    /// Keeps a connection, which was just found reusable, for the next request to `address`, within the bounds.
     pub fn put(
         &self,
         address: SocketAddr,
@@ -60,7 +60,7 @@ impl Pool {
         upstream: &config::Upstream,
         now: Instant,
     ) {
-        if upstream.keep_alive == 0 || !connection.is_idle() {
+        if upstream.keep_alive == 0 {
             return;
         }
         connection.trim();
