@@ -5,10 +5,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # the programs that cargo installs are found even when the shell does not look there
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test journey soak bench scale instructions lint
+.PHONY: help run test acme-faults acme-year journey soak bench scale instructions lint
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 14
 
 run: ## build the release and try it: a stand-in hub behind hubgate on unprivileged ports
 	@tests/install.sh build
@@ -19,6 +19,14 @@ test: ## every test: cargo's, then a user's journey through a real JupyterHub an
 	@tests/install.sh build test
 	$(CARGO) test --locked
 	HUBGATE=$(TARGET)/debug/hubgate tests/hub/run-journey.sh --quick
+
+acme-faults: ## every fault of authorities, disks, clocks and networks that certificates must survive, one test each
+	@tests/install.sh build test
+	$(CARGO) test --locked --test acme --test acme_storage --test acme_faults
+
+acme-year: ## a year of 30 certificates in fast forward: an outage, a month of limits, lost answers; prints what was counted
+	@tests/install.sh build
+	$(CARGO) test --locked --lib acme::year -- --nocapture
 
 journey: ## the same journey with the release, long silences included (15 minutes)
 	@tests/install.sh build test

@@ -11,164 +11,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hubgate::acme::schedule::Delays;
-use hubgate::acme::{HostStatus, Settings, State, Tokens, Worker, token_of};
-use hubgate::tls::{Certificates, Origin, Served};
-use hubgate::types::host::{Authority, Host, HostPattern};
+use hubgate::acme::State;
+use hubgate::tls::Origin;
+use hubgate::types::host::HostPattern;
 use support::fault_proxy::{Fault, FaultProxy};
+use support::orders::{Edge, HOST, hosts, mode};
 use support::pebble::{Options, Pebble};
 use support::{events, eventually, within};
-use tempfile::TempDir;
-
-const HOST: &str = "hub.example.test";
-
-/// What outlives a worker: the state directory, port 80, and the waits of the test.
-struct Edge {
-    state: TempDir,
-    tokens: Tokens,
-    http_port: u16,
-    delays: Delays,
-}
-
-impl Edge {
-    fn new() -> Self {
-        events::keep();
-        hubgate::tls::install_provider();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let http_port = listener.local_addr().unwrap().port();
-        let tokens = Tokens::default();
-        let answers = tokens.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                answer(&stream, &answers);
-            }
-        });
-        let short = Duration::from_millis(300);
-        Self {
-            state: TempDir::new().unwrap(),
-            tokens,
-            http_port,
-            delays: Delays {
-                validation: [short, short, short, Duration::from_secs(3600)],
-                ca_unavailable: short,
-                ca_unavailable_max: short,
-                store: short,
-                ..Delays::default()
-            },
-        }
-    }
-
-    fn settings(&self, pebble: &Pebble, directory: &str) -> Settings {
-        Settings {
-            directory: directory.to_owned(),
-            contact: vec!["ops@example.test".to_owned()],
-            ca_file: Some(pebble.ca_file.clone()),
-            state_dir: self.state.path().to_owned(),
-            delays: self.delays.clone(),
-        }
-    }
-
-    fn run(&self, pebble: &Pebble, hosts: &[&str]) -> Running {
-        self.run_at(pebble, &pebble.directory_url, hosts)
-    }
-
-    fn run_at(&self, pebble: &Pebble, directory: &str, hosts: &[&str]) -> Running {
-        let certificates = Certificates::new();
-        let worker = Worker::start(
-            self.settings(pebble, directory),
-            self::hosts(hosts),
-            Arc::clone(&certificates),
-            self.tokens.clone(),
-        )
-        .unwrap();
-        Running {
-            worker,
-            certificates,
-        }
-    }
-
-    fn file(&self, host: &str, name: &str) -> std::path::PathBuf {
-        self.state.path().join("acme/certs").join(host).join(name)
-    }
-}
-
-struct Running {
-    worker: Worker,
-    certificates: Arc<Certificates>,
-}
-
-impl Running {
-    fn served(&self, host: &str) -> Served {
-        self.certificates
-            .get(&HostPattern::parse(host).unwrap())
-            .expect("something is served")
-    }
-
-    fn status(&self, host: &str) -> HostStatus {
-        let all = self.worker.status();
-        all.into_iter()
-            .find(|row| row.host.as_str() == host)
-            .unwrap_or_else(|| panic!("no status of {host}"))
-    }
-
-    #[track_caller]
-    fn wait_for_certificate(&self, host: &str) -> Served {
-        eventually("a certificate is served", || {
-            self.served(host).origin == Origin::Acme
-        });
-        self.served(host)
-    }
-}
-
-fn hosts(names: &[&str]) -> Vec<Host> {
-    names
-        .iter()
-        .map(|name| Host::parse(name).unwrap())
-        .collect()
-}
-
-/// Port 80: answers one request from the token map.
-fn answer(stream: &std::net::TcpStream, tokens: &Tokens) {
-    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
-    let lines: Vec<String> = BufReader::new(stream)
-        .lines()
-        .map_while(Result::ok)
-        .take_while(|line| !line.is_empty())
-        .collect();
-    let path = lines
-        .first()
-        .and_then(|line| line.split(' ').nth(1))
-        .unwrap_or_default();
-    let host = lines.iter().find_map(|line| {
-        line.to_ascii_lowercase()
-            .strip_prefix("host:")
-            .map(|host| host.trim().to_owned())
-    });
-    let found = host
-        .and_then(|host| Authority::parse(&host).ok())
-        .and_then(|authority| tokens.lookup(&authority.host, token_of(path.as_bytes())?));
-    let text = match found {
-        Some(body) => format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        ),
-        None => {
-            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
-        }
-    };
-    let _ = (&mut &*stream).write_all(text.as_bytes());
-}
-
-fn mode(path: &Path) -> u32 {
-    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
 
 #[test]
 fn a_certificate_is_ordered_verified_stored_and_swapped_in() {
@@ -582,7 +433,7 @@ fn settings_with_unreadable_roots_are_refused() {
     let pebble = Pebble::stopped(edge.http_port, Options::default());
     let mut settings = edge.settings(&pebble, &pebble.directory_url);
     settings.check().unwrap();
-    settings.ca_file = Some(edge.state.path().join("none.pem"));
+    settings.authorities[0].ca_file = Some(edge.state.path().join("none.pem"));
     assert!(
         settings
             .check()

@@ -56,6 +56,13 @@ listen = "127.0.0.1:9180"
 directory = "https://ca.example.org:14000/dir"
 contact = ["ops@example.org", "mailto:two@example.org"]
 ca_file = "ca.pem"
+name = "ours"
+challenge = "tls-alpn-01"
+profile = "shortlived"
+profile_required = true
+eab_key_id = "kid-1"
+eab_hmac_file = "eab.key"
+staging = "https://ca.example.org:14000/staging"
 [site."bücher.example"]
 aliases = ["*.example.org", "192.0.2.1", "2001:db8::2"]
 default = true
@@ -92,6 +99,41 @@ endpoints = ["192.0.2.2:80"]
 #[test]
 fn the_explained_configuration_loads_to_an_equal_one() {
     let config = load(EVERYTHING);
+    assert_eq!(load(&explain(&config)), config);
+}
+
+#[test]
+fn several_authorities_explained_load_to_equal_ones() {
+    let several = r#"
+[acme]
+contact = ["ops@example.org"]
+[[acme.ca]]
+name = "first"
+[[acme.ca]]
+directory = "https://ca.example.org/dir"
+contact = []
+challenge = "tls-alpn-01"
+[site."a.example.org"]
+certificate = "acme"
+[[site."a.example.org".route]]
+path = "/"
+upstream = "a"
+[upstream.a]
+endpoints = ["192.0.2.1:80"]
+"#;
+    let config = load(several);
+    let names: Vec<_> = config
+        .acme
+        .authorities
+        .iter()
+        .map(|one| &*one.name)
+        .collect();
+    assert_eq!(names, ["first", "ca.example.org"]);
+    assert_eq!(
+        config.acme.authorities[0].contact,
+        ["mailto:ops@example.org"]
+    );
+    assert!(config.acme.authorities[0].staging.is_some());
     assert_eq!(load(&explain(&config)), config);
 }
 
@@ -157,9 +199,16 @@ fn some_of_everything() -> impl Strategy<Value = String> {
     proptest::collection::vec(any::<bool>(), lines.len()).prop_map(move |keep| {
         let needed = |line: &str| {
             line.starts_with('[')
-                || ["path", "exact", "upstream", "endpoints", "certificate"]
-                    .iter()
-                    .any(|key| line.starts_with(key))
+                || [
+                    "path",
+                    "exact",
+                    "upstream",
+                    "endpoints",
+                    "certificate",
+                    "eab_",
+                ]
+                .iter()
+                .any(|key| line.starts_with(key))
         };
         let kept = lines
             .iter()

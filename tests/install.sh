@@ -95,6 +95,7 @@ for set in "$@"; do
         want npm
         want nginx
         want pebble
+        want faketime
         want lego
         want certbot
         want chromium

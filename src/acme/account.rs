@@ -1,141 +1,233 @@
-//! The account at the authority: registered when first needed, never at start, and shared by all orders.
+//! The account at an authority: registered when first needed, never at start, and shared by all orders.
 //!
-//! Invariant: one key per directory URL. An authority that has forgotten the account gets the same key again, so tokens
-//! already published stay right.
+//! Invariant: one key per directory URL, on the disk before it is registered. An authority that has forgotten the
+//! account, or whose answer was lost, gets the same key again (RFC 8555 section 7.3.1), so that there is never a second
+//! account and tokens already published stay right.
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
-use instant_acme::{Account, Key};
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use time::OffsetDateTime;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::client::{AcmeHttp, last_answer};
-use super::failure::Failure;
+use super::answer::Answer;
+use super::clock::Clock;
+use super::failure::{Failure, Reach};
+use super::jose::{self, AccountKey, Signer};
 use super::schedule::Class;
-use super::storage::{AccountDir, Registered, Storage};
+use super::session::Session;
+use super::storage::{AccountDir, Registered};
+use super::wire::Status;
+use crate::config::{AcmeAuthority, ExternalAccount};
 
-/// Where the account is and what the authority shall know of us.
-#[derive(Clone, Debug)]
-pub(super) struct Authority {
-    /// The directory's URL.
-    pub(super) directory: String,
-    /// Mail addresses, with or without `mailto:`.
-    pub(super) contact: Vec<String>,
-    /// Extra roots.
-    pub(super) ca_file: Option<PathBuf>,
+const STEP: &str = "account";
+
+/// An account, ready to sign.
+pub(super) struct Account {
+    pub(super) key: AccountKey,
+    /// Its URL, which is its name at the authority.
+    pub(super) url: String,
 }
 
-/// The account, opened once and kept.
+/// The account of one authority, opened once and kept.
 pub(super) struct Accounts {
-    authority: Authority,
+    contact: Vec<String>,
+    external: Option<ExternalAccount>,
     dir: AccountDir,
-    open: Mutex<Option<Account>>,
+    session: Arc<Session>,
+    clock: Arc<dyn Clock>,
+    open: Mutex<Option<Arc<Account>>>,
 }
 
 impl Accounts {
-    pub(super) fn new(authority: Authority, storage: &Storage) -> Self {
+    pub(super) fn new(
+        authority: &AcmeAuthority,
+        dir: AccountDir,
+        session: Arc<Session>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            dir: storage.account(&authority.directory),
-            authority,
-            open: Mutex::new(None),
+            contact: authority.contact.clone(),
+            external: authority.external_account.clone(),
+            dir,
+            session,
+            clock,
+            open: Mutex::default(),
         }
     }
 
-    /// The directory's URL.
-    pub(super) fn directory(&self) -> &str {
-        &self.authority.directory
-    }
-
-    /// The account; the first call asks the authority for its directory and registers if need be.
-    pub(super) async fn get(&self) -> Result<Account, Failure> {
+    /// The account; the first call registers it if need be.
+    pub(super) async fn get(&self) -> Result<Arc<Account>, Failure> {
         let mut open = self.open.lock().await;
         if let Some(account) = &*open {
-            return Ok(account.clone());
+            return Ok(Arc::clone(account));
         }
-        let account = self.open_or_register().await?;
-        *open = Some(account.clone());
+        let account = Arc::new(self.open_or_register().await?);
+        *open = Some(Arc::clone(&account));
         Ok(account)
     }
 
     /// Registers again with the same key, because the authority does not know `stale` any more.
-    pub(super) async fn register_again(&self, stale: &Account) -> Result<Account, Failure> {
+    pub(super) async fn register_again(&self, stale: &Account) -> Result<Arc<Account>, Failure> {
         let mut open = self.open.lock().await;
         if let Some(account) = &*open
-            && account.id() != stale.id()
+            && account.url != stale.url
         {
-            return Ok(account.clone()); // another order was faster
+            return Ok(Arc::clone(account)); // another order was faster
         }
         *open = None;
-        self.dir
-            .forget()
-            .await
-            .map_err(|error| Failure::of_storage("account", &error))?;
-        let account = self.open_or_register().await?;
-        *open = Some(account.clone());
+        let forgotten = self.dir.forget().await;
+        forgotten.map_err(|error| Failure::of_storage(STEP, &error))?;
+        let account = Arc::new(self.open_or_register().await?);
+        *open = Some(Arc::clone(&account));
         Ok(account)
     }
 
     async fn open_or_register(&self) -> Result<Account, Failure> {
-        let stored = |error| Failure::of_storage("account", &error);
-        let refused =
-            |error| Failure::of_acme("account", &error, &last_answer(), OffsetDateTime::now_utc());
+        let stored = |error| Failure::of_storage(STEP, &error);
         let key = self.dir.key().await.map_err(stored)?;
-        let http = AcmeHttp::new(self.authority.ca_file.as_deref())
-            .map_err(|error| Failure::new("account", Class::Store, error.to_string()))?;
-        let builder = Account::builder_with_http(Box::new(http));
-        let directory = self.authority.directory.clone();
-        let contact = self.contact();
-        let known = self.dir.registered().await.map_err(stored)?;
-        let (account, told) = match known {
-            Some(known) => {
-                let account =
-                    builder.from_parts(known.url, PrivatePkcs8KeyDer::from(key), directory);
-                (account.await.map_err(refused)?, known.contact)
-            }
-            None => {
-                let signing = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(key.as_slice()))
-                    .map_err(refused)?;
-                let der = PrivatePkcs8KeyDer::from(key.clone());
-                let (account, _) = builder
-                    .create_from_key((signing, der.into()), directory)
-                    .await
-                    .map_err(refused)?;
-                info!(
-                    event = "acme.account",
-                    directory = self.authority.directory,
-                    url = account.id(),
-                    "account registered"
-                );
-                self.save(&account, Vec::new()).await?;
-                (account, Vec::new())
-            }
+        let key = AccountKey::new(&key)
+            .map_err(|error| Failure::new(STEP, Class::Store, error.to_string()))?;
+        let Some(known) = self.dir.registered().await.map_err(stored)? else {
+            return self.register(key).await;
         };
-        if told != contact {
-            let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
-            account.update_contacts(&contacts).await.map_err(refused)?;
-            self.save(&account, contact).await?;
+        let account = Account {
+            key,
+            url: known.url,
+        };
+        if known.contact != self.contact {
+            self.tell_contact(&account).await?;
         }
         Ok(account)
     }
 
-    async fn save(&self, account: &Account, contact: Vec<String>) -> Result<(), Failure> {
-        let registered = Registered {
-            url: account.id().to_owned(),
-            contact,
+    async fn register(&self, key: AccountKey) -> Result<Account, Failure> {
+        let directory = self.session.directory().await?;
+        let mut payload = json!({"termsOfServiceAgreed": true, "contact": self.contact});
+        match &self.external {
+            Some(external) => {
+                payload["externalAccountBinding"] =
+                    bind(&key, external, &directory.new_account).await?;
+            }
+            None if directory.meta.external_account_required => {
+                let text = "the authority asks for an external account: give `eab_key_id` and `eab_hmac_file`";
+                return Err(human(text));
+            }
+            None => {}
+        }
+        let url = &directory.new_account;
+        let answer = self.post(&key, Signer::Key, url, &payload).await?;
+        if !answer.is_ok() {
+            return Err(self.refused(&answer));
+        }
+        let Some(url) = answer.location.clone() else {
+            let text = "the authority does not say where the account is";
+            return Err(Failure::new(STEP, Class::CaUnavailable, text));
         };
-        self.dir
-            .save(&registered)
-            .await
-            .map_err(|error| Failure::of_storage("account", &error))
+        info!(
+            event = "acme.account",
+            directory = self.session.url(),
+            url,
+            "account registered"
+        );
+        let account = Account { key, url };
+        // An account that was there before (its answer was lost) keeps the contacts it was made with.
+        match answer.status {
+            201 => self.save(&account).await?,
+            _ => self.tell_contact(&account).await?,
+        }
+        Ok(account)
     }
 
-    fn contact(&self) -> Vec<String> {
-        let with_scheme = |address: &String| match address.split_once(':') {
-            Some(_) => address.clone(),
-            None => format!("mailto:{address}"),
+    /// Contacts that are not to the authority's taste are no reason to go without certificates.
+    async fn tell_contact(&self, account: &Account) -> Result<(), Failure> {
+        self.session.directory().await?;
+        let payload = json!({"contact": self.contact});
+        let signer = Signer::Account(&account.url);
+        let answer = self
+            .post(&account.key, signer, &account.url, &payload)
+            .await?;
+        if !answer.is_ok() {
+            let failure = self.refused(&answer);
+            if failure.account_unknown || failure.class != Class::Input {
+                return Err(failure);
+            }
+            warn!(
+                event = "acme.account.contact",
+                directory = self.session.url(),
+                detail = failure.detail,
+                "the authority refuses the contacts"
+            );
+        }
+        self.save(account).await
+    }
+
+    async fn post(
+        &self,
+        key: &AccountKey,
+        signer: Signer<'_>,
+        url: &str,
+        payload: &Value,
+    ) -> Result<Answer, Failure> {
+        let answer = self.session.post(key, signer, url, Some(payload)).await;
+        answer.map_err(|lost| Failure::of_lost(STEP, &lost))
+    }
+
+    fn refused(&self, answer: &Answer) -> Failure {
+        let mut failure = Failure::of_answer(STEP, answer, self.clock.now());
+        let closed: Option<AccountState> = answer.read().ok();
+        if closed.is_some_and(|state| state.status != Status::Valid) {
+            failure.class = Class::Human;
+        }
+        if failure.reach == Reach::Certificate {
+            failure.reach = Reach::Account;
+        }
+        failure
+    }
+
+    async fn save(&self, account: &Account) -> Result<(), Failure> {
+        let registered = Registered {
+            url: account.url.clone(),
+            contact: self.contact.clone(),
         };
-        self.authority.contact.iter().map(with_scheme).collect()
+        let saved = self.dir.save(&registered).await;
+        saved.map_err(|error| Failure::of_storage(STEP, &error))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct AccountState {
+    status: Status,
+}
+
+async fn bind(
+    key: &AccountKey,
+    external: &ExternalAccount,
+    new_account: &str,
+) -> Result<Value, Failure> {
+    let secret = read_secret(&external.hmac_file).await?;
+    let external = jose::ExternalAccount {
+        key_id: &external.key_id,
+        hmac_key: &secret,
+    };
+    Ok(key.bind(&external, new_account))
+}
+
+async fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| {
+        human(&format!(
+            "cannot read `eab_hmac_file` `{}`: {error}",
+            path.display()
+        ))
+    })?;
+    jose::decode_secret(&text)
+        .ok_or_else(|| human(&format!("`{}` is not base64url", path.display())))
+}
+
+fn human(text: &str) -> Failure {
+    Failure {
+        reach: Reach::Account,
+        ..Failure::new(STEP, Class::Human, text)
     }
 }

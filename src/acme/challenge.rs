@@ -1,13 +1,17 @@
-//! HTTP-01 challenges (RFC 8555 section 8.3): which request paths are challenges, and which tokens are ours.
+//! HTTP-01 (RFC 8555 section 8.3) and TLS-ALPN-01 (RFC 8737): what asks for a challenge, and which of them are ours.
 //!
 //! Sync and without clocks or files. A token is answered only while its order waits for it, and only for its own host,
 //! so that tokens of others (cert-manager behind us) always pass on. Invariant: the map is bounded, and a token leaves it
 //! with the guard that published it.
 #![deny(clippy::disallowed_methods)]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::sign::CertifiedKey;
 
 use crate::types::host::Host;
 
@@ -29,6 +33,9 @@ pub fn token_of(path: &[u8]) -> Option<&str> {
     std::str::from_utf8(token).ok()
 }
 
+/// The protocol by which an authority asks for a TLS-ALPN-01 challenge (RFC 8737 section 6.2).
+pub const ALPN: &[u8] = b"acme-tls/1";
+
 /// Whether a request path lies where challenges live: never redirected, never rewritten, whoever answers it.
 pub fn is_challenge_path(path: &[u8]) -> bool {
     path.starts_with(PREFIX)
@@ -43,8 +50,14 @@ pub struct Tokens {
 #[derive(Debug)]
 struct Answer {
     host: Host,
-    key_authorization: Arc<str>,
+    proof: Proof,
     asked: Arc<AtomicU32>,
+}
+
+#[derive(Debug)]
+enum Proof {
+    KeyAuthorization(Arc<str>),
+    Pair(Arc<CertifiedKey>),
 }
 
 /// Too many tokens wait to be asked for.
@@ -60,6 +73,24 @@ impl Tokens {
         token: &str,
         key_authorization: &str,
     ) -> Result<Published, TooManyTokens> {
+        self.insert(
+            host,
+            token,
+            Proof::KeyAuthorization(key_authorization.into()),
+        )
+    }
+
+    /// Shows `pair` to TLS clients that ask for `host`'s challenge until the guard is dropped. Fails likewise.
+    pub fn publish_pair(
+        &self,
+        host: &Host,
+        token: &str,
+        pair: Arc<CertifiedKey>,
+    ) -> Result<Published, TooManyTokens> {
+        self.insert(host, token, Proof::Pair(pair))
+    }
+
+    fn insert(&self, host: &Host, token: &str, proof: Proof) -> Result<Published, TooManyTokens> {
         let asked = Arc::new(AtomicU32::new(0));
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_TOKENS && !map.contains_key(token) {
@@ -69,7 +100,7 @@ impl Tokens {
             token.into(),
             Answer {
                 host: host.clone(),
-                key_authorization: key_authorization.into(),
+                proof,
                 asked: Arc::clone(&asked),
             },
         );
@@ -84,8 +115,28 @@ impl Tokens {
     pub fn lookup(&self, host: &Host, token: &str) -> Option<Arc<str>> {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let answer = map.get(token).filter(|answer| answer.host == *host)?;
+        let Proof::KeyAuthorization(text) = &answer.proof else {
+            return None;
+        };
         answer.asked.fetch_add(1, Ordering::Relaxed);
-        Some(Arc::clone(&answer.key_authorization))
+        Some(Arc::clone(text))
+    }
+
+    /// The pair for a TLS client that asks for a challenge of this server name; an address comes as its name in
+    /// `in-addr.arpa` or `ip6.arpa` (RFC 8738 section 6).
+    pub fn pair_for(&self, server_name: &str) -> Option<Arc<CertifiedKey>> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.values().find_map(|answer| {
+            let Proof::Pair(pair) = &answer.proof else {
+                return None;
+            };
+            server_name
+                .eq_ignore_ascii_case(&server_name_of(&answer.host))
+                .then(|| {
+                    answer.asked.fetch_add(1, Ordering::Relaxed);
+                    Arc::clone(pair)
+                })
+        })
     }
 
     /// How many tokens are answered now.
@@ -99,6 +150,25 @@ impl Tokens {
     /// Whether no token is answered now.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+fn server_name_of(host: &Host) -> Cow<'_, str> {
+    let reverse = |labels: Vec<String>, zone: &str| -> Cow<'static, str> {
+        let labels: Vec<_> = labels.into_iter().rev().collect();
+        format!("{}.{zone}.arpa", labels.join(".")).into()
+    };
+    match host.ip() {
+        None => host.as_str().into(),
+        Some(IpAddr::V4(address)) => {
+            let octets = address.octets();
+            reverse(octets.iter().map(u8::to_string).collect(), "in-addr")
+        }
+        Some(IpAddr::V6(address)) => {
+            let digits = address.octets().into_iter();
+            let digits = digits.flat_map(|octet| [octet >> 4, octet & 15]);
+            reverse(digits.map(|digit| format!("{digit:x}")).collect(), "ip6")
+        }
     }
 }
 
@@ -182,6 +252,26 @@ mod tests {
         assert_eq!(guard.asked(), 1);
         drop(guard);
         assert_eq!(tokens.lookup(&host("a.test"), TOKEN), None);
+    }
+
+    #[test]
+    fn a_pair_is_shown_for_its_own_server_name_only() {
+        let tokens = Tokens::default();
+        let publish = |name: &str| {
+            let pair = crate::acme::keys::challenge_pair(&host(name), "x").unwrap();
+            tokens.publish_pair(&host(name), name, pair).unwrap()
+        };
+        let _guards = [
+            publish("a.test"),
+            publish("192.0.2.7"),
+            publish("2001:db8::1"),
+        ];
+        assert!(tokens.pair_for("A.test").is_some());
+        assert!(tokens.pair_for("b.test").is_none());
+        assert!(tokens.pair_for("7.2.0.192.in-addr.arpa").is_some());
+        let six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+        assert!(tokens.pair_for(six).is_some());
+        assert_eq!(tokens.lookup(&host("a.test"), "a.test"), None);
     }
 
     #[test]

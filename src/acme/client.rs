@@ -1,56 +1,36 @@
-//! The HTTP client under the ACME protocol: trusted roots, deadlines, bounds, and the headers that errors lose.
+//! HTTP to one authority: trusted roots, deadlines, bounds. The first place where an answer is a value.
 //!
-//! Leaves JOSE and nonces to instant-acme. Every request ends within [`TOTAL`], every body within [`MAX_BODY`]. Answers
-//! that are errors but no problem documents (a proxy's HTML page) are turned into such, so that they read as what they
-//! are.
+//! Knows nothing of accounts and orders. Every request ends within [`TOTAL`], every body within [`MAX_BODY`]. Tests put
+//! another [`Transport`] in the place of this one.
 
-use std::cell::RefCell;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::failure::LastAnswer;
+use super::answer::{Answer, Lost};
+use crate::observe::reasons::with_reasons;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(30);
 const MAX_BODY: usize = 1 << 20;
-const USER_AGENT: &str = concat!("hubgate/", env!("CARGO_PKG_VERSION"), " instant-acme");
+const USER_AGENT: &str = concat!("hubgate/", env!("CARGO_PKG_VERSION"));
 
-tokio::task_local! {
-    /// Of the order this task carries out; orders share a client, not their answers.
-    static LAST: RefCell<LastAnswer>;
-}
-
-/// Runs `work` so that [`last_answer`] tells of its own requests.
-pub(super) async fn observed<F: Future>(work: F) -> F::Output {
-    LAST.scope(RefCell::default(), work).await
-}
-
-/// The headers of the last answer to a request of the same [`observed`] work.
-pub(super) fn last_answer() -> LastAnswer {
-    LAST.try_with(|last| last.borrow().clone())
-        .unwrap_or_default()
-}
-
-fn remember(answer: LastAnswer) {
-    // Outside of `observed` nobody asks.
-    if LAST.try_with(|last| last.replace(answer)).is_err() {
-        tracing::trace!("an answer that nobody observes");
-    }
+/// A way to an authority and back.
+#[async_trait]
+pub(super) trait Transport: Send + Sync {
+    /// Sends a request; a body makes it a POST of a signed message. Fails only when there is no whole answer.
+    async fn send(&self, method: Method, url: &str, body: Option<Vec<u8>>) -> Result<Answer, Lost>;
 }
 
 /// Why there can be no client for these settings.
@@ -75,13 +55,12 @@ pub enum SettingsError {
     Tls(#[from] rustls::Error),
 }
 
-/// A client for one authority.
-#[derive(Clone)]
-pub(super) struct AcmeHttp {
-    inner: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
+/// The way over HTTPS.
+pub(super) struct Https {
+    inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-impl AcmeHttp {
+impl Https {
     /// Trusts the public roots (Mozilla's) and those in `ca_file`.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, SettingsError> {
         let mut roots = RootCertStore {
@@ -111,73 +90,76 @@ impl AcmeHttp {
             .build(https);
         Ok(Self { inner })
     }
-}
 
-impl HttpClient for AcmeHttp {
-    fn request(
-        &self,
-        mut request: Request<BodyWrapper<Bytes>>,
-    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        request
-            .headers_mut()
-            .insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let sent = self.inner.request(request);
-        Box::pin(async move {
-            remember(LastAnswer::default());
-            let exchange = async {
-                let response = sent.await.map_err(|error| Error::Other(Box::new(error)))?;
-                read(response).await
-            };
-            tokio::time::timeout(TOTAL, exchange)
-                .await
-                .unwrap_or_else(|_| {
-                    Err(Error::Other(
-                        format!("no answer within {} s", TOTAL.as_secs()).into(),
-                    ))
-                })
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Lost> {
+        let response = self
+            .inner
+            .request(request)
+            .await
+            .map_err(|error| lost(&error))?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BODY)
+            .collect()
+            .await
+            .map_err(|error| lost(&*error))?
+            .to_bytes();
+        let field = |name: &str| {
+            let value = parts.headers.get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            location: field("location"),
+            nonce: field("replay-nonce"),
+            retry_after: field("retry-after"),
+            date: field("date"),
+            body,
         })
     }
 }
 
-/// Reads the body, and keeps what an error would lose.
-async fn read(response: Response<Incoming>) -> Result<BytesResponse, Error> {
-    let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_BODY)
-        .collect()
-        .await
-        .map_err(Error::Other)?
-        .to_bytes();
-    let field = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    remember(LastAnswer {
-        retry_after: field(header::RETRY_AFTER),
-        date: field(header::DATE),
-    });
-    let failed = parts.status.is_client_error() || parts.status.is_server_error();
-    let body = if failed && !is_problem(&body) {
-        let text = format!("the authority answered {} without saying why", parts.status);
-        let problem = serde_json::json!({"type": "about:blank", "status": parts.status.as_u16(), "detail": text});
-        // The directory is read without a look at the status; an error says more than "missing field `newNonce`".
-        if parts.status.is_server_error() {
-            return Err(Error::Api(serde_json::from_value(problem)?));
+#[async_trait]
+impl Transport for Https {
+    async fn send(&self, method: Method, url: &str, body: Option<Vec<u8>>) -> Result<Answer, Lost> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(header::USER_AGENT, USER_AGENT);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/jose+json");
         }
-        Bytes::from(serde_json::to_vec(&problem)?)
-    } else {
-        body
-    };
-    Ok(BytesResponse {
-        parts,
-        body: Box::new(body),
-    })
+        let request = request
+            .body(Full::from(body.unwrap_or_default()))
+            .map_err(|error| Lost::new(format!("the authority names the URL `{url}`: {error}")))?;
+        tokio::time::timeout(TOTAL, self.exchange(request))
+            .await
+            .unwrap_or_else(|_| Err(Lost::new(format!("no answer within {} s", TOTAL.as_secs()))))
+    }
 }
 
-fn is_problem(body: &[u8]) -> bool {
-    serde_json::from_slice::<instant_acme::Problem>(body).is_ok()
+/// Says why, and whether it is the dates of the authority's own certificate.
+fn lost(error: &(dyn std::error::Error + 'static)) -> Lost {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let mut clock = false;
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        // An io::Error holds its own cause beside `source`.
+        let tls = inner.downcast_ref::<rustls::Error>().or_else(|| {
+            let io = inner.downcast_ref::<std::io::Error>()?;
+            io.get_ref()?.downcast_ref::<rustls::Error>()
+        });
+        if let Some(rustls::Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+        )) = tls
+        {
+            clock = true;
+        }
+        cause = inner.source();
+    }
+    Lost {
+        detail: with_reasons(error),
+        clock,
+    }
 }
 
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
@@ -213,11 +195,11 @@ mod tests {
         let path = root.path().join("roots.pem");
         std::fs::write(&path, "no certificates").unwrap();
         assert!(matches!(
-            AcmeHttp::new(Some(&path)),
+            Https::new(Some(&path)),
             Err(SettingsError::NoRoots { .. })
         ));
         assert!(matches!(
-            AcmeHttp::new(Some(&root.path().join("none"))),
+            Https::new(Some(&root.path().join("none"))),
             Err(SettingsError::CaFile { .. })
         ));
         let host = |name| crate::types::host::HostPattern::parse(name).unwrap();
@@ -231,6 +213,6 @@ mod tests {
         let mut roots = RootCertStore::empty();
         add_roots(&mut roots, &path).unwrap();
         assert_eq!(roots.len(), 2);
-        assert!(AcmeHttp::new(Some(&path)).is_ok());
+        assert!(Https::new(Some(&path)).is_ok());
     }
 }

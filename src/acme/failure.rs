@@ -1,18 +1,17 @@
-//! What an error of an attempt means: its class, the authority's own words, and whether the order lives on.
+//! What an error of an attempt means: its class, how far it reaches, the authority's own words, and whether the order
+//! lives on.
 //!
 //! Pure. Texts come from the authority, so they are cut and stripped of control characters before they reach a log.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
 
-use instant_acme::{Error, Problem};
-use time::OffsetDateTime;
-use time::PrimitiveDateTime;
 use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
+use super::answer::{Answer, Lost};
 use super::schedule::Class;
-use super::storage::StoreError;
-use crate::observe::reasons::with_reasons;
+use super::wire::Problem;
 
 /// Longest text of an authority that is logged and shown.
 const MAX_DETAIL: usize = 1000;
@@ -23,52 +22,37 @@ pub(super) struct Failure {
     /// The step that failed, as in logs: `finalize`.
     pub(super) step: &'static str,
     pub(super) class: Class,
+    pub(super) reach: Reach,
     /// Why, in the authority's words where there are some.
     pub(super) detail: String,
     /// How long the authority asks to wait.
     pub(super) retry_after: Option<Duration>,
-    /// The order can not lead to a certificate any more; the next attempt begins a new one.
-    pub(super) order_is_dead: bool,
+    /// What has become of the order.
+    pub(super) order: OrderFate,
     /// The authority does not know the account.
     pub(super) account_unknown: bool,
 }
 
-/// The headers of the authority's last answer, which errors do not carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct LastAnswer {
-    pub(super) retry_after: Option<String>,
-    pub(super) date: Option<String>,
+/// Whom a failure concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// This certificate; others go on.
+    Certificate,
+    /// All that the account orders.
+    Account,
+    /// Whatever is asked of this authority.
+    Authority,
 }
 
-/// Clocks that differ by less agree.
-const CLOCK_SLACK: Duration = Duration::from_secs(300);
-
-impl LastAnswer {
-    /// How long the authority asks to wait; takes seconds and HTTP dates (RFC 9110 section 10.2.3).
-    pub(super) fn wait(&self, now: OffsetDateTime) -> Option<Duration> {
-        let text = self.retry_after.as_deref()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = http_date(text)?;
-        Some((date - now).try_into().unwrap_or(Duration::ZERO))
-    }
-}
-
-impl LastAnswer {
-    /// Whether the authority's clock says something else than `now`.
-    pub(super) fn disagrees_with(&self, now: OffsetDateTime) -> bool {
-        let date = self.date.as_deref().and_then(http_date);
-        date.is_some_and(|date| (date - now).abs() > CLOCK_SLACK)
-    }
-}
-
-/// RFC 9110 section 5.6.7, the preferred form.
-fn http_date(text: &str) -> Option<OffsetDateTime> {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc())
+/// Whether an order can still lead to a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OrderFate {
+    /// It is resumed by the next attempt.
+    Lives,
+    /// The next attempt begins a new one.
+    Dead,
+    /// The authority does not have it any more; a new one may be begun at once.
+    Forgotten,
 }
 
 impl Failure {
@@ -76,75 +60,88 @@ impl Failure {
         Self {
             step,
             class,
+            reach: Reach::Certificate,
             detail: clean(detail.as_ref()),
             retry_after: None,
-            order_is_dead: false,
+            order: OrderFate::Lives,
             account_unknown: false,
         }
     }
 
     /// The order is to be forgotten.
     pub(super) fn dead(mut self) -> Self {
-        self.order_is_dead = true;
+        self.order = OrderFate::Dead;
         self
     }
 
-    pub(super) fn of_storage(step: &'static str, error: &StoreError) -> Self {
-        Self::new(step, Class::Store, with_reasons(error))
+    /// The authority has forgotten the order.
+    pub(super) fn forgotten(mut self) -> Self {
+        self.order = OrderFate::Forgotten;
+        self
     }
 
-    /// Reads an error of a step; `last` is the answer it came from.
-    pub(super) fn of_acme(
-        step: &'static str,
-        error: &Error,
-        last: &LastAnswer,
-        now: OffsetDateTime,
-    ) -> Self {
-        let wait = last.wait(now);
-        let mut failure = match error {
-            Error::Api(problem) => Self::of_problem(step, problem, now),
-            Error::Crypto | Error::KeyRejected => Self::new(step, Class::Store, error.to_string()),
-            Error::Unsupported(_) | Error::InvalidUri(_) | Error::Http(_) => {
-                Self::new(step, Class::Input, error.to_string())
-            }
-            other => Self::new(step, Class::CaUnavailable, chain(other)),
+    /// A disk or the like, with the reasons it gives.
+    pub(super) fn of_storage(step: &'static str, error: &dyn std::error::Error) -> Self {
+        Self::new(
+            step,
+            Class::Store,
+            crate::observe::reasons::with_reasons(error),
+        )
+    }
+
+    /// No answer.
+    pub(super) fn of_lost(step: &'static str, lost: &Lost) -> Self {
+        let (class, hint) = match lost.clock {
+            true => (Class::Clock, "; check this machine's clock"),
+            false => (Class::CaUnavailable, ""),
         };
-        failure.retry_after = wait.or(failure.retry_after);
+        Self {
+            reach: Reach::Authority,
+            ..Self::new(step, class, format!("{}{hint}", lost.detail))
+        }
+    }
+
+    /// An answer of the authority that is no success.
+    pub(super) fn of_answer(step: &'static str, answer: &Answer, now: OffsetDateTime) -> Self {
+        let mut failure = Self::of_problem(step, &answer.problem(), now);
+        failure.retry_after = answer.wait(now).or(failure.retry_after);
         failure
     }
 
-    fn of_problem(step: &'static str, problem: &Problem, now: OffsetDateTime) -> Self {
-        let kind = problem.r#type.as_deref().unwrap_or_default();
-        let kind = kind
-            .strip_prefix("urn:ietf:params:acme:error:")
-            .unwrap_or(kind);
-        let class = match (kind, problem.status.unwrap_or(0)) {
-            ("rateLimited", _) | (_, 429) => Class::RateLimited,
-            ("badNonce" | "serverInternal" | "accountDoesNotExist", _) | (_, 500..) => {
-                Class::CaUnavailable
+    /// A problem document, of an answer or inside an order.
+    pub(super) fn of_problem(step: &'static str, problem: &Problem, now: OffsetDateTime) -> Self {
+        let text = problem.text();
+        let detail = problem.detail.as_deref().unwrap_or_default();
+        let (class, reach) = match (problem.word(), problem.status.unwrap_or(0)) {
+            // Boulder says so after a thousand failures in a row; the detail has the page where a person ends it.
+            ("rateLimited", _) if detail.contains("unpause") => (Class::Human, Reach::Certificate),
+            ("rateLimited", _) | (_, 429) => (Class::RateLimited, reach_of_limit(step, detail)),
+            ("badNonce", _) => (Class::CaUnavailable, Reach::Certificate),
+            ("accountDoesNotExist", _) => (Class::CaUnavailable, Reach::Account),
+            ("unauthorized", _) if step == "account" || detail.contains("deactivated") => {
+                (Class::Human, Reach::Account)
             }
-            _ => Class::Input,
+            ("externalAccountRequired", _) => (Class::Human, Reach::Account),
+            ("serverInternal", _) | (_, 500..) => (Class::CaUnavailable, Reach::Authority),
+            _ => (Class::Input, Reach::Certificate),
         };
-        let text = problem_text(problem);
         Self {
+            reach,
             retry_after: retry_time_in(&text, now),
-            account_unknown: kind == "accountDoesNotExist",
+            account_unknown: problem.word() == "accountDoesNotExist",
             ..Self::new(step, class, text)
         }
     }
 
     /// A challenge that the authority found wanting; `problem` is the challenge's own error.
     pub(super) fn of_challenge(problem: Option<&Problem>, asked: u32) -> Self {
-        let kind = problem
-            .and_then(|problem| problem.r#type.as_deref())
-            .unwrap_or_default();
-        let class = match kind.rsplit(':').next().unwrap_or_default() {
+        let class = match problem.map(Problem::word).unwrap_or_default() {
             "rateLimited" => Class::RateLimited,
             "caa" | "rejectedIdentifier" => Class::Input,
             _ => Class::Validation,
         };
         let mut text =
-            problem.map_or_else(|| "the authority gives no reason".to_owned(), problem_text);
+            problem.map_or_else(|| "the authority gives no reason".to_owned(), Problem::text);
         if asked == 0 {
             text.push_str("; no request for the token reached this server: check that the host's addresses (A and AAAA) and port 80 lead here");
         }
@@ -152,41 +149,25 @@ impl Failure {
     }
 }
 
-/// `type: detail`, with what is said about single names.
-fn problem_text(problem: &Problem) -> String {
-    let mut text = match (&problem.r#type, &problem.detail) {
-        (Some(kind), Some(detail)) => format!("{kind}: {detail}"),
-        (Some(only), None) | (None, Some(only)) => only.clone(),
-        (None, None) => format!("status {}", problem.status.unwrap_or(0)),
-    };
-    for sub in &problem.subproblems {
-        text.push_str(&format!("; {sub}"));
+/// Boulder's words tell which of its limits was met; a limit that names no account and no address is the certificate's.
+fn reach_of_limit(step: &str, detail: &str) -> Reach {
+    let says = |part: &str| detail.contains(part);
+    if step == "account" || step == "directory" || says("from this IP") || says("Service busy") {
+        Reach::Authority
+    } else if says("from this account") || says("too many new orders") {
+        Reach::Account
+    } else {
+        Reach::Certificate
     }
-    text
 }
 
 /// Boulder says "retry after 2026-11-21 07:00:00 UTC" in its words, too.
 fn retry_time_in(text: &str, now: OffsetDateTime) -> Option<Duration> {
     let (_, rest) = text.split_once("retry after ")?;
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    let date = PrimitiveDateTime::parse(rest.get(..19)?, format)
-        .ok()?
-        .assume_utc();
+    let text = rest.get(..19)?.replace('T', " ");
+    let date = PrimitiveDateTime::parse(&text, format).ok()?.assume_utc();
     (date - now).try_into().ok()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn clean(text: &str) -> String {
@@ -200,60 +181,33 @@ fn clean(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn problem(kind: &str, status: u16, detail: &str) -> Error {
+    fn answer(kind: &str, status: u16, detail: &str) -> Answer {
         let text = serde_json::json!({"type": format!("urn:ietf:params:acme:error:{kind}"), "status": status, "detail": detail});
-        Error::Api(serde_json::from_value(text).unwrap())
+        Answer {
+            status,
+            body: text.to_string().into(),
+            ..Answer::default()
+        }
     }
 
     fn now() -> OffsetDateTime {
         time::macros::datetime!(2026-11-21 07:00:00 UTC)
     }
 
-    fn read(error: &Error, retry_after: Option<&str>) -> Failure {
-        let last = LastAnswer {
-            retry_after: retry_after.map(str::to_owned),
-            date: None,
-        };
-        Failure::of_acme("order", error, &last, now())
+    fn read(answer: &Answer) -> Failure {
+        Failure::of_answer("order", answer, now())
     }
 
     #[test]
-    fn retry_after_is_read_as_seconds_as_a_date_and_from_the_words() {
-        let limited = problem("rateLimited", 429, "too many");
-        assert_eq!(
-            read(&limited, Some("120")).retry_after,
-            Some(Duration::from_secs(120))
-        );
-        assert_eq!(
-            read(&limited, Some("Sat, 21 Nov 2026 07:01:00 GMT")).retry_after,
-            Some(Duration::from_secs(60))
-        );
-        assert_eq!(
-            read(&limited, Some("Sat, 21 Nov 2026 06:00:00 GMT")).retry_after,
-            Some(Duration::ZERO)
-        );
-        assert_eq!(read(&limited, Some("soon")).retry_after, None);
-        let worded = problem(
+    fn the_time_to_retry_is_read_from_the_words_when_no_header_says_it() {
+        let mut limited = answer(
             "rateLimited",
             429,
             "too many; retry after 2026-11-21 08:00:00 UTC: see https://ca.test",
         );
-        assert_eq!(
-            read(&worded, None).retry_after,
-            Some(Duration::from_secs(3600))
-        );
-    }
-
-    #[test]
-    fn clocks_disagree_when_the_authoritys_date_is_minutes_away() {
-        let at = |date: &str| LastAnswer {
-            date: Some(date.to_owned()),
-            ..LastAnswer::default()
-        };
-        assert!(!at("Sat, 21 Nov 2026 07:04:00 GMT").disagrees_with(now()));
-        assert!(at("Sat, 21 Nov 2026 05:00:00 GMT").disagrees_with(now()));
-        assert!(!at("yesterday").disagrees_with(now()));
-        assert!(!LastAnswer::default().disagrees_with(now()));
+        assert_eq!(read(&limited).retry_after, Some(Duration::from_secs(3600)));
+        limited.retry_after = Some("60".to_owned());
+        assert_eq!(read(&limited).retry_after, Some(Duration::from_secs(60)));
     }
 
     #[test]
@@ -265,35 +219,55 @@ mod tests {
             ("rejectedIdentifier", 400, Class::Input),
             ("unsupportedContact", 400, Class::Input),
             ("about:blank", 503, Class::CaUnavailable),
+            ("externalAccountRequired", 403, Class::Human),
         ];
         for (kind, status, class) in classes {
-            assert_eq!(
-                read(&problem(kind, status, "x"), None).class,
-                class,
-                "{kind}"
-            );
+            assert_eq!(read(&answer(kind, status, "x")).class, class, "{kind}");
         }
-        assert!(read(&problem("accountDoesNotExist", 400, "x"), None).account_unknown);
+        assert!(read(&answer("accountDoesNotExist", 400, "x")).account_unknown);
         assert_eq!(
-            read(&Error::Timeout(None), None).class,
+            Failure::of_lost("order", &Lost::new("reset")).class,
             Class::CaUnavailable
+        );
+        let paused = "Your account is temporarily prevented from requesting certificates for a.test. Please visit: https://ca.test/sfe/v1/unpause?jwt=x";
+        let paused = read(&answer("rateLimited", 429, paused));
+        assert_eq!(
+            (paused.class, paused.reach),
+            (Class::Human, Reach::Certificate)
+        );
+    }
+
+    #[test]
+    fn a_limit_reaches_as_far_as_the_authority_says() {
+        let reach = |step, detail: &str| {
+            Failure::of_answer(step, &answer("rateLimited", 429, detail), now()).reach
+        };
+        let set = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s";
+        assert_eq!(reach("order", set), Reach::Certificate);
+        let domain =
+            "too many certificates (50) already issued for \"a.test\" in the last 168h0m0s";
+        assert_eq!(reach("order", domain), Reach::Certificate);
+        let failed = "too many failed authorizations (5) for \"a.test\" in the last 1h0m0s";
+        assert_eq!(reach("order", failed), Reach::Certificate);
+        let orders = "too many new orders (300) from this account in the last 3h0m0s";
+        assert_eq!(reach("order", orders), Reach::Account);
+        let accounts = "too many new registrations (10) from this IP address in the last 3h0m0s";
+        assert_eq!(reach("account", accounts), Reach::Authority);
+        assert_eq!(
+            reach("order", "Service busy; retry later."),
+            Reach::Authority
         );
     }
 
     #[test]
     fn the_authoritys_words_reach_the_log_without_control_characters() {
-        let failure = read(&problem("malformed", 400, "a\nb\u{1b}[31m"), None);
+        let failure = read(&answer("malformed", 400, "a\nb\u{1b}[31m"));
         assert_eq!(
             failure.detail,
             "urn:ietf:params:acme:error:malformed: a b [31m"
         );
-        assert_eq!(
-            read(&problem("malformed", 400, &"x".repeat(5000)), None)
-                .detail
-                .chars()
-                .count(),
-            MAX_DETAIL
-        );
+        let long = read(&answer("malformed", 400, &"x".repeat(5000)));
+        assert_eq!(long.detail.chars().count(), MAX_DETAIL);
     }
 
     #[test]
@@ -301,6 +275,6 @@ mod tests {
         let failure = Failure::of_challenge(None, 0);
         assert!(failure.detail.contains("port 80"), "{}", failure.detail);
         assert!(!Failure::of_challenge(None, 3).detail.contains("port 80"));
-        assert!(failure.order_is_dead);
+        assert_eq!(failure.order, OrderFate::Dead);
     }
 }

@@ -1,23 +1,44 @@
-//! Certificates from an ACME authority (RFC 8555) by HTTP-01.
+//! Certificates from ACME authorities (RFC 8555), by HTTP-01 or TLS-ALPN-01, renewed when they say (RFC 9773).
 //!
-//! Pure: [`challenge`] (which paths are challenges, which tokens are ours), [`schedule`] (when to renew and to retry),
-//! `failure` (what an error means for the next attempt). IO: `storage` (state directory), `client` (HTTP), `account`,
-//! `order` (one attempt), `task` (one host for ever), [`worker`] (all hosts). Answering on port 80 is `proxy`'s.
-//! Invariant: a start or a reload never waits for the authority, and every host asked for is served at once: by what is
-//! on disk, or by a self-signed placeholder.
+//! Pure: [`challenge`] (what asks for challenges, which are ours), [`schedule`] and `renewal` (when to renew and to
+//! retry), `choice` (whom to ask), `pace` (how fast), `order` (one order, request by request), `failure` (what an error
+//! means), `verify`, `keys`, `jose`, `wire`. IO: `storage` (state directory), `client` and `session` (one authority),
+//! `account`, `authority`, `attempt` (carries an order out), `task` (one host for ever), `crew` and [`worker`] (all).
+//! Answering challenges is `proxy`'s and `listener`'s. Invariant: a start or a reload never waits for an authority, and
+//! every host asked for is served at once: by what is on disk, or by a self-signed placeholder.
 
 mod account;
+mod answer;
+mod attempt;
+mod authority;
 pub mod challenge;
+mod choice;
 mod client;
+mod clock;
+mod command;
+mod crew;
 mod failure;
+mod jose;
+mod keys;
 mod order;
+mod pace;
+mod renewal;
 pub mod schedule;
+mod session;
+mod settings;
 mod status;
+mod stop;
 pub mod storage;
 mod task;
+mod verify;
+mod wire;
 pub mod worker;
+#[cfg(test)]
+mod year;
 
 pub use challenge::{Tokens, token_of};
 pub use client::SettingsError;
-pub use status::{HostStatus, State};
-pub use worker::{Settings, StartError, Worker};
+pub use command::Outcome;
+pub use settings::Settings;
+pub use status::{Counts, HostStatus, State};
+pub use worker::{StartError, Wishes, Worker};

@@ -22,8 +22,12 @@ pub enum Class {
     RateLimited,
     /// The authority refuses what is asked; only a person can change that.
     Input,
-    /// This machine failed: disk, clock, randomness.
+    /// This machine failed: disk, randomness.
     Store,
+    /// This machine's clock says something else than the authority's.
+    Clock,
+    /// Only a person can go on: an account that was closed, a name that was paused, a binding that is missing.
+    Human,
 }
 
 impl Class {
@@ -35,6 +39,8 @@ impl Class {
             Self::RateLimited => "rate_limited",
             Self::Input => "input",
             Self::Store => "store",
+            Self::Clock => "clock",
+            Self::Human => "human",
         }
     }
 }
@@ -54,12 +60,16 @@ pub struct Delays {
     pub ca_unavailable_max: Duration,
     /// When the authority does not say how long.
     pub rate_limited: Duration,
-    /// After a refusal.
+    /// After a refusal, and while a person has to act.
     pub input: Duration,
-    /// After a failure of this machine.
+    /// After a failure of this machine: its disk, its clock.
     pub store: Duration,
     /// Since the last attempt, when a person asks again by a restart or a reload.
     pub asked_again: Duration,
+    /// The bounds between which an authority may choose when it is asked for renewal information again.
+    pub poll: [Duration; 2],
+    /// Between two looks at the wall clock, which may jump.
+    pub nap: Duration,
 }
 
 impl Default for Delays {
@@ -73,6 +83,8 @@ impl Default for Delays {
             input: DAY,
             store: MINUTE,
             asked_again: 12 * MINUTE,
+            poll: [HOUR, DAY],
+            nap: MINUTE,
         }
     }
 }
@@ -98,8 +110,9 @@ impl Delays {
                 .saturating_mul(1 << before.min(16))
                 .min(self.ca_unavailable_max),
             Class::RateLimited => self.rate_limited,
-            Class::Input => self.input,
-            Class::Store => self.store,
+            // A person may have acted; once a day costs nobody anything.
+            Class::Input | Class::Human => self.input,
+            Class::Store | Class::Clock => self.store,
         };
         let said = said.filter(|_| matches!(class, Class::RateLimited | Class::CaUnavailable));
         match said {
@@ -127,8 +140,10 @@ impl Delays {
         let planned = planned.min(longest);
         match class {
             Class::RateLimited => planned,
-            Class::Validation | Class::Input => planned.min(last.min(now) + self.asked_again),
-            Class::CaUnavailable | Class::Store => planned.min(now),
+            Class::Validation | Class::Input | Class::Human => {
+                planned.min(last.min(now) + self.asked_again)
+            }
+            Class::CaUnavailable | Class::Store | Class::Clock => planned.min(now),
         }
     }
 }

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::schedule::Class;
 use crate::types::host::Host;
 
 /// What a host's task is doing.
@@ -20,6 +22,8 @@ pub enum State {
     Ordering,
     /// The last attempt failed; the next is made at `next_attempt`.
     Backoff,
+    /// The last attempt failed by something only a person can change.
+    Paused,
 }
 
 impl State {
@@ -30,6 +34,7 @@ impl State {
             Self::Placeholder => "placeholder",
             Self::Ordering => "ordering",
             Self::Backoff => "backoff",
+            Self::Paused => "paused",
         }
     }
 }
@@ -41,20 +46,50 @@ pub struct HostStatus {
     pub host: Host,
     /// What is being done.
     pub state: State,
+    /// The authority that issued what is served.
+    pub authority: Option<String>,
+    /// The serial number of what is served, in lower-case hexadecimal.
+    pub serial: Option<String>,
     /// When the certificate of the authority that is served ends; `None` for a placeholder.
     pub not_after: Option<OffsetDateTime>,
+    /// When it is to be renewed, failures aside.
+    pub renew_at: Option<OffsetDateTime>,
+    /// Why then: `window`, `life`, `emergency` or `missing`.
+    pub why: Option<&'static str>,
     /// When something is tried next: a renewal or a retry.
     pub next_attempt: Option<OffsetDateTime>,
+    /// The class of the last failure, if there was one.
+    pub class: Option<Class>,
     /// Why the last attempt failed, if it did.
     pub last_error: Option<String>,
-    /// Failures in a row, of all classes.
+    /// Failures in a row, of all classes, at all authorities.
     pub failures: u32,
+    /// Where the authority explains the time of renewal to people.
+    pub renewal_explanation: Option<String>,
+    /// Since when the authority does not say when to renew, though it could.
+    pub renewal_silent_since: Option<OffsetDateTime>,
 }
 
 /// All rows, shared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Board {
     rows: Arc<Mutex<BTreeMap<Host, HostStatus>>>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// What was counted since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Attempts by authority and by the class of their failure; `None` counts successes.
+    pub orders: BTreeMap<(String, Option<Class>), u64>,
+    /// The time successful attempts took, in seconds.
+    pub order_seconds: f64,
+    /// Answers about renewal: `moved`, `same`, `none`.
+    pub renewal_information: BTreeMap<&'static str, u64>,
+    /// What could not be written.
+    pub store_errors: u64,
+    /// How far the authority's clock was ahead when it last answered, in seconds.
+    pub clock_skew: Option<f64>,
 }
 
 impl Board {
@@ -67,23 +102,54 @@ impl Board {
             .collect()
     }
 
-    /// When the certificate that the row tells of ends.
-    pub(super) fn not_after(&self, host: &Host) -> Option<OffsetDateTime> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.get(host)?.not_after
-    }
-
     /// Changes a host's row, which is made if need be.
     pub(super) fn update(&self, host: &Host, change: impl FnOnce(&mut HostStatus)) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         change(rows.entry(host.clone()).or_insert_with(|| HostStatus {
             host: host.clone(),
             state: State::Placeholder,
+            authority: None,
+            serial: None,
             not_after: None,
+            renew_at: None,
+            why: None,
             next_attempt: None,
+            class: None,
             last_error: None,
             failures: 0,
+            renewal_explanation: None,
+            renewal_silent_since: None,
         }));
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.count(|counts| counts.clone())
+    }
+
+    pub(super) fn count_order(&self, authority: &str, class: Option<Class>, took: Duration) {
+        self.count(|counts| {
+            let key = (authority.to_owned(), class);
+            *counts.orders.entry(key).or_default() += 1;
+            if class.is_none() {
+                counts.order_seconds += took.as_secs_f64();
+            }
+        });
+    }
+
+    pub(super) fn count_ari(&self, result: &'static str) {
+        self.count(|counts| *counts.renewal_information.entry(result).or_default() += 1);
+    }
+
+    pub(super) fn count_store_error(&self) {
+        self.count(|counts| counts.store_errors += 1);
+    }
+
+    pub(super) fn set_skew(&self, skew: time::Duration) {
+        self.count(|counts| counts.clock_skew = Some(skew.as_seconds_f64()));
+    }
+
+    fn count<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn retain(&self, keep: impl Fn(&Host) -> bool) {

@@ -4,85 +4,27 @@
 //! stored certificate, expired or not, or by a placeholder. The authority is talked to afterwards, by one task per host.
 //! Invariant: dropping the [`Worker`] ends everything it began before it returns; orders go on at the next start.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
-use super::account::{Accounts, Authority};
+use super::authority;
 use super::challenge::Tokens;
-use super::client::{AcmeHttp, SettingsError};
-use super::schedule::Delays;
-use super::status::{Board, HostStatus};
-use super::storage::{Storage, StoreError};
-use super::task::{self, Shared, Wanted};
-use crate::config::Acme;
-use crate::observe::reasons::with_reasons;
+use super::clock::SystemClock;
+use super::command::{Command, Outcome};
+use super::crew::{Crew, Plan};
+use super::settings::Settings;
+use super::status::{Board, Counts, HostStatus};
+use super::storage::Storage;
+use super::task::Wanted;
 use crate::tls::{Certificates, Origin, self_signed};
 use crate::types::host::{Host, HostPattern};
 
-/// Orders at once, at one authority.
-const ORDERS: usize = 4;
-
-/// Where certificates come from and where they are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The authority's directory URL.
-    pub directory: String,
-    /// Mail addresses the authority is told.
-    pub contact: Vec<String>,
-    /// Roots trusted for the directory's own TLS, besides the public ones.
-    pub ca_file: Option<PathBuf>,
-    /// `[server] state_dir`.
-    pub state_dir: PathBuf,
-    /// Waits after failures; the default is what authorities advise.
-    pub delays: Delays,
-}
-
-impl Settings {
-    /// From the checked configuration.
-    pub fn new(acme: &Acme, state_dir: &Path) -> Self {
-        Self {
-            directory: acme.directory.clone(),
-            contact: acme.contact.clone(),
-            ca_file: acme.ca_file.clone(),
-            state_dir: state_dir.to_owned(),
-            delays: Delays::default(),
-        }
-    }
-
-    /// Fails when `ca_file` cannot be read or holds no certificate. For start and reload, before anything changes.
-    pub fn check(&self) -> Result<(), SettingsError> {
-        AcmeHttp::new(self.ca_file.as_deref()).map(drop)
-    }
-}
-
-impl Settings {
-    /// Fails when nothing can be kept in the state directory, so that no host of `hosts` could ever get a certificate.
-    ///
-    /// A directory that holds certificates for them is good enough to start with, however full or read-only the disk
-    /// is: they are served, and the log says what is wrong. Without hosts there is nothing to keep.
-    pub fn check_storage(&self, hosts: &[Host]) -> Result<(), StoreError> {
-        if hosts.is_empty() {
-            return Ok(());
-        }
-        let storage = Storage::new(&self.state_dir);
-        match storage.check() {
-            Err(error)
-                if error.may_pass()
-                    || hosts.iter().any(|host| storage.load_now(host).is_some()) =>
-            {
-                error!(event = "acme.store.error", error = %with_reasons(&error), "certificates cannot be kept; the ones there are served, new ones are not ordered");
-                Ok(())
-            }
-            outcome => outcome,
-        }
-    }
-}
+/// Wishes of people that wait to be looked at.
+const COMMANDS: usize = 16;
 
 /// Why certificates are not looked after.
 #[derive(Debug, thiserror::Error)]
@@ -92,15 +34,10 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-#[derive(Clone)]
-struct Plan {
-    settings: Settings,
-    hosts: BTreeSet<Host>,
-}
-
 /// Keeps the certificates coming; dropping it ends that.
 pub struct Worker {
     plan: Option<watch::Sender<Plan>>,
+    commands: mpsc::Sender<(Host, Command)>,
     thread: Option<JoinHandle<()>>,
     certificates: Arc<Certificates>,
     wanted: Wanted,
@@ -127,8 +64,12 @@ impl Worker {
         let board = Board::default();
         serve_at_once(&settings, &hosts, &certificates);
         let (plan, plans) = watch::channel(Plan { settings, hosts });
+        let (commands, orders) = mpsc::channel(COMMANDS);
         let crew = Crew {
             plans,
+            commands: orders,
+            connect: Arc::new(authority::connect),
+            clock: Arc::new(SystemClock),
             tokens,
             certificates: Arc::clone(&certificates),
             board: board.clone(),
@@ -146,6 +87,7 @@ impl Worker {
             })?;
         Ok(Self {
             plan: Some(plan),
+            commands,
             thread: Some(thread),
             certificates,
             wanted,
@@ -177,6 +119,62 @@ impl Worker {
     /// What is known of each host, sorted by host.
     pub fn status(&self) -> Vec<HostStatus> {
         self.board.list()
+    }
+
+    /// What was counted since the start.
+    pub fn counts(&self) -> Counts {
+        self.board.counts()
+    }
+
+    /// A handle for what a person asks of single hosts.
+    pub fn wishes(&self) -> Wishes {
+        Wishes(self.commands.clone())
+    }
+}
+
+/// How a person's wishes reach the worker. Each ends when it is carried out or refused, which may take minutes.
+#[derive(Clone, Debug)]
+pub struct Wishes(mpsc::Sender<(Host, Command)>);
+
+impl Wishes {
+    /// Orders a certificate for `host` now. Refused, unless by `force`, when a week's worth has been issued.
+    pub async fn renew(&self, host: &Host, force: bool) -> Outcome {
+        let trial = false;
+        let command = |reply| Command::Renew {
+            force,
+            trial,
+            reply,
+        };
+        self.ask(host, command).await
+    }
+
+    /// Orders a certificate for `host` at the staging directory, and keeps nothing of it.
+    pub async fn rehearse(&self, host: &Host) -> Outcome {
+        let (force, trial) = (true, true);
+        let command = |reply| Command::Renew {
+            force,
+            trial,
+            reply,
+        };
+        self.ask(host, command).await
+    }
+
+    /// Revokes what is served for `host` and replaces it. `reason` as in RFC 5280 section 5.3.1.
+    pub async fn revoke(&self, host: &Host, reason: u8) -> Outcome {
+        self.ask(host, |reply| Command::Revoke { reason, reply })
+            .await
+    }
+
+    async fn ask(
+        &self,
+        host: &Host,
+        command: impl FnOnce(oneshot::Sender<Outcome>) -> Command,
+    ) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        let nobody = || format!("no certificate is ordered for `{host}`");
+        let sent = self.0.send((host.clone(), command(reply))).await;
+        sent.map_err(|_| nobody())?;
+        outcome.await.map_err(|_| nobody())?
     }
 }
 
@@ -224,69 +222,4 @@ fn serve_at_once(settings: &Settings, hosts: &BTreeSet<Host>, certificates: &Cer
         }
     }
     certificates.insert_all(rows);
-}
-
-/// What lives on the thread.
-struct Crew {
-    plans: watch::Receiver<Plan>,
-    tokens: Tokens,
-    certificates: Arc<Certificates>,
-    board: Board,
-    wanted: Wanted,
-}
-
-impl Crew {
-    /// Carries out one plan after the other until the sender is gone.
-    async fn run(mut self) {
-        let mut plan = self.plans.borrow_and_update().clone();
-        let mut shared = self.shared(&plan.settings);
-        let mut tasks: HashMap<Host, AbortHandle> = HashMap::new();
-        loop {
-            tasks.retain(|host, task| {
-                let keep = plan.hosts.contains(host);
-                if !keep {
-                    task.abort();
-                }
-                keep
-            });
-            // A task that was cancelled may have written its row meanwhile.
-            self.board.retain(|host| plan.hosts.contains(host));
-            shared.asked.notify_waiters();
-            for host in &plan.hosts {
-                if !tasks.contains_key(host) {
-                    let task = tokio::spawn(task::run(Arc::clone(&shared), host.clone()));
-                    tasks.insert(host.clone(), task.abort_handle());
-                }
-            }
-            if self.plans.changed().await.is_err() {
-                return;
-            }
-            let next = self.plans.borrow_and_update().clone();
-            if next.settings != plan.settings {
-                tasks.drain().for_each(|(_, task)| task.abort());
-                shared = self.shared(&next.settings);
-            }
-            plan = next;
-        }
-    }
-
-    fn shared(&self, settings: &Settings) -> Arc<Shared> {
-        let storage = Storage::new(&settings.state_dir);
-        let authority = Authority {
-            directory: settings.directory.clone(),
-            contact: settings.contact.clone(),
-            ca_file: settings.ca_file.clone(),
-        };
-        Arc::new(Shared {
-            accounts: Accounts::new(authority, &storage),
-            storage,
-            delays: settings.delays.clone(),
-            tokens: self.tokens.clone(),
-            certificates: Arc::clone(&self.certificates),
-            board: self.board.clone(),
-            permits: Semaphore::new(ORDERS),
-            wanted: Arc::clone(&self.wanted),
-            asked: Notify::new(),
-        })
-    }
 }

@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::model::{
-    AccessLog, AccessLogFormat, AccessLogTarget, Acme, Admin, CertificateSource, ClientTimeouts,
-    HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
+    AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
 };
 use super::template;
 use crate::types::amount::{ByteSize, format_duration};
@@ -96,12 +96,47 @@ pub(super) fn admin(admin: &Admin) -> Vec<Entry> {
 }
 
 pub(super) fn acme(acme: &Acme) -> Vec<Entry> {
+    match acme.authorities.as_slice() {
+        [only] => acme_authority(only),
+        several => {
+            let tables: Vec<_> = several
+                .iter()
+                .map(|one| inline(&acme_authority(one)))
+                .collect();
+            vec![("ca", format!("[{}]", tables.join(", ")))]
+        }
+    }
+}
+
+fn acme_authority(authority: &AcmeAuthority) -> Vec<Entry> {
     let mut entries = vec![
-        ("directory", quoted(&acme.directory)),
-        ("contact", list(&acme.contact)),
+        ("name", quoted(&authority.name)),
+        ("directory", quoted(&authority.directory)),
+        ("contact", list(&authority.contact)),
+        ("challenge", quoted(authority.challenge.as_str())),
     ];
-    entries.extend(acme.ca_file.as_ref().map(|file| ("ca_file", path(file))));
+    let file = authority.ca_file.as_ref();
+    entries.extend(file.map(|file| ("ca_file", path(file))));
+    if let Some(profile) = &authority.profile {
+        entries.push(("profile", quoted(profile)));
+    }
+    let required = authority.profile_required.to_string();
+    entries.push(("profile_required", required));
+    if let Some(external) = &authority.external_account {
+        entries.push(("eab_key_id", quoted(&external.key_id)));
+        entries.push(("eab_hmac_file", path(&external.hmac_file)));
+    }
+    let staging = authority.staging.as_ref();
+    entries.extend(staging.map(|url| ("staging", quoted(url))));
     entries
+}
+
+fn inline(entries: &[Entry]) -> String {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    format!("{{ {} }}", entries.join(", "))
 }
 
 /// A site's own keys, without its routes and its access log.

@@ -12,17 +12,19 @@ use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
 use rustls::server::Acceptor;
+use rustls::sign::CertifiedKey;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use crate::acme::challenge;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
 use crate::proxy::app::{App, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
-use crate::tls::{Certificates, UNRECOGNIZED_NAME};
+use crate::tls::{self, Certificates, UNRECOGNIZED_NAME};
 use crate::transport::head::HeadLimits;
 use crate::transport::{BelowTls, EngineStream, Gate, GateLimits, Link, Socket};
 use crate::types::host::Host;
@@ -188,6 +190,16 @@ async fn shake(
         }
     };
     let name = start.client_hello().server_name().map(str::to_owned);
+    let asks_challenge = start
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut offered| offered.any(|one| one == challenge::ALPN));
+    if let Some(name) = name.as_deref().filter(|_| asks_challenge)
+        && let Some(pair) = context.shared.tokens.pair_for(name)
+    {
+        show_challenge(start, name, &pair).await;
+        return None;
+    }
     facts.server_name = name.as_deref().and_then(|name| Host::parse(name).ok());
     let known = facts.server_name.as_ref().map(Host::as_str);
     if context.certificates.find(known).is_none() {
@@ -202,6 +214,26 @@ async fn shake(
         Err(error) => {
             tracing::debug!(peer = %facts.peer, server_name = ?name, %error, "the TLS handshake failed");
             None
+        }
+    }
+}
+
+/// Shows an authority the certificate that proves the host ours; nothing is said after the handshake (RFC 8737).
+async fn show_challenge(start: StartHandshake<TcpStream>, name: &str, pair: &CertifiedKey) {
+    let shown = async {
+        let config = tls::server_config::for_challenge(pair, challenge::ALPN)
+            .map_err(std::io::Error::other)?;
+        start.into_stream(config).await?.shutdown().await
+    };
+    match shown.await {
+        Ok(()) => tracing::info!(
+            event = "acme.challenge.served",
+            host = name,
+            via = "tls-alpn-01",
+            "challenge of ours asked for"
+        ),
+        Err(error) => {
+            tracing::debug!(host = name, %error, "a challenge's handshake came to no end");
         }
     }
 }

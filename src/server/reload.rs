@@ -11,7 +11,7 @@ use super::certificates;
 use super::descriptors::room_for;
 use super::process::{Listening, Process};
 use super::worker::ListenerKey;
-use crate::acme::worker::Settings as AcmeSettings;
+use crate::acme::Settings as AcmeSettings;
 use crate::config::{self, Config, Paint, Plan, Source};
 use crate::listener::bind::bind;
 use crate::observe::metrics::ListenerKind;

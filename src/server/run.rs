@@ -25,7 +25,7 @@ use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
 use super::{reload, stop};
 use crate::acme::challenge::Tokens;
-use crate::acme::worker::{Settings as AcmeSettings, Worker as AcmeWorker};
+use crate::acme::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
 use crate::config::{self, Config, Loaded, Paint};
 use crate::limits::connections::ConnectionCaps;

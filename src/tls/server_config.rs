@@ -1,4 +1,4 @@
-//! The one `ServerConfig` of the process: versions, key exchange, ALPN, resumption.
+//! The one `ServerConfig` of the process (challenges aside): versions, key exchange, ALPN, resumption.
 //!
 //! Certificates come from [`Certificates`] at each handshake, so this is built once and outlives every reload: session
 //! tickets stay valid as long as their keys, which live here and rotate by themselves. Invariant: a resumed session
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ServerSessionMemoryCache;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 
 use super::Certificates;
@@ -32,6 +33,22 @@ pub fn build(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, rustl
     config.send_tls13_tickets = TICKETS;
     // Early data can be replayed; a hub's POST must not be.
     config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// Builds the configuration for one handshake that shows `pair` and speaks only `protocol`: a challenge's (RFC 8737).
+///
+/// Fails only when the provider lacks a version.
+pub fn for_challenge(
+    pair: &CertifiedKey,
+    protocol: &[u8],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(super::provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.clone())));
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 

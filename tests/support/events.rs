@@ -31,6 +31,9 @@ struct Writer;
 
 impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if std::env::var_os("HUBGATE_TEST_LOG").is_some() {
+            eprint!("{}", String::from_utf8_lossy(bytes));
+        }
         LOG.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }

@@ -1,6 +1,8 @@
-//! A TLS proxy before Pebble that loses, refuses and holds back answers as a test says.
+//! A TLS proxy before Pebble that loses, refuses, cuts and holds back answers as a test says, and has what Debian's
+//! Pebble lacks: renewal information, `replaces`, profiles.
 //!
-//! One request per connection; `Host` is kept, so Pebble mints URLs that lead back here and signatures stay right.
+//! One request per connection; `Host` is kept, so Pebble mints URLs that lead back here, and signed bodies pass
+//! untouched, so signatures stay right.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,9 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use serde_json::{Value, json};
 
 use super::pebble::Pebble;
 use super::tls;
@@ -24,6 +30,14 @@ pub enum Fault {
     LoseAnswer,
     /// Passed on; Pebble's answer is held back until the client leaves.
     HoldAnswer,
+    /// The connection is closed without an answer; Pebble never sees the request.
+    Reset,
+    /// Passed on; half of the answer's body arrives, with its length made right.
+    Cut,
+    /// Passed on; the order in the answer has this status and no certificate.
+    Status(&'static str),
+    /// Passed on; the answer has this body instead.
+    Body(String),
 }
 
 impl Fault {
@@ -53,7 +67,19 @@ struct Rule {
 struct State {
     rules: Mutex<Vec<Rule>>,
     seen: Mutex<Vec<String>>,
+    extras: Mutex<Extras>,
     ended: AtomicBool,
+}
+
+/// What Pebble lacks.
+#[derive(Default)]
+struct Extras {
+    /// The head (from the status on) and body of every answer about renewal; `None`: not in the directory.
+    renewal: Option<(String, String)>,
+    profiles: Vec<&'static str>,
+    /// The payloads of orders that were passed on or refused here.
+    orders: Vec<Value>,
+    replaced: Vec<String>,
 }
 
 /// A running proxy.
@@ -114,6 +140,29 @@ impl FaultProxy {
             .push(Rule { path, times, fault });
     }
 
+    /// Answers every question about renewal with this window and Retry-After from now on.
+    pub fn renewal_window(&self, start: &str, end: &str, retry_after: &str) {
+        let window = json!({"suggestedWindow": {"start": start, "end": end}, "explanationURL": "https://ca.test/why"});
+        let head =
+            format!("200 OK\r\nContent-Type: application/json\r\nRetry-After: {retry_after}\r\n");
+        self.renewal_answer(&head, &window.to_string());
+    }
+
+    /// Answers every question about renewal with this head (from the status on) and body from now on.
+    pub fn renewal_answer(&self, head: &str, body: &str) {
+        self.state.extras.lock().unwrap().renewal = Some((head.to_owned(), body.to_owned()));
+    }
+
+    /// Offers these profiles, and refuses orders for others.
+    pub fn profiles(&self, names: &[&'static str]) {
+        self.state.extras.lock().unwrap().profiles = names.to_vec();
+    }
+
+    /// The payloads of all orders so far.
+    pub fn orders(&self) -> Vec<Value> {
+        self.state.extras.lock().unwrap().orders.clone()
+    }
+
     /// How many requests to paths that begin with `path` have met their end: answered, lost or held back.
     pub fn seen(&self, path: &str) -> usize {
         self.state
@@ -152,12 +201,17 @@ fn serve(
             rule.fault.clone()
         })
     };
-    if let Some(Fault::Answer { head, body }) = &fault {
+    let own = match &fault {
+        Some(Fault::Reset) => {
+            state.seen.lock().unwrap().push(path);
+            return Ok(());
+        }
+        Some(Fault::Answer { head, body }) => Some((head.clone(), body.clone())),
+        _ => extra_answer(&path, &request, &mut state.extras.lock().unwrap()),
+    };
+    if let Some((head, body)) = own {
         state.seen.lock().unwrap().push(path);
-        let answer = format!(
-            "HTTP/1.1 {head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
+        let answer = whole(&head, &body);
         client.write_all(answer.as_bytes())?;
         return client.flush();
     }
@@ -165,6 +219,7 @@ fn serve(
     server.write_all(&request)?;
     let mut answer = Vec::new();
     let _ = server.read_to_end(&mut answer);
+    let answer = changed(&path, answer, fault.as_ref(), state);
     state.seen.lock().unwrap().push(path);
     match fault {
         Some(Fault::LoseAnswer) => Ok(()),
@@ -175,6 +230,94 @@ fn serve(
             client.flush()
         }
     }
+}
+
+/// What is answered here because Pebble cannot.
+fn extra_answer(path: &str, request: &[u8], extras: &mut Extras) -> Option<(String, String)> {
+    if path.starts_with("/renewal/") {
+        return extras.renewal.clone();
+    }
+    if path != "/order-plz" {
+        return None;
+    }
+    let payload = payload_of(request);
+    extras.orders.push(payload.clone());
+    let refuse = |status: u16, kind: &str| match Fault::problem(status, kind, "") {
+        Fault::Answer { head, body } => Some((head, body)),
+        _ => None,
+    };
+    if let Some(profile) = payload["profile"].as_str()
+        && !extras.profiles.contains(&profile)
+    {
+        return refuse(400, "invalidProfile");
+    }
+    if let Some(replaces) = payload["replaces"].as_str() {
+        if extras.replaced.iter().any(|one| one == replaces) {
+            return refuse(409, "alreadyReplaced");
+        }
+        extras.replaced.push(replaces.to_owned());
+    }
+    None
+}
+
+fn payload_of(request: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(request);
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let payload = BASE64_URL_SAFE_NO_PAD
+        .decode(body["payload"].as_str().unwrap_or_default())
+        .unwrap_or_default();
+    serde_json::from_slice(&payload).unwrap_or_default()
+}
+
+/// Pebble's answer as the test wants it.
+fn changed(path: &str, answer: Vec<u8>, fault: Option<&Fault>, state: &State) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return answer;
+    };
+    let body = match fault {
+        Some(Fault::Cut) => body[..body.len() / 2].to_owned(),
+        Some(Fault::Body(body)) => body.clone(),
+        Some(Fault::Status(status)) => {
+            let mut order: Value = serde_json::from_str(body).unwrap();
+            order["status"] = (*status).into();
+            order.as_object_mut().unwrap().remove("certificate");
+            order.to_string()
+        }
+        _ if path == "/dir" => directory(body, head, &state.extras.lock().unwrap()),
+        _ => return answer,
+    };
+    let keep = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        ["content-length:", "connection:", "transfer-encoding:"]
+            .iter()
+            .all(|name| !line.starts_with(name))
+    };
+    let lines: Vec<_> = head.split("\r\n").skip(1).filter(keep).collect();
+    let status = head.split_once(' ').map_or("", |(_, rest)| rest);
+    let status = status.split("\r\n").next().unwrap_or_default();
+    whole(&format!("{status}\r\n{}\r\n", lines.join("\r\n")), &body).into_bytes()
+}
+
+fn directory(body: &str, _head: &str, extras: &Extras) -> String {
+    let mut directory: Value = serde_json::from_str(body).unwrap();
+    let order = directory["newOrder"].as_str().unwrap().to_owned();
+    if extras.renewal.is_some() {
+        directory["renewalInfo"] = order.replace("/order-plz", "/renewal").into();
+    }
+    for name in &extras.profiles {
+        directory["meta"]["profiles"][name] = "as it says".into();
+    }
+    directory.to_string()
+}
+
+/// An answer from its head (from the status on) and its body.
+fn whole(head: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// The path, and the request as it is to be sent on: to be closed after its answer.

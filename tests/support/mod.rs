@@ -22,6 +22,7 @@ pub mod h2_client;
 pub mod h2_frames;
 pub mod hubgate;
 pub mod message;
+pub mod orders;
 pub mod pebble;
 pub mod ports;
 pub mod tls;

@@ -23,6 +23,10 @@ pub struct Options {
     pub bad_nonces: u8,
     /// Percent of new orders that reuse valid authorizations.
     pub reuse: u8,
+    /// The port of TLS-ALPN-01 challenges; 0: one where nobody listens.
+    pub tls_port: u16,
+    /// The name and value (base64url) of the one key that accounts must be bound to; none: they need not.
+    pub external_account: Option<(&'static str, &'static str)>,
 }
 
 impl Default for Options {
@@ -31,6 +35,8 @@ impl Default for Options {
             validity: 7_776_000,
             bad_nonces: 0,
             reuse: 50,
+            tls_port: 0,
+            external_account: None,
         }
     }
 }
@@ -75,15 +81,25 @@ impl Pebble {
         let dir = TempDir::new().unwrap();
         let [addr, management, dns, dns_management] = [(); 4].map(|()| free_addr());
         let pair = write_pair(dir.path());
+        let tls_port = match options.tls_port {
+            0 => free_addr().port(),
+            port => port,
+        };
+        let keys: serde_json::Map<_, _> = options
+            .external_account
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .into_iter()
+            .collect();
         let config = serde_json::json!({"pebble": {
             "listenAddress": addr.to_string(),
             "managementListenAddress": management.to_string(),
             "certificate": pair.0,
             "privateKey": pair.1,
             "httpPort": http_port,
-            "tlsPort": free_addr().port(),
+            "tlsPort": tls_port,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
+            "externalAccountBindingRequired": !keys.is_empty(),
+            "externalAccountMACKeys": keys,
             "domainBlocklist": ["blocked.test"],
             "certificateValidityPeriod": options.validity,
         }});
@@ -169,12 +185,16 @@ impl Pebble {
 
     /// Resolves `host` to `address` from now on.
     pub fn resolve(&self, host: &str, address: &str) {
-        let body = serde_json::json!({"host": host, "addresses": [address]}).to_string();
-        let request = format!(
-            "POST /add-a HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        exchange(TcpStream::connect(self.dns_management).unwrap(), &request);
+        let clear = serde_json::json!({"host": host});
+        let add = serde_json::json!({"host": host, "addresses": [address]});
+        for (path, body) in [("clear-a", clear), ("add-a", add)] {
+            let body = body.to_string();
+            let request = format!(
+                "POST /{path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            exchange(TcpStream::connect(self.dns_management).unwrap(), &request);
+        }
     }
 
     /// How many certificates it has issued since it is up.

@@ -90,6 +90,22 @@ impl AccountDir {
         write_json(&*self.store, &at, &record, None).await.map(drop)
     }
 
+    /// What is remembered of this kind; what cannot be read or understood counts as nothing.
+    pub(crate) async fn record<R: super::records::Record>(&self) -> Option<R> {
+        let at = self.key.join(R::NAME);
+        let record: Option<R> = read_json(&*self.store, &at).await.ok().flatten();
+        record.filter(|record| record.version() == super::records::VERSION)
+    }
+
+    /// Remembers it.
+    pub(crate) async fn save_record<R: super::records::Record>(
+        &self,
+        record: &R,
+    ) -> Result<(), StoreError> {
+        let at = self.key.join(R::NAME);
+        write_json(&*self.store, &at, record, None).await.map(drop)
+    }
+
     /// Forgets the account, not its key.
     pub(crate) async fn forget(&self) -> Result<(), StoreError> {
         let at = self.key.join("account.json");

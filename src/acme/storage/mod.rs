@@ -27,7 +27,9 @@ pub(super) use account::{AccountDir, Registered};
 pub(super) use certificate::CertificateDir;
 pub use certificate::Stored;
 pub use file_store::FileStore;
-pub(super) use records::{Backoff, Failures, Order};
+pub(super) use records::{
+    Backoff, Failures, History, Limits, Order, Renewal, Window, instant, milliseconds,
+};
 pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 
 use crate::tls::pem::Leaf;

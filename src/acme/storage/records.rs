@@ -4,6 +4,7 @@
 //! again. Writing and reading is the store's, by [`Record::NAME`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use time::OffsetDateTime;
 use crate::acme::schedule::Class;
 
 pub(super) const VERSION: u32 = 1;
+
+/// Issuances remembered of one certificate.
+const HISTORY: usize = 16;
 
 /// A value with a fixed place beside a certificate or an account.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + Sync {
@@ -34,6 +38,9 @@ macro_rules! record {
 
 record!(Order, "order.json");
 record!(Backoff, "backoff.json");
+record!(Renewal, "renewal.json");
+record!(History, "history.json");
+record!(Limits, "limits.json");
 
 /// `order.json`: an order under way, so that a restart resumes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +54,9 @@ pub(crate) struct Order {
     pub(crate) url: String,
     /// The generation whose key the certificate is for.
     pub(crate) generation: u32,
+    /// How many times the chain that came was unfit.
+    #[serde(default)]
+    pub(crate) unfit: u32,
 }
 
 impl Order {
@@ -57,6 +67,7 @@ impl Order {
             account: account.to_owned(),
             url: url.to_owned(),
             generation,
+            unfit: 0,
         }
     }
 }
@@ -67,8 +78,6 @@ pub(crate) struct Backoff {
     pub(super) version: u32,
     /// What failed at each authority; failures at one do not count at another.
     pub(crate) at: BTreeMap<String, Failures>,
-    /// An order at the staging directory has passed since the last failure.
-    pub(crate) staged: bool,
 }
 
 impl Default for Backoff {
@@ -76,7 +85,6 @@ impl Default for Backoff {
         Self {
             version: VERSION,
             at: BTreeMap::new(),
-            staged: false,
         }
     }
 }
@@ -146,14 +154,138 @@ impl Failures {
     }
 }
 
+/// `renewal.json`, beside a certificate: when the authority wants it renewed (RFC 9773), and what was made of that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Renewal {
+    pub(super) version: u32,
+    /// Of the certificate it is about; at another one it counts for nothing.
+    pub(crate) serial: String,
+    /// The window, when the authority gave one that makes sense.
+    pub(crate) window: Option<Window>,
+    /// Why the window is where it is, in words for people, at this URL.
+    pub(crate) explanation: Option<String>,
+    /// When the authority is asked again.
+    pub(crate) poll_unix_ms: i64,
+    /// Since when it gives no window, if it does not.
+    pub(crate) silent_since_unix_ms: Option<i64>,
+}
+
+/// A renewal window, and the moment within it that was drawn when it was first seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    pub(crate) start_unix_ms: i64,
+    pub(crate) end_unix_ms: i64,
+    pub(crate) at_unix_ms: i64,
+}
+
+impl Renewal {
+    /// Nothing asked yet.
+    pub(crate) fn new(serial: &str) -> Self {
+        Self {
+            version: VERSION,
+            serial: serial.to_owned(),
+            window: None,
+            explanation: None,
+            poll_unix_ms: 0,
+            silent_since_unix_ms: None,
+        }
+    }
+}
+
+/// `history.json`, beside a certificate: when the latest ones were issued, for the weekly limit on one set of names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct History {
+    pub(super) version: u32,
+    /// Newest last, few.
+    pub(crate) issued: Vec<Issuance>,
+}
+
+impl History {
+    /// Adds one; only the last few are kept.
+    pub(crate) fn add(&mut self, directory: &str, now: OffsetDateTime) {
+        self.issued.push(Issuance {
+            directory: directory.to_owned(),
+            at_unix_ms: milliseconds(now),
+        });
+        let old = self.issued.len().saturating_sub(HISTORY);
+        self.issued.drain(..old);
+    }
+
+    /// When the `most` issued within `time` leave room for another one; `None` when they do now.
+    pub(crate) fn next_within(
+        &self,
+        directory: &str,
+        most: usize,
+        time: Duration,
+        now: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
+        let own = self.issued.iter().filter(|one| one.directory == directory);
+        let within: Vec<_> = own
+            .map(|one| instant(one.at_unix_ms))
+            .filter(|at| *at > now - time && *at <= now)
+            .collect();
+        let index = within.len().checked_sub(most)?;
+        within.get(index).map(|at| *at + time)
+    }
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Issuance {
+    /// The authority's directory URL.
+    pub(crate) directory: String,
+    pub(crate) at_unix_ms: i64,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            issued: Vec::new(),
+        }
+    }
+}
+
+/// `limits.json`, beside an account: what was used of the authority's limits, and whether it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    pub(super) version: u32,
+    /// When orders were placed, newest last; those of the last three hours.
+    pub(crate) orders_unix_ms: Vec<i64>,
+    /// No request of ours before this: a rate limit of the account or the address.
+    pub(crate) blocked_until_unix_ms: i64,
+    /// No request before this: the authority did not answer.
+    pub(crate) open_until_unix_ms: i64,
+    /// Failures to answer in a row.
+    pub(crate) failures: u32,
+    /// Since when it has not answered.
+    pub(crate) down_since_unix_ms: Option<i64>,
+    /// Its latest words on either.
+    pub(crate) detail: String,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            orders_unix_ms: Vec::new(),
+            blocked_until_unix_ms: 0,
+            open_until_unix_ms: 0,
+            failures: 0,
+            down_since_unix_ms: None,
+            detail: String::new(),
+        }
+    }
+}
+
 /// Out of range counts as long ago.
-pub(super) fn instant(unix_ms: i64) -> OffsetDateTime {
+pub(crate) fn instant(unix_ms: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Rounded up, so that no wait gets shorter by being written down.
-pub(super) fn milliseconds(at: OffsetDateTime) -> i64 {
+pub(crate) fn milliseconds(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000) + 1).unwrap_or(i64::MAX)
 }
 

@@ -79,13 +79,9 @@ pub(super) fn document(
         context,
         schema::admin::read,
     );
-    let acme = section(
-        &root,
-        "acme",
-        &schema::acme::TABLE,
-        context,
-        schema::acme::read,
-    );
+    let acme = section(&root, "acme", &schema::acme::TABLE, context, |reader| {
+        schema::acme::read(reader, context)
+    });
     let upstreams = upstreams(&root, context);
     let sites = sites(&root, context);
 
@@ -102,7 +98,7 @@ pub(super) fn document(
     let sites = site::check_all(
         sites,
         access_log.as_ref(),
-        listen.as_ref(),
+        (listen.as_ref(), acme.as_ref()),
         &names,
         context,
         relations,

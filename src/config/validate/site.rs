@@ -8,7 +8,8 @@ use super::upstream::Names;
 use super::{each_once, route};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{
-    AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode, Listen, Site,
+    AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
+    Listen, Site,
 };
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
@@ -18,7 +19,7 @@ use crate::types::host::{Host, HostError, HostPattern};
 pub(super) fn check_all(
     sites: Option<Vec<Typed>>,
     access_log: Option<&AccessLog>,
-    listen: Option<&Listen>,
+    (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
@@ -50,7 +51,7 @@ pub(super) fn check_all(
     });
     let checked: Vec<_> = sites
         .into_iter()
-        .map(|site| check(site, access_log, listen, names, context, relations))
+        .map(|site| check(site, access_log, (listen, acme), names, context, relations))
         .collect();
     let hosts = checked.iter().flat_map(|(hosts, _)| hosts.iter().flatten());
     each_once(hosts, relations.sink, |again, _| {
@@ -63,7 +64,7 @@ pub(super) fn check_all(
 fn check(
     typed: Typed,
     access_log: &AccessLog,
-    listen: Option<&Listen>,
+    (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
@@ -73,7 +74,7 @@ fn check(
         hosts.into_iter().collect()
     });
     if let (Some(hosts), Some(certificate)) = (&hosts, &typed.certificate) {
-        check_certificate(hosts, certificate, listen, relations);
+        check_certificate(hosts, certificate, (listen, acme), relations);
     }
     check_http(&typed, listen, relations);
     let access_log = typed.access_log.clone().map(|own| own.over(access_log));
@@ -150,7 +151,7 @@ fn host_of(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
 fn check_certificate(
     hosts: &[At<HostPattern>],
     certificate: &At<CertificateSource>,
-    listen: Option<&Listen>,
+    (listen, acme): (Option<&Listen>, Option<&Acme>),
     context: Context<'_>,
 ) {
     let warn = |fault: Diagnostic| context.sink.push(fault);
@@ -181,14 +182,18 @@ fn check_certificate(
             HostPattern::Exact(_) => {}
         }
     }
-    if listen.is_some_and(|listen| listen.http.is_empty()) {
+    let by_http = |acme: &Acme| {
+        let mut all = acme.authorities.iter();
+        all.any(|authority| authority.challenge == ChallengeKind::Http01)
+    };
+    if acme.is_none_or(by_http) && listen.is_some_and(|listen| listen.http.is_empty()) {
         warn(
             Diagnostic::warning(
                 "acme-without-http",
                 certificate.span.clone(),
                 "nothing listens for plain http, where the authority asks for the challenge",
             )
-            .hint("give `[listen]` an `http` address on port 80"),
+            .hint("give `[listen]` an `http` address on port 80, or `[acme]` the challenge `tls-alpn-01`"),
         );
     }
 }

@@ -49,8 +49,9 @@ pub(super) fn look(look: &Look, findings: &mut Vec<Finding>) -> Vec<String> {
 }
 
 fn authorities(look: &Look) -> Vec<(String, Option<PathBuf>)> {
-    let acme = &look.config.acme;
-    vec![(acme.directory.clone(), acme.ca_file.clone())]
+    let all = look.config.acme.authorities.iter();
+    all.map(|one| (one.directory.clone(), one.ca_file.clone()))
+        .collect()
 }
 
 /// A body in chunks still has their lengths; a directory is small, so the object's ends tell where it is.

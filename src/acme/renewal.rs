@@ -1,0 +1,365 @@
+//! When a certificate is renewed, by its authority's wish (RFC 9773) or by its dates, and when that wish is asked for.
+//!
+//! Pure: answers, dates and jitter (0 to 1, drawn by the caller) come in. One moment is drawn for each window and kept
+//! as long as the window stays. Invariants: a renewal is never planned for after a tenth of the life is left, and what an
+//! authority says cannot make us ask more than once an hour.
+#![deny(clippy::disallowed_methods)]
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::answer::{Answer, Lost};
+use super::schedule::{Delays, renew_after};
+use super::storage::{Renewal, Window, instant, milliseconds};
+use super::wire::RenewalInfo;
+use crate::tls::pem::Leaf;
+
+/// When the authority does not say.
+const POLL: Duration = Duration::from_secs(6 * 3600);
+const HALF_DAY: time::Duration = time::Duration::hours(12);
+
+/// When to renew, and why then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) at: OffsetDateTime,
+    pub(super) why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// There is none yet, or not of these authorities.
+    Missing,
+    /// The authority's window.
+    Window,
+    /// Two thirds of the life, or half of a short one.
+    Life,
+    /// So little is left that the window does not count any more.
+    Emergency,
+}
+
+impl Why {
+    /// As in logs.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Window => "window",
+            Self::Life => "life",
+            Self::Emergency => "emergency",
+        }
+    }
+}
+
+/// When so little of the life is left that every means is right: a tenth, at least twelve hours, never more than a third.
+pub(super) fn emergency_at(leaf: &Leaf) -> OffsetDateTime {
+    let life = leaf.not_after - leaf.not_before;
+    let tenth: time::Duration = life / 10;
+    leaf.not_after - tenth.max(HALF_DAY).min(life / 3)
+}
+
+/// When the certificate is to be renewed. `issued` is by our own clock.
+pub(super) fn due(
+    leaf: &Leaf,
+    issued: OffsetDateTime,
+    renewal: Option<&Renewal>,
+    jitter: f64,
+) -> Due {
+    let emergency = Due {
+        // A clock far ahead makes each new certificate an emergency.
+        at: emergency_at(leaf).max(issued + (leaf.not_after - leaf.not_before) / 6),
+        why: Why::Emergency,
+    };
+    let window = renewal
+        .filter(|renewal| renewal.serial == leaf.serial)
+        .and_then(|renewal| renewal.window);
+    let planned = match window {
+        Some(window) => Due {
+            at: instant(window.at_unix_ms),
+            why: Why::Window,
+        },
+        None => Due {
+            at: renew_after(issued, leaf.not_before, leaf.not_after, jitter),
+            why: Why::Life,
+        },
+    };
+    if planned.at <= emergency.at {
+        planned
+    } else {
+        emergency
+    }
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The window is as before.
+    Same,
+    /// It is new, or moved; a moment within it has been drawn.
+    Moved,
+    /// There is none that makes sense.
+    Nothing(String),
+}
+
+impl Told {
+    /// As counted: `window`, `moved`, `none`.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Moved => "moved",
+            Self::Nothing(_) => "none",
+        }
+    }
+}
+
+/// Takes an answer into what is remembered.
+pub(super) fn fold(
+    renewal: &mut Renewal,
+    leaf: &Leaf,
+    answer: &Result<Answer, Lost>,
+    delays: &Delays,
+    now: OffsetDateTime,
+    jitter: f64,
+) -> Told {
+    let said = answer.as_ref().ok().and_then(|answer| answer.wait(now));
+    let [least, most] = delays.poll;
+    let wait = said.unwrap_or(POLL).clamp(least, most);
+    renewal.poll_unix_ms = milliseconds(now + wait.mul_f64(1.0 + jitter * 0.02));
+    let (start, end, explanation) = match read(answer, leaf) {
+        Ok(window) => window,
+        Err(reason) => {
+            let down = answer.as_ref().map_or(true, |answer| answer.status >= 500);
+            if !down {
+                // It has been there and is not any more, or never was: the dates decide.
+                renewal.window = None;
+            }
+            renewal
+                .silent_since_unix_ms
+                .get_or_insert(milliseconds(now));
+            return Told::Nothing(reason);
+        }
+    };
+    renewal.silent_since_unix_ms = None;
+    renewal.explanation = explanation;
+    let (start_ms, end_ms) = (milliseconds(start), milliseconds(end));
+    if let Some(known) = renewal.window
+        && (known.start_unix_ms, known.end_unix_ms) == (start_ms, end_ms)
+    {
+        return Told::Same;
+    }
+    let at = start + (end - start) * jitter.clamp(0.0, 1.0);
+    renewal.window = Some(Window {
+        start_unix_ms: start_ms,
+        end_unix_ms: end_ms,
+        at_unix_ms: milliseconds(at),
+    });
+    Told::Moved
+}
+
+/// Remembers that the authority does not do this; it is looked at again, because it may one day.
+pub(super) fn unsupported(renewal: &mut Renewal, delays: &Delays, now: OffsetDateTime) -> Told {
+    renewal.window = None;
+    let [least, most] = delays.poll;
+    renewal.poll_unix_ms = milliseconds(now + POLL.clamp(least, most));
+    Told::Nothing("the authority has no renewal information".to_owned())
+}
+
+type Read = (OffsetDateTime, OffsetDateTime, Option<String>);
+
+fn read(answer: &Result<Answer, Lost>, leaf: &Leaf) -> Result<Read, String> {
+    let answer = answer.as_ref().map_err(|lost| lost.detail.clone())?;
+    if !answer.is_ok() {
+        return Err(answer.problem().text());
+    }
+    let info: RenewalInfo = answer.read()?;
+    let time = |text: &str| {
+        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| format!("`{text}` is not a time"))
+    };
+    let (start, end) = (
+        time(&info.suggested_window.start)?,
+        time(&info.suggested_window.end)?,
+    );
+    if end <= start {
+        return Err(format!("the window ends at {end}, before it starts"));
+    }
+    if start >= leaf.not_after {
+        return Err(format!(
+            "the window starts at {start}, after the certificate's end"
+        ));
+    }
+    // Only as far as it helps.
+    Ok((start, end.min(leaf.not_after), info.explanation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    }
+
+    fn leaf(life: i64) -> Leaf {
+        Leaf {
+            names: Vec::new(),
+            not_before: at(0),
+            not_after: at(life),
+            serial: "01".to_owned(),
+            issuer: String::new(),
+        }
+    }
+
+    const DAY: i64 = 86_400;
+
+    fn told(start: &str, end: &str, retry_after: Option<&str>) -> Result<Answer, Lost> {
+        Ok(Answer {
+            status: 200,
+            retry_after: retry_after.map(str::to_owned),
+            body: serde_json::json!({"suggestedWindow": {"start": start, "end": end}})
+                .to_string()
+                .into(),
+            ..Answer::default()
+        })
+    }
+
+    fn fold_at(
+        renewal: &mut Renewal,
+        answer: &Result<Answer, Lost>,
+        now: i64,
+        jitter: f64,
+    ) -> Told {
+        let (leaf, delays) = (leaf(90 * DAY), Delays::default());
+        fold(renewal, &leaf, answer, &delays, at(now), jitter)
+    }
+
+    #[test]
+    fn certificates_of_every_life_are_renewed_in_time_without_the_authoritys_wish() {
+        for (life, due_at) in [
+            (90 * DAY, 60 * DAY),
+            (64 * DAY, 64 * DAY / 3 * 2),
+            (45 * DAY, 30 * DAY),
+            (160 * 3600, 80 * 3600),
+        ] {
+            let due = due(&leaf(life), at(0), None, 0.0);
+            assert_eq!(
+                due,
+                Due {
+                    at: at(due_at),
+                    why: Why::Life
+                },
+                "{life}"
+            );
+            assert!(due.at < emergency_at(&leaf(life)));
+        }
+        assert_eq!(emergency_at(&leaf(90 * DAY)), at(81 * DAY));
+        assert_eq!(emergency_at(&leaf(160 * 3600)), at(144 * 3600));
+    }
+
+    #[test]
+    fn one_moment_is_drawn_for_a_window_and_kept_while_it_stays() {
+        let mut renewal = Renewal::new("01");
+        let window = told("1970-03-01T00:00:00Z", "1970-03-03T00:00:00Z", Some("7200"));
+        assert_eq!(fold_at(&mut renewal, &window, 0, 0.5), Told::Moved);
+        let first = due(&leaf(90 * DAY), at(0), Some(&renewal), 0.9);
+        assert_eq!(first.why, Why::Window);
+        assert_eq!(first.at.date(), time::macros::date!(1970 - 03 - 02));
+        assert_eq!(fold_at(&mut renewal, &window, 9000, 0.1), Told::Same);
+        assert_eq!(due(&leaf(90 * DAY), at(0), Some(&renewal), 0.2), first);
+        let moved = told("1970-01-01T00:00:00Z", "1970-01-01T01:00:00Z", None);
+        assert_eq!(fold_at(&mut renewal, &moved, 9000, 0.1), Told::Moved);
+        assert!(due(&leaf(90 * DAY), at(0), Some(&renewal), 0.2).at < at(3600));
+        assert_eq!(
+            due(
+                &Leaf {
+                    serial: "02".to_owned(),
+                    ..leaf(90 * DAY)
+                },
+                at(0),
+                Some(&renewal),
+                0.0
+            )
+            .why,
+            Why::Life,
+            "another certificate's window"
+        );
+    }
+
+    #[test]
+    fn the_time_to_ask_again_stays_between_an_hour_and_a_day() {
+        let mut renewal = Renewal::new("01");
+        let mut poll = |retry: Option<&str>| {
+            let answer = told("1970-03-01T00:00:00Z", "1970-03-03T00:00:00Z", retry);
+            fold_at(&mut renewal, &answer, 0, 0.0);
+            renewal.poll_unix_ms / 1000
+        };
+        assert_eq!(poll(None), 6 * 3600);
+        assert_eq!(poll(Some("0")), 3600);
+        assert_eq!(poll(Some("31536000")), DAY);
+        assert_eq!(poll(Some("7200")), 7200);
+    }
+
+    #[test]
+    fn a_window_that_makes_no_sense_leaves_the_decision_to_the_dates() {
+        let mut renewal = Renewal::new("01");
+        let good = told("1970-03-01T00:00:00Z", "1970-03-03T00:00:00Z", None);
+        for bad in [
+            told("1971-01-01T00:00:00Z", "1971-01-02T00:00:00Z", None),
+            told("1970-03-03T00:00:00Z", "1970-03-01T00:00:00Z", None),
+            told("tomorrow", "1970-03-01T00:00:00Z", None),
+            Ok(Answer {
+                status: 200,
+                body: "{".into(),
+                ..Answer::default()
+            }),
+            Ok(Answer {
+                status: 404,
+                ..Answer::default()
+            }),
+        ] {
+            fold_at(&mut renewal, &good, 0, 0.5);
+            assert!(matches!(
+                fold_at(&mut renewal, &bad, 5, 0.5),
+                Told::Nothing(_)
+            ));
+            assert_eq!(
+                due(&leaf(90 * DAY), at(0), Some(&renewal), 0.0).why,
+                Why::Life
+            );
+            assert!(renewal.silent_since_unix_ms.is_some());
+        }
+        fold_at(&mut renewal, &good, 0, 0.5);
+        fold_at(&mut renewal, &Err(Lost::new("reset")), 5, 0.5);
+        assert_eq!(
+            due(&leaf(90 * DAY), at(0), Some(&renewal), 0.0).why,
+            Why::Window,
+            "no answer is not another answer"
+        );
+    }
+
+    #[test]
+    fn a_window_later_than_the_emergency_does_not_count_then() {
+        let mut renewal = Renewal::new("01");
+        let late = told("1970-03-31T00:00:00Z", "1970-05-31T00:00:00Z", None);
+        fold_at(&mut renewal, &late, 0, 0.5);
+        let due = due(&leaf(90 * DAY), at(0), Some(&renewal), 0.0);
+        assert_eq!(
+            due,
+            Due {
+                at: at(81 * DAY),
+                why: Why::Emergency
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_plans_a_renewal_for_after_the_emergency(start in 0i64..400 * DAY, length in 1i64..400 * DAY, life in 3600i64..400 * DAY, jitter in 0.0f64..1.0) {
+            let (leaf, delays) = (leaf(life), Delays::default());
+            let text = |seconds| at(seconds).format(&Rfc3339).unwrap();
+            let mut renewal = Renewal::new("01");
+            fold(&mut renewal, &leaf, &told(&text(start), &text(start + length), None), &delays, at(0), jitter);
+            prop_assert!(due(&leaf, at(0), Some(&renewal), jitter).at <= emergency_at(&leaf));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Certificates that come from elsewhere than this task's own orders: another process, an import.
+//!
+//! Whatever comes ends the failures before it, and is served only while the host is wanted.
+
+use std::sync::PoisonError;
+
+use tracing::info;
+
+use super::Task;
+use crate::acme::storage::{Backoff, CertificateDir, Stored};
+use crate::tls::Origin;
+use crate::tls::pem::Pair;
+use crate::types::host::HostPattern;
+
+impl Task {
+    /// A person asks: what is kept may be another certificate now, and what was wrong may have been mended.
+    pub(super) async fn look_again(&mut self) {
+        let stored = self.dir.load(&self.host).await;
+        let serial = |stored: &Stored| stored.pair.leaf.serial.clone();
+        if stored.is_some()
+            && stored.as_ref().map(serial) != self.held.as_ref().map(serial)
+            && !self.unsaved
+        {
+            self.held = stored;
+            self.jitter = fastrand::f64();
+            self.forget_failures().await;
+        }
+        self.asked_again();
+    }
+
+    /// Whether another process has stored a certificate that is not due, which is served now.
+    pub(super) async fn another_was_faster(&mut self, dir: &CertificateDir) -> bool {
+        let stored = dir.load(&self.host).await;
+        let serial = |stored: &Option<Stored>| {
+            stored
+                .as_ref()
+                .map(|stored| stored.pair.leaf.serial.clone())
+        };
+        if stored.is_none() || serial(&stored) == serial(&self.held) || self.unsaved {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.held, stored);
+        let now = self.shared.clock.now();
+        if self.due(now).at <= now {
+            self.held = before;
+            return false;
+        }
+        if let Some(held) = &self.held {
+            info!(event = "acme.swap", host = %self.host, serial = held.pair.leaf.serial, "another process has renewed the certificate");
+            self.swap_in(held.pair.clone());
+        }
+        self.forget_failures().await;
+        self.show();
+        true
+    }
+
+    /// A certificate has come, from wherever.
+    pub(super) async fn forget_failures(&mut self) {
+        self.backoff = Backoff::default();
+        self.dir.clear_record::<Backoff>().await;
+    }
+
+    /// Serves the pair, unless the host is not wanted any more.
+    pub(super) fn swap_in(&self, pair: Pair) -> bool {
+        let wanted = self
+            .shared
+            .wanted
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_wanted = wanted.contains(&self.host);
+        if is_wanted {
+            let pattern = HostPattern::Exact(self.host.clone());
+            let certificates = &self.shared.certificates;
+            certificates.insert(pattern, pair, Origin::Acme);
+        }
+        is_wanted
+    }
+}
