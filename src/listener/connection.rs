@@ -219,7 +219,7 @@ async fn shake(
 }
 
 /// Shows an authority the certificate that proves the host ours; nothing is said after the handshake (RFC 8737).
-async fn show_challenge(start: StartHandshake<TcpStream>, name: &str, pair: &CertifiedKey) {
+async fn show_challenge(start: StartHandshake<BelowTls>, name: &str, pair: &CertifiedKey) {
     let shown = async {
         let config = tls::server_config::for_challenge(pair, challenge::ALPN)
             .map_err(std::io::Error::other)?;
