@@ -256,7 +256,9 @@ fn a_disk_that_is_full_at_any_write_costs_no_certificate_and_no_second_order() {
         eventually("it gets as far as it can", || {
             running.log().contains("acme.order.failed") || current().exists()
         });
-        assert_eq!(edge.served().is_some(), pebble.issued() > issued);
+        eventually("what was issued is served", || {
+            edge.served().is_some() == (pebble.issued() > issued)
+        });
         let unsaved = edge.served().filter(|_| !current().exists());
         served_unsaved += u32::from(unsaved.is_some());
         on_disk_of(&running, "mount -o remount,size=1m \"$1\"", &edge.state());
@@ -576,4 +578,43 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure
     }
     let (code, text) = doctor(&["stranger.test"]);
     assert_eq!(code, 1, "{text}");
+}
+
+#[test]
+fn a_certificate_is_renewed_rehearsed_and_revoked_by_command_and_the_outcome_is_told() {
+    let (pebble, http) = pebble();
+    let edge = Edge::new(&pebble, http);
+    let running = edge.run();
+    let first = edge.wait_served();
+    edge.wait_stored();
+    let certs = |arguments: &[&str]| {
+        let arguments = [&["certs"], arguments].concat();
+        run(edge
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()))
+    };
+    let (code, text) = certs(&["renew", HOST]);
+    assert!(
+        code == 0 && text.contains("renewed"),
+        "{text}\n{}",
+        running.log()
+    );
+    let second = edge.wait_served();
+    assert_ne!(second, first);
+    assert_eq!(edge.wait_stored(), second);
+    let (code, text) = certs(&["revoke", HOST, "--reason", "1"]);
+    assert!(
+        code == 0 && text.contains("revoked"),
+        "{text}\n{}",
+        running.log()
+    );
+    eventually("another is served", || {
+        edge.served().is_some_and(|own| own != second)
+    });
+    let (code, text) = certs(&["renew", "stranger.test"]);
+    assert!(code == 1 && text.contains("stranger.test"), "{text}");
+    // There is no staging directory to rehearse at here, which is told.
+    let (code, text) = certs(&["renew", HOST, "--dry-run"]);
+    assert!(code == 1 && text.contains("staging"), "{text}");
 }

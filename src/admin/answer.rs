@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
-use super::{Admin, ReloadOutcome, StatusReport, page};
+use super::{Admin, ReloadOutcome, StatusReport, Wish, page};
 use crate::observe::metrics::CertificateFacts;
 use crate::types::host::Authority;
 
@@ -30,7 +30,8 @@ pub(super) enum Door {
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST";
+const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST, \
+     POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST";
 
 /// Answers one request; its body, if any, is not read.
 pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Parts) -> Answer {
@@ -58,8 +59,15 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/challenge-probe", false) if head.method == Method::POST => {
             probe(admin, head.uri.query())
         }
+        (path @ ("/certificates/renew" | "/certificates/revoke"), false)
+            if head.method == Method::POST =>
+        {
+            wish(admin, path, head.uri.query()).await
+        }
         ("/" | "/status" | "/metrics" | "/health", false) => wrong_method("GET, HEAD"),
-        ("/reload" | "/challenge-probe", _) => wrong_method("POST"),
+        ("/reload" | "/challenge-probe" | "/certificates/renew" | "/certificates/revoke", _) => {
+            wrong_method("POST")
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             format!("nothing is here; there are: {PATHS}\n"),
@@ -92,6 +100,49 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
             text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the reload ended unexpectedly; the log says more\n",
+            )
+        }
+    }
+}
+
+/// Carries out what a person wishes for a host's certificate, in a task of its own, whether or not the client waits.
+async fn wish(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
+    let mut parameters = query.unwrap_or_default().split('&');
+    let host = parameters
+        .next()
+        .and_then(|first| first.strip_prefix("host="));
+    let (Some(host), more, None) = (host, parameters.next(), parameters.next()) else {
+        return text(
+            StatusCode::BAD_REQUEST,
+            "the parameters are `host=HOST` and at most one more\n",
+        );
+    };
+    let reason = |text: &str| text.strip_prefix("reason=")?.parse().ok();
+    let wish = match (path, more) {
+        ("/certificates/renew", None) => Wish::Renew { force: false },
+        ("/certificates/renew", Some("force=1")) => Wish::Renew { force: true },
+        ("/certificates/renew", Some("dry-run=1")) => Wish::Rehearse,
+        ("/certificates/revoke", None) => Wish::Revoke { reason: 0 },
+        ("/certificates/revoke", Some(more)) if reason(more).is_some() => Wish::Revoke {
+            reason: reason(more).unwrap_or(0),
+        },
+        _ => {
+            return text(
+                StatusCode::BAD_REQUEST,
+                "the parameters are `force=1`, `dry-run=1`, `reason=NUMBER`\n",
+            );
+        }
+    };
+    let (control, host) = (admin.control.clone(), host.to_owned());
+    let task = tokio::spawn(async move { control.wish(&host, wish).await });
+    match task.await {
+        Ok(Ok(())) => text(StatusCode::OK, "done\n"),
+        Ok(Err(why)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")),
+        Err(error) => {
+            tracing::error!(%error, "a wish for a certificate ended unexpectedly");
+            text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "it ended unexpectedly; the log says more\n",
             )
         }
     }

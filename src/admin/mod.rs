@@ -12,6 +12,7 @@ mod status;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ pub use status::{
 
 use crate::observe::metrics::Metrics;
 
-/// What the running process can be asked to do.
+/// What the running process can be asked to do. Every call may take as long as what it does.
 pub trait Control: Send + Sync + 'static {
     /// Reads the configuration again and runs it, all or nothing.
     fn reload(&self) -> BoxFuture<'_, ReloadOutcome>;
@@ -32,10 +33,31 @@ pub trait Control: Send + Sync + 'static {
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
     /// What runs now.
     fn status(&self) -> Status;
+    /// Carries out a wish for `host`'s certificate; fails with why not, as a sentence. May take minutes.
+    fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<(), String>> {
+        async { Err("this process orders no certificates".to_owned()) }.boxed()
+    }
     /// Answers a random challenge token for `host` for a minute; `None` when no site has that host.
     fn probe(&self, _host: &str) -> Option<ChallengeProbe> {
         None
     }
+}
+
+/// What a person can ask for one host's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Another one now; by force, however many the week has seen.
+    Renew {
+        /// Whether the week's count matters.
+        force: bool,
+    },
+    /// Only to see whether the authority would issue.
+    Rehearse,
+    /// Revoked, for this reason (RFC 5280 section 5.3.1), and replaced.
+    Revoke {
+        /// The reason's number.
+        reason: u8,
+    },
 }
 
 /// A challenge token that nobody ordered, to see from outside whether requests for it reach this process.

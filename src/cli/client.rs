@@ -38,6 +38,16 @@ pub(super) struct Failure {
 
 /// Sends `method` `target` to the process behind `door`.
 pub(super) fn ask(door: &Door, method: Method, target: &str) -> Result<Answer, Failure> {
+    ask_within(DEADLINE, door, method, target)
+}
+
+/// As [`ask`], for what may take longer.
+pub(super) fn ask_within(
+    deadline: Duration,
+    door: &Door,
+    method: Method,
+    target: &str,
+) -> Result<Answer, Failure> {
     let found = socket::find(door).map_err(unfound)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -47,10 +57,10 @@ pub(super) fn ask(door: &Door, method: Method, target: &str) -> Result<Answer, F
         text: format!("cannot start: {error}\n"),
     })?;
     runtime.block_on(async {
-        match tokio::time::timeout(DEADLINE, exchange(&found.path, method, target)).await {
+        match tokio::time::timeout(deadline, exchange(&found.path, method, target)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(unreached(&found, &error)),
-            Err(_) => Err(late(&found)),
+            Err(_) => Err(late(&found, deadline)),
         }
     })
 }
@@ -131,14 +141,14 @@ fn unreached(found: &Found, error: &io::Error) -> Failure {
     }
 }
 
-fn late(found: &Found) -> Failure {
+fn late(found: &Found, deadline: Duration) -> Failure {
     Failure {
         code: exit::UNREACHABLE,
         text: format!(
             "hubgate at `{}` gave no answer within {} s\n  a reload that was begun goes on; `hubgate status` shows the \
              generation that runs\n  the socket is {}\n",
             found.path.display(),
-            DEADLINE.as_secs(),
+            deadline.as_secs(),
             found.origin
         ),
     }

@@ -12,7 +12,7 @@ use super::process::Process;
 use super::reload::{self, Prepared, Refused};
 use crate::acme::State;
 use crate::admin::{
-    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status,
+    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
 };
 use crate::config::Source;
 use crate::proxy::app::Drain;
@@ -40,6 +40,20 @@ impl Control for Door {
 
     fn status(&self) -> Status {
         status(&self.0)
+    }
+
+    fn wish(&self, host: &str, wish: Wish) -> BoxFuture<'_, Result<(), String>> {
+        let host = Host::parse(host).map_err(|error| error.to_string());
+        let wishes = self.0.acme.wishes();
+        async move {
+            let host = host?;
+            match wish {
+                Wish::Renew { force } => wishes.renew(&host, force).await,
+                Wish::Rehearse => wishes.rehearse(&host).await,
+                Wish::Revoke { reason } => wishes.revoke(&host, reason).await,
+            }
+        }
+        .boxed()
     }
 
     fn probe(&self, host: &str) -> Option<ChallengeProbe> {

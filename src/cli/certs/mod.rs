@@ -5,6 +5,7 @@
 mod doctor;
 mod import;
 mod list;
+mod wish;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,31 @@ pub(super) enum Command {
     /// Take over certificates that something else has ordered, for the sites with `certificate = "acme"`
     #[command(after_help = EXIT_CODES)]
     Import(Import),
+    /// Order another certificate now, and wait for it
+    #[command(after_help = EXIT_CODES)]
+    Renew {
+        /// The host
+        host: String,
+        /// Even when the authority's limit of the week is near
+        #[arg(long, conflicts_with = "dry_run")]
+        force: bool,
+        /// Order at the authority's staging directory and keep nothing of it
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Revoke the certificate being served, because its key may be known, and order another
+    #[command(after_help = EXIT_CODES)]
+    Revoke {
+        /// The host
+        host: String,
+        /// RFC 5280's number: 0 unspecified, 1 key compromise, 4 superseded, 5 no longer operated
+        #[arg(long, value_name = "NUMBER", default_value = "4")]
+        reason: u8,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Find out why a certificate does not come; changes nothing
     #[command(after_help = DOCTOR_CODES)]
     Doctor(Doctor),
@@ -108,6 +134,13 @@ pub(super) fn run(command: Command) -> u8 {
     match command {
         Command::List { json, door } => list::run(&door, None, json),
         Command::Show { host, json, door } => list::run(&door, Some(&host), json),
+        Command::Renew {
+            host,
+            force,
+            dry_run,
+            door,
+        } => wish::renew(&door, &host, force, dry_run),
+        Command::Revoke { host, reason, door } => wish::revoke(&door, &host, reason),
         Command::Import(import) => import::run(&import),
         Command::Doctor(doctor) => doctor::run(doctor),
     }
