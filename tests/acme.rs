@@ -480,3 +480,38 @@ fn many_bad_nonces_and_many_hosts_still_end_with_one_certificate_each() {
     });
     assert_eq!(pebble.issued(), 12);
 }
+
+#[test]
+#[ignore = "measures: cargo test --release --test acme -- --ignored --nocapture issuance"]
+fn issuance_with_a_known_account_is_timed() {
+    let edge = Edge::new();
+    let options = Options {
+        reuse: 0,
+        ..Options::default()
+    };
+    let pebble = Pebble::start_with(edge.http_port, options);
+    let running = edge.run(&pebble, &[HOST]);
+    running.wait_for_certificate(HOST);
+    let seconds = || running.worker.counts().order_seconds;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut times: Vec<f64> = (0..20)
+        .map(|_| {
+            let before = seconds();
+            let renewed = running.worker.wishes();
+            runtime
+                .block_on(renewed.renew(&hosts(&[HOST])[0], true))
+                .unwrap();
+            (seconds() - before) * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!(
+        "issuance with a known account, ms: least {:.0}, median {:.0}, most {:.0} of {}",
+        times[0],
+        times[times.len() / 2],
+        times[times.len() - 1],
+        times.len()
+    );
+}

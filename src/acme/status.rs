@@ -86,6 +86,8 @@ pub struct Counts {
     pub order_seconds: f64,
     /// Answers about renewal: `moved`, `same`, `none`.
     pub renewal_information: BTreeMap<&'static str, u64>,
+    /// Authorities that were asked, and whether they answer.
+    pub authorities: BTreeMap<String, bool>,
     /// What could not be written.
     pub store_errors: u64,
     /// How far the authority's clock was ahead when it last answered, in seconds.
@@ -138,6 +140,10 @@ impl Board {
 
     pub(super) fn count_ari(&self, result: &'static str) {
         self.count(|counts| *counts.renewal_information.entry(result).or_default() += 1);
+    }
+
+    pub(super) fn set_up(&self, authority: &str, is_up: bool) {
+        self.count(|counts| counts.authorities.insert(authority.to_owned(), is_up));
     }
 
     pub(super) fn count_store_error(&self) {

@@ -170,6 +170,7 @@ fn metrics(admin: &Admin) -> String {
         Some((row.host, facts))
     });
     admin.metrics.set_certificates(facts);
+    admin.metrics.set_acme(admin.control.orders());
     admin.metrics.render()
 }
 

@@ -23,7 +23,7 @@ pub use status::{
     StatusReport, Traffic, UpstreamStatus,
 };
 
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::{AcmeFacts, Metrics};
 
 /// What the running process can be asked to do. Every call may take as long as what it does.
 pub trait Control: Send + Sync + 'static {
@@ -33,6 +33,8 @@ pub trait Control: Send + Sync + 'static {
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
     /// What runs now.
     fn status(&self) -> Status;
+    /// What is known of certificates being ordered.
+    fn orders(&self) -> AcmeFacts;
     /// Carries out a wish for `host`'s certificate; fails with why not, as a sentence. May take minutes.
     fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<(), String>> {
         async { Err("this process orders no certificates".to_owned()) }.boxed()

@@ -48,6 +48,10 @@ impl Control for Fake {
         Box::pin(async { ReloadOutcome::Done(ReloadReport::default()) })
     }
 
+    fn orders(&self) -> crate::observe::metrics::AcmeFacts {
+        Default::default()
+    }
+
     fn status(&self) -> Status {
         Status {
             certificates: vec![CertificateStatus {

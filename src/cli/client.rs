@@ -194,6 +194,10 @@ mod tests {
     struct Refusing;
 
     impl Control for Refusing {
+        fn orders(&self) -> crate::observe::metrics::AcmeFacts {
+            Default::default()
+        }
+
         fn reload(&self) -> BoxFuture<'_, ReloadOutcome> {
             let diagnostics = "error[x]: no\n".repeat(20);
             Box::pin(async { ReloadOutcome::Refused { diagnostics } })

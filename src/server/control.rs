@@ -15,6 +15,7 @@ use crate::admin::{
     CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
 };
 use crate::config::Source;
+use crate::observe::metrics::AcmeFacts;
 use crate::proxy::app::Drain;
 use crate::tls::Origin;
 use crate::types::host::Host;
@@ -36,6 +37,10 @@ impl Control for Door {
             }
         }
         .boxed()
+    }
+
+    fn orders(&self) -> AcmeFacts {
+        super::orders::facts(&self.0.acme)
     }
 
     fn status(&self) -> Status {
@@ -217,7 +222,7 @@ fn status(process: &Process) -> Status {
                 },
                 not_after: Some(served.leaf.not_after.unix_timestamp()),
                 trouble: order
-                    .filter(|order| order.state == State::Backoff)
+                    .filter(|order| matches!(order.state, State::Backoff | State::Paused))
                     .and_then(|order| order.last_error.clone())
                     .or_else(|| look.flatten())
                     .or_else(|| double(process, served.pattern.exact()?)),

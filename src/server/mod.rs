@@ -8,6 +8,7 @@
 mod certificates;
 mod control;
 mod descriptors;
+mod orders;
 mod process;
 mod reload;
 mod run;

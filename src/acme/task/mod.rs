@@ -259,15 +259,18 @@ impl Task {
             result.as_ref().err().map(|failure| failure.class),
             start.elapsed(),
         );
+        match &result {
+            Ok(_) => authority.answered().await,
+            Err(failure) => asked.failed(failure, &shared.delays).await,
+        }
+        self.show_authority(asked);
         match result {
             Ok(Some(issued)) => {
-                authority.answered().await;
                 self.issued(authority, issued, start.elapsed()).await;
                 Ok(())
             }
             Ok(None) => Ok(()),
             Err(failure) => {
-                asked.failed(&failure, &shared.delays).await;
                 self.failed(authority, &failure).await;
                 Err(failure)
             }

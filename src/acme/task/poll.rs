@@ -55,6 +55,7 @@ impl Task {
             }
             None => {}
         }
+        self.show_authority(authority);
         let told = match &answer {
             Some(answer) => {
                 let jitter = fastrand::f64();

@@ -3,11 +3,19 @@
 //! Nothing decides by it; it says what `plan` would do now.
 
 use super::Task;
+use crate::acme::authority::Authority;
+use crate::acme::pace;
 use crate::acme::schedule::Class;
 use crate::acme::status::State;
 use crate::acme::storage::{Failures, instant};
 
 impl Task {
+    /// Brings an authority's row up to date.
+    pub(super) fn show_authority(&self, authority: &Authority) {
+        let is_up = pace::is_up(&authority.limits());
+        self.shared.board.set_up(authority.name(), is_up);
+    }
+
     /// Brings the host's row up to date.
     pub(super) fn show(&self) {
         let now = self.shared.clock.now();

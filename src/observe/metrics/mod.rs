@@ -4,11 +4,14 @@
 //! `add`) or, for what has labels or is open for a while (requests, connections, tunnels), through the methods below.
 //! `page` prints them for Prometheus and has every metric's name.
 
+mod acme;
 mod page;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+
+pub use acme::{AcmeFacts, AcmeHost};
 
 use super::cause::Cause;
 use super::count::{Counter, Gauge, GaugeGuard};
@@ -81,6 +84,7 @@ pub struct Metrics {
     pub reloads_refused: Counter,
     pub config_generation: Gauge,
     certificates: Mutex<BTreeMap<String, CertificateFacts>>,
+    acme: Mutex<AcmeFacts>,
     pub panics: Counter,
 }
 
@@ -116,6 +120,7 @@ impl Metrics {
             reloads_refused: Counter::default(),
             config_generation: Gauge::default(),
             certificates: Mutex::default(),
+            acme: Mutex::default(),
             panics: Counter::default(),
         })
     }
@@ -160,6 +165,11 @@ impl Metrics {
     pub fn tunnel_opened(self: &Arc<Self>) -> MetricsGuard {
         self.tunnels_opened.inc();
         GaugeGuard::new(Arc::clone(self), |metrics| &metrics.tunnels_open)
+    }
+
+    /// Replaces what is known about certificates being ordered.
+    pub fn set_acme(&self, facts: AcmeFacts) {
+        *self.acme.lock().unwrap_or_else(PoisonError::into_inner) = facts;
     }
 
     /// Replaces what is known about certificates, by host.

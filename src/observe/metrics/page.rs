@@ -1,4 +1,4 @@
-//! Prints the metrics in Prometheus' text format, version 0.0.4. Every metric's name is in this one file.
+//! Prints the metrics in Prometheus' text format, version 0.0.4. Every metric's name is in this file or in `acme`.
 //!
 //! Invariant: every series is there from the start with 0, so that a rate over its first event is right.
 
@@ -15,6 +15,10 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut page = Page(String::with_capacity(12 * 1024));
         self.render_process(&mut page);
+        self.acme
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .render(&mut page);
         self.render_clients(&mut page);
         self.render_requests(&mut page);
         self.render_upstreams(&mut page);
@@ -201,14 +205,14 @@ impl Metrics {
 }
 
 /// The text being made; `hubgate_` is put before each name here.
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn counter(&mut self, name: &str, help: &str) {
+    pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.head(name, "counter", help);
     }
 
-    fn gauge(&mut self, name: &str, help: &str) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str) {
         self.head(name, "gauge", help);
     }
 
@@ -232,7 +236,7 @@ impl Page {
     }
 
     /// Label values here are our own codes and host patterns; neither can hold a quote, a backslash or a line end.
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.line(format_args!("hubgate_{name}"));
         for (index, (label, text)) in labels.iter().enumerate() {
             self.line(format_args!(

@@ -1,0 +1,168 @@
+//! What is known of certificates being ordered, and how it is printed.
+//!
+//! Handed in whole when the page is asked for; nothing here counts. Names of authorities come from the configuration, so
+//! what would end a label is taken out of them.
+
+use super::page::Page;
+
+/// Everything about orders, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AcmeFacts {
+    /// Each host whose certificate is ordered.
+    pub hosts: Vec<AcmeHost>,
+    /// Each authority that was asked for something, and whether it answers.
+    pub authorities: Vec<(String, bool)>,
+    /// Attempts by authority, and by the class of their failure; an empty class counts successes.
+    pub orders: Vec<(String, &'static str, u64)>,
+    /// Seconds that successful attempts took, together.
+    pub order_seconds: f64,
+    /// Answers to the question when to renew, by what came: `moved`, `same`, `none`.
+    pub renewal_information: Vec<(&'static str, u64)>,
+    /// What could not be written to the state directory.
+    pub store_errors: u64,
+    /// How far an authority's clock was ahead of ours, in seconds, when it was last compared.
+    pub clock_skew: Option<f64>,
+}
+
+/// One of them. Times are in seconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AcmeHost {
+    /// The host.
+    pub host: String,
+    /// `valid`, `placeholder`, `ordering`, `backoff` or `paused`.
+    pub state: &'static str,
+    /// When it is to be renewed, failures aside.
+    pub renew_at: Option<i64>,
+    /// When it is tried again, after a failure.
+    pub backoff_until: Option<i64>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Since when its authority does not say when to renew, though it could.
+    pub silent_since: Option<i64>,
+}
+
+const STATES: [&str; 5] = ["valid", "placeholder", "ordering", "backoff", "paused"];
+
+impl AcmeFacts {
+    pub(super) fn render(&self, page: &mut Page) {
+        self.render_hosts(page);
+        page.gauge(
+            "acme_ca_up",
+            "Whether the authority answered when it was last asked.",
+        );
+        for (name, up) in &self.authorities {
+            page.sample("acme_ca_up", &[("ca", &label(name))], u8::from(*up));
+        }
+        page.counter(
+            "acme_orders_total",
+            "Attempts at a certificate, by authority, result and the class of the failure.",
+        );
+        for (name, class, count) in &self.orders {
+            let result = if class.is_empty() { "issued" } else { "failed" };
+            let labels = [("ca", &*label(name)), ("result", result), ("class", class)];
+            page.sample("acme_orders_total", &labels, count);
+        }
+        page.counter(
+            "acme_order_seconds_total",
+            "Time that successful attempts took, together.",
+        );
+        page.sample("acme_order_seconds_total", &[], self.order_seconds);
+        page.counter(
+            "acme_ari_total",
+            "Answers to the question when to renew (RFC 9773), by what came.",
+        );
+        for (result, count) in &self.renewal_information {
+            page.sample("acme_ari_total", &[("result", result)], count);
+        }
+        page.counter(
+            "acme_store_errors_total",
+            "What could not be written to the state directory.",
+        );
+        page.sample("acme_store_errors_total", &[], self.store_errors);
+        page.gauge(
+            "acme_clock_skew_seconds",
+            "How far an authority's clock was ahead of this machine's.",
+        );
+        if let Some(skew) = self.clock_skew {
+            page.sample("acme_clock_skew_seconds", &[], skew);
+        }
+    }
+
+    fn render_hosts(&self, page: &mut Page) {
+        page.gauge(
+            "acme_certificate_state",
+            "What is done about a certificate: 1 for the state it is in.",
+        );
+        for row in &self.hosts {
+            for state in STATES {
+                let labels = [("host", &*row.host), ("state", state)];
+                let is = u8::from(row.state == state);
+                page.sample("acme_certificate_state", &labels, is);
+            }
+        }
+        type Value = fn(&AcmeHost) -> Option<i64>;
+        let rows: [(&str, &str, Value); 4] = [
+            (
+                "acme_renew_at_seconds",
+                "When a certificate is to be renewed, in seconds since 1970.",
+                |row| row.renew_at,
+            ),
+            (
+                "acme_backoff_until_seconds",
+                "When an attempt that failed is made again, in seconds since 1970.",
+                |row| row.backoff_until,
+            ),
+            ("acme_failures", "Failures in a row.", |row| {
+                Some(row.failures.into())
+            }),
+            (
+                "acme_ari_silent_since_seconds",
+                "Since when the authority does not say when to renew, in seconds since 1970.",
+                |row| row.silent_since,
+            ),
+        ];
+        for (name, help, value) in rows {
+            page.gauge(name, help);
+            for row in &self.hosts {
+                if let Some(value) = value(row) {
+                    page.sample(name, &[("host", &row.host)], value);
+                }
+            }
+        }
+    }
+}
+
+fn label(name: &str) -> String {
+    name.replace(['"', '\\', '\n'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::metrics::{AcmeFacts, AcmeHost, Metrics};
+
+    #[test]
+    fn a_hosts_state_and_an_authoritys_name_are_on_the_page_as_labels() {
+        let metrics = Metrics::new();
+        metrics.set_acme(AcmeFacts {
+            hosts: vec![AcmeHost {
+                host: "a.test".to_owned(),
+                state: "backoff",
+                failures: 3,
+                ..AcmeHost::default()
+            }],
+            authorities: vec![("the \"good\" one".to_owned(), false)],
+            orders: vec![("x".to_owned(), "validation", 3)],
+            ..AcmeFacts::default()
+        });
+        let page = metrics.render();
+        for line in [
+            "hubgate_acme_certificate_state{host=\"a.test\",state=\"backoff\"} 1\n",
+            "hubgate_acme_certificate_state{host=\"a.test\",state=\"valid\"} 0\n",
+            "hubgate_acme_failures{host=\"a.test\"} 3\n",
+            "hubgate_acme_ca_up{ca=\"the _good_ one\"} 0\n",
+            "hubgate_acme_orders_total{ca=\"x\",result=\"failed\",class=\"validation\"} 3\n",
+        ] {
+            assert!(page.contains(line), "{line}{page}");
+        }
+    }
+}
