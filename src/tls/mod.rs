@@ -2,7 +2,7 @@
 //!
 //! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`server_config`] serves
 //! from it, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
-//! [`peek`] what a listener shows. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
+//! [`peek`] what a listener shows, [`unverified`] takes any. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
 //! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ pub mod peek;
 pub mod pem;
 pub mod self_signed;
 pub mod server_config;
+pub mod unverified;
 pub mod verify;
 pub mod watch;
 

@@ -38,7 +38,7 @@ struct Row {
 /// Imports. Gives the exit code: 1 when nothing was there to take.
 pub(super) fn run(import: &Import) -> u8 {
     crate::tls::install_provider();
-    let config = match config::read(&import.config) {
+    let config = match config::read(&import.file.config) {
         Ok(loaded) => loaded.config,
         Err(report) => {
             complain(&report.render(Paint::Plain));

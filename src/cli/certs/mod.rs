@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Door, EXIT_CODES};
+use super::{ConfigFile, Door, EXIT_CODES};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -90,14 +90,8 @@ pub(super) struct Doctor {
     /// The port where authorities ask for challenges
     #[arg(long, value_name = "PORT", default_value = "80")]
     port: u16,
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/hubgate/hubgate.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 /// From where and for whom.
@@ -119,14 +113,8 @@ pub(super) struct Import {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/hubgate/hubgate.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 /// Does it. Gives the exit code.

@@ -68,7 +68,7 @@ struct Look {
 /// Looks, reports, and gives the exit code.
 pub(super) fn run(asked: Doctor) -> u8 {
     crate::tls::install_provider();
-    let config = match config::read(&asked.config) {
+    let config = match config::read(&asked.file.config) {
         Ok(loaded) => loaded.config,
         Err(report) => {
             complain(&report.render(Paint::Plain));
