@@ -1,0 +1,252 @@
+//! One attempt at one authority: leave to order, practice, the order itself, and what is made of its outcome.
+//!
+//! The requests of an order are `attempt`'s. Failures are counted on disk before the wait begins, and a certificate is
+//! served before anything is remembered about it. Invariant: nothing is ordered only because this machine's clock is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::Task;
+use crate::acme::attempt::{Attempt, Issued};
+use crate::acme::authority::Authority;
+use crate::acme::failure::Failure;
+use crate::acme::keys;
+use crate::acme::renewal::Why;
+use crate::acme::schedule::Class;
+use crate::acme::status::State;
+use crate::acme::stop::stop_at;
+use crate::acme::storage::{Failures, History, Order, Stored};
+use crate::observe::reasons::with_reasons;
+
+/// Failed validations after which a host without a certificate practises first.
+const PRACTISE_AFTER: u32 = 2;
+/// Clocks that differ by less agree.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
+
+impl Task {
+    /// Tries once at this authority, and counts what comes of it.
+    pub(super) async fn attempt(&mut self, index: usize) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let Some(authority) = shared.authorities.get(index) else {
+            return Ok(());
+        };
+        let ends = self.held.as_ref();
+        let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
+        let place = (ends, self.host.clone());
+        let turn = match authority.turn(place).await {
+            Ok(turn) => turn,
+            Err(until) => {
+                let text = format!("{} is not asked before {until}", authority.name());
+                self.show();
+                return Err(Failure::new("turn", Class::RateLimited, text));
+            }
+        };
+        shared.board.update(&self.host, |row| {
+            row.state = State::Ordering;
+            row.next_attempt = None;
+        });
+        let start = Instant::now();
+        let mut asked = authority;
+        let mut result = Ok(None);
+        let staging = authority.staging.as_deref();
+        if let Some(staging) = staging.filter(|_| self.must_practise(authority)) {
+            info!(event = "acme.order.staging", host = %self.host, ca = staging.name(), "practising, because it has failed before");
+            asked = staging;
+            result = self.order(staging, true).await;
+        }
+        if result.is_ok() {
+            asked = authority;
+            result = self.order(authority, false).await;
+        }
+        drop(turn);
+        shared.board.count_order(
+            asked.name(),
+            result.as_ref().err().map(|failure| failure.class),
+            start.elapsed(),
+        );
+        match &result {
+            Ok(_) => authority.answered().await,
+            Err(failure) => asked.failed(failure, &shared.delays).await,
+        }
+        self.show_authority(asked);
+        match result {
+            Ok(Some(issued)) => {
+                self.issued(authority, issued, start.elapsed()).await;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(failure) => {
+                self.failed(authority, &failure).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// A host that never had a certificate and has failed twice is tried where failures cost nothing.
+    fn must_practise(&self, authority: &Authority) -> bool {
+        let failures = self.backoff.at.get(authority.directory());
+        let count = failures.and_then(|failures| failures.counts.get(&Class::Validation));
+        self.held.is_none() && count.is_some_and(|count| *count >= PRACTISE_AFTER)
+    }
+
+    /// One order, with the account registered again if the authority has forgotten it. `None`: nothing was to be ordered.
+    pub(super) async fn order(
+        &mut self,
+        authority: &Authority,
+        trial: bool,
+    ) -> Result<Option<Issued>, Failure> {
+        let storage = |error| Failure::of_storage("lease", &error);
+        let Some(dir) = self.dir.leased().await.map_err(storage)? else {
+            let busy = "another hubgate process orders for this host";
+            return Err(Failure::new("lease", Class::Store, busy));
+        };
+        if !trial && self.another_was_faster(&dir).await {
+            return Ok(None);
+        }
+        authority.session.directory().await?;
+        self.check_clock(authority)?;
+        let account = authority.accounts.get().await?;
+        let attempt = |account| Attempt {
+            host: &self.host,
+            authority,
+            account,
+            dir: &dir,
+            tokens: &self.shared.tokens,
+            clock: &*self.shared.clock,
+            replaces: self.replaces(authority),
+            trial,
+        };
+        match attempt(&*account).run().await {
+            Err(failure) if failure.account_unknown => {
+                warn!(
+                    event = "acme.account.unknown",
+                    ca = authority.name(),
+                    url = account.url,
+                    "the authority does not know the account; registering its key again"
+                );
+                dir.clear_record::<Order>().await;
+                let account = authority.accounts.register_again(&account).await?;
+                attempt(&*account).run().await.map(Some)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Refuses to renew only because this machine's clock is wrong.
+    fn check_clock(&self, authority: &Authority) -> Result<(), Failure> {
+        let now = self.shared.clock.now();
+        let Some(skew) = authority.session.skew() else {
+            return Ok(());
+        };
+        self.shared.board.set_skew(skew);
+        let due = self.due(now);
+        if skew.abs() <= CLOCK_SLACK
+            || due.why == Why::Missing
+            || due.at > now
+            || due.at <= now + skew
+        {
+            return Ok(());
+        }
+        let text = format!(
+            "this machine's clock says {now}, the authority's {}, by which nothing is due; check this machine's clock",
+            now + skew
+        );
+        Err(Failure::new("clock", Class::Clock, text))
+    }
+
+    /// What the new certificate is for instead of, when its authority knows it.
+    fn replaces(&self, authority: &Authority) -> Option<String> {
+        let held = self.held.as_ref()?;
+        let same = held.directory.as_deref() == Some(authority.directory());
+        let leaf = held.pair.key.cert.first().filter(|_| same)?;
+        keys::certificate_id(leaf)
+    }
+
+    async fn issued(&mut self, authority: &Authority, issued: Issued, took: Duration) {
+        let leaf = Arc::clone(&issued.pair.leaf);
+        if !self.swap_in(issued.pair.clone()) {
+            return;
+        }
+        stop_at("swap");
+        let now = self.shared.clock.now();
+        self.jitter = fastrand::f64();
+        self.unsaved = issued.unsaved.is_some();
+        self.held = Some(Stored {
+            pair: issued.pair,
+            directory: Some(authority.directory().to_owned()),
+            issued: Some(now),
+        });
+        self.renewal = None;
+        let renew_at = self.due(now).at;
+        info!(
+            event = "acme.issued",
+            host = %self.host,
+            ca = authority.name(),
+            serial = leaf.serial,
+            not_after = %leaf.not_after,
+            %renew_at,
+            took_ms = took.as_millis() as u64,
+            "certificate issued and served"
+        );
+        match issued.unsaved {
+            None => {
+                self.forget_failures().await;
+                let mut history: History = self.dir.record().await.unwrap_or_default();
+                history.add(authority.directory(), now);
+                if let Err(error) = self.dir.save_record(&history).await {
+                    self.warn_unsaved(&error);
+                }
+            }
+            // It is due until it is on the disk.
+            Some(failure) => self.failed(authority, &failure).await,
+        }
+        self.show();
+    }
+
+    async fn failed(&mut self, authority: &Authority, failure: &Failure) {
+        let now = self.shared.clock.now();
+        let directory = authority.directory().to_owned();
+        let failures = self
+            .backoff
+            .at
+            .entry(directory)
+            .or_insert_with(Failures::none);
+        let count = failures.count(failure.class, failure.step, &failure.detail, now);
+        let jitter = fastrand::f64();
+        let delays = &self.shared.delays;
+        let next = now + delays.after(failure.class, count, failure.retry_after, jitter);
+        failures.set_next(next);
+        if let Err(error) = self.dir.save_record(&self.backoff).await {
+            self.warn_unsaved(&error);
+        }
+        let (host, ca, step, class, detail) = (
+            &self.host,
+            authority.name(),
+            failure.step,
+            failure.class.as_str(),
+            failure.detail.as_str(),
+        );
+        // With several authorities the next attempt may be elsewhere, and sooner.
+        let next = self.plan(now).1.at;
+        match failure.class {
+            Class::Store | Class::Clock => {
+                error!(event = "acme.order.failed", %host, ca, step, class, failures = count, detail, %next, "no certificate: this machine failed");
+            }
+            Class::Human => {
+                error!(event = "acme.order.failed", %host, ca, step, class, failures = count, detail, %next, "no certificate until a person acts");
+            }
+            _ => {
+                warn!(event = "acme.order.failed", %host, ca, step, class, failures = count, detail, %next, "no certificate yet");
+            }
+        }
+        self.show();
+    }
+
+    pub(super) fn warn_unsaved(&self, error: &dyn std::error::Error) {
+        self.shared.board.count_store_error();
+        warn!(event = "acme.store.error", host = %self.host, error = %with_reasons(error), "something about the certificate cannot be remembered");
+    }
+}
