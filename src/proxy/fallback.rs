@@ -125,7 +125,7 @@ pub async fn ask(
     let until = Instant::now() + TOTAL;
     let mut tried = Vec::new();
     while let Some(endpoint) = group.next(&tried, Instant::now().into_std()) {
-        trace.endpoint = Some(endpoint.address);
+        trace.try_begins(endpoint.address, Instant::now().into_std());
         tried.push(endpoint.address);
         let asked = async {
             let upstream = connect(endpoint.address, CONNECT).await.ok()?;
@@ -139,7 +139,11 @@ pub async fn ask(
                 }
                 return Ok(answer);
             }
-            Ok(None) => group.failed(endpoint, Instant::now().into_std()),
+            Ok(None) => {
+                let at = Instant::now().into_std();
+                trace.try_failed(Cause::ChallengeFallbackFailed, at);
+                group.failed(endpoint, at);
+            }
             Err(_) => break,
         }
     }

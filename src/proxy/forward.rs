@@ -90,6 +90,7 @@ impl Forward<'_> {
                     self.metrics.upstream_retries.inc();
                     fresh = true;
                     at = now();
+                    trace.try_failed(failure.cause, at);
                 }
             }
         }
@@ -107,7 +108,7 @@ impl Forward<'_> {
         let mut cause = Cause::UpstreamEmpty;
         while let Some(endpoint) = group.next(&tried, at) {
             let address = endpoint.address;
-            trace.endpoint = Some(address);
+            trace.try_begins(address, at);
             if !fresh && let Some(connection) = self.pool.take(&address, at) {
                 self.metrics.upstream_connections_reused.inc();
                 return Ok((connection, true, address));
@@ -125,6 +126,7 @@ impl Forward<'_> {
                     let reason: &dyn std::error::Error = &error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
                     at = now();
+                    trace.try_failed(cause, at);
                     group.failed(endpoint, at);
                     tried.push(address);
                 }

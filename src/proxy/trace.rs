@@ -9,6 +9,26 @@ use super::exchange::Tally;
 use crate::observe::cause::Cause;
 use crate::types::name::UpstreamName;
 
+/// Failed tries that are kept of one request: the first ones.
+const MOST_TRIES: usize = 8;
+
+/// One try of a request at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// Where.
+    pub endpoint: SocketAddr,
+    /// Since when, connecting included.
+    pub begun: Instant,
+    /// Time a new connection took; `None` on one that was open already, and where none could be made.
+    pub connect_time: Option<Duration>,
+    /// The status it answered with, if it did.
+    pub status: Option<u16>,
+    /// Why it was no answer, or not a whole one.
+    pub cause: Option<Cause>,
+    /// When another try took its place; `None` for the last one.
+    pub ended: Option<Instant>,
+}
+
 /// The course of one request.
 #[derive(Debug)]
 pub struct Trace {
@@ -30,8 +50,12 @@ pub struct Trace {
     pub upstream: Option<UpstreamName>,
     /// The endpoint tried last.
     pub endpoint: Option<SocketAddr>,
-    /// Time a new connection took.
+    /// Time a new connection to it took.
     pub connect_time: Option<Duration>,
+    /// When the try under way began.
+    begun: Option<Instant>,
+    /// Those before it; empty, and without memory of its own, for most requests.
+    failed: Vec<Try>,
     /// When the request's head was handed to the upstream.
     pub sent_at: Option<Instant>,
     /// Bytes from and to the client through a tunnel.
@@ -52,9 +76,45 @@ impl Trace {
             upstream: None,
             endpoint: None,
             connect_time: None,
+            begun: None,
+            failed: Vec::new(),
             sent_at: None,
             tunnel: (0, 0),
         }
+    }
+
+    /// Notes that `endpoint` is tried from `at` on.
+    pub fn try_begins(&mut self, endpoint: SocketAddr, at: Instant) {
+        self.endpoint = Some(endpoint);
+        self.begun = Some(at);
+        self.connect_time = None;
+    }
+
+    /// Notes that the try under way failed, and that another may follow.
+    pub fn try_failed(&mut self, cause: Cause, at: Instant) {
+        if let Some(failed) = self.current(Some(cause), Some(at))
+            && self.failed.len() < MOST_TRIES
+        {
+            self.failed.push(failed);
+        }
+        self.begun = None;
+    }
+
+    /// Every try at an endpoint, in order; the last is the one that answered, unless it has a cause.
+    pub fn tries(&self) -> impl Iterator<Item = Try> {
+        let last = self.current(self.cause, None);
+        self.failed.iter().copied().chain(last)
+    }
+
+    fn current(&self, cause: Option<Cause>, ended: Option<Instant>) -> Option<Try> {
+        Some(Try {
+            endpoint: self.endpoint?,
+            begun: self.begun?,
+            connect_time: self.connect_time,
+            status: self.tally.upstream_status,
+            cause,
+            ended,
+        })
     }
 
     /// From the request's dispatch to the head of its answer.
@@ -64,5 +124,40 @@ impl Trace {
                 .answered_at?
                 .saturating_duration_since(self.sent_at?),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_try_is_told_once_and_the_last_with_how_the_request_ended() {
+        let mut trace = Trace::begin();
+        let at = trace.started;
+        let [a, b] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        assert_eq!((trace.tries().count(), trace.failed.capacity()), (0, 0));
+        trace.try_begins(a, at);
+        trace.try_failed(Cause::UpstreamConnect, at + Duration::from_secs(1));
+        assert_eq!(trace.tries().count(), 1);
+        trace.try_begins(b, at + Duration::from_secs(1));
+        trace.connect_time = Some(Duration::from_millis(3));
+        trace.cause = Some(Cause::UpstreamIdle);
+        let tries: Vec<_> = trace.tries().collect();
+        assert_eq!(tries.len(), 2);
+        assert_eq!(
+            (tries[0].endpoint, tries[0].cause),
+            (a, Some(Cause::UpstreamConnect))
+        );
+        assert_eq!(
+            (tries[1].endpoint, tries[1].cause),
+            (b, Some(Cause::UpstreamIdle))
+        );
+        assert_eq!((tries[0].connect_time, tries[1].ended), (None, None));
+        for _ in 0..100 {
+            trace.try_begins(a, at);
+            trace.try_failed(Cause::UpstreamConnect, at);
+        }
+        assert_eq!(trace.tries().count(), MOST_TRIES);
     }
 }
