@@ -3,6 +3,7 @@
 //! One command a file; this one says what may be typed and hands it on. Exit codes are an interface: scripts and
 //! service units read them, so each command's meaning is in [`EXIT_CODES`] and shown by `--help`.
 
+pub mod causes;
 mod certs;
 pub mod check;
 mod client;
@@ -74,6 +75,13 @@ enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// List every cause that answers and logs name: what it means and what to do
+    #[command(after_help = EXIT_CODES)]
+    Causes {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Look after certificates
     #[command(after_help = EXIT_CODES)]
     Certs {
@@ -123,6 +131,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(match command {
         Command::Run { file } => run::run(&file.config),
         Command::Demo => demo::run(),
+        Command::Causes { json } => causes::run(json),
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),

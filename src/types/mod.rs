@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod amount;
+pub mod cause;
 pub mod header;
 pub mod host;
 pub mod name;

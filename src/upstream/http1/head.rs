@@ -266,6 +266,8 @@ fn kind(name: &[u8]) -> FieldKind {
         10 if is(b"keep-alive") => FieldKind::HopByHop,
         14 if is(b"content-length") => FieldKind::Length,
         14 if is(b"http2-settings") => FieldKind::HopByHop,
+        // Not of one connection, but of one hubgate: it says that the answer is its own, which no upstream may claim.
+        15 if is(b"x-hubgate-cause") => FieldKind::HopByHop,
         16 if is(b"proxy-connection") => FieldKind::HopByHop,
         17 if is(b"transfer-encoding") => FieldKind::HopByHop,
         _ => FieldKind::Other,
