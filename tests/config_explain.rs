@@ -82,6 +82,7 @@ response_timeout = "2s"
 idle_timeout = "3s"
 tunnel_handshake_timeout = "4s"
 tunnel_idle_timeout = "5s"
+total_timeout = "6s"
 [site."bücher.example".route.access_log]
 target = "off"
 format = "json"
@@ -92,6 +93,14 @@ upstream = "b"
 endpoints = ["192.0.2.1:80", "[2001:db8::1]:81"]
 keep_alive = 0
 keep_alive_idle = "1h"
+retry_on = ["503", "connect"]
+retry_budget = "7%"
+retry_deadline = "3s"
+max_connections = 11
+max_in_flight = 12
+queue = 13
+queue_timeout = "14ms"
+circuit = { failure_rate = "51%", window = "11s", min_requests = 21, open_for = "12s", trials = 4 }
 [upstream.b]
 endpoints = ["192.0.2.2:80"]
 "#;

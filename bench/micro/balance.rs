@@ -16,6 +16,7 @@ fn group(endpoints: u16, now: Instant) -> Group {
             .collect(),
         keep_alive: 32,
         keep_alive_idle: Duration::from_secs(4),
+        protection: Default::default(),
     };
     Group::new(config, None, now)
 }

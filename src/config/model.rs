@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::protection::Protection;
 use crate::types::amount::ByteSize;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
@@ -374,7 +375,7 @@ pub enum Preset {
     BinderHub,
 }
 
-/// Time limits of a route towards its upstream. None counts a whole upload, download or event stream.
+/// Time limits of a route towards its upstream. None but `total` counts a whole upload, download or event stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTimeouts {
     /// To connect to one endpoint.
@@ -387,6 +388,8 @@ pub struct RouteTimeouts {
     pub tunnel_handshake: Duration,
     /// Without a byte in either direction on a tunnel.
     pub tunnel_idle: Duration,
+    /// From the request's head to the end of its response, whatever moves; `None` does not count it. Not of a tunnel.
+    pub total: Option<Duration>,
 }
 
 /// `[upstream.NAME]`: endpoints that serve the same thing.
@@ -400,4 +403,6 @@ pub struct Upstream {
     pub keep_alive: usize,
     /// How long a connection stays idle before it is closed; below the upstream's own limit.
     pub keep_alive_idle: Duration,
+    /// What spares it and saves its requests.
+    pub protection: Protection,
 }

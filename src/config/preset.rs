@@ -50,6 +50,7 @@ pub fn values(preset: Option<Preset>) -> Values {
             idle: Duration::from_secs(60),
             tunnel_handshake: Duration::from_secs(30),
             tunnel_idle: HOUR,
+            total: None,
         },
     };
     match preset {

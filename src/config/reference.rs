@@ -84,11 +84,10 @@ fn kind(kind: &Kind) -> String {
         Kind::Duration(_) => "A duration above zero".to_owned(),
         Kind::Size(least, most) => format!("A size, {} to {}", ByteSize(*least), ByteSize(*most)),
         Kind::SizeOrNone => "A size, or \"none\"".to_owned(),
-        Kind::Word(words) => words
-            .iter()
-            .map(|word| format!("\"{word}\""))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Kind::Word(words) => quoted(words).join(" or "),
+        Kind::Words(words) => format!("A list of {}", quoted(words).join(", ")),
+        Kind::Percent(least, most) => format!("A share, \"{least}%\" to \"{most}%\""),
+        Kind::Circuit => "A table".to_owned(),
         Kind::Text => "Text".to_owned(),
         Kind::Path => "A path".to_owned(),
         Kind::Address => "IP:port".to_owned(),
@@ -98,6 +97,10 @@ fn kind(kind: &Kind) -> String {
         Kind::Status(_) => "A status".to_owned(),
         Kind::Table => "A table".to_owned(),
     }
+}
+
+fn quoted(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| format!("\"{word}\"")).collect()
 }
 
 /// A text as comment lines of at most [`WIDTH`] characters.

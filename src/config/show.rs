@@ -10,6 +10,7 @@ use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
     ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
 };
+use super::protection::{Circuit, Protection};
 use super::template;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -186,6 +187,8 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
             .map(|prefix| ("rewrite_prefix", quoted(prefix))),
     );
     entries.extend(preset_keys(route.body_limit, &route.timeouts));
+    let total = route.timeouts.total;
+    entries.extend(total.map(|total| ("total_timeout", duration(total))));
     entries
 }
 
@@ -211,11 +214,46 @@ pub(super) fn preset_keys(
 }
 
 pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
-    vec![
+    let mut entries = vec![
         ("endpoints", list(&upstream.endpoints)),
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
+    ];
+    entries.extend(protection(&upstream.protection));
+    entries
+}
+
+fn protection(protection: &Protection) -> Vec<Entry> {
+    let (retries, limits) = (protection.retries, protection.limits);
+    let on: Vec<_> = retries.on.words().collect();
+    let mut entries = vec![
+        ("retry_on", list(&on)),
+        ("retry_budget", percent(retries.budget)),
+        ("retry_deadline", duration(retries.deadline)),
+    ];
+    let most = limits.connections;
+    entries.extend(most.map(|most| ("max_connections", most.to_string())));
+    let most = limits.in_flight;
+    entries.extend(most.map(|most| ("max_in_flight", most.to_string())));
+    entries.push(("queue", limits.queue.to_string()));
+    entries.push(("queue_timeout", duration(limits.queue_timeout)));
+    let circuit = protection.circuit.as_ref();
+    entries.extend(circuit.map(|one| ("circuit", inline(&circuit_keys(one)))));
+    entries
+}
+
+fn circuit_keys(circuit: &Circuit) -> Vec<Entry> {
+    vec![
+        ("failure_rate", percent(circuit.failure_rate)),
+        ("window", duration(circuit.window)),
+        ("min_requests", circuit.min_requests.to_string()),
+        ("open_for", duration(circuit.open_for)),
+        ("trials", circuit.trials.to_string()),
     ]
+}
+
+fn percent(percent: u8) -> String {
+    quoted(format_args!("{percent}%"))
 }
 
 /// A value as a TOML string in double quotes.

@@ -132,6 +132,7 @@ mod tests {
                 .collect(),
             keep_alive: 1,
             keep_alive_idle: Duration::from_secs(1),
+            protection: Default::default(),
         };
         (Group::new(config, None, now), now)
     }

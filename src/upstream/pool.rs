@@ -119,6 +119,7 @@ mod tests {
             endpoints: vec![address],
             keep_alive: 2,
             keep_alive_idle: Duration::from_secs(4),
+            protection: Default::default(),
         }
     }
 

@@ -10,6 +10,7 @@ pub(super) mod admin;
 pub(super) mod limits;
 pub(super) mod listen;
 pub(super) mod log;
+mod protection;
 pub(super) mod reader;
 pub(super) mod route;
 pub(super) mod server;
@@ -81,6 +82,10 @@ pub(super) enum Kind {
     SizeOrNone,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A list of these words.
+    Words(&'static [&'static str]),
+    /// A share between two bounds, both included: `"20%"`.
+    Percent(u8, u8),
     /// Text of a form that `about` tells.
     Text,
     /// A file or folder; a relative path starts from the configuration file's folder.
@@ -93,6 +98,8 @@ pub(super) enum Kind {
     Texts,
     /// A certificate's source.
     Certificate,
+    /// A table: when an upstream is spared.
+    Circuit,
     /// One of these numbers.
     Status(&'static [u16]),
     /// A table, or several.

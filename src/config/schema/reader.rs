@@ -149,6 +149,16 @@ impl<'a> Reader<'a> {
         self.field(key, |field| field.word())
     }
 
+    /// Several of the key's words.
+    pub(in crate::config) fn words(&self, key: &'static str) -> Option<Vec<At<String>>> {
+        self.list(key, |field| field.word())
+    }
+
+    /// A whole number of percent.
+    pub(in crate::config) fn percent(&self, key: &'static str) -> Option<At<u8>> {
+        self.field(key, |field| field.percent())
+    }
+
     /// One of the key's numbers.
     pub(in crate::config) fn status(&self, key: &'static str) -> Option<At<u16>> {
         self.field(key, |field| field.status())

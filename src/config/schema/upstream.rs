@@ -5,8 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::reader::{At, Reader};
+use super::protection;
+use super::reader::{At, Context, Reader};
 use super::{Key, Kind, Table};
+use crate::config::protection::Protection;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[upstream.hub]",
@@ -30,6 +32,14 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"4s\"",
             "How long a connection stays idle before it is closed. Keep it below the upstream's own limit: configurable-http-proxy closes at 6 s.",
         ),
+        protection::RETRY_ON,
+        protection::RETRY_BUDGET,
+        protection::RETRY_DEADLINE,
+        protection::MAX_CONNECTIONS,
+        protection::MAX_IN_FLIGHT,
+        protection::QUEUE,
+        protection::QUEUE_TIMEOUT,
+        protection::CIRCUIT,
     ],
 };
 
@@ -39,16 +49,18 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) endpoints: Option<Vec<At<SocketAddr>>>,
     pub(in crate::config) keep_alive: Option<At<usize>>,
     pub(in crate::config) keep_alive_idle: Option<At<Duration>>,
+    pub(in crate::config) protection: Option<Protection>,
     /// Of the table's head.
     pub(in crate::config) span: crate::config::source::Span,
 }
 
 /// Reads one upstream.
-pub(in crate::config) fn read(reader: &Reader<'_>) -> Upstream {
+pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Upstream {
     Upstream {
         endpoints: reader.endpoints("endpoints"),
         keep_alive: reader.count("keep_alive"),
         keep_alive_idle: reader.duration("keep_alive_idle"),
+        protection: protection::read(reader, context),
         span: reader.span(),
     }
 }

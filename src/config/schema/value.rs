@@ -210,7 +210,7 @@ impl<'a> Field<'a> {
 
     /// One of the key's words.
     pub(super) fn word(&self) -> Option<String> {
-        let Kind::Word(known) = self.key.kind else {
+        let (Kind::Word(known) | Kind::Words(known)) = self.key.kind else {
             return None;
         };
         let allowed = known
@@ -230,6 +230,32 @@ impl<'a> Field<'a> {
         .label(format!("takes {allowed}"))
         .did_you_mean(nearest(text, known.iter().copied()));
         self.sink.refuse(diagnostic)
+    }
+
+    /// A whole number of percent within the key's bounds.
+    pub(super) fn percent(&self) -> Option<u8> {
+        let Kind::Percent(least, most) = self.key.kind else {
+            return None;
+        };
+        let hint = match self.value {
+            DeValue::Integer(number) => Some(format!(
+                "with its sign: `{} = \"{number}%\"`",
+                self.key.name
+            )),
+            _ => None,
+        };
+        let text = self.text_as("a share in quotes, as in `\"20%\"`", hint)?;
+        let number = text.strip_suffix('%').map(str::trim_end);
+        match number.and_then(|number| number.parse().ok()) {
+            Some(percent) if (least..=most).contains(&percent) => Some(percent),
+            _ => {
+                let message = format!(
+                    "`{}` is `{text}`, but takes {least}% to {most}%, a whole number",
+                    self.key.name
+                );
+                self.refuse("bad-percent", message, None)
+            }
+        }
     }
 
     /// Notes a value of the wrong kind.

@@ -142,7 +142,7 @@ fn upstreams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<NamedUpstrea
             Some((table, span)),
             context,
         );
-        (name, schema::upstream::read(&reader))
+        (name, schema::upstream::read(&reader, context))
     });
     Some(read.collect())
 }

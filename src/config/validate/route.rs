@@ -62,6 +62,7 @@ pub(super) fn check(
                 tunnel_idle: typed
                     .tunnel_idle?
                     .map_or(timeouts.tunnel_idle, |at| at.value),
+                total: typed.total?.map(|at| at.value),
             },
             access_log: typed.access_log?.over(inherited),
         })

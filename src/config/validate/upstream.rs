@@ -146,6 +146,7 @@ fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstrea
         endpoints: endpoints.into_iter().map(|at| at.value).collect(),
         keep_alive: typed.keep_alive?.value,
         keep_alive_idle: typed.keep_alive_idle?.value,
+        protection: typed.protection?,
     })
 }
 
