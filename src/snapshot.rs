@@ -1,17 +1,22 @@
 //! One configuration generation, immutable, ready to run.
 //!
 //! Holds what a request needs to be served: the configuration, the compiled router, the upstreams and the open access
-//! logs, with indices that agree with `Config::sites` and `Site::routes`. A request keeps the snapshot it started with.
+//! logs. A request keeps the snapshot it started with.
 //! [`Snapshot::build`] carries over by name what outlives a generation: what is known about endpoints, open log files.
+//!
+//! With thousands of sites a request waits for memory that was not looked at for a while. So what every request reads of
+//! its site and of its route is one cache line each; what is rare stands behind a pointer that is not followed, and
+//! what is equal is shared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::{AccessLogTarget, Config, Route, Site};
+use crate::config::{AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site};
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
-use crate::router::Router;
+use crate::router::{PathTable, Router};
+use crate::types::amount::ByteSize;
 use crate::types::name::UpstreamName;
 use crate::upstream::group::Group;
 
@@ -22,38 +27,61 @@ pub struct Snapshot {
     pub generation: u64,
     /// What it was made from.
     pub config: Arc<Config>,
-    /// Finds sites and routes.
+    /// Finds sites.
     pub router: Router,
     /// Upstreams by name.
     pub groups: BTreeMap<UpstreamName, Arc<Group>>,
     /// As `config.sites`.
     pub sites: Vec<RunningSite>,
+    /// The routes of all sites, one site's after the other's.
+    pub routes: Vec<RunningRoute>,
     /// For requests that belong to no site.
     pub access_log: AccessLogHandle,
 }
 
 /// A site as it runs.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct RunningSite {
-    /// Its name, as in logs.
-    pub name: Box<str>,
-    /// Who gets challenge tokens that are not ours.
-    pub challenge_fallback: Option<Arc<Group>>,
-    /// As `Site::routes`.
-    pub routes: Vec<RunningRoute>,
+    /// Finds its routes. Indices count from `first_route`.
+    pub paths: PathTable,
+    /// Where its routes begin in [`Snapshot::routes`].
+    pub first_route: u32,
+    /// What plain HTTP does for it.
+    pub http: HttpMode,
     /// Its log.
     pub access_log: AccessLogHandle,
+    /// Who gets challenge tokens that are not ours.
+    pub challenge_fallback: Option<Arc<Group>>,
+    /// Its name, as in logs.
+    pub name: Box<str>,
 }
 
 /// A route as it runs.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct RunningRoute {
-    /// What was configured.
-    pub config: Arc<Route>,
     /// Its upstream.
     pub group: Arc<Group>,
+    /// Time limits towards the upstream, one for all routes with the same.
+    pub timeouts: Arc<RouteTimeouts>,
+    /// Largest request body; `None` is no limit.
+    pub body_limit: Option<ByteSize>,
+    /// How targets change.
+    pub rewrite: Option<Box<Rewrite>>,
     /// Its log.
     pub access_log: AccessLogHandle,
+    /// What was configured, for what few requests need.
+    pub config: Arc<Route>,
+}
+
+/// Puts one prefix in the place of another.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// The bytes that go.
+    pub prefix: Box<str>,
+    /// The bytes that come.
+    pub replacement: Box<str>,
 }
 
 /// Why a checked configuration cannot run here.
@@ -95,20 +123,25 @@ impl Snapshot {
                 (name.clone(), group)
             })
             .collect();
-        let parts = Parts {
+        let mut parts = Parts {
             groups: &groups,
             logs,
+            open: HashMap::new(),
+            timeouts: HashMap::new(),
+            routes: Vec::new(),
         };
         let sites = config
             .sites
             .iter()
             .map(|site| parts.site(site))
             .collect::<Result<_, _>>()?;
+        let access_log = parts.log(&config.access_log)?;
         Ok(Self {
             generation: old.map_or(1, |old| old.generation + 1),
             router: Router::compile(&config),
             sites,
-            access_log: parts.log(&config.access_log)?,
+            routes: parts.routes,
+            access_log,
             groups,
             config,
         })
@@ -119,32 +152,52 @@ impl Snapshot {
 struct Parts<'a> {
     groups: &'a BTreeMap<UpstreamName, Arc<Group>>,
     logs: &'a AccessLogs,
+    /// Those that are on.
+    open: HashMap<&'a AccessLog, AccessLogHandle>,
+    timeouts: HashMap<&'a RouteTimeouts, Arc<RouteTimeouts>>,
+    routes: Vec<RunningRoute>,
 }
 
-impl Parts<'_> {
-    fn site(&self, site: &Site) -> Result<RunningSite, BuildError> {
+impl<'a> Parts<'a> {
+    fn site(&mut self, site: &'a Site) -> Result<RunningSite, BuildError> {
+        let first_route = self.routes.len() as u32;
+        for route in &site.routes {
+            let route = self.route(route)?;
+            self.routes.push(route);
+        }
         Ok(RunningSite {
-            name: site.name().into(),
+            paths: PathTable::new(site.routes.iter().map(|route| &route.path)),
+            first_route,
+            http: site.http,
+            access_log: self.log(&site.access_log)?,
             challenge_fallback: site
                 .challenge_fallback
                 .as_ref()
                 .map(|name| self.group(name))
                 .transpose()?,
-            routes: site
-                .routes
-                .iter()
-                .map(|route| self.route(route))
-                .collect::<Result<_, _>>()?,
-            access_log: self.log(&site.access_log)?,
+            name: site.name().into(),
         })
     }
 
-    fn route(&self, route: &Arc<Route>) -> Result<RunningRoute, BuildError> {
+    fn route(&mut self, route: &'a Arc<Route>) -> Result<RunningRoute, BuildError> {
         Ok(RunningRoute {
-            config: route.clone(),
             group: self.group(&route.upstream)?,
+            timeouts: self.timeouts(&route.timeouts),
+            body_limit: route.body_limit,
+            rewrite: route.rewrite_prefix.as_ref().map(|replacement| {
+                Box::new(Rewrite {
+                    prefix: route.path.as_str().into(),
+                    replacement: replacement.clone(),
+                })
+            }),
             access_log: self.log(&route.access_log)?,
+            config: route.clone(),
         })
+    }
+
+    fn timeouts(&mut self, timeouts: &'a RouteTimeouts) -> Arc<RouteTimeouts> {
+        let shared = self.timeouts.entry(timeouts);
+        shared.or_insert_with(|| Arc::new(timeouts.clone())).clone()
     }
 
     fn group(&self, name: &UpstreamName) -> Result<Arc<Group>, BuildError> {
@@ -154,8 +207,15 @@ impl Parts<'_> {
             .ok_or_else(|| BuildError::Upstream { name: name.clone() })
     }
 
-    fn log(&self, log: &crate::config::AccessLog) -> Result<AccessLogHandle, BuildError> {
-        self.logs
+    fn log(&mut self, log: &'a AccessLog) -> Result<AccessLogHandle, BuildError> {
+        if log.target == AccessLogTarget::Off {
+            return Ok(AccessLogHandle::off());
+        }
+        if let Some(handle) = self.open.get(log) {
+            return Ok(handle.clone());
+        }
+        let handle = self
+            .logs
             .handle(log)
             .map_err(|source| BuildError::AccessLog {
                 target: match &log.target {
@@ -164,6 +224,19 @@ impl Parts<'_> {
                     AccessLogTarget::Off => "off".to_owned(),
                 },
                 source,
-            })
+            })?;
+        self.open.insert(log, handle.clone());
+        Ok(handle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_reads_of_its_site_and_of_its_route_is_a_cache_line_each() {
+        assert_eq!(size_of::<RunningSite>(), 64);
+        assert_eq!(size_of::<RunningRoute>(), 64);
     }
 }

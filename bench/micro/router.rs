@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use divan::{Bencher, black_box};
 use hubgate::config::{self, Config, Source};
-use hubgate::router::Router;
+use hubgate::router::{PathTable, Router};
 use hubgate::types::host::Host;
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -48,14 +48,15 @@ fn site_of_a_host(bencher: Bencher<'_, '_>, sites: usize) {
 
 #[divan::bench(args = SIZES)]
 fn route_of_a_path(bencher: Bencher<'_, '_>, routes: usize) {
-    let router = Router::compile(&configuration(1, routes));
+    let config = configuration(1, routes);
+    let table = PathTable::new(config.sites[0].routes.iter().map(|route| &route.path));
     let paths: Vec<String> = (0..routes)
         .map(|route| format!("/user/{route}/api/contents/notebook.ipynb"))
         .collect();
     let mut at = 0;
     bencher.bench_local(|| {
         at = (at + STEP) % routes;
-        router.route(0, black_box(paths[at].as_bytes()))
+        table.find(black_box(paths[at].as_bytes()))
     });
 }
 

@@ -119,7 +119,7 @@ pub enum LogFormat {
 }
 
 /// `[access_log]` of the whole, a site or a route: one line a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AccessLog {
     /// Where lines go.
     pub target: AccessLogTarget,
@@ -141,7 +141,7 @@ pub enum AccessLogTarget {
 }
 
 /// How an access log line looks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccessLogFormat {
     /// The combined format of Apache and nginx.
     Combined,
@@ -152,7 +152,7 @@ pub enum AccessLogFormat {
 }
 
 /// A piece of an access log format string.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TemplatePart {
     /// As it is.
     Text(String),
@@ -161,7 +161,7 @@ pub enum TemplatePart {
 }
 
 /// What an access log format string can name, as `$name`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LogVariable {
     /// `$remote_addr`: the client's address.
     RemoteAddr,
@@ -376,7 +376,7 @@ pub enum Preset {
 }
 
 /// Time limits of a route towards its upstream. None but `total` counts a whole upload, download or event stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RouteTimeouts {
     /// To connect to one endpoint.
     pub connect: Duration,

@@ -267,9 +267,9 @@ impl App {
         );
         trace.site = site;
         match (site, decision) {
-            (Some(site), Decision::Forward { route }) => {
+            (_, Decision::Forward { route }) => {
                 trace.route = Some(route);
-                self.forward(snapshot, (site, route), client, checked, trusted, id, trace)
+                self.forward(snapshot, route, client, checked, trusted, id, trace)
                     .await
             }
             (site, Decision::ChallengeFallback(group)) => {
@@ -295,10 +295,6 @@ impl App {
             (_, Decision::Refuse(cause)) => {
                 self.answer_cause(snapshot, client, cause, id, trace).await
             }
-            (None, Decision::Forward { .. }) => {
-                self.answer_cause(snapshot, client, Cause::HostUnknown, id, trace)
-                    .await
-            }
         }
     }
 
@@ -309,20 +305,17 @@ impl App {
     async fn forward(
         &self,
         snapshot: &Arc<Snapshot>,
-        (site, route): (usize, usize),
+        route: usize,
         client: &mut Client,
         checked: &Checked,
         trusted: bool,
         id: &str,
         trace: &mut Trace,
     ) -> Left {
-        let route = &snapshot.sites[site].routes[route];
-        let rewritten = route.config.rewrite_prefix.as_ref().map(|to| {
-            target::rewrite(
-                &checked.target,
-                route.config.path.as_str().as_bytes(),
-                to.as_bytes(),
-            )
+        let route = &snapshot.routes[route];
+        let rewritten = route.rewrite.as_ref().map(|rewrite| {
+            let (from, to) = (rewrite.prefix.as_bytes(), rewrite.replacement.as_bytes());
+            target::rewrite(&checked.target, from, to)
         });
         let peer = &*self.facts.peer_text;
         let said = trusted.then(|| {

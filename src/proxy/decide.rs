@@ -19,7 +19,7 @@ use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
 use crate::config::HttpMode;
 use crate::observe::cause::Cause;
 use crate::router::{RouteMatch, target};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{RunningSite, Snapshot};
 use crate::types::host::Host;
 use crate::upstream::group::Group;
 
@@ -34,7 +34,7 @@ pub enum Decision {
     ChallengeFallback(Arc<Group>),
     /// Goes to this route of the site.
     Forward {
-        /// Index in the site's routes.
+        /// Index in the snapshot's routes.
         route: usize,
     },
 }
@@ -52,17 +52,17 @@ pub fn decide(
     let Some(site_index) = snapshot.router.site(host) else {
         return (None, Decision::Refuse(Cause::HostUnknown));
     };
+    let site = &snapshot.sites[site_index];
     let (path, _) = target::path_of(&checked.target);
     let reads = matches!(*method, Method::GET | Method::HEAD);
-    let decision = challenge(snapshot, site_index, tokens, is_tls, reads, host, path)
+    let decision = challenge(site, tokens, is_tls, reads, host, path)
         .or_else(|| redirect(snapshot, site_index, is_tls, reads, checked))
-        .unwrap_or_else(|| routed(snapshot, site_index, reads, headers, &checked.target, path));
+        .unwrap_or_else(|| routed(snapshot, site, reads, headers, &checked.target, path));
     (Some(site_index), decision)
 }
 
 fn challenge(
-    snapshot: &Snapshot,
-    site: usize,
+    site: &RunningSite,
     tokens: &Tokens,
     is_tls: bool,
     reads: bool,
@@ -78,7 +78,7 @@ fn challenge(
             let body = key_authorization.as_bytes().to_vec();
             return Some(Decision::Answer(Answer::text(200, body, None)));
         }
-        if let Some(group) = &snapshot.sites[site].challenge_fallback {
+        if let Some(group) = &site.challenge_fallback {
             return Some(Decision::ChallengeFallback(group.clone()));
         }
         tracing::debug!(event = "acme.challenge.miss", %host, "challenge token that nobody here knows asked for");
@@ -93,11 +93,10 @@ fn redirect(
     reads: bool,
     checked: &Checked,
 ) -> Option<Decision> {
-    let config = &snapshot.config.sites[site];
-    if is_tls || config.http == HttpMode::Forward {
+    if is_tls || snapshot.sites[site].http == HttpMode::Forward {
         return None;
     }
-    let status = config
+    let status = snapshot.config.sites[site]
         .redirect_status
         .unwrap_or(if reads { 301 } else { 308 });
     let mut location = b"https://".to_vec();
@@ -122,15 +121,15 @@ fn redirect(
 
 fn routed(
     snapshot: &Snapshot,
-    site: usize,
+    site: &RunningSite,
     reads: bool,
     headers: &HeaderMap,
     raw_target: &[u8],
     path: &[u8],
 ) -> Decision {
     let path = if path == b"*" { &b"/"[..] } else { path };
-    let route = match snapshot.router.route(site, path) {
-        RouteMatch::Found(route) => route,
+    let route = match site.paths.find(path) {
+        RouteMatch::Found(route) => site.first_route as usize + route,
         RouteMatch::AddSlash => {
             let status = if reads { 301 } else { 308 };
             let location = target::with_slash(raw_target);
@@ -138,7 +137,7 @@ fn routed(
         }
         RouteMatch::None => return Decision::Refuse(Cause::RouteMissing),
     };
-    let limit = snapshot.sites[site].routes[route].config.body_limit;
+    let limit = snapshot.routes[route].body_limit;
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

@@ -50,7 +50,6 @@ impl Forward<'_> {
     /// Forwards the request of `client`. A failure says why; `trace.tally` says whether the client has seen a head.
     pub async fn run(&self, client: &mut Client, trace: &mut Trace) -> Result<Forwarded, Cause> {
         let upgrade = self.changes.upgrade.is_some();
-        trace.upstream = Some(self.route.group.name().clone());
         let mut fresh = upgrade;
         // The clock is asked again only after a wait.
         let mut at = trace.started;
@@ -114,7 +113,7 @@ impl Forward<'_> {
                 return Ok((connection, true, address));
             }
             let begun = now();
-            match connect(address, self.route.config.timeouts.connect).await {
+            match connect(address, self.route.timeouts.connect).await {
                 Ok(connection) => {
                     self.metrics.upstream_connections_opened.inc();
                     trace.connect_time = Some(now().saturating_duration_since(begun));
@@ -160,9 +159,9 @@ impl Forward<'_> {
     }
 
     fn limits(&self, upgrade: bool) -> ExchangeLimits {
-        let timeouts = &self.route.config.timeouts;
+        let timeouts = &self.route.timeouts;
         ExchangeLimits {
-            body: self.route.config.body_limit.map(|limit| limit.0),
+            body: self.route.body_limit.map(|limit| limit.0),
             body_idle: self.timeouts.body,
             write: self.timeouts.write,
             response: if upgrade {

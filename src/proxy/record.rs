@@ -27,10 +27,8 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
             Protocol::H1
         },
     );
+    let route = trace.route.map(|route| &snapshot.routes[route]);
     let site = trace.site.map(|site| &snapshot.sites[site]);
-    let route = site
-        .zip(trace.route)
-        .map(|(site, route)| &site.routes[route]);
     let log: &AccessLogHandle = match (route, site) {
         (Some(route), _) => &route.access_log,
         (None, Some(site)) => &site.access_log,
@@ -70,6 +68,10 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     record.host = authority.as_ref().map(|authority| authority.host.as_str());
     record.site = site.map(|site| &*site.name);
     record.route = route.map(|route| route.config.path.as_str());
+    record.upstream = match &trace.upstream {
+        Some(other) => Some(other.as_str()),
+        None => route.map(|route| route.group.name().as_str()),
+    };
     log.write(&record);
 }
 
@@ -107,7 +109,6 @@ fn fill<'a>(record: &mut Record<'a>, app: &'a App, trace: &'a Trace, id: &'a str
         .into_std()
         .saturating_duration_since(trace.started);
     record.request_id = id;
-    record.upstream = trace.upstream.as_ref().map(|name| name.as_str());
     record.endpoint = trace.endpoint;
     record.upstream_status = trace.tally.upstream_status;
     record.connect_time = trace.connect_time;

@@ -41,7 +41,7 @@ pub async fn tunnel(
     let mut relay = Relay::new(
         link.clone(),
         upstream,
-        route.config.timeouts.tunnel_idle,
+        route.timeouts.tunnel_idle,
         is_websocket,
     );
     let begun = poll_fn(|cx| Poll::Ready(relay.start_with(&from_upstream, cx))).await;

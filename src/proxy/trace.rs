@@ -44,9 +44,9 @@ pub struct Trace {
     pub own_body: u64,
     /// The site's index.
     pub site: Option<usize>,
-    /// The route's index in its site.
+    /// The route's index in the snapshot.
     pub route: Option<usize>,
-    /// Who was asked.
+    /// Who was asked, if not the route's.
     pub upstream: Option<UpstreamName>,
     /// The endpoint tried last.
     pub endpoint: Option<SocketAddr>,

@@ -12,13 +12,14 @@
 //! that ends at a segment. The order of the file never matters.
 #![deny(clippy::disallowed_methods)]
 
+mod hosts;
 mod paths;
 mod sites;
 pub mod target;
 
 use crate::config::Config;
 use crate::types::host::Host;
-use paths::PathTable;
+pub use paths::PathTable;
 use sites::SiteTable;
 
 /// What a path leads to inside a site.
@@ -32,11 +33,10 @@ pub enum RouteMatch {
     None,
 }
 
-/// The sites and routes of one configuration, ready to be looked up.
+/// The sites of one configuration, ready to be looked up. Their routes are in a [`PathTable`] each.
 #[derive(Debug)]
 pub struct Router {
     sites: SiteTable,
-    paths: Vec<PathTable>,
 }
 
 impl Router {
@@ -44,11 +44,6 @@ impl Router {
     pub fn compile(config: &Config) -> Self {
         Self {
             sites: SiteTable::new(&config.sites),
-            paths: config
-                .sites
-                .iter()
-                .map(|site| PathTable::new(site.routes.iter().map(|route| &route.path)))
-                .collect(),
         }
     }
 
@@ -61,14 +56,6 @@ impl Router {
     pub fn default_site(&self) -> Option<usize> {
         self.sites.default_site()
     }
-
-    /// The route of site `site` for `path`: raw bytes, without the query (see [`target::path_of`]).
-    pub fn route(&self, site: usize, path: &[u8]) -> RouteMatch {
-        match self.paths.get(site) {
-            Some(paths) => paths.find(path),
-            None => RouteMatch::None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -76,11 +63,11 @@ mod tests {
     use super::*;
     use crate::config::{Source, parse};
 
-    fn compile(text: &str) -> Router {
+    fn parsed(text: &str) -> Config {
         let text = format!(
             "acme.contact = [\"a@example.org\"]\nupstream.up.endpoints = [\"192.0.2.1:80\"]\n{text}"
         );
-        Router::compile(&parse(&Source::new("it", "/", text)).unwrap().config)
+        parse(&Source::new("it", "/", text)).unwrap().config
     }
 
     fn site(router: &Router, host: &str) -> Option<usize> {
@@ -89,27 +76,34 @@ mod tests {
 
     #[test]
     fn indices_are_those_of_the_configuration() {
-        let router = compile(
+        let config = parsed(
             "[[site.\"b.test\".route]]\npath = \"/two/\"\nupstream = \"up\"\n\
              [[site.\"b.test\".route]]\nexact = \"/one\"\nupstream = \"up\"\n\
              [[site.\"a.test\".route]]\npath = \"/\"\nupstream = \"up\"\n",
         );
+        let router = Router::compile(&config);
         let (a, b) = (
             site(&router, "a.test").unwrap(),
             site(&router, "b.test").unwrap(),
         );
         assert_eq!((a, b), (1, 0));
-        assert_eq!(router.route(b, b"/two/x"), RouteMatch::Found(0));
-        assert_eq!(router.route(b, b"/one"), RouteMatch::Found(1));
-        assert_eq!(router.route(b, b"/two"), RouteMatch::AddSlash);
-        assert_eq!(router.route(b, b"/three"), RouteMatch::None);
-        assert_eq!(router.route(a, b"/two"), RouteMatch::Found(0));
+        let paths =
+            |site: usize| PathTable::new(config.sites[site].routes.iter().map(|route| &route.path));
+        assert_eq!(paths(b).find(b"/two/x"), RouteMatch::Found(0));
+        assert_eq!(paths(b).find(b"/one"), RouteMatch::Found(1));
+        assert_eq!(paths(b).find(b"/two"), RouteMatch::AddSlash);
+        assert_eq!(paths(b).find(b"/three"), RouteMatch::None);
+        assert_eq!(paths(a).find(b"/two"), RouteMatch::Found(0));
     }
 
     #[test]
-    fn a_site_that_does_not_exist_has_no_routes() {
-        let router = compile("[[site.\"a.test\".route]]\npath = \"/\"\nupstream = \"up\"\n");
-        assert_eq!(router.route(7, b"/"), RouteMatch::None);
+    fn a_host_that_no_site_names_has_none() {
+        let router = Router::compile(&parsed(
+            "[[site.\"a.test\".route]]
+path = \"/\"
+upstream = \"up\"
+",
+        ));
         assert_eq!(router.default_site(), None);
         assert_eq!(site(&router, "b.test"), None);
     }

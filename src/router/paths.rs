@@ -1,8 +1,8 @@
 //! Routes of one site by path: whole paths first, then the longest prefix.
 //!
-//! A site with few patterns, which nearly all are, has them side by side in memory and compared in turn. One with many
-//! has tables: one hash lookup for the whole path and one for each number of segments that prefixes of the site have,
-//! the same cost for ten routes as for ten thousand. No allocation either way. Prefixes are stored with a slash at
+//! A site with one route for everything needs no look at memory. One with few patterns, which nearly all others are, has
+//! them side by side and compared in turn. One with many has tables: one hash lookup for the whole path and one for each
+//! number of segments that prefixes of the site have, the same cost for ten routes as for ten thousand. No allocation. Prefixes are stored with a slash at
 //! their end, so that being a prefix in bytes and ending at a segment are the same thing.
 #![deny(clippy::disallowed_methods)]
 
@@ -18,27 +18,32 @@ use few::Few;
 
 /// The path patterns of one site.
 #[derive(Debug)]
-pub(super) struct PathTable(Form);
+pub struct PathTable(Form);
 
 #[derive(Debug)]
 enum Form {
+    /// The prefix `/` alone, which this route has.
+    All(usize),
     Few(Few),
     Many(Box<Many>),
 }
 
 impl PathTable {
     /// Takes the patterns in the order of the file; what is found are their indices.
-    pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a PathPattern>) -> Self {
+    pub fn new<'a>(patterns: impl Iterator<Item = &'a PathPattern>) -> Self {
         let many = Many::new(patterns);
-        Self(match Few::of(&many) {
-            Some(few) => Form::Few(few),
-            None => Form::Many(Box::new(many)),
+        Self(match (many.all(), Few::of(&many)) {
+            (Some(route), _) => Form::All(route),
+            (None, Some(few)) => Form::Few(few),
+            (None, None) => Form::Many(Box::new(many)),
         })
     }
 
     /// What `path` leads to. Any bytes are allowed; the path is never decoded or tidied.
-    pub(super) fn find(&self, path: &[u8]) -> RouteMatch {
+    pub fn find(&self, path: &[u8]) -> RouteMatch {
         match &self.0 {
+            Form::All(route) if path.first() == Some(&b'/') => RouteMatch::Found(*route),
+            Form::All(_) => RouteMatch::None,
             Form::Few(few) => few.find(path),
             Form::Many(many) => many.find(path),
         }
@@ -87,6 +92,13 @@ impl Many {
             }
         }
         table
+    }
+
+    /// The route of the prefix `/`, when there is no other pattern.
+    fn all(&self) -> Option<usize> {
+        let alone = self.whole.is_empty() && self.below.len() == 1;
+        let all = self.below.get(&b"/"[..]).filter(|_| alone)?;
+        Some(all.value)
     }
 
     fn add_whole(&mut self, path: &[u8], rank: u8, found: RouteMatch) {

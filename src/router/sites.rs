@@ -1,48 +1,49 @@
 //! Sites by host: exact, then wildcard, then the default.
 //!
-//! Two hash lookups at most, whatever the number of hosts. Keys come from the configuration only, so a client cannot
-//! make them collide.
+//! Two lookups at most, whatever the number of hosts.
 #![deny(clippy::disallowed_methods)]
 
-use foldhash::HashMap;
-
+use super::hosts::HostTable;
 use crate::config::Site;
 use crate::types::host::{Host, HostPattern};
 
 /// Every host of every site.
 #[derive(Debug)]
 pub(super) struct SiteTable {
-    exact: HashMap<Box<str>, usize>,
+    exact: HostTable,
     /// By what follows `*.`.
-    wildcard: HashMap<Box<str>, usize>,
+    wildcard: HostTable,
     default: Option<usize>,
 }
 
 impl SiteTable {
     /// Takes the sites in the order of the file; values are their indices.
     pub(super) fn new(sites: &[Site]) -> Self {
-        let mut table = Self {
-            exact: HashMap::default(),
-            wildcard: HashMap::default(),
+        let patterns = (0..)
+            .zip(sites)
+            .flat_map(|(index, site)| site.hosts.iter().map(move |pattern| (pattern, index)));
+        let exact = patterns
+            .clone()
+            .filter_map(|(pattern, index)| match pattern {
+                HostPattern::Exact(host) => Some((host.as_str(), index)),
+                HostPattern::Wildcard(_) => None,
+            });
+        let wildcard = patterns.filter_map(|(pattern, index)| match pattern {
+            HostPattern::Exact(_) => None,
+            HostPattern::Wildcard(parent) => Some((parent.as_str(), index)),
+        });
+        Self {
+            exact: HostTable::new(exact),
+            wildcard: HostTable::new(wildcard),
             default: sites.iter().position(|site| site.default),
-        };
-        for (index, site) in sites.iter().enumerate() {
-            for pattern in &site.hosts {
-                let (map, host) = match pattern {
-                    HostPattern::Exact(host) => (&mut table.exact, host),
-                    HostPattern::Wildcard(parent) => (&mut table.wildcard, parent),
-                };
-                map.entry(host.as_str().into()).or_insert(index);
-            }
         }
-        table
     }
 
     pub(super) fn find(&self, host: &Host) -> Option<usize> {
         self.exact
             .get(host.as_str())
             .or_else(|| self.wildcard.get(host.parent()?))
-            .copied()
+            .map(|site| site as usize)
             .or(self.default)
     }
 

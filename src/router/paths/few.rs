@@ -1,4 +1,4 @@
-//! The patterns of a site that has few of them, in two pieces of memory.
+//! The patterns of a site that has few of them, in one piece of memory.
 //!
 //! Decides as the tables do, which it is made from: whole paths first, then prefixes, the longest first. With thousands
 //! of sites, what a request waits for is memory that was not looked at for a while, and this is little of it.
@@ -10,67 +10,68 @@ use crate::router::RouteMatch;
 /// Comparing so many keys in turn takes no longer than one hash lookup.
 const MOST: usize = 12;
 
-/// Keys in the order in which they are tried.
+/// Keys in the order in which they are tried: for each where it [`leads`], its route, its length and its bytes.
 #[derive(Debug)]
-pub(super) struct Few {
-    keys: Box<[Key]>,
-    /// The bytes of all keys.
-    text: Box<[u8]>,
+pub(super) struct Few(Box<[u8]>);
+
+/// Where a key leads to: the first byte of its [`HEAD`].
+mod leads {
+    /// The path, to the route.
+    pub(super) const WHOLE: u8 = 0;
+    /// The path, to itself with a slash added.
+    pub(super) const ADD_SLASH: u8 = 1;
+    /// What begins with it, to the route.
+    pub(super) const BELOW: u8 = 2;
 }
 
-#[derive(Debug)]
-struct Key {
-    /// Where its bytes end; they begin where those of the key before end.
-    end: usize,
-    leads: Leads,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Leads {
-    /// The path, to this.
-    Whole(RouteMatch),
-    /// What begins with it, to this route.
-    Below(usize),
-}
+/// Bytes before those of a key: where it leads, and two numbers of two bytes.
+const HEAD: usize = 5;
 
 impl Few {
-    /// The same as `many`; `None` when that is too many.
+    /// The same as `many`; `None` when that is too many, or a number too large.
     pub(super) fn of(many: &Many) -> Option<Self> {
         if many.whole.len() + many.below.len() > MOST {
             return None;
         }
-        let whole = many.whole.iter();
-        let mut keys: Vec<(&[u8], Leads)> = whole
-            .map(|(path, found)| (&**path, Leads::Whole(found.value)))
+        let mut keys: Vec<(u8, usize, &[u8])> = Vec::new();
+        for (path, found) in &many.whole {
+            match found.value {
+                RouteMatch::Found(route) => keys.push((leads::WHOLE, route, path)),
+                RouteMatch::AddSlash => keys.push((leads::ADD_SLASH, 0, path)),
+                RouteMatch::None => {}
+            }
+        }
+        let mut below: Vec<(u8, usize, &[u8])> = (many.below.iter())
+            .map(|(prefix, route)| (leads::BELOW, route.value, &**prefix))
             .collect();
-        let mut below: Vec<(&[u8], Leads)> = many
-            .below
-            .iter()
-            .map(|(prefix, route)| (&**prefix, Leads::Below(route.value)))
-            .collect();
-        below.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        below.sort_by_key(|(_, _, prefix)| std::cmp::Reverse(prefix.len()));
         keys.append(&mut below);
-        let mut text = Vec::new();
-        let keys = keys.into_iter().map(|(bytes, leads)| {
-            text.extend_from_slice(bytes);
-            let end = text.len();
-            Key { end, leads }
-        });
-        Some(Self {
-            keys: keys.collect(),
-            text: text.into(),
-        })
+        let mut bytes = Vec::new();
+        for (leads, route, key) in keys {
+            bytes.push(leads);
+            bytes.extend_from_slice(&u16::try_from(route).ok()?.to_le_bytes());
+            bytes.extend_from_slice(&u16::try_from(key.len()).ok()?.to_le_bytes());
+            bytes.extend_from_slice(key);
+        }
+        Some(Self(bytes.into()))
     }
 
     pub(super) fn find(&self, path: &[u8]) -> RouteMatch {
-        let mut start = 0;
-        for key in &self.keys {
-            let bytes = self.text.get(start..key.end).unwrap_or_default();
-            start = key.end;
-            match key.leads {
-                Leads::Whole(found) if path == bytes => return found,
-                Leads::Below(route) if path.starts_with(bytes) => return RouteMatch::Found(route),
-                Leads::Whole(_) | Leads::Below(_) => {}
+        let mut rest = &*self.0;
+        while let Some((&[leads, route0, route1, length0, length1], after)) =
+            rest.split_first_chunk::<HEAD>()
+        {
+            let route = usize::from(u16::from_le_bytes([route0, route1]));
+            let length = usize::from(u16::from_le_bytes([length0, length1]));
+            let Some((key, after)) = after.split_at_checked(length) else {
+                break;
+            };
+            rest = after;
+            match leads {
+                leads::WHOLE if path == key => return RouteMatch::Found(route),
+                leads::ADD_SLASH if path == key => return RouteMatch::AddSlash,
+                leads::BELOW if path.starts_with(key) => return RouteMatch::Found(route),
+                _ => {}
             }
         }
         RouteMatch::None
