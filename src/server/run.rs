@@ -97,7 +97,7 @@ fn start(
                     .collect(),
             )
         })?;
-    let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
+    let settings = AcmeSettings::new(&config);
     settings
         .check()
         .map_err(|error| StartError::Refused(format!("error: {}\n", with_reasons(&error))))?;
