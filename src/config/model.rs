@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::balancing::{Balance, Endpoint, Outlier};
 use super::protection::Protection;
 use crate::types::amount::ByteSize;
 use crate::types::host::HostPattern;
@@ -398,11 +399,33 @@ pub struct Upstream {
     /// Its name.
     pub name: UpstreamName,
     /// Addresses, in the order of the file. Never empty.
-    pub endpoints: Vec<SocketAddr>,
+    pub endpoints: Vec<Endpoint>,
+    /// Who gets the next request.
+    pub balance: Balance,
+    /// How long an endpoint that joins or comes back takes to its full share; zero is at once.
+    pub slow_start: Duration,
+    /// When an endpoint is left out because of what requests met there.
+    pub outlier: Outlier,
     /// Idle connections kept per endpoint and worker, a moment after a burst aside; 0 keeps none.
     pub keep_alive: usize,
     /// How long a connection stays idle before it is closed; below the upstream's own limit.
     pub keep_alive_idle: Duration,
     /// What spares it and saves its requests.
     pub protection: Protection,
+}
+
+impl Upstream {
+    /// An upstream that has nothing but endpoints; all else as by default.
+    pub fn plain(name: UpstreamName, endpoints: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            name,
+            endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+            balance: Balance::RoundRobin,
+            slow_start: Duration::ZERO,
+            outlier: Outlier::default(),
+            keep_alive: 128,
+            keep_alive_idle: Duration::from_secs(4),
+            protection: Protection::default(),
+        }
+    }
 }

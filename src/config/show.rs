@@ -215,7 +215,7 @@ pub(super) fn preset_keys(
 
 pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
     let mut entries = vec![
-        ("endpoints", list(&upstream.endpoints)),
+        ("endpoints", endpoints(&upstream.endpoints)),
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
     ];
@@ -254,6 +254,22 @@ fn circuit_keys(circuit: &Circuit) -> Vec<Entry> {
 
 fn percent(percent: u8) -> String {
     quoted(format_args!("{percent}%"))
+}
+
+/// An address, or a table where there is more to say.
+fn endpoints(endpoints: &[super::balancing::Endpoint]) -> String {
+    let shown = endpoints.iter().map(|endpoint| {
+        let address = quoted(endpoint.address);
+        match (endpoint.weight, endpoint.backup) {
+            (1, false) => address,
+            (weight, false) => format!("{{ address = {address}, weight = {weight} }}"),
+            (1, true) => format!("{{ address = {address}, backup = true }}"),
+            (weight, true) => {
+                format!("{{ address = {address}, weight = {weight}, backup = true }}")
+            }
+        }
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(", "))
 }
 
 /// A value as a TOML string in double quotes.

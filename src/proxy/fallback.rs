@@ -26,7 +26,9 @@ use crate::limits::challenges::ChallengeLimit;
 use crate::observe::cause::Cause;
 use crate::router::target;
 use crate::types::host::Host;
+use crate::upstream::Keys;
 use crate::upstream::connect::connect;
+use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Group;
 use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
 
@@ -124,11 +126,14 @@ pub async fn ask(
     };
     let until = Instant::now() + TOTAL;
     let mut tried = Vec::new();
-    while let Some(endpoint) = group.next(&tried, Instant::now().into_std()) {
+    while let Some(endpoint) = group.choose(&Keys::default(), &tried, Instant::now().into_std()) {
         trace.try_begins(endpoint.address, Instant::now().into_std());
         tried.push(endpoint.address);
         let asked = async {
-            let upstream = connect(endpoint.address, CONNECT).await.ok()?;
+            let Ok(upstream) = connect(endpoint.address, CONNECT).await else {
+                endpoint.report(Outcome::ConnectFailed, Instant::now().into_std());
+                return None;
+            };
             exchange(upstream, mark, head, checked).await
         };
         match timeout_at(until, asked).await {
@@ -140,9 +145,7 @@ pub async fn ask(
                 return Ok(answer);
             }
             Ok(None) => {
-                let at = Instant::now().into_std();
-                trace.try_failed(Cause::ChallengeFallbackFailed, at);
-                group.failed(endpoint, at);
+                trace.try_failed(Cause::ChallengeFallbackFailed, Instant::now().into_std());
             }
             Err(_) => break,
         }

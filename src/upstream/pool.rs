@@ -115,11 +115,8 @@ mod tests {
 
     fn upstream(address: SocketAddr) -> config::Upstream {
         config::Upstream {
-            name: UpstreamName::parse("u").unwrap(),
-            endpoints: vec![address],
             keep_alive: 2,
-            keep_alive_idle: Duration::from_secs(4),
-            protection: Default::default(),
+            ..config::Upstream::plain(UpstreamName::parse("u").unwrap(), [address])
         }
     }
 

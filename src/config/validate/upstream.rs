@@ -142,11 +142,10 @@ fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstrea
         Diagnostic::error("duplicate-endpoint", again.span.clone(), message)
     });
     Some(Upstream {
-        name: parsed?,
-        endpoints: endpoints.into_iter().map(|at| at.value).collect(),
         keep_alive: typed.keep_alive?.value,
         keep_alive_idle: typed.keep_alive_idle?.value,
         protection: typed.protection?,
+        ..Upstream::plain(parsed?, endpoints.into_iter().map(|at| at.value))
     })
 }
 
