@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, ServerName, Site,
+    Upstream, UpstreamTls,
 };
 use super::protection::{Circuit, Protection};
 use super::template;
@@ -203,6 +204,7 @@ pub(super) fn preset_keys(
             body_limit.map_or_else(|| quoted("none"), quoted),
         ),
         ("connect_timeout", duration(timeouts.connect)),
+        ("tls_timeout", duration(timeouts.tls)),
         ("response_timeout", duration(timeouts.response)),
         ("idle_timeout", duration(timeouts.idle)),
         (
@@ -219,6 +221,8 @@ pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
     ];
+    let tls = upstream.tls.as_ref();
+    entries.extend(tls.map(|tls| ("tls", inline(&upstream_tls(tls)))));
     entries.extend(protection(&upstream.protection));
     entries
 }
@@ -250,6 +254,21 @@ fn circuit_keys(circuit: &Circuit) -> Vec<Entry> {
         ("open_for", duration(circuit.open_for)),
         ("trials", circuit.trials.to_string()),
     ]
+}
+
+fn upstream_tls(tls: &UpstreamTls) -> Vec<Entry> {
+    let name = match &tls.server_name {
+        ServerName::Fixed(host) => quoted(host),
+        ServerName::Endpoint => quoted("endpoint"),
+    };
+    let mut entries = vec![("server_name", name)];
+    entries.extend(tls.ca_file.as_ref().map(|file| ("ca_file", path(file))));
+    if let Some(client) = &tls.client {
+        entries.push(("client_certificate", path(&client.chain)));
+        entries.push(("client_key", path(&client.key)));
+    }
+    entries.push(("verify", tls.verify.to_string()));
+    entries
 }
 
 fn percent(percent: u8) -> String {

@@ -27,7 +27,7 @@ use crate::observe::cause::Cause;
 use crate::router::target;
 use crate::types::host::Host;
 use crate::upstream::Keys;
-use crate::upstream::connect::connect;
+use crate::upstream::connect::ConnectLimits;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Group;
 use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
@@ -35,7 +35,10 @@ use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
 /// For everything: connecting, asking, reading.
 const TOTAL: Duration = Duration::from_secs(5);
 /// To connect to one endpoint.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT: ConnectLimits = ConnectLimits {
+    tcp: Duration::from_secs(2),
+    tls: Duration::from_secs(2),
+};
 /// The largest answer.
 const LARGEST: usize = 4096;
 /// The field with our mark.
@@ -130,7 +133,8 @@ pub async fn ask(
         trace.try_begins(endpoint.address, Instant::now().into_std());
         tried.push(endpoint.address);
         let asked = async {
-            let Ok(upstream) = connect(endpoint.address, CONNECT).await else {
+            let connecting = group.connector.connect(endpoint.address, CONNECT);
+            let Ok(upstream) = connecting.await else {
                 endpoint.report(Outcome::ConnectFailed, Instant::now().into_std());
                 return None;
             };

@@ -19,7 +19,7 @@ use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
 use crate::transport::now;
 use crate::upstream::Keys;
-use crate::upstream::connect::{ConnectError, connect};
+use crate::upstream::connect::{ConnectError, ConnectLimits, Line};
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::{Chosen, Group};
 use crate::upstream::http1::{Connection, Request};
@@ -56,7 +56,8 @@ impl Forward<'_> {
         // The clock is asked again only after a wait.
         let mut at = trace.started;
         loop {
-            let (mut upstream, reused, chosen) = self.connection(client, fresh, at, trace).await?;
+            let taken = self.connection(client, fresh, at, trace).await?;
+            let (mut upstream, reused, (chosen, line)) = taken;
             if !reused {
                 at = now();
             }
@@ -70,7 +71,7 @@ impl Forward<'_> {
                 Ok(End::Complete(upstream, ended)) => {
                     if let Some(upstream) = upstream {
                         let config = &self.route.group.config;
-                        self.pool.put(chosen.address, upstream, config, ended);
+                        self.pool.put(line, upstream, config, ended);
                     }
                     chosen.report(answered(trace), ended);
                     trace.status = trace.tally.upstream_status.unwrap_or(0);
@@ -102,14 +103,14 @@ impl Forward<'_> {
         }
     }
 
-    /// A connection to an endpoint, whether it was used before, and the endpoint.
+    /// A connection to an endpoint, whether it was used before, and the endpoint with its line.
     async fn connection(
         &self,
         client: &Client,
         fresh: bool,
         mut at: Instant,
         trace: &mut Trace,
-    ) -> Result<(Box<Connection>, bool, Chosen), Cause> {
+    ) -> Result<(Box<Connection>, bool, (Chosen, Line)), Cause> {
         let group: &Group = &self.route.group;
         let keys = Keys {
             client: None,
@@ -120,22 +121,32 @@ impl Forward<'_> {
         while let Some(endpoint) = group.choose(&keys, &tried, at) {
             let address = endpoint.address;
             trace.try_begins(address, at);
-            if !fresh && let Some(connection) = self.pool.take(&address, at) {
+            let line = group.connector.line(address);
+            if !fresh && let Some(connection) = self.pool.take(&line, at) {
                 self.metrics.upstream_connections_reused.inc();
-                return Ok((connection, true, endpoint));
+                return Ok((connection, true, (endpoint, line)));
             }
             let begun = now();
-            match connect(address, self.route.timeouts.connect).await {
+            let timeouts = &self.route.timeouts;
+            let limits = ConnectLimits {
+                tcp: timeouts.connect,
+                tls: timeouts.tls,
+            };
+            match group.connector.connect(address, limits).await {
                 Ok(connection) => {
                     self.metrics.upstream_connections_opened.inc();
                     trace.connect_time = Some(now().saturating_duration_since(begun));
                     endpoint.report(Outcome::Connected, begun);
-                    return Ok((connection, false, endpoint));
+                    return Ok((connection, false, (endpoint, line)));
                 }
                 Err(error) => {
                     let outcome = match error {
-                        ConnectError::Refused { .. } => Outcome::ConnectFailed,
-                        ConnectError::TimedOut { .. } => Outcome::ConnectTimedOut,
+                        ConnectError::Refused { .. } | ConnectError::Tls { .. } => {
+                            Outcome::ConnectFailed
+                        }
+                        ConnectError::TimedOut { .. } | ConnectError::TlsTimedOut { .. } => {
+                            Outcome::ConnectTimedOut
+                        }
                     };
                     cause = self.count(&error);
                     let reason: &dyn std::error::Error = &error;
@@ -159,6 +170,14 @@ impl Forward<'_> {
             ConnectError::TimedOut { .. } => {
                 self.metrics.upstream_connections_timed_out.inc();
                 Cause::UpstreamConnectTimeout
+            }
+            ConnectError::Tls { .. } => {
+                self.metrics.upstream_connections_untrusted.inc();
+                Cause::UpstreamTls
+            }
+            ConnectError::TlsTimedOut { .. } => {
+                self.metrics.upstream_connections_timed_out.inc();
+                Cause::UpstreamTlsTimeout
             }
         }
     }

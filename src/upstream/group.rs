@@ -16,6 +16,7 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 use super::balance::{self, Keys, Set};
+use super::connect::Connector;
 use super::endpoint::{Endpoint, InFlight, Rules, State};
 use super::ledger::{Counts, Ledger, Padded};
 use super::standing::Standing;
@@ -27,6 +28,8 @@ use crate::types::name::UpstreamName;
 pub struct Group {
     /// What was configured.
     pub config: config::Upstream,
+    /// How its endpoints are connected to.
+    pub connector: Connector,
     set: ArcSwap<Set>,
     /// Held while a set is made.
     making: Mutex<()>,
@@ -58,7 +61,14 @@ impl Group {
             config,
             turn: Padded::default(),
             ledger,
+            connector: Connector::default(),
         }
+    }
+
+    /// The group with endpoints that are connected to in this way instead of by plain TCP.
+    pub fn connected_by(mut self, connector: Connector) -> Self {
+        self.connector = connector;
+        self
     }
 
     /// Its name.
