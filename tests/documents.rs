@@ -139,6 +139,7 @@ fn every_key_that_the_documents_name_exists() {
         "log",
         "access_log",
         "admin",
+        "why",
         "acme",
     ];
     for name in ["README.md", "docs/manual.md"] {

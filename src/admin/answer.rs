@@ -30,7 +30,7 @@ pub(super) enum Door {
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST, \
+const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST, \
      POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST";
 
 /// Answers one request; its body, if any, is not read.
@@ -55,6 +55,7 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/status", true) => json(StatusCode::OK, &report(admin)),
         ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
         ("/health", true) => text(StatusCode::OK, "ok\n"),
+        ("/why", true) => why(admin, door, head.uri.query()),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
         ("/challenge-probe", false) if head.method == Method::POST => {
             probe(admin, head.uri.query())
@@ -64,7 +65,7 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         {
             wish(admin, path, head.uri.query()).await
         }
-        ("/" | "/status" | "/metrics" | "/health", false) => wrong_method("GET, HEAD"),
+        ("/" | "/status" | "/metrics" | "/health" | "/why", false) => wrong_method("GET, HEAD"),
         ("/reload" | "/challenge-probe" | "/certificates/renew" | "/certificates/revoke", _) => {
             wrong_method("POST")
         }
@@ -102,6 +103,31 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
                 "the reload ended unexpectedly; the log says more\n",
             )
         }
+    }
+}
+
+/// What is remembered of a request: 404 with what there is to look in, when it is not known.
+fn why(admin: &Admin, door: Door, query: Option<&str>) -> Answer {
+    if door != Door::Socket {
+        // It tells clients' addresses and what they asked for.
+        return text(
+            StatusCode::FORBIDDEN,
+            "this listener does not tell of single requests; use `hubgate why`\n",
+        );
+    }
+    match query.and_then(|query| query.strip_prefix("id=")) {
+        Some(id) if !id.is_empty() => {
+            let explained = admin.control.explain(id);
+            let status = match explained.found.is_empty() {
+                true => StatusCode::NOT_FOUND,
+                false => StatusCode::OK,
+            };
+            json(status, &explained)
+        }
+        _ => text(
+            StatusCode::BAD_REQUEST,
+            "the parameter is `id=REQUEST_ID`\n",
+        ),
     }
 }
 

@@ -23,6 +23,7 @@ pub use status::{
     StatusReport, Traffic, UpstreamStatus,
 };
 
+use crate::observe::history::Explained;
 use crate::observe::metrics::{AcmeFacts, Metrics};
 
 /// What the running process can be asked to do. Every call may take as long as what it does.
@@ -38,6 +39,10 @@ pub trait Control: Send + Sync + 'static {
     /// Carries out a wish for `host`'s certificate; fails with why not, as a sentence. May take minutes.
     fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<(), String>> {
         async { Err("this process orders no certificates".to_owned()) }.boxed()
+    }
+    /// What is remembered of the requests with this id, or with the only id that begins or ends like this.
+    fn explain(&self, _request_id: &str) -> Explained {
+        Explained::default()
     }
     /// Answers a random challenge token for `host` for a minute; `None` when no site has that host.
     fn probe(&self, _host: &str) -> Option<ChallengeProbe> {

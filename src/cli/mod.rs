@@ -13,6 +13,7 @@ mod reload;
 mod run;
 mod socket;
 mod status;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -25,7 +26,7 @@ use clap::{Args, Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the configuration was refused: by `check`, `run`, or the process asked by `reload`
+  1  the configuration was refused: by `check`, `run`, or the process asked by `reload`; `why` found no such request
   2  the command line is wrong
   3  the process could not start or be reached (port in use, no socket)
 
@@ -69,6 +70,18 @@ enum Command {
     /// Show what the running hubgate does
     #[command(after_help = EXIT_CODES)]
     Status {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Say what happened to a request and what to do about it
+    #[command(after_help = EXIT_CODES)]
+    Why {
+        /// Its id, or a beginning or end of it that no other has: from the error page, `X-Request-Id` or the access log
+        #[arg(value_name = "REQUEST_ID")]
+        id: String,
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,
@@ -131,6 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(match command {
         Command::Run { file } => run::run(&file.config),
         Command::Demo => demo::run(),
+        Command::Why { id, json, door } => why::run(&door, &id, json),
         Command::Causes { json } => causes::run(json),
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),

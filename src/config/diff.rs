@@ -39,6 +39,8 @@ const AT_RESTART: &[(&str, &str)] = &[
     ("server", "workers"),
     ("server", "state_dir"),
     ("admin", "socket"),
+    ("why", "memory"),
+    ("why", "sample"),
 ];
 
 fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
@@ -73,6 +75,7 @@ fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
             show::access_log(&new.access_log),
         ),
         ("admin", show::admin(&old.admin), show::admin(&new.admin)),
+        ("why", show::why(&old.why), show::why(&new.why)),
         ("acme", show::acme(&old.acme), show::acme(&new.acme)),
     ] {
         let mut fields = fields("", old, new);

@@ -23,6 +23,7 @@ pub fn explain(config: &Config) -> String {
         show::access_log(&config.access_log),
     );
     section(&mut out, "[admin]", show::admin(&config.admin));
+    section(&mut out, "[why]", show::why(&config.why));
     section(&mut out, "[acme]", show::acme(&config.acme));
     for site in &config.sites {
         explain_site(&mut out, site, &config.access_log);

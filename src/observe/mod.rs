@@ -5,6 +5,7 @@
 pub mod access_log;
 pub mod cause;
 pub mod count;
+pub mod history;
 pub mod log;
 pub mod metrics;
 pub mod output;

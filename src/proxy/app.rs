@@ -28,6 +28,7 @@ use super::{close, date, fallback, record, splice};
 use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
 use crate::observe::cause::Cause;
+use crate::observe::history::History;
 use crate::observe::metrics::Metrics;
 use crate::router::target;
 use crate::snapshot::Snapshot;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// Challenge tokens that are handed on.
     pub handed_on: fallback::HandedOn,
+    /// What is remembered of single requests.
+    pub history: History,
     /// Where the process is with stopping.
     pub drain: watch::Receiver<Drain>,
 }
@@ -349,7 +352,7 @@ impl App {
         };
         match forward.run(client, trace).await {
             Ok(Forwarded::Response) => Left::Whole,
-            Ok(Forwarded::Tunnel(upstream, _in_flight)) => {
+            Ok(Forwarded::Tunnel(upstream)) => {
                 splice::tunnel(self, client, *upstream, route, trace).await;
                 Left::Broken
             }

@@ -1,20 +1,22 @@
 //! Counts and logs a request when it is over.
 //!
-//! Nothing is formatted for a log that is off.
+//! Nothing is formatted for a log that is off, and a request that `hubgate why` need not remember costs a branch.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Version};
 
 use super::app::App;
 use super::client::Client;
 use super::filter::forwarded;
-use super::trace::Trace;
+use super::trace::{self, Trace};
 use crate::observe::access_log::{AccessLogHandle, Record};
+use crate::observe::history::{self, Condition};
 use crate::observe::metrics::Protocol;
 use crate::snapshot::Snapshot;
 use crate::types::host::Authority;
+use crate::upstream::group::Group;
 
 /// A request whose head was read.
 pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, id: &str) {
@@ -34,7 +36,8 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         (None, Some(site)) => &site.access_log,
         (None, None) => &snapshot.access_log,
     };
-    if !log.enabled() {
+    let kept = app.shared.history.wants(trace.cause, trace.status);
+    if !log.enabled() && !kept {
         return;
     }
     let head = client.head();
@@ -72,20 +75,86 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         Some(other) => Some(other.as_str()),
         None => route.map(|route| route.group.name().as_str()),
     };
-    log.write(&record);
+    if log.enabled() {
+        log.write(&record);
+    }
+    if kept {
+        let secrets = match (trace.site.map(|site| &snapshot.config.sites[site]), route) {
+            (_, Some(route)) => &route.config.access_log.redact,
+            (Some(site), None) => &site.access_log.redact,
+            (None, None) => &snapshot.config.access_log.redact,
+        };
+        let group = match &trace.upstream {
+            Some(other) => snapshot.groups.get(other),
+            None => route.map(|route| &route.group),
+        };
+        let conditions = group.map(|group| conditions(group, trace.endpoint));
+        let conditions = conditions.unwrap_or_default();
+        remember(app, snapshot, trace, &record, (secrets, &conditions));
+    }
 }
 
 /// A request whose head was refused before it could be read.
 pub fn unread(app: &App, trace: &Trace, id: &str) {
     count(app, trace, Protocol::H1);
     let snapshot = app.shared.snapshot.load();
-    if !snapshot.access_log.enabled() {
-        return;
-    }
     let none = HeaderMap::new();
     let mut record = Record::new(SystemTime::now(), app.facts.peer, &none);
     fill(&mut record, app, trace, id);
-    snapshot.access_log.write(&record);
+    if snapshot.access_log.enabled() {
+        snapshot.access_log.write(&record);
+    }
+    remember(app, &snapshot, trace, &record, (&[], &[]));
+}
+
+/// Keeps what there is to say about a request for `hubgate why`.
+#[cold]
+fn remember(
+    app: &App,
+    snapshot: &Snapshot,
+    trace: &Trace,
+    record: &Record<'_>,
+    (secrets, conditions): (&[String], &[Condition]),
+) {
+    let since = |at: Instant| at.saturating_duration_since(trace.started);
+    let over = trace.started + record.duration;
+    let told = |one: trace::Try| {
+        let at = since(one.begun);
+        let answered = trace.tally.answered_at.filter(|_| one.ended.is_none());
+        let ended = since(one.ended.or(answered).unwrap_or(over));
+        history::Try {
+            endpoint: one.endpoint,
+            at,
+            took: ended.saturating_sub(at),
+            connect: one.connect_time,
+            status: one.status,
+            cause: one.cause,
+        }
+    };
+    let tries: Vec<_> = trace.tries().map(told).collect();
+    let history = &app.shared.history;
+    history.keep(record, secrets, snapshot.generation, &tries, conditions);
+}
+
+/// The endpoints' health now, that of the one tried last first; of many some.
+#[cold]
+fn conditions(group: &Group, tried: Option<SocketAddr>) -> Vec<Condition> {
+    let now = crate::transport::now();
+    let of = |was_tried: bool| {
+        let endpoints = group.endpoints.iter();
+        endpoints.filter(move |endpoint| (Some(endpoint.address) == tried) == was_tried)
+    };
+    of(true)
+        .chain(of(false))
+        .take(history::CONDITIONS)
+        .map(|endpoint| Condition {
+            endpoint: endpoint.address,
+            state: match group.is_resting(endpoint, now) {
+                true => "resting after a failure",
+                false => "ready",
+            },
+        })
+        .collect()
 }
 
 fn count(app: &App, trace: &Trace, protocol: Protocol) {

@@ -15,6 +15,7 @@ use crate::admin::{
     CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
 };
 use crate::config::Source;
+use crate::observe::history::Explained;
 use crate::observe::metrics::AcmeFacts;
 use crate::proxy::app::Drain;
 use crate::tls::Origin;
@@ -59,6 +60,10 @@ impl Control for Door {
             }
         }
         .boxed()
+    }
+
+    fn explain(&self, request_id: &str) -> Explained {
+        self.0.shared.history.explain(request_id)
     }
 
     fn probe(&self, host: &str) -> Option<ChallengeProbe> {
@@ -130,8 +135,8 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
     match prepared {
         Ok(prepared) => {
             let (changes, warnings) = prepared.apply(process);
+            process.reloaded.notify_one();
             let generation = process.shared.snapshot.load().generation;
-            process.generation.send_replace(generation);
             tracing::info!(
                 generation,
                 changes = changes.len(),

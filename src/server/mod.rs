@@ -15,7 +15,6 @@ mod run;
 mod self_check;
 mod start_error;
 mod stop;
-mod upstream_files;
 mod watch;
 mod worker;
 

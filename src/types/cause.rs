@@ -193,10 +193,10 @@ causes! {
         "See why: `hubgate upstream list` shows each endpoint's health, checks and overrides; `hubgate doctor` looks now.";
     QueueFull "queue_full" 503 Busy retry 5,
         "As many requests as allowed wait for the upstream already.",
-        "Look at why the upstream is slow; raise its `connections`, `requests` or `queue` if it can bear more.";
+        "Look at why the upstream is slow; raise its `max_connections`, `max_in_flight` or `queue` if it can bear more.";
     QueueTimeout "queue_timeout" 503 Busy retry 5,
         "The request waited too long for its turn at the upstream.",
-        "Look at why the upstream is slow; raise its `connections` or `requests` if it can bear more, or `queue_timeout`.";
+        "Look at why the upstream is slow; raise its `max_connections` or `max_in_flight` if it can bear more, or `queue_timeout`.";
     CircuitOpen "circuit_open" 503 Unavailable retry 10,
         "The upstream failed so often that it is spared for a while.",
         "Look at the causes of the failures before; the circuit closes by itself when a try succeeds.";

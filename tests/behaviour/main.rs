@@ -33,5 +33,5 @@ mod tls_front;
 mod truncation;
 mod tunnel_life;
 mod tunnels;
-mod upstream_tls;
 mod upstreams;
+mod why;

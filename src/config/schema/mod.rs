@@ -17,8 +17,8 @@ pub(super) mod server;
 pub(super) mod site;
 pub(super) mod timeouts;
 pub(super) mod upstream;
-pub(super) mod upstream_tls;
 mod value;
+pub(super) mod why;
 
 pub(super) use value::kind_of;
 
@@ -101,8 +101,6 @@ pub(super) enum Kind {
     Certificate,
     /// A table: when an upstream is spared.
     Circuit,
-    /// `true`, `false` or a table: TLS to an upstream.
-    Tls,
     /// One of these numbers.
     Status(&'static [u16]),
     /// A table, or several.
@@ -118,6 +116,7 @@ pub(super) static TABLES: &[&Table] = &[
     &log::TABLE,
     &access_log::TABLE,
     &admin::TABLE,
+    &why::TABLE,
     &acme::TABLE,
     &site::TABLE,
     &route::TABLE,
@@ -139,6 +138,7 @@ pub(super) static ROOT: Table = Table {
         Key::table("log", "events of the process"),
         Key::table("access_log", "one line a request"),
         Key::table("admin", "where the running process is asked and told"),
+        Key::table("why", "what is remembered of single requests"),
         Key::table("acme", "the certificate authority"),
         Key::table("site", "sites, by host"),
         Key::table("upstream", "groups of endpoints, by name"),

@@ -6,7 +6,6 @@ mod listen;
 mod route;
 mod site;
 mod upstream;
-mod upstream_tls;
 
 use std::collections::BTreeMap;
 
@@ -80,6 +79,13 @@ pub(super) fn document(
         context,
         schema::admin::read,
     );
+    let why = section(
+        &root,
+        "why",
+        &schema::why::TABLE,
+        context,
+        schema::why::read,
+    );
     let acme = section(&root, "acme", &schema::acme::TABLE, context, |reader| {
         schema::acme::read(reader, context)
     });
@@ -113,6 +119,7 @@ pub(super) fn document(
         log: log?,
         access_log: access_log?,
         admin: admin?,
+        why: why?,
         acme: acme?,
         sites: sites?,
         upstreams: upstreams?,

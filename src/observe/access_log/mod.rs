@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use record::Record;
+pub(super) use redact::url as redacted;
 
 use self::clock::Clock;
 use super::metrics::Metrics;

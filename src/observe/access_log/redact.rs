@@ -14,7 +14,7 @@ pub(super) const REDACTED: &[u8] = b"REDACTED";
 const DEPTH: usize = 4;
 
 /// `url` with the value of each parameter in `names` (lower case) replaced; borrowed when there is none.
-pub(super) fn url<'a>(url: &'a [u8], names: &[String]) -> Cow<'a, [u8]> {
+pub(in crate::observe) fn url<'a>(url: &'a [u8], names: &[String]) -> Cow<'a, [u8]> {
     let Some(query) = memchr::memchr(b'?', url).filter(|_| !names.is_empty()) else {
         return Cow::Borrowed(url);
     };

@@ -239,6 +239,5 @@ fn fallback(look: &Look, host: &Host) -> Vec<Finding> {
             ),
         }
     };
-    let addresses = upstream.endpoints.iter().map(|endpoint| &endpoint.address);
-    addresses.map(judge).collect()
+    upstream.endpoints.iter().map(judge).collect()
 }
