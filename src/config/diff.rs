@@ -48,7 +48,7 @@ fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
     let ports = |config: &Config| -> Vec<Entry> {
         show::listen(&config.listen)
             .into_iter()
-            .filter(|(key, _)| *key == "redirect_port")
+            .filter(|(key, _)| !matches!(*key, "http" | "https"))
             .collect()
     };
     for (name, old, new) in [

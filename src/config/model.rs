@@ -68,6 +68,19 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     /// The port put into redirects to https. `None` leaves it out.
     pub redirect_port: Option<u16>,
+    /// Where load balancers say whom they speak for.
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// The keys of `[listen]` about PROXY headers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProxyProtocol {
+    /// Who is believed.
+    pub from: Vec<IpNet>,
+    /// Addresses of `http` and `https` where a header may come.
+    pub optional: Vec<SocketAddr>,
+    /// Where it has to.
+    pub required: Vec<SocketAddr>,
 }
 
 /// `[limits]`: bounds on what clients may take.

@@ -36,6 +36,15 @@ pub(super) fn listen(listen: &Listen) -> Vec<Entry> {
             "redirect_port",
             listen.redirect_port.unwrap_or(443).to_string(),
         ),
+        ("proxy_protocol_from", list(&listen.proxy_protocol.from)),
+        (
+            "proxy_protocol_optional",
+            list(&listen.proxy_protocol.optional),
+        ),
+        (
+            "proxy_protocol_required",
+            list(&listen.proxy_protocol.required),
+        ),
     ]
 }
 

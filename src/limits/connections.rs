@@ -30,7 +30,7 @@ pub struct ConnectionCaps {
 #[must_use = "a dropped permit counts no connection"]
 pub struct Permit {
     caps: Arc<ConnectionCaps>,
-    client: ClientKey,
+    client: Option<ClientKey>,
 }
 
 /// What counts as one client.
@@ -76,20 +76,20 @@ impl ConnectionCaps {
 
     /// Takes a place for a connection from `address`, or says which cap is reached.
     pub fn try_acquire(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Refused> {
+        self.try_acquire_unknown()?.of_client(address)
+    }
+
+    /// Takes a place for a connection whose client is not known yet; [`Permit::of_client`] says it.
+    pub fn try_acquire_unknown(self: &Arc<Self>) -> Result<Permit, Refused> {
         let limit = self.max_total.load(Ordering::Relaxed);
         self.total
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
                 (open < limit).then_some(open + 1)
             })
             .map_err(|_| Refused::Total { limit })?;
-        let client = ClientKey::of(address);
-        if let Err(refused) = self.count_client(client) {
-            self.total.fetch_sub(1, Ordering::Relaxed);
-            return Err(refused);
-        }
         Ok(Permit {
             caps: Arc::clone(self),
-            client,
+            client: None,
         })
     }
 
@@ -125,8 +125,6 @@ impl ConnectionCaps {
                 entry.remove();
             }
         }
-        drop(shard);
-        self.total.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The part of the table that counts `client`. The hash is seeded, so a client cannot choose its part.
@@ -136,9 +134,22 @@ impl ConnectionCaps {
     }
 }
 
+impl Permit {
+    /// Says whose connection it is, at most once. The place is given back when the client's cap is reached.
+    pub fn of_client(mut self, address: IpAddr) -> Result<Self, Refused> {
+        let client = ClientKey::of(address);
+        self.caps.count_client(client)?;
+        self.client = Some(client);
+        Ok(self)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.caps.release(self.client);
+        if let Some(client) = self.client {
+            self.caps.release(client);
+        }
+        self.caps.total.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,14 +3,17 @@
 //! A connection above a cap is closed unserved and counted. What becomes of the others is `connection`'s.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
 
 use super::connection::{self, Context};
-use crate::limits::connections::Refused;
+use super::proxy_header::{self, Policy, Refusal};
+use super::proxy_protocol::{Fault, Said};
+use crate::limits::connections::{Permit, Refused};
 use crate::observe::metrics::ListenerKind;
 
 /// The wait after the system had no resources for a connection.
@@ -18,8 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// At most one complaint of a listener in this time.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Accepts until the future is dropped; connections go on without it.
-pub async fn accept(listener: TcpListener, kind: ListenerKind, context: Arc<Context>) {
+/// Accepts until the future is dropped; connections go on without it. `key` is the listener's address in the
+/// configuration, and its kind.
+pub async fn accept(listener: TcpListener, key: (SocketAddr, ListenerKind), context: Arc<Context>) {
+    let kind = key.1;
     let local = listener.local_addr().ok();
     let mut complained: Option<Instant> = None;
     loop {
@@ -40,24 +45,120 @@ pub async fn accept(listener: TcpListener, kind: ListenerKind, context: Arc<Cont
                 continue;
             }
         };
-        let metrics = &context.shared.metrics;
-        let permit = match context.caps.try_acquire(peer.ip()) {
+        let expected = {
+            let snapshot = context.shared.snapshot.load();
+            let settings = &snapshot.config.listen.proxy_protocol;
+            proxy_header::policy(settings, key.0)
+                .map(|policy| (policy, proxy_header::is_trusted(&settings.from, peer.ip())))
+        };
+        let permit = match expected {
+            // Whom a load balancer speaks for is not known yet, and it may have more connections than a client.
+            Some((_, true)) => context.caps.try_acquire_unknown(),
+            _ => context.caps.try_acquire(peer.ip()),
+        };
+        let permit = match permit {
             Ok(permit) => permit,
             Err(refused) => {
-                match refused {
-                    Refused::Total { .. } => metrics.connections_refused_total_cap.inc(),
-                    Refused::PerClient { .. } => metrics.connections_refused_client_cap.inc(),
-                }
-                tracing::debug!(%peer, %refused, "connection refused");
+                count(&refused, peer, &context);
                 continue;
             }
         };
-        let open = metrics.connection_opened(kind);
+        let open = context.shared.metrics.connection_opened(kind);
         let context = context.clone();
-        tokio::spawn(async move {
-            connection::serve(tcp, peer, kind, &context).await;
-            drop((permit, open));
-        });
+        match expected {
+            None => tokio::spawn(async move {
+                connection::serve(tcp, peer, kind, &context).await;
+                drop((permit, open));
+            }),
+            Some((policy, trusted)) => tokio::spawn(async move {
+                let arrival = Arrival {
+                    tcp,
+                    peer,
+                    permit,
+                    trusted,
+                };
+                if let Some((tcp, peer, permit)) = arrival.reveal(policy, &context).await {
+                    connection::serve(tcp, peer, kind, &context).await;
+                    drop(permit);
+                }
+                drop(open);
+            }),
+        };
+    }
+}
+
+fn count(refused: &Refused, peer: SocketAddr, context: &Context) {
+    let metrics = &context.shared.metrics;
+    match refused {
+        Refused::Total { .. } => metrics.connections_refused_total_cap.inc(),
+        Refused::PerClient { .. } => metrics.connections_refused_client_cap.inc(),
+    }
+    tracing::debug!(%peer, %refused, "connection refused");
+}
+
+/// A connection that may begin with a PROXY header.
+struct Arrival {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    /// Whether the peer may speak for others; its permit then names no client yet.
+    trusted: bool,
+}
+
+impl Arrival {
+    /// Learns for whom the connection is, within the time for a handshake. `None` ends it, counted.
+    async fn reveal(
+        mut self,
+        policy: Policy,
+        context: &Context,
+    ) -> Option<(TcpStream, SocketAddr, Permit)> {
+        let counts = &context.shared.metrics.proxy_headers;
+        let limit = context.shared.snapshot.load().config.timeouts.handshake;
+        let taken = timeout(
+            limit,
+            proxy_header::take(&mut self.tcp, self.trusted, policy),
+        );
+        let peer = match taken.await {
+            Ok(Ok(Some(said))) => {
+                counts.taken.inc();
+                match said {
+                    Said::Proxied { source, .. } => source,
+                    Said::Own => self.peer,
+                }
+            }
+            Ok(Ok(None)) => {
+                counts.absent.inc();
+                self.peer
+            }
+            Ok(Err(refusal)) => {
+                match &refusal {
+                    Refusal::Untrusted => counts.untrusted.inc(),
+                    Refusal::Missing => counts.missing.inc(),
+                    Refusal::Invalid(Fault::Malformed(_)) => counts.malformed.inc(),
+                    Refusal::Invalid(Fault::TooLong) => counts.too_long.inc(),
+                    // As any other that leaves before it has said anything.
+                    Refusal::Gone(_) => {}
+                }
+                tracing::debug!(peer = %self.peer, error = &refusal as &dyn std::error::Error, "connection ended at its PROXY header");
+                return None;
+            }
+            Err(_) => {
+                counts.timed_out.inc();
+                tracing::debug!(peer = %self.peer, "the PROXY header took too long");
+                return None;
+            }
+        };
+        let permit = match self.trusted {
+            true => self.permit.of_client(peer.ip()),
+            false => Ok(self.permit),
+        };
+        match permit {
+            Ok(permit) => Some((self.tcp, peer, permit)),
+            Err(refused) => {
+                count(&refused, peer, context);
+                None
+            }
+        }
     }
 }
 

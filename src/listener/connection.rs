@@ -55,12 +55,10 @@ pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context
         tracing::debug!(%error, %peer, "the client left before its connection began");
         return;
     }
-    let Ok(local) = tcp.local_addr() else { return };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let mut facts = Facts {
         peer,
         peer_text: peer.ip().to_string().into(),
-        local,
         is_tls: kind == ListenerKind::Https,
         server_name: None,
         tls_version: None,

@@ -1,8 +1,10 @@
 //! Sockets: bind, accept, TLS handshake, and the start of every connection.
 //!
-//! `bind` makes listening sockets, `accept` takes connections from them within the caps, `connection` brings each to
-//! the point where requests are read: from there on it is `proxy`'s.
+//! `bind` makes listening sockets, `accept` takes connections from them within the caps, `proxy_header` learns for whom a
+//! load balancer made one, `connection` brings each to the point where requests are read: from there on it is `proxy`'s.
 
 pub mod accept;
 pub mod bind;
 pub mod connection;
+pub mod proxy_header;
+pub mod proxy_protocol;

@@ -71,8 +71,6 @@ pub struct Facts {
     pub peer: SocketAddr,
     /// Its address alone, as text.
     pub peer_text: Box<str>,
-    /// Our end.
-    pub local: SocketAddr,
     /// Whether there is TLS.
     pub is_tls: bool,
     /// The host of the handshake, when it named one.

@@ -121,7 +121,7 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, 
                 Ok(socket) => {
                     let (alarm, context) = (deaf.alarm(), context.clone());
                     let task = tokio::spawn(async move {
-                        accept(socket, key.1, context).await;
+                        accept(socket, key, context).await;
                         drop(alarm);
                     });
                     listening.insert(key, task.abort_handle());

@@ -23,6 +23,7 @@ mod kit;
 mod limits;
 mod logs;
 mod port80;
+mod proxy_protocol;
 mod reload;
 mod routing;
 mod stop;

@@ -35,9 +35,17 @@ pub fn config(alpn: &[&str]) -> ClientConfig {
 pub fn handshake(
     addr: SocketAddr,
     name: &str,
+    config: ClientConfig,
+) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    handshake_over(TcpStream::connect_timeout(&addr, DEADLINE)?, name, config)
+}
+
+/// As [`handshake`], on a connection that is there.
+pub fn handshake_over(
+    mut sock: TcpStream,
+    name: &str,
     mut config: ClientConfig,
 ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let mut sock = TcpStream::connect_timeout(&addr, DEADLINE)?;
     sock.set_read_timeout(Some(DEADLINE))?;
     sock.set_write_timeout(Some(DEADLINE))?;
     config.enable_sni = !name.is_empty();

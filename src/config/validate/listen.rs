@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::each_once;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::Listen;
+use crate::config::model::{Listen, ProxyProtocol};
 use crate::config::schema::listen::Listen as Typed;
 use crate::config::schema::reader::{At, Context};
 
@@ -42,11 +42,58 @@ pub(super) fn check(
                 .hint("leave `http` and `https` out for ports 80 and 443 on every address"),
         );
     }
+    let proxy_protocol = proxy_protocol(&typed, context);
     let https: Vec<_> = typed.https.into_iter().map(|at| at.value).collect();
     Some(Listen {
         redirect_port: redirect_port(typed.redirect_port, &https),
         http: typed.http.into_iter().map(|at| at.value).collect(),
+        proxy_protocol: proxy_protocol?,
         https,
+    })
+}
+
+/// PROXY headers come on addresses that are listened on, from somebody.
+fn proxy_protocol(typed: &Typed, context: Context<'_>) -> Option<ProxyProtocol> {
+    let (optional, required) = (&typed.proxy_optional, &typed.proxy_required);
+    let all = || optional.iter().chain(required);
+    let mut sound = true;
+    for at in all() {
+        let listened = typed.http.iter().chain(&typed.https);
+        if !listened.clone().any(|one| one.value == at.value) {
+            let message = format!("`{}` is not listened on", at.value);
+            context.sink.push(
+                Diagnostic::error("proxy-protocol-address", at.span.clone(), message)
+                    .hint("write it as it stands in `http` or `https`"),
+            );
+            sound = false;
+        }
+    }
+    for at in required {
+        if optional.iter().any(|one| one.value == at.value) {
+            let message = format!(
+                "`{}` is in both `proxy_protocol_optional` and `proxy_protocol_required`",
+                at.value
+            );
+            let fault = Diagnostic::error("proxy-protocol-address", at.span.clone(), message);
+            context.sink.push(fault);
+            sound = false;
+        }
+    }
+    if let Some(first) = all().next().filter(|_| typed.proxy_from.is_empty()) {
+        return context.sink.refuse(
+            Diagnostic::error(
+                "proxy-protocol-from",
+                first.span.clone(),
+                format!("nobody may send a PROXY header to `{}`", first.value),
+            )
+            .hint("name the load balancers, as in `proxy_protocol_from = [\"10.0.0.0/8\"]`"),
+        );
+    }
+    let values = |list: &[At<SocketAddr>]| list.iter().map(|at| at.value).collect();
+    sound.then(|| ProxyProtocol {
+        from: typed.proxy_from.clone(),
+        optional: values(optional),
+        required: values(required),
     })
 }
 

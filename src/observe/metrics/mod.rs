@@ -52,6 +52,19 @@ const PROTOCOLS: [&str; 2] = ["h1", "h2"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const CAUSES: usize = Cause::Internal as usize + 1;
 
+/// What came of PROXY headers.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "`page` says in words what each field counts")]
+pub struct ProxyHeaders {
+    pub taken: Counter,
+    pub absent: Counter,
+    pub missing: Counter,
+    pub untrusted: Counter,
+    pub malformed: Counter,
+    pub too_long: Counter,
+    pub timed_out: Counter,
+}
+
 /// Everything hubgate counts.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "`page` says in words what each field counts")]
@@ -61,6 +74,7 @@ pub struct Metrics {
     connections_open: [Gauge; 2],
     pub connections_refused_total_cap: Counter,
     pub connections_refused_client_cap: Counter,
+    pub proxy_headers: ProxyHeaders,
     pub tls_handshakes_done: Counter,
     pub tls_handshakes_failed: Counter,
     pub tls_handshakes_timed_out: Counter,
@@ -97,6 +111,7 @@ impl Metrics {
             connections_open: Default::default(),
             connections_refused_total_cap: Counter::default(),
             connections_refused_client_cap: Counter::default(),
+            proxy_headers: ProxyHeaders::default(),
             tls_handshakes_done: Counter::default(),
             tls_handshakes_failed: Counter::default(),
             tls_handshakes_timed_out: Counter::default(),

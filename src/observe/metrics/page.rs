@@ -123,6 +123,20 @@ impl Metrics {
                 counter.get(),
             );
         }
+        let headers = &self.proxy_headers;
+        page.results(
+            "proxy_headers_total",
+            "Connections where a PROXY header was expected, by what came of it.",
+            &[
+                ("taken", &headers.taken),
+                ("absent", &headers.absent),
+                ("missing", &headers.missing),
+                ("untrusted", &headers.untrusted),
+                ("malformed", &headers.malformed),
+                ("too_long", &headers.too_long),
+                ("timed_out", &headers.timed_out),
+            ],
+        );
         page.results(
             "tls_handshakes_total",
             "TLS handshakes with clients, by result.",

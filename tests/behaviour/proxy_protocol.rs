@@ -1,0 +1,151 @@
+//! PROXY headers: for whom a load balancer speaks, who may say so, and that nothing else is taken for one.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::support::hubgate::{HOST, one_site};
+use crate::support::{Client, DEADLINE, Fault, Hubgate, Upstream, Wire, eventually, tls};
+
+const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 8080 443\r\n";
+const V2: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x08\xc6\x33\x64\x01\x1f\x90\x01\xbb";
+const V2_LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+fn with(upstream: &Upstream, listen: &str) -> Hubgate {
+    let site = one_site(upstream.addr, "");
+    Hubgate::start(&format!("[listen]\n{listen}\n{site}"))
+}
+
+/// A request behind these bytes.
+fn say(hubgate: &Hubgate, header: &[u8]) -> Result<u16, Fault> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    let bytes = [header, request.as_bytes()].concat();
+    let response = Client::plain(hubgate.http).try_exchange(bytes)?;
+    Ok(response.status)
+}
+
+fn client_seen(upstream: &Upstream) -> String {
+    upstream.last_request().head.one("x-real-ip").to_owned()
+}
+
+fn tls_behind(header: &[u8], addr: SocketAddr) -> Client {
+    use std::io::Write;
+    let mut tcp = TcpStream::connect_timeout(&addr, DEADLINE).unwrap();
+    tcp.write_all(header).unwrap();
+    let tls = tls::handshake_over(tcp, HOST, tls::config(&["http/1.1"])).unwrap();
+    Client(Wire::new(tls))
+}
+
+#[test]
+fn the_upstream_is_told_of_the_client_that_the_load_balancer_speaks_for() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = with(
+        &upstream,
+        "proxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\", \"@HTTPS@\"]",
+    );
+    for (header, client) in [
+        (V1, "192.0.2.7"),
+        (V2, "192.0.2.8"),
+        (V2_LOCAL, "127.0.0.1"),
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+    ] {
+        assert_eq!(say(&hubgate, header).unwrap(), 200);
+        assert_eq!(client_seen(&upstream), client);
+        let response = tls_behind(header, hubgate.https).get(HOST, "/");
+        assert_eq!(response.status, 200);
+        assert_eq!(client_seen(&upstream), client);
+    }
+}
+
+#[test]
+fn a_header_in_many_segments_is_the_same_header() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = with(
+        &upstream,
+        "proxy_protocol_from = [\"127.0.0.0/8\"]\nproxy_protocol_optional = [\"@HTTP@\"]",
+    );
+    let mut client = hubgate.plain();
+    for byte in V2 {
+        client.send([*byte]);
+    }
+    assert_eq!(client.get(HOST, "/").status, 200);
+    assert_eq!(client_seen(&upstream), "192.0.2.8");
+}
+
+#[test]
+fn a_connection_without_a_header_is_served_where_it_is_optional_and_ended_where_it_is_required() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = with(
+        &upstream,
+        "proxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_optional = [\"@HTTP@\"]\nproxy_protocol_required = [\"@HTTPS@\"]",
+    );
+    assert_eq!(say(&hubgate, b"").unwrap(), 200);
+    assert_eq!(client_seen(&upstream), "127.0.0.1");
+    let config = tls::config(&["http/1.1"]);
+    assert!(tls::handshake(hubgate.https, HOST, config).is_err());
+    assert_eq!(tls_behind(V1, hubgate.https).get(HOST, "/").status, 200);
+}
+
+#[test]
+fn nobody_but_the_load_balancer_is_believed() {
+    let upstream = Upstream::saying("ok");
+    for (mode, plain) in [("optional", Some(200)), ("required", None)] {
+        let hubgate = with(
+            &upstream,
+            &format!(
+                "proxy_protocol_from = [\"192.0.2.0/24\"]\nproxy_protocol_{mode} = [\"@HTTP@\"]"
+            ),
+        );
+        let before = upstream.requests().len();
+        for header in [V1, V2] {
+            assert!(say(&hubgate, header).is_err(), "{mode}");
+        }
+        assert_eq!(upstream.requests().len(), before);
+        assert_eq!(say(&hubgate, b"").ok(), plain, "{mode}");
+    }
+    // Without the keys a header is what it is to HTTP: nonsense.
+    let hubgate = Hubgate::before(upstream.addr);
+    assert_eq!(say(&hubgate, V1).unwrap(), 400);
+}
+
+#[test]
+fn an_odd_an_endless_and_a_dribbled_header_end_the_connection() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::start(
+        &(format!(
+            "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_optional = [\"@HTTP@\"]\n[timeouts]\nhandshake = \"300ms\"\n{}",
+            one_site(upstream.addr, "")
+        )),
+    );
+    let endless = [b"PROXY TCP4 ".as_slice(), &[b'1'; 300]].concat();
+    let long = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec();
+    let odd = b"PROXY TCP4 1 2 3 4\r\n".to_vec();
+    for header in [endless, long, odd] {
+        let mut client = hubgate.plain();
+        client.send(&header);
+        assert!(client.closes_within(Duration::from_secs(3)));
+    }
+    let mut client = hubgate.plain();
+    client.send(b"PROXY TCP4 192.0.2.7");
+    assert!(client.closes_within(Duration::from_secs(3)));
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn the_cap_of_connections_counts_the_clients_behind_a_load_balancer() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::start(&format!(
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\"]\n[limits]\nconnections_per_client = 2\n{}",
+        one_site(upstream.addr, "")
+    ));
+    let open = |header: &[u8]| {
+        let mut client = hubgate.plain();
+        client.send(header);
+        let response = client.try_exchange(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+        response.is_ok().then_some(client)
+    };
+    let held: Vec<_> = [V1, V1, V2, V2].map(|header| open(header).unwrap()).into();
+    assert!(open(V1).is_none() && open(V2).is_none());
+    drop(held);
+    eventually("the places are free again", || open(V1).is_some());
+}
