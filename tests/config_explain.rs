@@ -29,6 +29,9 @@ reload_on_change = true
 http = ["127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:0"]
 https = ["[::1]:8443"]
 redirect_port = 444
+proxy_protocol_from = ["10.0.0.0/8", "192.0.2.9"]
+proxy_protocol_optional = ["127.0.0.1:8080"]
+proxy_protocol_required = ["[::1]
 [limits]
 connections = 9
 connections_per_client = 8
