@@ -31,7 +31,7 @@ https = ["[::1]:8443"]
 redirect_port = 444
 proxy_protocol_from = ["10.0.0.0/8", "192.0.2.9"]
 proxy_protocol_optional = ["127.0.0.1:8080"]
-proxy_protocol_required = ["[::1]
+proxy_protocol_required = ["[::1]:8443"]
 [limits]
 connections = 9
 connections_per_client = 8
@@ -221,6 +221,9 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "endpoints",
                     "certificate",
                     "eab_",
+                    "http = [",
+                    "https = [",
+                    "proxy_protocol_",
                 ]
                 .iter()
                 .any(|key| line.starts_with(key))
