@@ -22,7 +22,7 @@ test: ## every test: cargo's, then a user's journey through a real JupyterHub an
 
 acme-faults: ## every fault of authorities, disks, clocks and networks that certificates must survive, one test each
 	@tests/install.sh build test
-	$(CARGO) test --locked --test acme --test acme_storage --test acme_faults
+	$(CARGO) test --locked --test acme --test acme_orders --test acme_storage --test acme_faults
 
 acme-year: ## a year of 30 certificates in fast forward: an outage, a month of limits, lost answers; prints what was counted
 	@tests/install.sh build

@@ -13,12 +13,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::{AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site};
+use crate::config::{
+    self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site,
+};
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::router::{PathTable, Router};
 use crate::types::amount::ByteSize;
 use crate::types::name::UpstreamName;
+use crate::upstream::connect::Connector;
 use crate::upstream::group::Group;
+use crate::upstream::tls::{ClientTls, TlsError};
 
 /// What runs.
 #[derive(Debug)]
@@ -95,6 +99,14 @@ pub enum BuildError {
         /// What the system says.
         source: io::Error,
     },
+    /// An upstream cannot be secured.
+    #[error("upstream `{name}` cannot be used")]
+    Tls {
+        /// Its name.
+        name: UpstreamName,
+        /// Why.
+        source: TlsError,
+    },
     /// A route names an upstream that is not there, which `config` refuses.
     #[error("upstream `{name}` is not defined")]
     Upstream {
@@ -116,13 +128,20 @@ impl Snapshot {
             .iter()
             .map(|(name, upstream)| {
                 let known = old.and_then(|old| old.groups.get(name));
+                let connector = connector(upstream, known.map(|group| &group.connector))?;
                 let group = match known {
-                    Some(group) if group.config == *upstream => group.clone(),
-                    known => Arc::new(Group::new(upstream.clone(), known.map(|g| &**g), now)),
+                    Some(group) if group.config == *upstream && group.connector == connector => {
+                        group.clone()
+                    }
+                    known => {
+                        let known = known.map(|group| &**group);
+                        let group = Group::new(upstream.clone(), known, now);
+                        Arc::new(group.connected_by(connector))
+                    }
                 };
-                (name.clone(), group)
+                Ok((name.clone(), group))
             })
-            .collect();
+            .collect::<Result<_, BuildError>>()?;
         let mut parts = Parts {
             groups: &groups,
             logs,
@@ -146,6 +165,21 @@ impl Snapshot {
             config,
         })
     }
+}
+
+/// How the upstream's endpoints are connected to; `old` itself where nothing has changed. Blocks on files.
+fn connector(
+    upstream: &config::Upstream,
+    old: Option<&Connector>,
+) -> Result<Connector, BuildError> {
+    let old = old.and_then(|old| old.tls.as_ref());
+    let tls = upstream.tls.as_ref();
+    let tls = tls.map(|tls| ClientTls::load(tls, b"http/1.1", old));
+    let tls = tls.transpose().map_err(|source| BuildError::Tls {
+        name: upstream.name.clone(),
+        source,
+    })?;
+    Ok(Connector { tls })
 }
 
 /// What sites and routes are put together from.

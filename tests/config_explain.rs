@@ -84,6 +84,7 @@ preset = "binderhub"
 rewrite_prefix = "/"
 body_limit = "1MB"
 connect_timeout = "1s"
+tls_timeout = "7s"
 response_timeout = "2s"
 idle_timeout = "3s"
 tunnel_handshake_timeout = "4s"
@@ -107,8 +108,10 @@ max_in_flight = 12
 queue = 13
 queue_timeout = "14ms"
 circuit = { failure_rate = "51%", window = "11s", min_requests = 21, open_for = "12s", trials = 4 }
+tls = { server_name = "hub.internal", ca_file = "ca.pem", client_certificate = "edge.pem", client_key = "edge.key", verify = true }
 [upstream.b]
 endpoints = ["192.0.2.2:80"]
+tls = { server_name = "endpoint" }
 "#;
 
 #[test]

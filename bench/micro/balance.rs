@@ -1,23 +1,18 @@
 //! The endpoint for a request, by the number of endpoints and of those that rest.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use divan::{Bencher, black_box};
 use hubgate::config::Upstream;
 use hubgate::types::name::UpstreamName;
+use hubgate::upstream::Keys;
+use hubgate::upstream::endpoint::Outcome;
 use hubgate::upstream::group::Group;
 
 fn group(endpoints: u16, now: Instant) -> Group {
-    let config = Upstream {
-        name: UpstreamName::parse("hub").unwrap(),
-        endpoints: (1..=endpoints)
-            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-            .collect(),
-        keep_alive: 32,
-        keep_alive_idle: Duration::from_secs(4),
-        protection: Default::default(),
-    };
+    let addresses = (1..=endpoints).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let config = Upstream::plain(UpstreamName::parse("hub").unwrap(), addresses);
     Group::new(config, None, now)
 }
 
@@ -26,7 +21,7 @@ fn endpoint_in_turn(bencher: Bencher<'_, '_>, endpoints: u16) {
     let now = Instant::now();
     let group = group(endpoints, now);
     bencher.bench_local(|| {
-        let endpoint = group.next(black_box(&[]), now);
+        let endpoint = group.choose(black_box(&Keys::default()), &[], now);
         endpoint.map(|endpoint| endpoint.address)
     });
 }
@@ -35,11 +30,11 @@ fn endpoint_in_turn(bencher: Bencher<'_, '_>, endpoints: u16) {
 fn endpoint_while_all_but_one_rest(bencher: Bencher<'_, '_>, endpoints: u16) {
     let now = Instant::now();
     let group = group(endpoints, now);
-    for endpoint in group.endpoints.iter().skip(1) {
-        group.failed(endpoint, now);
+    for endpoint in group.endpoints().iter().skip(1) {
+        endpoint.report(Outcome::ConnectFailed, now);
     }
     bencher.bench_local(|| {
-        let endpoint = group.next(black_box(&[]), now);
+        let endpoint = group.choose(black_box(&Keys::default()), &[], now);
         endpoint.map(|endpoint| endpoint.address)
     });
 }

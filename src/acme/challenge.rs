@@ -16,7 +16,7 @@ use rustls::sign::CertifiedKey;
 use crate::types::host::Host;
 
 /// Where challenges live (RFC 8555 section 8.3).
-const PREFIX: &[u8] = b"/.well-known/acme-challenge/";
+pub(super) const PREFIX: &str = "/.well-known/acme-challenge/";
 /// Tokens at once; four orders of one host each need four.
 const MAX_TOKENS: usize = 1024;
 
@@ -25,7 +25,7 @@ const MAX_TOKENS: usize = 1024;
 /// Takes the raw path without its query. Nothing is decoded: a token is 22 to 128 base64url characters (128 bits of
 /// entropy at least), and anything else below the prefix is nobody's.
 pub fn token_of(path: &[u8]) -> Option<&str> {
-    let token = path.strip_prefix(PREFIX)?;
+    let token = path.strip_prefix(PREFIX.as_bytes())?;
     let base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !(22..=128).contains(&token.len()) || !token.iter().all(base64url) {
         return None;
@@ -38,7 +38,7 @@ pub const ALPN: &[u8] = b"acme-tls/1";
 
 /// Whether a request path lies where challenges live: never redirected, never rewritten, whoever answers it.
 pub fn is_challenge_path(path: &[u8]) -> bool {
-    path.starts_with(PREFIX)
+    path.starts_with(PREFIX.as_bytes())
 }
 
 /// The tokens that are answered now. Clones share one map.
@@ -153,7 +153,8 @@ impl Tokens {
     }
 }
 
-fn server_name_of(host: &Host) -> Cow<'_, str> {
+/// What a TLS client asks for in the host's challenge (RFC 8738 section 6).
+pub(super) fn server_name_of(host: &Host) -> Cow<'_, str> {
     let reverse = |labels: Vec<String>, zone: &str| -> Cow<'static, str> {
         let labels: Vec<_> = labels.into_iter().rev().collect();
         format!("{}.{zone}.arpa", labels.join(".")).into()

@@ -117,6 +117,7 @@ impl Crew {
         Some(Arc::new(Shared {
             authorities,
             storage,
+            listeners: settings.listeners.clone(),
             delays: settings.delays.clone(),
             tokens: self.tokens.clone(),
             certificates: Arc::clone(&self.certificates),

@@ -3,7 +3,7 @@
 //! Pure: [`challenge`] (what asks for challenges, which are ours), [`schedule`] and `renewal` (when to renew and to
 //! retry), `choice` (whom to ask), `pace` (how fast), `order` (one order, request by request), `failure` (what an error
 //! means), `verify`, `keys`, `jose`, `wire`. IO: `storage` (state directory), `client` and `session` (one authority),
-//! `account`, `authority`, `attempt` (carries an order out), `task` (one host for ever), `crew` and [`worker`] (all).
+//! `account`, `authority`, `attempt` (carries an order out), `precheck` (before one), `task` (one host for ever), `crew` and [`worker`] (all).
 //! Answering challenges is `proxy`'s and `listener`'s. Invariant: a start or a reload never waits for an authority, and
 //! every host asked for is served at once: by what is on disk, or by a self-signed placeholder.
 
@@ -22,6 +22,7 @@ mod jose;
 mod keys;
 mod order;
 mod pace;
+mod precheck;
 mod renewal;
 pub mod schedule;
 mod session;
@@ -39,6 +40,6 @@ mod year;
 pub use challenge::{Tokens, token_of};
 pub use client::SettingsError;
 pub use command::Outcome;
-pub use settings::Settings;
+pub use settings::{Listeners, Settings};
 pub use status::{Counts, HostStatus, State};
 pub use worker::{StartError, Wishes, Worker};

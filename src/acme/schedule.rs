@@ -22,7 +22,7 @@ pub enum Class {
     RateLimited,
     /// The authority refuses what is asked; only a person can change that.
     Input,
-    /// This machine failed: disk, randomness.
+    /// This machine failed: its disk, its own listener, randomness.
     Store,
     /// This machine's clock says something else than the authority's.
     Clock,

@@ -2,14 +2,15 @@
 //!
 //! Checked at start and reload, before anything changes: what is wrong here is a reason to refuse a configuration.
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tracing::error;
 
 use super::client::{Https, SettingsError};
 use super::schedule::Delays;
 use super::storage::{Storage, StoreError};
-use crate::config::{Acme, AcmeAuthority};
+use crate::config::{AcmeAuthority, Config};
 use crate::observe::reasons::with_reasons;
 use crate::types::host::Host;
 
@@ -20,16 +21,31 @@ pub struct Settings {
     pub authorities: Vec<AcmeAuthority>,
     /// `[server] state_dir`.
     pub state_dir: PathBuf,
+    /// Where challenges come in on this machine.
+    pub listeners: Listeners,
     /// Waits after failures; the default is what authorities advise.
     pub delays: Delays,
 }
 
+/// The addresses that this process listens on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// For plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// For TLS.
+    pub https: Vec<SocketAddr>,
+}
+
 impl Settings {
     /// From the checked configuration.
-    pub fn new(acme: &Acme, state_dir: &Path) -> Self {
+    pub fn new(config: &Config) -> Self {
         Self {
-            authorities: acme.authorities.clone(),
-            state_dir: state_dir.to_owned(),
+            authorities: config.acme.authorities.clone(),
+            state_dir: config.server.state_dir.clone(),
+            listeners: Listeners {
+                http: config.listen.http.clone(),
+                https: config.listen.https.clone(),
+            },
             delays: Delays::default(),
         }
     }

@@ -186,8 +186,8 @@ impl SiteStatus {
 
 impl UpstreamStatus {
     fn of(upstream: &config::Upstream) -> Self {
-        let endpoints = upstream.endpoints.iter().map(|address| EndpointStatus {
-            address: address.to_string(),
+        let endpoints = upstream.endpoints.iter().map(|endpoint| EndpointStatus {
+            address: endpoint.address.to_string(),
         });
         Self {
             name: upstream.name.to_string(),

@@ -8,6 +8,7 @@
 //! says what changes from one to the next, [`reference`] lists every key.
 #![deny(clippy::disallowed_methods)]
 
+mod balancing;
 mod diagnostic;
 mod diff;
 mod explain;
@@ -27,6 +28,7 @@ mod syntax;
 mod template;
 mod validate;
 
+pub use balancing::{Balance, Endpoint, HashOn, Outlier};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use diff::diff;
 pub use explain::explain;

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::balancing::{Balance, Endpoint, Outlier};
 use super::protection::Protection;
 use crate::types::amount::ByteSize;
-use crate::types::host::HostPattern;
+use crate::types::host::{Host, HostPattern};
 use crate::types::name::UpstreamName;
 use crate::types::path::PathPattern;
 
@@ -404,6 +405,8 @@ pub enum Preset {
 pub struct RouteTimeouts {
     /// To connect to one endpoint.
     pub connect: Duration,
+    /// For the TLS handshake that follows.
+    pub tls: Duration,
     /// From the end of the request to the head of the response.
     pub response: Duration,
     /// Between two bytes, in either direction, once the response has begun or while a body is sent.
@@ -422,11 +425,67 @@ pub struct Upstream {
     /// Its name.
     pub name: UpstreamName,
     /// Addresses, in the order of the file. Never empty.
-    pub endpoints: Vec<SocketAddr>,
+    pub endpoints: Vec<Endpoint>,
+    /// Who gets the next request.
+    pub balance: Balance,
+    /// How long an endpoint that joins or comes back takes to its full share; zero is at once.
+    pub slow_start: Duration,
+    /// When an endpoint is left out because of what requests met there.
+    pub outlier: Outlier,
     /// Idle connections kept per endpoint and worker, a moment after a burst aside; 0 keeps none.
     pub keep_alive: usize,
     /// How long a connection stays idle before it is closed; below the upstream's own limit.
     pub keep_alive_idle: Duration,
     /// What spares it and saves its requests.
     pub protection: Protection,
+    /// TLS to its endpoints; `None` is plain TCP.
+    pub tls: Option<UpstreamTls>,
+}
+
+/// `[upstream.NAME.tls]`: how connections to an upstream are secured, and who may answer on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Whom the endpoints' certificates must name; also sent to them as the server name.
+    pub server_name: ServerName,
+    /// Roots of a private authority, in place of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Shown to endpoints that ask who connects.
+    pub client: Option<ClientCertificate>,
+    /// Whether certificates are verified at all.
+    pub verify: bool,
+}
+
+/// The name that an endpoint's certificate must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerName {
+    /// This one, at every endpoint.
+    Fixed(Host),
+    /// Each endpoint's own: its address.
+    Endpoint,
+}
+
+/// A certificate that shows who hubgate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+impl Upstream {
+    /// An upstream that has nothing but endpoints; all else as by default.
+    pub fn plain(name: UpstreamName, endpoints: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            name,
+            endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+            balance: Balance::RoundRobin,
+            slow_start: Duration::ZERO,
+            outlier: Outlier::default(),
+            keep_alive: 128,
+            keep_alive_idle: Duration::from_secs(4),
+            protection: Protection::default(),
+            tls: None,
+        }
+    }
 }

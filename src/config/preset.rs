@@ -46,6 +46,7 @@ pub fn values(preset: Option<Preset>) -> Values {
         body_limit: Some(ByteSize(64 << 20)),
         timeouts: RouteTimeouts {
             connect: Duration::from_secs(5),
+            tls: Duration::from_secs(5),
             response: Duration::from_secs(60),
             idle: Duration::from_secs(60),
             tunnel_handshake: Duration::from_secs(30),

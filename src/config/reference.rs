@@ -94,6 +94,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Addresses => "A list of IP:port".to_owned(),
         Kind::Texts => "A list of texts".to_owned(),
         Kind::Certificate => "A word, or a table of two files".to_owned(),
+        Kind::Tls => "true, false or a table".to_owned(),
         Kind::Status(_) => "A status".to_owned(),
         Kind::Table => "A table".to_owned(),
     }

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream, Why,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, ServerName, Site,
+    Upstream, UpstreamTls, Why,
 };
 use super::protection::{Circuit, Protection};
 use super::template;
@@ -219,6 +220,7 @@ pub(super) fn preset_keys(
             body_limit.map_or_else(|| quoted("none"), quoted),
         ),
         ("connect_timeout", duration(timeouts.connect)),
+        ("tls_timeout", duration(timeouts.tls)),
         ("response_timeout", duration(timeouts.response)),
         ("idle_timeout", duration(timeouts.idle)),
         (
@@ -231,10 +233,12 @@ pub(super) fn preset_keys(
 
 pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
     let mut entries = vec![
-        ("endpoints", list(&upstream.endpoints)),
+        ("endpoints", endpoints(&upstream.endpoints)),
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
     ];
+    let tls = upstream.tls.as_ref();
+    entries.extend(tls.map(|tls| ("tls", inline(&upstream_tls(tls)))));
     entries.extend(protection(&upstream.protection));
     entries
 }
@@ -268,8 +272,39 @@ fn circuit_keys(circuit: &Circuit) -> Vec<Entry> {
     ]
 }
 
+fn upstream_tls(tls: &UpstreamTls) -> Vec<Entry> {
+    let name = match &tls.server_name {
+        ServerName::Fixed(host) => quoted(host),
+        ServerName::Endpoint => quoted("endpoint"),
+    };
+    let mut entries = vec![("server_name", name)];
+    entries.extend(tls.ca_file.as_ref().map(|file| ("ca_file", path(file))));
+    if let Some(client) = &tls.client {
+        entries.push(("client_certificate", path(&client.chain)));
+        entries.push(("client_key", path(&client.key)));
+    }
+    entries.push(("verify", tls.verify.to_string()));
+    entries
+}
+
 fn percent(percent: u8) -> String {
     quoted(format_args!("{percent}%"))
+}
+
+/// An address, or a table where there is more to say.
+fn endpoints(endpoints: &[super::balancing::Endpoint]) -> String {
+    let shown = endpoints.iter().map(|endpoint| {
+        let address = quoted(endpoint.address);
+        match (endpoint.weight, endpoint.backup) {
+            (1, false) => address,
+            (weight, false) => format!("{{ address = {address}, weight = {weight} }}"),
+            (1, true) => format!("{{ address = {address}, backup = true }}"),
+            (weight, true) => {
+                format!("{{ address = {address}, weight = {weight}, backup = true }}")
+            }
+        }
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(", "))
 }
 
 /// A value as a TOML string in double quotes.

@@ -26,14 +26,19 @@ use crate::limits::challenges::ChallengeLimit;
 use crate::observe::cause::Cause;
 use crate::router::target;
 use crate::types::host::Host;
-use crate::upstream::connect::connect;
+use crate::upstream::Keys;
+use crate::upstream::connect::ConnectLimits;
+use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Group;
 use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
 
 /// For everything: connecting, asking, reading.
 const TOTAL: Duration = Duration::from_secs(5);
 /// To connect to one endpoint.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT: ConnectLimits = ConnectLimits {
+    tcp: Duration::from_secs(2),
+    tls: Duration::from_secs(2),
+};
 /// The largest answer.
 const LARGEST: usize = 4096;
 /// The field with our mark.
@@ -124,11 +129,15 @@ pub async fn ask(
     };
     let until = Instant::now() + TOTAL;
     let mut tried = Vec::new();
-    while let Some(endpoint) = group.next(&tried, Instant::now().into_std()) {
+    while let Some(endpoint) = group.choose(&Keys::default(), &tried, Instant::now().into_std()) {
         trace.try_begins(endpoint.address, Instant::now().into_std());
         tried.push(endpoint.address);
         let asked = async {
-            let upstream = connect(endpoint.address, CONNECT).await.ok()?;
+            let connecting = group.connector.connect(endpoint.address, CONNECT);
+            let Ok(upstream) = connecting.await else {
+                endpoint.report(Outcome::ConnectFailed, Instant::now().into_std());
+                return None;
+            };
             exchange(upstream, mark, head, checked).await
         };
         match timeout_at(until, asked).await {
@@ -140,9 +149,7 @@ pub async fn ask(
                 return Ok(answer);
             }
             Ok(None) => {
-                let at = Instant::now().into_std();
-                trace.try_failed(Cause::ChallengeFallbackFailed, at);
-                group.failed(endpoint, at);
+                trace.try_failed(Cause::ChallengeFallbackFailed, Instant::now().into_std());
             }
             Err(_) => break,
         }

@@ -4,7 +4,6 @@
 //! repeats a request once when a reused connection turns out to have been closed: only when it is idempotent (RFC 9110
 //! section 9.2.2), nothing of a body was taken and nothing was answered. Moving the bytes is `exchange`'s.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use http::Method;
@@ -19,8 +18,10 @@ use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
 use crate::transport::now;
-use crate::upstream::connect::{ConnectError, connect};
-use crate::upstream::group::Group;
+use crate::upstream::Keys;
+use crate::upstream::connect::{ConnectError, ConnectLimits, Line};
+use crate::upstream::endpoint::Outcome;
+use crate::upstream::group::{Chosen, Group};
 use crate::upstream::http1::{Connection, Request};
 use crate::upstream::pool::Pool;
 
@@ -43,7 +44,8 @@ pub enum Forwarded {
     /// A complete response.
     Response,
     /// A tunnel: the upstream's connection after its 101.
-    Tunnel(Box<Connection>),
+    /// The endpoint counts it as in flight as long as it is open.
+    Tunnel(Box<Connection>, Chosen),
 }
 
 impl Forward<'_> {
@@ -54,7 +56,8 @@ impl Forward<'_> {
         // The clock is asked again only after a wait.
         let mut at = trace.started;
         loop {
-            let (mut upstream, reused, endpoint) = self.connection(fresh, at, trace).await?;
+            let taken = self.connection(client, fresh, at, trace).await?;
+            let (mut upstream, reused, (chosen, line)) = taken;
             if !reused {
                 at = now();
             }
@@ -68,14 +71,16 @@ impl Forward<'_> {
                 Ok(End::Complete(upstream, ended)) => {
                     if let Some(upstream) = upstream {
                         let config = &self.route.group.config;
-                        self.pool.put(endpoint, upstream, config, ended);
+                        self.pool.put(line, upstream, config, ended);
                     }
+                    chosen.report(answered(trace), ended);
                     trace.status = trace.tally.upstream_status.unwrap_or(0);
                     return Ok(Forwarded::Response);
                 }
                 Ok(End::Upgraded(upstream)) => {
                     trace.status = 101;
-                    return Ok(Forwarded::Tunnel(upstream));
+                    chosen.report(answered(trace), now());
+                    return Ok(Forwarded::Tunnel(upstream, chosen));
                 }
                 Err(failure) => {
                     let repeatable = failure.stale
@@ -83,6 +88,9 @@ impl Forward<'_> {
                         && !fresh
                         && trace.tally.body_received == 0
                         && is_idempotent(&client.head().method);
+                    if let Some(outcome) = blamed(failure.cause).filter(|_| !failure.stale) {
+                        chosen.report(outcome, now());
+                    }
                     if !repeatable {
                         return Err(failure.cause);
                     }
@@ -95,38 +103,57 @@ impl Forward<'_> {
         }
     }
 
-    /// A connection to an endpoint, whether it was used before, and the endpoint's address.
+    /// A connection to an endpoint, whether it was used before, and the endpoint with its line.
     async fn connection(
         &self,
+        client: &Client,
         fresh: bool,
         mut at: Instant,
         trace: &mut Trace,
-    ) -> Result<(Box<Connection>, bool, SocketAddr), Cause> {
+    ) -> Result<(Box<Connection>, bool, (Chosen, Line)), Cause> {
         let group: &Group = &self.route.group;
+        let keys = Keys {
+            client: None,
+            headers: Some(&client.head().headers),
+        };
         let mut tried = Vec::new();
         let mut cause = Cause::UpstreamEmpty;
-        while let Some(endpoint) = group.next(&tried, at) {
+        while let Some(endpoint) = group.choose(&keys, &tried, at) {
             let address = endpoint.address;
             trace.try_begins(address, at);
-            if !fresh && let Some(connection) = self.pool.take(&address, at) {
+            let line = group.connector.line(address);
+            if !fresh && let Some(connection) = self.pool.take(&line, at) {
                 self.metrics.upstream_connections_reused.inc();
-                return Ok((connection, true, address));
+                return Ok((connection, true, (endpoint, line)));
             }
             let begun = now();
-            match connect(address, self.route.timeouts.connect).await {
+            let timeouts = &self.route.timeouts;
+            let limits = ConnectLimits {
+                tcp: timeouts.connect,
+                tls: timeouts.tls,
+            };
+            match group.connector.connect(address, limits).await {
                 Ok(connection) => {
                     self.metrics.upstream_connections_opened.inc();
                     trace.connect_time = Some(now().saturating_duration_since(begun));
-                    group.works(endpoint);
-                    return Ok((connection, false, address));
+                    endpoint.report(Outcome::Connected, begun);
+                    return Ok((connection, false, (endpoint, line)));
                 }
                 Err(error) => {
+                    let outcome = match error {
+                        ConnectError::Refused { .. } | ConnectError::Tls { .. } => {
+                            Outcome::ConnectFailed
+                        }
+                        ConnectError::TimedOut { .. } | ConnectError::TlsTimedOut { .. } => {
+                            Outcome::ConnectTimedOut
+                        }
+                    };
                     cause = self.count(&error);
                     let reason: &dyn std::error::Error = &error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
                     at = now();
                     trace.try_failed(cause, at);
-                    group.failed(endpoint, at);
+                    endpoint.report(outcome, at);
                     tried.push(address);
                 }
             }
@@ -143,6 +170,14 @@ impl Forward<'_> {
             ConnectError::TimedOut { .. } => {
                 self.metrics.upstream_connections_timed_out.inc();
                 Cause::UpstreamConnectTimeout
+            }
+            ConnectError::Tls { .. } => {
+                self.metrics.upstream_connections_untrusted.inc();
+                Cause::UpstreamTls
+            }
+            ConnectError::TlsTimedOut { .. } => {
+                self.metrics.upstream_connections_timed_out.inc();
+                Cause::UpstreamTlsTimeout
             }
         }
     }
@@ -172,6 +207,26 @@ impl Forward<'_> {
             idle: timeouts.idle,
             event_stream_idle: timeouts.tunnel_idle,
         }
+    }
+}
+
+/// What the endpoint did in an exchange that went well.
+fn answered(trace: &Trace) -> Outcome {
+    Outcome::Answered {
+        status: trace.tally.upstream_status.unwrap_or(0),
+        latency: trace.response_time().unwrap_or_default(),
+    }
+}
+
+/// What the endpoint did when an exchange failed for this cause; `None` when it was not its doing.
+fn blamed(cause: Cause) -> Option<Outcome> {
+    match cause {
+        Cause::UpstreamClosed | Cause::UpstreamTruncated | Cause::UpstreamSend => {
+            Some(Outcome::Reset)
+        }
+        Cause::UpstreamResponseTimeout | Cause::UpstreamIdle => Some(Outcome::TimedOut),
+        Cause::UpstreamMalformed => Some(Outcome::Malformed),
+        _ => None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::observe::history::{self, Condition};
 use crate::observe::metrics::Protocol;
 use crate::snapshot::Snapshot;
 use crate::types::host::Authority;
+use crate::upstream::endpoint::Override;
 use crate::upstream::group::Group;
 
 /// A request whose head was read.
@@ -140,8 +141,9 @@ fn remember(
 #[cold]
 fn conditions(group: &Group, tried: Option<SocketAddr>) -> Vec<Condition> {
     let now = crate::transport::now();
+    let endpoints = group.endpoints();
     let of = |was_tried: bool| {
-        let endpoints = group.endpoints.iter();
+        let endpoints = endpoints.iter();
         endpoints.filter(move |endpoint| (Some(endpoint.address) == tried) == was_tried)
     };
     of(true)
@@ -149,9 +151,11 @@ fn conditions(group: &Group, tried: Option<SocketAddr>) -> Vec<Condition> {
         .take(history::CONDITIONS)
         .map(|endpoint| Condition {
             endpoint: endpoint.address,
-            state: match group.is_resting(endpoint, now) {
-                true => "resting after a failure",
-                false => "ready",
+            state: match (endpoint.overridden(), endpoint.trouble(now)) {
+                (Override::Enabled, None) => "ready".to_owned(),
+                (Override::Enabled, Some(reason)) => format!("left out: {reason}"),
+                (Override::Draining, _) => "draining, by the operator".to_owned(),
+                (Override::Disabled, _) => "disabled, by the operator".to_owned(),
             },
         })
         .collect()

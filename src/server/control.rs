@@ -135,8 +135,8 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
     match prepared {
         Ok(prepared) => {
             let (changes, warnings) = prepared.apply(process);
-            process.reloaded.notify_one();
             let generation = process.shared.snapshot.load().generation;
+            process.generation.send_replace(generation);
             tracing::info!(
                 generation,
                 changes = changes.len(),

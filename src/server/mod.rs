@@ -15,6 +15,7 @@ mod run;
 mod self_check;
 mod start_error;
 mod stop;
+mod upstream_files;
 mod watch;
 mod worker;
 

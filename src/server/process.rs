@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::reload::Refused;
 use super::self_check::SelfCheck;
@@ -39,8 +39,8 @@ pub(super) struct Process {
     pub(super) state: Mutex<State>,
     /// One reload at a time. Holds the text that was tried last, at first that of the start.
     pub(super) turn: tokio::sync::Mutex<Result<Source, Refused>>,
-    /// Told of every reload that took effect. One task waits for it.
-    pub(super) reloaded: Notify,
+    /// The generation that runs; told with every reload that took effect.
+    pub(super) generation: watch::Sender<u64>,
     /// Told when a worker or one of its listeners has ended by a panic.
     pub(super) deaf: Deaf,
 }

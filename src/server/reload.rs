@@ -73,7 +73,7 @@ impl Prepared {
         let mut faults = Vec::new();
         let known = process.known_files();
         let prepared = certificates::prepare(&config, &process.certificates, &known);
-        let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
+        let settings = AcmeSettings::new(&config);
         if let Err(error) = settings.check() {
             faults.push(with_reasons(&error));
         }
@@ -152,10 +152,7 @@ impl Prepared {
                 state.listen(key, listening);
             }
         }
-        process.acme.reconfigure(
-            AcmeSettings::new(&config.acme, &config.server.state_dir),
-            hosts,
-        );
+        process.acme.reconfigure(AcmeSettings::new(&config), hosts);
         let metrics = &process.shared.metrics;
         metrics.config_generation.set(generation);
         metrics.reloads_done.inc();

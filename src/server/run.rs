@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::certificates;
 use super::control::{self, Door};
@@ -23,7 +23,7 @@ use super::self_check::{self, SelfCheck};
 use super::start_error::{StartError, unavailable};
 use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
-use super::{reload, stop};
+use super::{reload, stop, upstream_files};
 use crate::acme::challenge::Tokens;
 use crate::acme::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
@@ -38,7 +38,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::reasons::with_reasons;
 use crate::proxy::app::{Drain, Shared};
 use crate::proxy::fallback::HandedOn;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{BuildError, Snapshot};
 use crate::tls::{self, Certificates, Known};
 
 /// What `nice` adds for threads that no request waits for.
@@ -98,7 +98,7 @@ fn start(
                     .collect(),
             )
         })?;
-    let settings = AcmeSettings::new(&config.acme, &config.server.state_dir);
+    let settings = AcmeSettings::new(&config);
     settings
         .check()
         .map_err(|error| StartError::Refused(format!("error: {}\n", with_reasons(&error))))?;
@@ -111,8 +111,14 @@ fn start(
     let access_logs = AccessLogs::new(&metrics);
     let config = Arc::new(config);
     let now = crate::transport::now();
-    let snapshot = Snapshot::build(config.clone(), None, &access_logs, now)
-        .map_err(|error| unavailable("cannot prepare the configuration", &error))?;
+    let snapshot =
+        Snapshot::build(config.clone(), None, &access_logs, now).map_err(|error| match error {
+            // Files that the configuration names, as with certificates.
+            BuildError::Tls { .. } => {
+                StartError::Refused(format!("error: {}\n", with_reasons(&error)))
+            }
+            error => unavailable("cannot prepare the configuration", &error),
+        })?;
     let bound = bind_all(&config)?;
     let socket = AdminSocket::bind(&config.admin.socket)
         .map_err(|error| unavailable("no admin socket", &error))?;
@@ -173,7 +179,7 @@ fn start(
         shutdown,
         state: Mutex::new(state),
         turn: tokio::sync::Mutex::new(Ok(report.source_text().clone())),
-        reloaded: Notify::new(),
+        generation: watch::Sender::new(1),
         deaf,
     });
     Ok((process, socket))
@@ -262,6 +268,7 @@ async fn live(
     );
     ready();
     let following = tokio::spawn(follow(process.clone()));
+    let upstream_files = tokio::spawn(upstream_files::follow(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
     loop {
         tokio::select! {
@@ -275,6 +282,7 @@ async fn live(
         }
     }
     following.abort();
+    upstream_files.abort();
     looking.abort();
     stop::drain(
         process,

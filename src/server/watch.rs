@@ -39,7 +39,12 @@ pub(super) async fn follow(process: Arc<Process>) {
 
 /// Waits until a reload has switched the following on or off.
 async fn switched(process: &Process, to: bool) {
-    while process.reloads_on_change() != to {
-        process.reloaded.notified().await;
-    }
+    // An error would mean that the process is gone, and it is held here.
+    drop(
+        process
+            .generation
+            .subscribe()
+            .wait_for(|_| process.reloads_on_change() == to)
+            .await,
+    );
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -20,24 +20,44 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the listener at `address` shows to a client that asks for `name`.
 pub async fn leaf_of(address: SocketAddr, name: &str) -> io::Result<Leaf> {
-    let server_name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     let shake = async {
         let stream = TcpStream::connect(reachable(address)).await?;
-        let connector = TlsConnector::from(Arc::new(config()?));
-        connector.connect(server_name, stream).await
+        handshake(stream, name, config(Unverified::new(&super::provider()))?).await
     };
-    let stream = tokio::time::timeout(DEADLINE, shake)
+    let leaf = tokio::time::timeout(DEADLINE, shake)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let shown = stream.get_ref().1.peer_certificates();
-    let leaf = shown
+    Leaf::parse(&leaf).map_err(io::Error::other)
+}
+
+/// What a client is shown that asks for `name` and speaks nothing but `protocol`. Has no deadline.
+pub async fn shown(
+    stream: TcpStream,
+    name: &str,
+    protocol: &[u8],
+) -> io::Result<CertificateDer<'static>> {
+    let mut config = config(Unverified::looking(&super::provider()))?;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    handshake(stream, name, config).await
+}
+
+async fn handshake(
+    stream: TcpStream,
+    name: &str,
+    config: ClientConfig,
+) -> io::Result<CertificateDer<'static>> {
+    let server_name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(server_name, stream).await?;
+    let chain = stream.get_ref().1.peer_certificates();
+    let leaf = chain
         .and_then(<[_]>::first)
         .ok_or(io::ErrorKind::NotFound)?;
-    Leaf::parse(leaf).map_err(io::Error::other)
+    Ok(leaf.clone().into_owned())
 }
 
 /// A listener on all addresses is reached on this machine's own.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
@@ -45,13 +65,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn config() -> io::Result<ClientConfig> {
-    let provider = super::provider();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+fn config(verifier: Unverified) -> io::Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(super::provider())
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     Ok(builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Unverified::new(&provider)))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
 }

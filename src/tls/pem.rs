@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -77,6 +78,8 @@ pub enum LoadError {
         "the private key in `{place}` is encrypted and nobody is there to type its passphrase; decrypt it with `openssl pkey -in OLD -out NEW`"
     )]
     Encrypted { place: Place },
+    #[error("a certificate in `{place}` cannot be a root ({reason})")]
+    BadRoot { place: Place, reason: String },
     #[error("the first certificate in `{place}` cannot be read ({reason})")]
     BadCertificate { place: Place, reason: String },
     #[error(
@@ -155,7 +158,7 @@ pub fn exposed_mode(key: &Path) -> io::Result<Option<u32>> {
 }
 
 /// Reads a file of at most 1 MiB.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let failed = |source| LoadError::Read {
         place: Place::File(path.to_owned()),
         source,
@@ -173,6 +176,18 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         });
     }
     Ok(text)
+}
+
+/// Takes the certificates of a PEM text as roots.
+pub fn roots(text: &[u8], place: Place) -> Result<RootCertStore, LoadError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(text, &place)? {
+        store.add(certificate).map_err(|e| LoadError::BadRoot {
+            place: place.clone(),
+            reason: e.to_string(),
+        })?;
+    }
+    Ok(store)
 }
 
 /// All certificates, at least one.

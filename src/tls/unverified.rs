@@ -1,6 +1,7 @@
 //! A verifier that accepts every certificate, for those who look at it themselves or were told not to.
 //!
-//! Signatures of the handshake are still checked: the peer holds the key of the certificate that it shows.
+//! Signatures of the handshake are still checked, so that the peer holds the key of the certificate that it shows; but for
+//! [`Unverified::looking`], by which nothing may be said to the peer.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -11,12 +12,27 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 /// Accepts every certificate, for every name, at any time.
 #[derive(Debug)]
-pub struct Unverified(WebPkiSupportedAlgorithms);
+pub struct Unverified {
+    known: WebPkiSupportedAlgorithms,
+    checks_signatures: bool,
+}
 
 impl Unverified {
     /// With the signatures that `provider` knows.
     pub fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
+        Self {
+            known: provider.signature_verification_algorithms,
+            checks_signatures: true,
+        }
+    }
+
+    /// Checks no signatures either: for a look at a certificate that no verifier may accept, as TLS-ALPN-01's has a
+    /// critical extension of its own (RFC 8737 section 3).
+    pub fn looking(provider: &CryptoProvider) -> Self {
+        Self {
+            checks_signatures: false,
+            ..Self::new(provider)
+        }
     }
 }
 
@@ -38,7 +54,10 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
+        match self.checks_signatures {
+            true => verify_tls12_signature(message, certificate, signed, &self.known),
+            false => Ok(HandshakeSignatureValid::assertion()),
+        }
     }
 
     fn verify_tls13_signature(
@@ -47,10 +66,13 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
+        match self.checks_signatures {
+            true => verify_tls13_signature(message, certificate, signed, &self.known),
+            false => Ok(HandshakeSignatureValid::assertion()),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.known.supported_schemes()
     }
 }

@@ -71,6 +71,11 @@ impl BufferedSocket {
         !self.ended && self.waiting() == 0 && self.socket.is_quiet()
     }
 
+    /// Whether the end that was read may not be the peer's own: see [`Socket::was_cut`].
+    pub fn was_cut(&self) -> bool {
+        self.socket.was_cut()
+    }
+
     /// Gives back memory that large writes needed.
     pub fn trim(&mut self) {
         if self.waiting() == 0 && self.out.capacity() > DIRECT {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{client, server};
 
 /// The TCP socket below TLS. rustls hands over its records as a list; one record alone, as nearly always, leaves by
 /// `send`, which costs the kernel less than `writev`.
@@ -64,15 +64,45 @@ pub enum Socket {
     /// Bare TCP.
     Plain(TcpStream),
     /// TLS, as the server.
-    Tls(Box<TlsStream<BelowTls>>),
+    Tls(Box<server::TlsStream<BelowTls>>),
+    /// TLS, as the client.
+    TlsClient(Box<ToServer>),
+}
+
+/// TLS to a server, and whether that one ended without saying so.
+#[derive(Debug)]
+pub struct ToServer {
+    tls: client::TlsStream<BelowTls>,
+    cut: bool,
 }
 
 impl Socket {
+    /// Over a finished handshake with a server.
+    pub fn to_tls_server(tls: client::TlsStream<BelowTls>) -> Self {
+        Self::TlsClient(Box::new(ToServer { tls, cut: false }))
+    }
+
     /// The TCP socket below.
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => &tls.get_ref().0.0,
+            Self::TlsClient(to) => &to.tls.get_ref().0.0,
+        }
+    }
+
+    /// Whether a TLS server's end came without `close_notify`: what has no other end may then have been cut by
+    /// anybody (RFC 9112 section 9.8).
+    pub fn was_cut(&self) -> bool {
+        matches!(self, Self::TlsClient(to) if to.cut)
+    }
+
+    /// Whether TLS holds bytes, or an end, that were not read yet.
+    fn has_decrypted(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => !tls.get_ref().1.wants_read(),
+            Self::TlsClient(to) => !to.tls.get_ref().1.wants_read(),
         }
     }
 
@@ -88,6 +118,9 @@ impl Socket {
     /// Whether the peer has sent nothing that is still unread, neither bytes nor an end. Asks the kernel only when the
     /// event loop has not seen the last read come short.
     pub fn is_quiet(&self) -> bool {
+        if matches!(self, Self::TlsClient(_)) && self.has_decrypted() {
+            return false;
+        }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         if self.tcp().poll_read_ready(&mut cx).is_pending() {
             return true;
@@ -100,10 +133,7 @@ impl Socket {
 
     /// Ready when there may be something to read, or an end. Reads nothing.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Self::Tls(tls) = self
-            && !tls.get_ref().1.wants_read()
-        {
-            // Decrypted already.
+        if self.has_decrypted() {
             return Poll::Ready(());
         }
         // An error shows in the read.
@@ -115,6 +145,7 @@ impl Socket {
         match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Self::TlsClient(to) => Pin::new(&mut to.tls).poll_write(cx, bytes),
         }
     }
 
@@ -123,6 +154,7 @@ impl Socket {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::TlsClient(to) => Pin::new(&mut to.tls).poll_flush(cx),
         }
     }
 
@@ -131,6 +163,7 @@ impl Socket {
         match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::TlsClient(to) => Pin::new(&mut to.tls).poll_shutdown(cx),
         }
     }
 
@@ -145,6 +178,13 @@ impl Socket {
             Self::Tls(tls) => match Pin::new(tls).poll_read(cx, buf) {
                 // A peer that closes without close_notify: for HTTP the framing tells whether something is missing.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                other => other,
+            },
+            Self::TlsClient(to) => match Pin::new(&mut to.tls).poll_read(cx, buf) {
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    to.cut = true;
                     Poll::Ready(Ok(()))
                 }
                 other => other,

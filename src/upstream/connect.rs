@@ -1,15 +1,28 @@
-//! New connections to endpoints: within a time limit, with `TCP_NODELAY`.
+//! New connections to endpoints: within time limits, with `TCP_NODELAY`, secured where the upstream asks for it.
 //!
 //! What a failed connect means for the endpoint is `group`'s and `proxy`'s matter.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::http1::Connection;
-use crate::transport::Socket;
+use super::tls::ClientTls;
+use super::tls::fault::TlsFault;
+use crate::transport::{BelowTls, Socket};
+
+/// How long the steps of connecting may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectLimits {
+    /// Until the endpoint has accepted.
+    pub tcp: Duration,
+    /// For the TLS handshake after that.
+    pub tls: Duration,
+}
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -30,18 +43,95 @@ pub enum ConnectError {
         /// The limit.
         limit: Duration,
     },
+    /// The endpoint accepted, but the connection cannot be trusted.
+    #[error("`{address}` offers no TLS to trust")]
+    Tls {
+        /// The endpoint.
+        address: SocketAddr,
+        /// Why.
+        source: TlsFault,
+    },
+    /// The endpoint accepted, but did not finish the handshake.
+    #[error("`{address}` did not finish the TLS handshake within {limit:?}")]
+    TlsTimedOut {
+        /// The endpoint.
+        address: SocketAddr,
+        /// The limit.
+        limit: Duration,
+    },
 }
 
-/// Connects to `address` within `limit`. `TCP_NODELAY` is set: heads and small chunks must not wait for an ACK.
-pub async fn connect(
+/// What connections to an endpoint have in common: only such may stand in for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// The endpoint.
+    pub address: SocketAddr,
+    /// 0 for plain TCP, else that of the TLS settings and files.
+    pub security: u32,
+}
+
+/// How an upstream's endpoints are connected to.
+#[derive(Clone, Debug, Default)]
+pub struct Connector {
+    /// `None` for plain TCP.
+    pub tls: Option<Arc<ClientTls>>,
+}
+
+/// The same connections come of both.
+impl PartialEq for Connector {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl Connector {
+    /// The line to `address` as connections are made now.
+    pub fn line(&self, address: SocketAddr) -> Line {
+        let security = self.tls.as_ref().map_or(0, |tls| tls.id());
+        Line { address, security }
+    }
+
+    /// Connects to `address`. `TCP_NODELAY` is set: heads and small chunks must not wait for an ACK.
+    pub async fn connect(
+        &self,
+        address: SocketAddr,
+        limits: ConnectLimits,
+    ) -> Result<Box<Connection>, ConnectError> {
+        let limit = limits.tcp;
+        let refused = |source| ConnectError::Refused { address, source };
+        let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
+            .await
+            .map_err(|_| ConnectError::TimedOut { address, limit })?
+            .map_err(refused)?;
+        tcp.set_nodelay(true).map_err(refused)?;
+        let socket = match &self.tls {
+            None => Socket::Plain(tcp),
+            // Boxed: rare, and much larger than all the rest.
+            Some(tls) => Box::pin(secure(tls, tcp, address, limits.tls)).await?,
+        };
+        Ok(Box::new(Connection::new(socket)))
+    }
+}
+
+async fn secure(
+    tls: &ClientTls,
+    tcp: TcpStream,
     address: SocketAddr,
     limit: Duration,
-) -> Result<Box<Connection>, ConnectError> {
-    let refused = |source| ConnectError::Refused { address, source };
-    let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
+) -> Result<Socket, ConnectError> {
+    let name = tls.server_name(address.ip());
+    let connector = TlsConnector::from(Arc::clone(&tls.current().config));
+    let handshake = connector.connect(name.to_owned(), BelowTls(tcp));
+    let stream = tokio::time::timeout(limit, handshake)
         .await
-        .map_err(|_| ConnectError::TimedOut { address, limit })?
-        .map_err(refused)?;
-    tcp.set_nodelay(true).map_err(refused)?;
-    Ok(Box::new(Connection::new(Socket::Plain(tcp))))
+        .map_err(|_| ConnectError::TlsTimedOut { address, limit })?
+        .map_err(|error| ConnectError::Tls {
+            address,
+            source: TlsFault::of(&error, &name.to_str(), tls.has_own_roots()),
+        })?;
+    Ok(Socket::to_tls_server(stream))
 }

@@ -1,71 +1,74 @@
-//! Which endpoint of an upstream is tried next.
+//! An upstream as it runs: its endpoints, and who of them gets the next request.
 //!
-//! Round robin over the endpoints that are not resting; an endpoint that refused a connection rests for
-//! [`REST`]; when all rest, all are tried. Time comes in as an argument. State is carried over a reload by address.
+//! What a choice reads is an immutable [`Set`], made anew when an endpoint's standing, the time or the list of endpoints
+//! changes it, never per request; `balance` picks from it. A choice takes no lock and allocates nothing. What is known
+//! about endpoints is kept by address, over [`Group::replace`] and over reloads. Time comes in as an argument.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
-use crate::config;
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+
+use super::balance::{self, Keys, Set};
+use super::connect::Connector;
+use super::endpoint::{Endpoint, InFlight, Rules, State};
+use super::ledger::{Counts, Ledger, Padded};
+use super::standing::Standing;
+use crate::config::{self, Balance};
 use crate::types::name::UpstreamName;
-
-/// How long an endpoint rests after a failed connect (nginx: `fail_timeout`).
-pub const REST: Duration = Duration::from_secs(10);
-
-/// One address of an upstream, with what is known about it.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Its address as text, for logs.
-    pub label: Box<str>,
-    /// Milliseconds since the group's epoch until which it rests; 0 when it does not.
-    rests_until: AtomicU64,
-}
-
-impl Endpoint {
-    fn new(address: SocketAddr) -> Self {
-        Self {
-            address,
-            label: address.to_string().into(),
-            rests_until: AtomicU64::new(0),
-        }
-    }
-}
 
 /// An upstream as it runs.
 #[derive(Debug)]
 pub struct Group {
     /// What was configured.
     pub config: config::Upstream,
-    /// Its endpoints, in the order of the configuration.
-    pub endpoints: Vec<Arc<Endpoint>>,
-    next: AtomicUsize,
-    epoch: Instant,
+    /// How its endpoints are connected to.
+    pub connector: Connector,
+    set: ArcSwap<Set>,
+    /// Held while a set is made.
+    making: Mutex<()>,
+    turn: Padded<AtomicUsize>,
+    ledger: Arc<Ledger>,
+}
+
+/// An endpoint that was chosen for a request, which is in flight there until this is dropped.
+#[derive(Debug)]
+pub struct Chosen(InFlight);
+
+impl Deref for Chosen {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        self.0.endpoint()
+    }
 }
 
 impl Group {
-    /// A group for `config`; endpoints that `old` knows keep what is known about them.
+    /// A group for `config`; endpoints that `old` knows keep what is known about them. Changes nothing of `old`.
     pub fn new(config: config::Upstream, old: Option<&Group>, now: Instant) -> Self {
-        let known: HashMap<SocketAddr, &Arc<Endpoint>> = old
-            .iter()
-            .flat_map(|old| &old.endpoints)
-            .map(|endpoint| (endpoint.address, endpoint))
-            .collect();
-        let endpoint = |address: &SocketAddr| match known.get(address) {
-            Some(endpoint) => Arc::clone(endpoint),
-            None => Arc::new(Endpoint::new(*address)),
-        };
+        let ledger = old.map_or_else(Arc::default, |old| old.ledger.clone());
+        let known = old.map(|old| old.set.load_full());
+        let endpoints = members(&config, &config.endpoints, known.as_deref(), &ledger, now);
         Self {
-            endpoints: config.endpoints.iter().map(endpoint).collect(),
+            set: ArcSwap::from_pointee(Set::new(&config, endpoints, None, ledger.version(), now)),
+            making: Mutex::new(()),
             config,
-            next: AtomicUsize::new(0),
-            epoch: old.map_or(now, |old| old.epoch),
+            turn: Padded::default(),
+            ledger,
+            connector: Connector::default(),
         }
+    }
+
+    /// The group with endpoints that are connected to in this way instead of by plain TCP.
+    pub fn connected_by(mut self, connector: Connector) -> Self {
+        self.connector = connector;
+        self
     }
 
     /// Its name.
@@ -73,110 +76,123 @@ impl Group {
         &self.config.name
     }
 
-    /// The endpoint to try next: the first in turn that does not rest and is not in `tried`, else the first in turn
-    /// that is not in `tried`. `None` when all were tried.
-    pub fn next(&self, tried: &[SocketAddr], now: Instant) -> Option<&Arc<Endpoint>> {
-        let count = self.endpoints.len();
-        if count == 1 {
-            return self
-                .endpoints
-                .first()
-                .filter(|endpoint| !tried.contains(&endpoint.address));
+    /// Its endpoints as they are now.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.set.load().endpoints().to_vec()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &Counts {
+        &self.ledger.counts
+    }
+
+    /// Whether no endpoint can be used, so that all are.
+    pub fn is_open_by_failure(&self, now: Instant) -> bool {
+        self.current(now).fails_open()
+    }
+
+    /// The endpoint to try next, none of those in `tried`. `None` when there is no other.
+    ///
+    /// `balance` says which of the usable ones; after them backups, then those that rest, since a request that has
+    /// nowhere else to go loses nothing there.
+    pub fn choose(&self, keys: &Keys<'_>, tried: &[SocketAddr], now: Instant) -> Option<Chosen> {
+        let set = self.current(now);
+        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
+        let picked = balance::pick(&self.config.balance, &set, keys, tried, turn)?;
+        if set.fails_open() {
+            self.ledger.counts.fail_open.inc();
         }
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || (0..count).map(|step| &self.endpoints[start.wrapping_add(step) % count]);
-        let mut untried = in_turn().filter(|endpoint| !tried.contains(&endpoint.address));
-        let now = self.millis(now);
-        untried
-            .clone()
-            .find(|endpoint| endpoint.rests_until.load(Ordering::Relaxed) <= now)
-            .or_else(|| untried.next())
+        let in_ledger = matches!(self.config.balance, Balance::Hash(_));
+        Some(Chosen(InFlight::new(picked.clone(), in_ledger)))
     }
 
-    /// Notes that `endpoint` refused a connection or did not answer in time.
-    pub fn failed(&self, endpoint: &Endpoint, now: Instant) {
-        let until = self.millis(now + REST);
-        endpoint.rests_until.store(until, Ordering::Relaxed);
+    /// Takes other endpoints from now on. Those that stay keep what is known about them; requests that are with one
+    /// that leaves go on.
+    pub fn replace(&self, endpoints: &[config::Endpoint], now: Instant) {
+        let _making = self.making.lock();
+        let old = self.set.load_full();
+        let endpoints = members(&self.config, endpoints, Some(&old), &self.ledger, now);
+        let version = self.ledger.version();
+        let set = Set::new(&self.config, endpoints, Some(&old), version, now);
+        self.set.store(Arc::new(set));
     }
 
-    /// Notes that `endpoint` accepted a connection.
-    pub fn works(&self, endpoint: &Endpoint) {
-        if endpoint.rests_until.load(Ordering::Relaxed) != 0 {
-            endpoint.rests_until.store(0, Ordering::Relaxed);
+    fn current(&self, now: Instant) -> Guard<Arc<Set>> {
+        let set = self.set.load();
+        if set.is_current(self.ledger.version(), now) {
+            return set;
+        }
+        drop(set);
+        self.refresh(now);
+        self.set.load()
+    }
+
+    /// Makes the set anew; whoever comes while that is done chooses from the old one.
+    #[cold]
+    fn refresh(&self, now: Instant) {
+        let Some(_making) = self.making.try_lock() else {
+            return;
+        };
+        // Before the standings are read: what changes meanwhile is seen next time.
+        let version = self.ledger.version();
+        let old = self.set.load_full();
+        if old.is_current(version, now) {
+            return;
+        }
+        let set = Set::new(
+            &self.config,
+            old.endpoints().into(),
+            Some(&old),
+            version,
+            now,
+        );
+        self.tell(&old, &set);
+        self.set.store(Arc::new(set));
+    }
+
+    fn tell(&self, old: &Set, new: &Set) {
+        let upstream = self.name();
+        match (old.fails_open(), new.fails_open()) {
+            (false, true) if new.endpoints().len() > 1 => {
+                tracing::error!(event = "upstream.fail_open", %upstream, "no endpoint is up; all are tried");
+            }
+            (true, false) if new.endpoints().len() > 1 => {
+                tracing::info!(event = "upstream.fail_open.end", %upstream, "an endpoint is up again");
+            }
+            _ => {}
         }
     }
+}
 
-    /// Whether `endpoint` rests at `now`.
-    pub fn is_resting(&self, endpoint: &Endpoint, now: Instant) -> bool {
-        endpoint.rests_until.load(Ordering::Relaxed) > self.millis(now)
-    }
-
-    fn millis(&self, at: Instant) -> u64 {
-        // One more than the distance, so that 0 stays free for "does not rest".
-        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX - 1)
-            + 1
-    }
+/// Endpoints as configured, with what is known about their addresses.
+fn members(
+    config: &config::Upstream,
+    endpoints: &[config::Endpoint],
+    known: Option<&Set>,
+    ledger: &Arc<Ledger>,
+    now: Instant,
+) -> Box<[Arc<Endpoint>]> {
+    let rules = Arc::new(Rules {
+        upstream: config.name.clone(),
+        outlier: config.outlier.clone(),
+        members: endpoints.len(),
+    });
+    let states: HashMap<SocketAddr, &Arc<State>> = known
+        .iter()
+        .flat_map(|set| set.endpoints())
+        .map(|endpoint| (endpoint.address, &endpoint.state))
+        .collect();
+    let state = |address| match states.get(&address) {
+        Some(state) => Arc::clone(state),
+        None if states.is_empty() => State::new(ledger, Standing::default()),
+        None => State::new(ledger, Standing::joining(now)),
+    };
+    endpoints
+        .iter()
+        .map(|endpoint| Arc::new(Endpoint::new(endpoint, &rules, || state(endpoint.address))))
+        .collect()
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests need a time to start from")]
-mod tests {
-    use super::*;
-
-    fn group(count: u16) -> (Group, Instant) {
-        let now = Instant::now();
-        let config = config::Upstream {
-            name: UpstreamName::parse("u").unwrap(),
-            endpoints: (1..=count)
-                .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-                .collect(),
-            keep_alive: 1,
-            keep_alive_idle: Duration::from_secs(1),
-            protection: Default::default(),
-        };
-        (Group::new(config, None, now), now)
-    }
-
-    #[test]
-    fn endpoints_take_turns() {
-        let (group, now) = group(3);
-        let ports: Vec<_> = (0..6)
-            .map(|_| group.next(&[], now).unwrap().address.port())
-            .collect();
-        assert_eq!(ports, [1, 2, 3, 1, 2, 3]);
-    }
-
-    #[test]
-    fn an_endpoint_that_failed_is_left_out_until_it_has_rested() {
-        let (group, now) = group(2);
-        group.failed(&group.endpoints[0], now);
-        for _ in 0..4 {
-            assert_eq!(group.next(&[], now).unwrap().address.port(), 2);
-        }
-        let later = now + REST + Duration::from_millis(1);
-        let ports: Vec<_> = (0..2)
-            .map(|_| group.next(&[], later).unwrap().address.port())
-            .collect();
-        assert!(ports.contains(&1));
-    }
-
-    #[test]
-    fn when_all_rest_all_are_tried_once() {
-        let (group, now) = group(2);
-        for endpoint in &group.endpoints {
-            group.failed(endpoint, now);
-        }
-        let first = group.next(&[], now).unwrap().address;
-        let second = group.next(&[first], now).unwrap().address;
-        assert_ne!(first, second);
-        assert!(group.next(&[first, second], now).is_none());
-    }
-
-    #[test]
-    fn a_reload_keeps_what_is_known_about_an_endpoint() {
-        let (old, now) = group(2);
-        old.failed(&old.endpoints[1], now);
-        let new = Group::new(old.config.clone(), Some(&old), now);
-        assert!(new.is_resting(&new.endpoints[1], now) && !new.is_resting(&new.endpoints[0], now));
-    }
-}
+#[path = "group_tests.rs"]
+mod tests;

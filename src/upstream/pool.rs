@@ -6,12 +6,12 @@
 //! closing at once what the next burst opens again cost a third of the time of a busy HTTP/2 client's requests.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use parking_lot::Mutex;
 
+use super::connect::Line;
 use super::http1::Connection;
 use crate::config;
 
@@ -36,14 +36,14 @@ struct Connections {
 /// A worker's idle connections.
 #[derive(Default)]
 pub struct Pool {
-    endpoints: Mutex<HashMap<SocketAddr, Connections>>,
+    lines: Mutex<HashMap<Line, Connections>>,
 }
 
 impl Pool {
-    /// The most recently used connection to `address` that can still be used.
-    pub fn take(&self, address: &SocketAddr, now: Instant) -> Option<Box<Connection>> {
-        let mut endpoints = self.endpoints.lock();
-        let connections = endpoints.get_mut(address)?;
+    /// The most recently used connection on `line` that can still be used.
+    pub fn take(&self, line: &Line, now: Instant) -> Option<Box<Connection>> {
+        let mut lines = self.lines.lock();
+        let connections = lines.get_mut(line)?;
         while let Some(idle) = connections.idle.pop_back() {
             if idle.until > now && idle.connection.is_idle() {
                 return Some(idle.connection);
@@ -52,10 +52,10 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection, which was just found reusable, for the next request to `address`, within the bounds.
+    /// Keeps a connection, which was just found reusable, for the next request on `line`, within the bounds.
     pub fn put(
         &self,
-        address: SocketAddr,
+        line: Line,
         mut connection: Box<Connection>,
         upstream: &config::Upstream,
         now: Instant,
@@ -64,8 +64,8 @@ impl Pool {
             return;
         }
         connection.trim();
-        let mut endpoints = self.endpoints.lock();
-        let connections = endpoints.entry(address).or_default();
+        let mut lines = self.lines.lock();
+        let connections = lines.entry(line).or_default();
         connections.keep_alive = upstream.keep_alive;
         if connections.idle.len() >= upstream.keep_alive + SPARE {
             // The oldest goes: it is the nearest to its end.
@@ -81,7 +81,7 @@ impl Pool {
     /// Closes what is over its time, was closed by the other side or was needed by a burst only, and forgets endpoints
     /// without connections.
     pub fn sweep(&self, now: Instant) {
-        self.endpoints.lock().retain(|_, connections| {
+        self.lines.lock().retain(|_, connections| {
             let idle = &mut connections.idle;
             idle.retain(|idle| idle.until > now && idle.connection.is_idle());
             let over = idle.len().saturating_sub(connections.keep_alive);
@@ -94,8 +94,8 @@ impl Pool {
 
     /// Connections that wait here.
     pub fn len(&self) -> usize {
-        let endpoints = self.endpoints.lock();
-        endpoints.values().map(|each| each.idle.len()).sum()
+        let lines = self.lines.lock();
+        lines.values().map(|each| each.idle.len()).sum()
     }
 
     /// Whether none waits here.
@@ -109,17 +109,22 @@ mod tests {
     use super::*;
     use crate::transport::Socket;
     use crate::types::name::UpstreamName;
+    use std::net::SocketAddr;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     fn upstream(address: SocketAddr) -> config::Upstream {
         config::Upstream {
-            name: UpstreamName::parse("u").unwrap(),
-            endpoints: vec![address],
             keep_alive: 2,
-            keep_alive_idle: Duration::from_secs(4),
-            protection: Default::default(),
+            ..config::Upstream::plain(UpstreamName::parse("u").unwrap(), [address])
+        }
+    }
+
+    fn line(address: SocketAddr) -> Line {
+        Line {
+            address,
+            security: 0,
         }
     }
 
@@ -135,24 +140,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_made_in_another_way_is_not_handed_out() {
+        let (address, connection, _far) = pair().await;
+        let (pool, now) = (Pool::default(), Instant::now());
+        pool.put(line(address), connection, &upstream(address), now);
+        let secured = Line {
+            address,
+            security: 1,
+        };
+        assert!(pool.take(&secured, now).is_none());
+        assert!(pool.take(&line(address), now).is_some());
+    }
+
+    #[tokio::test]
     async fn a_connection_past_its_idle_time_is_not_handed_out() {
         let (address, connection, _far) = pair().await;
         let (pool, now) = (Pool::default(), Instant::now());
-        pool.put(address, connection, &upstream(address), now);
-        assert!(pool.take(&address, now + Duration::from_secs(5)).is_none());
+        pool.put(line(address), connection, &upstream(address), now);
+        assert!(
+            pool.take(&line(address), now + Duration::from_secs(5))
+                .is_none()
+        );
     }
 
     #[tokio::test]
     async fn a_connection_on_which_bytes_came_unasked_is_not_handed_out() {
         let (address, connection, mut far) = pair().await;
         let (pool, now) = (Pool::default(), Instant::now());
-        pool.put(address, connection, &upstream(address), now);
+        pool.put(line(address), connection, &upstream(address), now);
         far.write_all(b"HTTP/1.1 408 \r\n\r\n").await.unwrap();
         while !pool.is_empty() {
             tokio::task::yield_now().await;
             pool.sweep(now);
         }
-        assert!(pool.take(&address, now).is_none());
+        assert!(pool.take(&line(address), now).is_none());
     }
 
     #[tokio::test]
@@ -163,7 +184,7 @@ mod tests {
         let (_, second, _b) = pair().await;
         let (_, third, _c) = pair().await;
         for connection in [first, second, third] {
-            pool.put(address, connection, &upstream(address), now);
+            pool.put(line(address), connection, &upstream(address), now);
         }
         pool.sweep(now + SPARE_TIME / 2);
         assert_eq!(pool.len(), 3);

@@ -34,5 +34,6 @@ mod tls_front;
 mod truncation;
 mod tunnel_life;
 mod tunnels;
+mod upstream_tls;
 mod upstreams;
 mod why;

@@ -15,6 +15,7 @@
     reason = "a kit for tests: each binary uses a part of it, and a broken assumption should stop the test"
 )]
 
+pub mod authority;
 pub mod client;
 pub mod events;
 pub mod fault_proxy;

@@ -1,14 +1,14 @@
 //! The ACME worker alone: a state directory, port 80 answered from its token map, and a look at what it serves.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hubgate::acme::schedule::Delays;
-use hubgate::acme::{HostStatus, Settings, Tokens, Worker, token_of};
+use hubgate::acme::{HostStatus, Listeners, Settings, Tokens, Worker, token_of};
 use hubgate::config::{AcmeAuthority, ChallengeKind};
 use hubgate::tls::Origin;
 use hubgate::tls::{Certificates, Served};
@@ -60,6 +60,10 @@ impl Edge {
         Settings {
             authorities: vec![authority(pebble, directory)],
             state_dir: self.state.path().to_owned(),
+            listeners: Listeners {
+                http: vec![SocketAddr::from(([127, 0, 0, 1], self.http_port))],
+                https: Vec::new(),
+            },
             delays: self.delays.clone(),
         }
     }
@@ -69,9 +73,13 @@ impl Edge {
     }
 
     pub fn run_at(&self, pebble: &Pebble, directory: &str, hosts: &[&str]) -> Running {
+        self.run_with(self.settings(pebble, directory), hosts)
+    }
+
+    pub fn run_with(&self, settings: Settings, hosts: &[&str]) -> Running {
         let certificates = Certificates::new();
         let worker = Worker::start(
-            self.settings(pebble, directory),
+            settings,
             self::hosts(hosts),
             Arc::clone(&certificates),
             self.tokens.clone(),

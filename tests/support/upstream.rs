@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::authority::{self, Handshakes};
 use super::eventually;
 use super::message::{Body, Head, Kind};
 use super::wire::{Fault, Wire};
@@ -26,8 +27,12 @@ pub struct Request {
 
 type Script = dyn Fn(&mut Conn) + Send + Sync;
 
+/// Makes a wire of an accepted connection.
+type Wrap = dyn Fn(TcpStream) -> Option<Wire> + Send + Sync;
+
 struct Shared {
     script: Box<Script>,
+    wrap: Box<Wrap>,
     requests: Mutex<Vec<Request>>,
     connections: AtomicUsize,
     open: AtomicUsize,
@@ -57,8 +62,29 @@ impl Upstream {
 
     /// As [`Upstream::start`] on a listener already bound.
     pub fn on(listener: TcpListener, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
+        Self::wrapped(listener, |stream| Some(Wire::new(stream)), script)
+    }
+
+    /// As [`Upstream::start`], over TLS. Connections whose handshake fails never reach the script.
+    pub fn secured(
+        config: rustls::ServerConfig,
+        script: impl Fn(&mut Conn) + Send + Sync + 'static,
+    ) -> (Self, Handshakes) {
+        let (config, seen) = (Arc::new(config), Handshakes::default());
+        let all = seen.clone();
+        let wrap = move |stream| authority::accept(&config, stream, &all).map(Wire::new);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        (Self::wrapped(listener, wrap, script), seen)
+    }
+
+    fn wrapped(
+        listener: TcpListener,
+        wrap: impl Fn(TcpStream) -> Option<Wire> + Send + Sync + 'static,
+        script: impl Fn(&mut Conn) + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             script: Box::new(script),
+            wrap: Box::new(wrap),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
@@ -159,15 +185,16 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         shared.open.fetch_add(1, Ordering::SeqCst);
         let shared = shared.clone();
         std::thread::spawn(move || {
-            let mut conn = Conn {
-                wire: Some(Wire::new(stream)),
-                number,
-                shared: shared.clone(),
-            };
-            if catch_unwind(AssertUnwindSafe(|| (shared.script)(&mut conn))).is_err() {
-                shared.panicked.store(true, Ordering::SeqCst);
+            if let Some(wire) = (shared.wrap)(stream) {
+                let mut conn = Conn {
+                    wire: Some(wire),
+                    number,
+                    shared: shared.clone(),
+                };
+                if catch_unwind(AssertUnwindSafe(|| (shared.script)(&mut conn))).is_err() {
+                    shared.panicked.store(true, Ordering::SeqCst);
+                }
             }
-            drop(conn);
             shared.open.fetch_sub(1, Ordering::SeqCst);
         });
     }

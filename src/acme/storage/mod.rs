@@ -35,6 +35,9 @@ pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 use crate::tls::pem::Leaf;
 use crate::types::host::Host;
 
+/// A key, a chain and the records around them, each in blocks of its own.
+const ROOM: usize = 16 * 1024;
+
 /// Where accounts and certificates are kept. Clones are the same place.
 #[derive(Clone, Debug)]
 pub struct Storage {
@@ -56,6 +59,15 @@ impl Storage {
     /// Whether the state directory can be written; made if need be, and cleared of what a crash left.
     pub fn check(&self) -> Result<(), StoreError> {
         self.local.check()
+    }
+
+    /// Fails when there is no room for what an order and its certificate take.
+    pub(super) async fn check_room(&self) -> Result<(), StoreError> {
+        let probe = Key::of("probe");
+        self.store
+            .put(&probe, &[b'x'; ROOM], Expect::Any, None)
+            .await?;
+        self.store.delete(&probe, Expect::Any, None).await
     }
 
     /// A host's certificate.

@@ -25,6 +25,7 @@ use crate::acme::command::Command;
 use crate::acme::pace;
 use crate::acme::renewal::{self, Due, Why};
 use crate::acme::schedule::Delays;
+use crate::acme::settings::Listeners;
 use crate::acme::status::Board;
 use crate::acme::storage::{Backoff, CertificateDir, Failures, Renewal, Storage, Stored, instant};
 use crate::tls::Certificates;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     /// In the order they are asked; never empty.
     pub(super) authorities: Vec<Authority>,
     pub(super) storage: Storage,
+    pub(super) listeners: Listeners,
     pub(super) delays: Delays,
     pub(super) tokens: Tokens,
     pub(super) certificates: Arc<Certificates>,

@@ -62,10 +62,11 @@ impl Task {
         else {
             return Err("the first authority has no `staging` directory".to_owned());
         };
-        let outcome = self.order(staging, true).await;
-        outcome
-            .map(|_| ())
-            .map_err(|failure| failure_text(&failure))
+        let outcome = match self.precheck(staging).await {
+            Ok(()) => self.order(staging, true).await.map(|_| ()),
+            Err(failure) => Err(failure),
+        };
+        outcome.map_err(|failure| failure_text(&failure))
     }
 
     async fn revoke(&mut self, reason: u8) -> Outcome {

@@ -1,9 +1,9 @@
-//! One attempt at one authority: leave to order, practice, the order itself, and what is made of its outcome.
+//! One attempt at one authority: a look at ourselves, leave to order, practice, the order, and what is made of its outcome.
 //!
 //! The requests of an order are `attempt`'s. Failures are counted on disk before the wait begins, and a certificate is
 //! served before anything is remembered about it. Invariant: nothing is ordered only because this machine's clock is wrong.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use crate::acme::attempt::{Attempt, Issued};
 use crate::acme::authority::Authority;
 use crate::acme::failure::Failure;
 use crate::acme::keys;
+use crate::acme::precheck;
 use crate::acme::renewal::Why;
 use crate::acme::schedule::Class;
 use crate::acme::status::State;
@@ -33,6 +34,13 @@ impl Task {
         let Some(authority) = shared.authorities.get(index) else {
             return Ok(());
         };
+        if let Err(failure) = self.precheck(authority).await {
+            shared
+                .board
+                .count_order(authority.name(), Some(failure.class), Duration::ZERO);
+            self.failed(authority, &failure).await;
+            return Err(failure);
+        }
         let ends = self.held.as_ref();
         let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
         let place = (ends, self.host.clone());
@@ -83,6 +91,27 @@ impl Task {
                 Err(failure)
             }
         }
+    }
+
+    /// Whether an order could be carried out here at all. Nobody else is asked, so that a failure costs nothing there.
+    pub(super) async fn precheck(&self, authority: &Authority) -> Result<(), Failure> {
+        let shared = &self.shared;
+        let is_wanted = shared
+            .wanted
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&self.host);
+        if !is_wanted {
+            let text = "the configuration names the host no more";
+            return Err(Failure::new(precheck::STEP, Class::Store, text));
+        }
+        // An order under way has its key, and its certificate is served even when it cannot be kept.
+        if self.dir.record::<Order>().await.is_none() {
+            let room = shared.storage.check_room().await;
+            room.map_err(|error| Failure::of_storage(precheck::STEP, &error))?;
+        }
+        let kind = authority.settings.challenge;
+        precheck::ask_ourselves(&self.host, kind, &shared.listeners, &shared.tokens).await
     }
 
     /// A host that never had a certificate and has failed twice is tried where failures cost nothing.

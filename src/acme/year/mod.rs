@@ -20,7 +20,7 @@ use super::challenge::Tokens;
 use super::clock::Clock;
 use super::crew::{Crew, Plan};
 use super::schedule::Delays;
-use super::settings::Settings;
+use super::settings::{Listeners, Settings};
 use super::status::Board;
 use super::task::Wanted;
 use crate::config::{AcmeAuthority, ChallengeKind};
@@ -91,6 +91,7 @@ async fn a_year_of_outage_limits_and_lost_answers_lets_no_certificate_expire_tha
     let settings = Settings {
         authorities: vec![authority()],
         state_dir: state.path().to_owned(),
+        listeners: Listeners::default(),
         // This clock never jumps; there is no need to look at it.
         delays: Delays {
             nap: Duration::from_secs(10 * 86_400),

@@ -111,10 +111,9 @@ fn endpoint_fault(text: &str) -> (&'static str, String, String) {
     if let Some((scheme, rest)) = text.split_once("://") {
         let address = rest.split('/').next().unwrap_or(rest);
         let hint = match scheme {
-            "https" => {
-                "TLS towards upstreams is not supported yet; give the upstream's plain HTTP port"
-                    .to_owned()
-            }
+            "https" => format!(
+                "write the address alone, `{address}`, and `tls = {{ server_name = \"NAME\" }}` in the same table, where NAME is a name in the endpoint's certificate"
+            ),
             _ => format!("write the address alone: `{address}`"),
         };
         return (

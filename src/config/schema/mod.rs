@@ -17,6 +17,7 @@ pub(super) mod server;
 pub(super) mod site;
 pub(super) mod timeouts;
 pub(super) mod upstream;
+pub(super) mod upstream_tls;
 mod value;
 pub(super) mod why;
 
@@ -101,6 +102,8 @@ pub(super) enum Kind {
     Certificate,
     /// A table: when an upstream is spared.
     Circuit,
+    /// `true`, `false` or a table: TLS to an upstream.
+    Tls,
     /// One of these numbers.
     Status(&'static [u16]),
     /// A table, or several.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::protection;
 use super::reader::{At, Context, Reader};
+use super::upstream_tls::{self, Tls};
 use super::{Key, Kind, Table};
 use crate::config::protection::Protection;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[upstream.hub]",
-    about: "Endpoints that serve the same thing; the name is what routes point at. Plain HTTP/1.1 is spoken to them.",
+    about: "Endpoints that serve the same thing; the name is what routes point at. HTTP/1.1 is spoken to them.",
     keys: &[
         Key::required(
             "endpoints",
@@ -40,6 +41,13 @@ pub(in crate::config) static TABLE: Table = Table {
         protection::QUEUE,
         protection::QUEUE_TIMEOUT,
         protection::CIRCUIT,
+        Key::rule(
+            "tls",
+            Kind::Tls,
+            "plain TCP",
+            "{ server_name = \"hub.internal\" }",
+            "TLS to the endpoints. `server_name`: whom their certificates must name, a host or \"endpoint\" for each endpoint's own address. `ca_file`: the roots of a private authority, in place of the public ones. `client_certificate` and `client_key`: shown to endpoints that ask who connects. `verify = false` takes every certificate. Files are PEM, relative to this file's folder, and read again on change. Also as a table, [upstream.hub.tls].",
+        ),
     ],
 };
 
@@ -50,6 +58,8 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) keep_alive: Option<At<usize>>,
     pub(in crate::config) keep_alive_idle: Option<At<Duration>>,
     pub(in crate::config) protection: Option<Protection>,
+    /// `None` has a fault, `Some(None)` is plain TCP.
+    pub(in crate::config) tls: Option<Option<Tls>>,
     /// Of the table's head.
     pub(in crate::config) span: crate::config::source::Span,
 }
@@ -61,6 +71,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Upst
         keep_alive: reader.count("keep_alive"),
         keep_alive_idle: reader.duration("keep_alive_idle"),
         protection: protection::read(reader, context),
+        tls: upstream_tls::read(reader, context),
         span: reader.span(),
     }
 }

@@ -14,7 +14,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "memory",
             Kind::Size(0, 1 << 30),
             "\"4MiB\"",
-            "Memory for it, about 1.5 KiB a request: every failure, and a quarter for samples of the rest.",
+            "Memory for it, at most 2 KiB a request: every failure, and a quarter for samples of the rest.",
         ),
         Key::new(
             "sample",

@@ -6,6 +6,7 @@ mod listen;
 mod route;
 mod site;
 mod upstream;
+mod upstream_tls;
 
 use std::collections::BTreeMap;
 

@@ -54,6 +54,7 @@ pub(super) fn check(
                 .map_or(values.body_limit, |limit| limit.value),
             timeouts: RouteTimeouts {
                 connect: typed.connect?.map_or(timeouts.connect, |at| at.value),
+                tls: typed.tls?.map_or(timeouts.tls, |at| at.value),
                 response: typed.response?.map_or(timeouts.response, |at| at.value),
                 idle: typed.idle?.map_or(timeouts.idle, |at| at.value),
                 tunnel_handshake: typed

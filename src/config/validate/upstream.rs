@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{NamedUpstream, each_once};
+use super::{NamedUpstream, each_once, upstream_tls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::Upstream;
 use crate::config::schema::reader::{At, Context};
@@ -126,6 +126,10 @@ fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstrea
                 .refuse(Diagnostic::error("bad-name", name.span, message))
         }
     };
+    let tls = typed.tls.map(|tls| match tls {
+        Some(tls) => upstream_tls::check(tls, &name.value, context).map(Some),
+        None => Some(None),
+    });
     let endpoints = typed.endpoints?;
     if endpoints.is_empty() {
         let message = format!("upstream `{}` has no endpoint", name.value);
@@ -142,11 +146,11 @@ fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstrea
         Diagnostic::error("duplicate-endpoint", again.span.clone(), message)
     });
     Some(Upstream {
-        name: parsed?,
-        endpoints: endpoints.into_iter().map(|at| at.value).collect(),
         keep_alive: typed.keep_alive?.value,
         keep_alive_idle: typed.keep_alive_idle?.value,
         protection: typed.protection?,
+        tls: tls??,
+        ..Upstream::plain(parsed?, endpoints.into_iter().map(|at| at.value))
     })
 }
 

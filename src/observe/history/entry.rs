@@ -15,6 +15,8 @@ use crate::observe::cause::Cause;
 const TRIES: usize = 4;
 /// Endpoints whose condition is kept.
 pub const CONDITIONS: usize = 6;
+/// Bytes of an endpoint's condition.
+const STATE: usize = 48;
 /// Bytes for all texts.
 const TEXT: usize = 640;
 
@@ -51,7 +53,7 @@ pub(super) struct Entry {
     bytes: [u64; 4],
     tries: [Option<Try>; TRIES],
     tries_left_out: u32,
-    conditions: [Option<Condition>; CONDITIONS],
+    conditions: [Option<(SocketAddr, [u8; STATE])>; CONDITIONS],
     ends: [u16; PIECES],
     text: [u8; TEXT],
 }
@@ -82,7 +84,13 @@ impl Entry {
             ],
             tries: std::array::from_fn(|at| tries.get(left_out + at).copied()),
             tries_left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
-            conditions: std::array::from_fn(|at| conditions.get(at).copied()),
+            conditions: std::array::from_fn(|at| {
+                let one = conditions.get(at)?;
+                let mut state = [0; STATE];
+                let kept = one.state.len().min(STATE);
+                state[..kept].copy_from_slice(&one.state.as_bytes()[..kept]);
+                Some((one.endpoint, state))
+            }),
             ends: [0; PIECES],
             text: [0; TEXT],
         };
@@ -176,9 +184,11 @@ impl Entry {
             tries: self.tries.iter().flatten().map(told_try).collect(),
             tries_left_out: u64::from(self.tries_left_out),
             endpoints: conditions
-                .map(|one| ToldCondition {
-                    endpoint: one.endpoint.to_string(),
-                    state: one.state.to_owned(),
+                .map(|(endpoint, state)| ToldCondition {
+                    endpoint: endpoint.to_string(),
+                    state: String::from_utf8_lossy(state.trim_ascii_end())
+                        .trim_end_matches('\0')
+                        .to_owned(),
                 })
                 .collect(),
             ..Told::default()
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_entry_has_one_size_however_long_its_texts_are() {
-        assert!(size_of::<Entry>() <= 1600, "{}", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 2048, "{}", size_of::<Entry>());
         let fields = HeaderMap::new();
         let long = "x".repeat(5_000);
         let record = Record {

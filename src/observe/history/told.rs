@@ -27,12 +27,12 @@ pub struct Try {
 }
 
 /// An endpoint's health at that moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Which endpoint.
     pub endpoint: SocketAddr,
     /// In a word or two: `ready`, `resting`.
-    pub state: &'static str,
+    pub state: String,
 }
 
 /// The answer to `GET /why`.

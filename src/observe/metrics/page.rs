@@ -208,6 +208,7 @@ impl Metrics {
                 ("reused", &self.upstream_connections_reused),
                 ("failed", &self.upstream_connections_failed),
                 ("timed_out", &self.upstream_connections_timed_out),
+                ("untrusted", &self.upstream_connections_untrusted),
             ],
         );
         page.counter(

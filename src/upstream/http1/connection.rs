@@ -243,6 +243,9 @@ impl Connection {
         take: impl FnMut(&[u8]),
     ) -> Result<BodyProgress, BodyError> {
         if bytes.is_empty() {
+            if self.wire.was_cut() {
+                return Err(BodyError::Truncated);
+            }
             self.body.end()?;
         } else {
             let used = self.body.decode(bytes, take)?;

@@ -239,5 +239,6 @@ fn fallback(look: &Look, host: &Host) -> Vec<Finding> {
             ),
         }
     };
-    upstream.endpoints.iter().map(judge).collect()
+    let addresses = upstream.endpoints.iter().map(|endpoint| &endpoint.address);
+    addresses.map(judge).collect()
 }

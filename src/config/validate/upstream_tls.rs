@@ -1,0 +1,98 @@
+//! TLS to an upstream: a name to verify, files that go together, and a word about what is given up.
+//!
+//! Whether the files hold what they should is found out when the configuration is loaded for running.
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::{ClientCertificate, ServerName, UpstreamTls};
+use crate::config::schema::reader::{At, Context};
+use crate::config::schema::upstream_tls::Tls as Typed;
+use crate::types::host::Host;
+
+/// Stands for each endpoint's own address.
+const ENDPOINT: &str = "endpoint";
+
+/// Checks the `tls` of the upstream called `name`.
+pub(super) fn check(typed: Typed, name: &str, context: Context<'_>) -> Option<UpstreamTls> {
+    let verify = typed.verify.as_ref()?;
+    let client = client(&typed, context);
+    let server_name = match typed.server_name? {
+        Some(text) => server_name(&text, context),
+        None if !verify.value => Some(ServerName::Endpoint),
+        None => {
+            let message =
+                format!("upstream `{name}` is reached by TLS, but there is no name to verify");
+            context.sink.refuse(
+                Diagnostic::error("tls-without-name", typed.span.clone(), message)
+                    .label("needs `server_name`")
+                    .hint("as in `tls = { server_name = \"hub.internal\" }`: a name in the certificates of the endpoints; \"endpoint\" when they name their own addresses"),
+            )
+        }
+    };
+    let ca_file = typed.ca_file?;
+    if !verify.value {
+        context.sink.push(
+            Diagnostic::warning(
+                "unverified-tls",
+                verify.span.clone(),
+                format!("upstream `{name}` is not verified: whoever answers at its addresses reads and writes everything"),
+            )
+            .hint("give the roots of a private authority, or a self-signed certificate itself, as `ca_file`"),
+        );
+        if let Some(file) = &ca_file {
+            let message = "`ca_file` is not used, because `verify` is false";
+            context.sink.push(Diagnostic::warning(
+                "unused-ca-file",
+                file.span.clone(),
+                message,
+            ));
+        }
+    }
+    Some(UpstreamTls {
+        server_name: server_name?,
+        ca_file: ca_file.map(|file| file.value),
+        client: client?,
+        verify: verify.value,
+    })
+}
+
+fn server_name(text: &At<String>, context: Context<'_>) -> Option<ServerName> {
+    if text.value == ENDPOINT {
+        return Some(ServerName::Endpoint);
+    }
+    let host = Host::parse(&text.value).ok();
+    // Names in certificates are stricter than names in DNS.
+    let host = host.filter(|host| rustls::pki_types::ServerName::try_from(host.as_str()).is_ok());
+    if host.is_some() {
+        return host.map(ServerName::Fixed);
+    }
+    let message = format!("`{}` is not a name that a certificate can have", text.value);
+    context.sink.refuse(
+        Diagnostic::error("bad-server-name", text.span.clone(), message).hint(
+            "a host as in `hub.internal`, without scheme and port; an IP address; or \"endpoint\"",
+        ),
+    )
+}
+
+fn client(typed: &Typed, context: Context<'_>) -> Option<Option<ClientCertificate>> {
+    let half = |there: &At<std::path::PathBuf>, key: &str, other: &str| {
+        let message = format!("`{key}` goes with `{other}`");
+        Diagnostic::error("half-a-pair", there.span.clone(), message)
+            .hint("both may be in one file; then name it twice")
+    };
+    match (
+        typed.client_certificate.as_ref()?,
+        typed.client_key.as_ref()?,
+    ) {
+        (Some(chain), Some(key)) => Some(Some(ClientCertificate {
+            chain: chain.value.clone(),
+            key: key.value.clone(),
+        })),
+        (None, None) => Some(None),
+        (Some(chain), None) => context
+            .sink
+            .refuse(half(chain, "client_certificate", "client_key")),
+        (None, Some(key)) => context
+            .sink
+            .refuse(half(key, "client_key", "client_certificate")),
+    }
+}

@@ -1,0 +1,104 @@
+//! The endpoints of an upstream as choices see them: who is usable, in what order they take turns, who comes last.
+//!
+//! Immutable. Made when an endpoint's standing changes, or when time changes one; that is where the work of balancing
+//! is done. Invariant: who an operator has disabled is in none of its lists.
+#![deny(clippy::disallowed_methods)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::round_robin;
+use crate::config;
+use crate::upstream::endpoint::{Endpoint, Override};
+
+/// See above.
+#[derive(Debug)]
+pub(in crate::upstream) struct Set {
+    endpoints: Box<[Arc<Endpoint>]>,
+    /// Indices of those that take turns, each as often as its weight says.
+    turns: Box<[u32]>,
+    /// Indices of who is tried when all of those were: backups, then those that are out.
+    last: Box<[u32]>,
+    version: u64,
+    /// When it has to be made anew.
+    until: Option<Instant>,
+    fails_open: bool,
+}
+
+impl Set {
+    /// The set of `endpoints` at `now`; `old` is the one before.
+    pub(in crate::upstream) fn new(
+        config: &config::Upstream,
+        endpoints: Box<[Arc<Endpoint>]>,
+        _old: Option<&Set>,
+        version: u64,
+        now: Instant,
+    ) -> Self {
+        let mut until: Option<Instant> = None;
+        let (mut first, mut backups, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, endpoint) in (0..).zip(&endpoints) {
+            let standing = endpoint.state.standing.lock();
+            let place = standing.at(config.slow_start, now);
+            until = [until, place.until].into_iter().flatten().min();
+            let turn = (index, u32::from(endpoint.weight) * place.part);
+            match (standing.overridden, place.usable, endpoint.backup) {
+                (Override::Enabled, true, false) => first.push(turn),
+                (Override::Enabled, true, true) => backups.push(turn),
+                (Override::Enabled, false, _) => out.push((endpoint.backup, turn)),
+                (Override::Draining | Override::Disabled, ..) => {}
+            }
+        }
+        out.sort_by_key(|(backup, _)| *backup);
+        let mut fails_open = false;
+        let mut last: Vec<(u32, u32)> = Vec::new();
+        if first.is_empty() {
+            first.append(&mut backups);
+        }
+        if first.is_empty() && !out.is_empty() {
+            fails_open = true;
+            let backup = out[0].0;
+            let tried_first = out.partition_point(|(other, _)| *other == backup);
+            first.extend(out.drain(..tried_first).map(|(_, turn)| turn));
+        }
+        last.append(&mut backups);
+        last.extend(out.into_iter().map(|(_, turn)| turn));
+        Self {
+            turns: round_robin::order(&first),
+            last: last.into_iter().map(|(index, _)| index).collect(),
+            endpoints,
+            version,
+            until,
+            fails_open,
+        }
+    }
+
+    /// Whether nothing has changed since it was made.
+    pub(in crate::upstream) fn is_current(&self, version: u64, now: Instant) -> bool {
+        self.version == version && self.until.is_none_or(|until| now < until)
+    }
+
+    /// All endpoints, in the order of the configuration.
+    pub(in crate::upstream) fn endpoints(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
+    }
+
+    /// Whether those that take turns are all out.
+    pub(in crate::upstream) fn fails_open(&self) -> bool {
+        self.fails_open
+    }
+
+    pub(super) fn turns(&self) -> &[u32] {
+        &self.turns
+    }
+
+    pub(super) fn last(&self) -> &[u32] {
+        &self.last
+    }
+
+    /// The endpoint of this index, unless it is in `tried`.
+    pub(super) fn untried(&self, index: u32, tried: &[SocketAddr]) -> Option<&Arc<Endpoint>> {
+        let endpoint = self.endpoints.get(index as usize)?;
+        (!tried.contains(&endpoint.address)).then_some(endpoint)
+    }
+}

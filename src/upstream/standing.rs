@@ -1,0 +1,282 @@
+//! What is known about an endpoint: rests, ejections, checks, an operator's word, and since when it takes part.
+//!
+//! A state machine without clock and locks. `endpoint` feeds it with what requests met, `health` with checks, `group`
+//! reads from it who may be chosen. Invariant: time alone brings an endpoint back from a rest or an ejection, never
+//! from a failed check.
+#![deny(clippy::disallowed_methods)]
+
+use std::time::{Duration, Instant};
+
+use super::endpoint::{Endpoint, Override, Reason};
+use super::ledger::Ledger;
+
+/// An endpoint that joins or comes back begins with one part of its weight in so many, and gains one at a time.
+pub(super) const STEPS: u32 = 10;
+
+/// Left out until a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rest {
+    until: Instant,
+    /// For a failed connect, which one that succeeds takes back.
+    for_connect: bool,
+    reason: Reason,
+}
+
+/// What the checks say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// Nothing, or that it is up.
+    #[default]
+    Up,
+    Down(Reason),
+}
+
+/// Something to tell the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    Down {
+        reason: Reason,
+        back_in: Option<Duration>,
+    },
+    Up {
+        after: Duration,
+    },
+}
+
+/// See above.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    pub(super) overridden: Override,
+    checked: Checked,
+    /// Checks in a row that say the opposite.
+    doubts: u32,
+    rest: Option<Rest>,
+    /// Failures in a row.
+    failures: u32,
+    /// Ejections in a row, and when the last ended or ends.
+    ejections: u32,
+    ejected_until: Option<Instant>,
+    /// When it last began to take part, after others.
+    joined: Option<Instant>,
+    /// Since when the operator has been told that it is down.
+    told_down: Option<Instant>,
+}
+
+/// Whether an endpoint can be chosen, and until when that is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) usable: bool,
+    /// Its weight's part in [`STEPS`].
+    pub(super) part: u32,
+    /// When this has to be asked again.
+    pub(super) until: Option<Instant>,
+}
+
+impl Standing {
+    /// Of an endpoint that joins others at `now`.
+    pub(super) fn joining(now: Instant) -> Self {
+        Self {
+            joined: Some(now),
+            ..Self::default()
+        }
+    }
+
+    /// What a choice depends on, but for the time.
+    pub(super) fn place(&self) -> impl PartialEq + use<> {
+        let rest = self.rest.as_ref().map(|rest| rest.until);
+        (
+            self.overridden,
+            matches!(self.checked, Checked::Down(_)),
+            rest,
+        )
+    }
+
+    /// Whether a success would change something.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.failures > 0 || self.ejections > 0 || self.rest.is_some() || self.told_down.is_some()
+    }
+
+    /// Whether it can be chosen at `now`, whatever the operator says.
+    pub(super) fn at(&self, slow_start: Duration, now: Instant) -> Place {
+        let rests_until = self.rest.as_ref().map(|rest| rest.until);
+        if matches!(self.checked, Checked::Down(_)) {
+            return Place {
+                usable: false,
+                part: STEPS,
+                until: None,
+            };
+        }
+        if let Some(until) = rests_until.filter(|until| *until > now) {
+            return Place {
+                usable: false,
+                part: STEPS,
+                until: Some(until),
+            };
+        }
+        let began = rests_until.max(self.joined);
+        let step = slow_start / STEPS;
+        let gone = began
+            .filter(|_| !step.is_zero())
+            .map(|began| now.saturating_duration_since(began).as_nanos() / step.as_nanos());
+        match (began, gone.and_then(|gone| u32::try_from(gone).ok())) {
+            (Some(began), Some(gone)) if gone + 1 < STEPS => Place {
+                usable: true,
+                part: gone + 1,
+                until: Some(began + step * (gone + 1)),
+            },
+            _ => Place {
+                usable: true,
+                part: STEPS,
+                until: None,
+            },
+        }
+    }
+
+    /// Why it is left out at `now`.
+    pub(super) fn reason(&self, now: Instant) -> Option<Reason> {
+        match &self.checked {
+            Checked::Down(reason) => Some(reason.clone()),
+            _ => (self.rest.as_ref())
+                .filter(|rest| rest.until > now)
+                .map(|rest| rest.reason.clone()),
+        }
+    }
+
+    /// A connection was accepted.
+    pub(super) fn connected(&mut self, now: Instant) -> Option<Event> {
+        let rest = self.rest.take_if(|rest| rest.for_connect)?;
+        self.joined = Some(rest.until.min(now));
+        self.back(now)
+    }
+
+    /// An answer came that is none of the failures.
+    pub(super) fn answered(&mut self, now: Instant) -> Option<Event> {
+        self.failures = 0;
+        let over = |rest: &mut Rest| rest.until <= now;
+        if let Some(rest) = self.rest.take_if(over) {
+            self.joined = Some(rest.until);
+        }
+        // As long as the last ejection is not far behind, the next one is longer.
+        let calm = |until: Instant| now.saturating_duration_since(until) > Duration::from_secs(60);
+        if self.ejected_until.is_none_or(calm) {
+            self.ejections = 0;
+            self.ejected_until = None;
+        }
+        self.back(now)
+    }
+
+    /// A health check saw this.
+    pub(super) fn checked(
+        &mut self,
+        seen: Result<(), Reason>,
+        rise: u32,
+        fall: u32,
+        now: Instant,
+    ) -> Option<Event> {
+        match (&self.checked, seen) {
+            (Checked::Up, Err(reason)) => {
+                self.doubts += 1;
+                if self.doubts < fall {
+                    return None;
+                }
+                self.doubts = 0;
+                self.checked = Checked::Down(reason.clone());
+                self.out(reason, None, now)
+            }
+            (Checked::Down(_), Ok(())) => {
+                self.doubts += 1;
+                if self.doubts < rise {
+                    return None;
+                }
+                self.doubts = 0;
+                self.checked = Checked::Up;
+                // What requests met before it was repaired says nothing any more.
+                self.rest = None;
+                self.failures = 0;
+                self.joined = Some(now);
+                self.back(now)
+            }
+            (Checked::Up, Ok(())) => {
+                self.doubts = 0;
+                None
+            }
+            (Checked::Down(_), Err(reason)) => {
+                self.doubts = 0;
+                self.checked = Checked::Down(reason);
+                None
+            }
+        }
+    }
+
+    /// No connection could be made.
+    pub(super) fn not_connected(
+        &mut self,
+        reason: Reason,
+        rest: Duration,
+        now: Instant,
+    ) -> Option<Event> {
+        let until = now + rest;
+        if rest.is_zero() || self.rest.as_ref().is_some_and(|rest| rest.until >= until) {
+            return None;
+        }
+        self.rest = Some(Rest {
+            until,
+            for_connect: true,
+            reason: reason.clone(),
+        });
+        self.out(reason, Some(rest), now)
+    }
+
+    /// A request failed on a connection.
+    pub(super) fn failed(
+        &mut self,
+        reason: Reason,
+        endpoint: &Endpoint,
+        ledger: &Ledger,
+        now: Instant,
+    ) -> Option<Event> {
+        let rules = &endpoint.rules.outlier;
+        self.failures = self.failures.saturating_add(1);
+        if rules.failures == 0 || self.failures < rules.failures {
+            return None;
+        }
+        if self.rest.as_ref().is_some_and(|rest| rest.until > now) {
+            return None;
+        }
+        let time = (rules.ejection * (self.ejections + 1)).min(rules.longest_ejection);
+        let until = now + time;
+        let members = endpoint.rules.members;
+        let share = members * usize::from(rules.max_ejected) / 100;
+        let most = share.max(1).min(members.saturating_sub(1));
+        if rules.max_ejected == 0 || !ledger.eject(endpoint.address, until, most, now) {
+            return None;
+        }
+        self.failures = 0;
+        self.ejections = self.ejections.saturating_add(1);
+        self.ejected_until = Some(until);
+        self.rest = Some(Rest {
+            until,
+            for_connect: false,
+            reason: reason.clone(),
+        });
+        self.out(reason, Some(time), now)
+    }
+
+    fn out(&mut self, reason: Reason, back_in: Option<Duration>, now: Instant) -> Option<Event> {
+        if self.told_down.is_some() {
+            return None;
+        }
+        self.told_down = Some(now);
+        Some(Event::Down { reason, back_in })
+    }
+
+    fn back(&mut self, now: Instant) -> Option<Event> {
+        if self.rest.is_some() || matches!(self.checked, Checked::Down(_)) {
+            return None;
+        }
+        let since = self.told_down.take()?;
+        Some(Event::Up {
+            after: now.saturating_duration_since(since),
+        })
+    }
+}

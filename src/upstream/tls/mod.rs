@@ -1,0 +1,192 @@
+//! TLS to an upstream's endpoints: what is offered, who is accepted, and the sessions to resume.
+//!
+//! [`ClientTls`] is made from the configuration and its files, all of them good, and reads the files again when told
+//! to; the last good ones stay. [`fault`] puts a failed handshake into words. Invariants: nobody is accepted whose
+//! certificate was not verified, unless the configuration says so; what was connected under other files or settings
+//! has another [`Current::id`], so no pool mixes them up.
+
+pub mod fault;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use rustls::client::Resumption;
+use rustls::pki_types;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::{ClientCertificate, ServerName, UpstreamTls};
+use crate::tls::pem::{self, LoadError, Place};
+use crate::tls::unverified::Unverified;
+
+/// Servers whose sessions are kept for resumption, by name; each has several.
+const SESSIONS: usize = 256;
+
+/// TLS to the endpoints of one upstream.
+#[derive(Debug)]
+pub struct ClientTls {
+    settings: UpstreamTls,
+    protocol: &'static [u8],
+    current: ArcSwap<Current>,
+}
+
+/// What new connections are made with.
+#[derive(Debug)]
+pub struct Current {
+    /// Never 0, and another one for each content of the files.
+    pub id: u32,
+    /// Holds the sessions, too.
+    pub config: Arc<ClientConfig>,
+    files: Files,
+}
+
+/// What the files hold, as far as there are any.
+#[derive(PartialEq, Eq)]
+struct Files {
+    roots: Option<Vec<u8>>,
+    client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the key.
+        f.write_str("Files")
+    }
+}
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file is missing, or not what it should be.
+    #[error("the files for TLS to the upstream cannot be used")]
+    File(#[from] LoadError),
+    /// rustls refuses the settings.
+    #[error("TLS to the upstream cannot be set up")]
+    Settings(#[from] rustls::Error),
+}
+
+impl ClientTls {
+    /// TLS as `settings` ask for it, offering `protocol` by ALPN. Gives `old` itself when neither the settings nor the
+    /// files have changed, so that its sessions stay. Blocks on files.
+    pub fn load(
+        settings: &UpstreamTls,
+        protocol: &'static [u8],
+        old: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let files = Files::read(settings)?;
+        let same = old.filter(|old| old.settings == *settings && old.protocol == protocol);
+        if let Some(same) = same
+            && same.current.load().files == files
+        {
+            return Ok(Arc::clone(same));
+        }
+        let current = Current::new(settings, protocol, files)?;
+        Ok(Arc::new(Self {
+            settings: settings.clone(),
+            protocol,
+            current: ArcSwap::from_pointee(current),
+        }))
+    }
+
+    /// What new connections are made with.
+    pub fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    /// The [`Current::id`].
+    pub fn id(&self) -> u32 {
+        self.current.load().id
+    }
+
+    /// The name to ask for and to verify at `address`.
+    pub fn server_name(&self, address: IpAddr) -> pki_types::ServerName<'_> {
+        let own = || pki_types::ServerName::IpAddress(address.into());
+        match &self.settings.server_name {
+            // `validate` has refused what does not convert.
+            ServerName::Fixed(host) => {
+                pki_types::ServerName::try_from(host.as_str()).unwrap_or_else(|_| own())
+            }
+            ServerName::Endpoint => own(),
+        }
+    }
+
+    /// Whether a `ca_file` stands in for the public roots.
+    pub fn has_own_roots(&self) -> bool {
+        self.settings.ca_file.is_some()
+    }
+
+    /// The files that can change.
+    pub fn paths(&self) -> impl Iterator<Item = &std::path::Path> {
+        let client = self.settings.client.iter();
+        let pair = client.flat_map(|client| [client.chain.as_path(), client.key.as_path()]);
+        self.settings.ca_file.as_deref().into_iter().chain(pair)
+    }
+
+    /// Takes what the files hold now; true when it is something new. On a failure all stays. Blocks on files.
+    pub fn refresh(&self) -> Result<bool, TlsError> {
+        let files = Files::read(&self.settings)?;
+        if self.current.load().files == files {
+            return Ok(false);
+        }
+        let current = Current::new(&self.settings, self.protocol, files)?;
+        self.current.store(Arc::new(current));
+        Ok(true)
+    }
+}
+
+impl Files {
+    fn read(settings: &UpstreamTls) -> Result<Self, LoadError> {
+        let read = |path: &std::path::PathBuf| pem::read(path);
+        let both = |client: &ClientCertificate| Ok((read(&client.chain)?, read(&client.key)?));
+        Ok(Self {
+            roots: settings.ca_file.as_ref().map(read).transpose()?,
+            client: settings.client.as_ref().map(both).transpose()?,
+        })
+    }
+}
+
+impl Current {
+    fn new(
+        settings: &UpstreamTls,
+        protocol: &'static [u8],
+        files: Files,
+    ) -> Result<Self, TlsError> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let provider = crate::tls::provider();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let builder = match settings.verify {
+            true => builder.with_root_certificates(roots(settings, &files)?),
+            false => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Unverified::new(&provider))),
+        };
+        let mut config = match (&settings.client, &files.client) {
+            (Some(paths), Some((chain, key))) => {
+                let place = |path: &std::path::Path| Place::File(path.to_owned());
+                let (chain_at, key_at) = (place(&paths.chain), place(&paths.key));
+                let pair = pem::parse_pair(chain, chain_at, key, key_at)?;
+                let shown = SingleCertAndKey::from(rustls::sign::CertifiedKey::clone(&pair.key));
+                builder.with_client_cert_resolver(Arc::new(shown))
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![protocol.to_vec()];
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            config: Arc::new(config),
+            files,
+        })
+    }
+}
+
+fn roots(settings: &UpstreamTls, files: &Files) -> Result<RootCertStore, TlsError> {
+    let (Some(path), Some(text)) = (&settings.ca_file, &files.roots) else {
+        let public = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+        return Ok(public.collect());
+    };
+    Ok(pem::roots(text, Place::File(path.clone()))?)
+}
