@@ -1,12 +1,14 @@
 //! The account at an authority: registered when first needed, never at start, and shared by all orders.
 //!
-//! Invariant: one key per directory URL, on the disk before it is registered. An authority that has forgotten the
+//! Registering is our own request: the crate's either makes the key itself and gives it away only with the answer, or
+//! takes ours and has no room for contacts and an external account. Invariant: one key per directory URL, on the disk before it is registered. An authority that has forgotten the
 //! account, or whose answer was lost, gets the same key again (RFC 8555 section 7.3.1), so that there is never a second
 //! account and tokens already published stay right.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use instant_acme::AuthorizationStatus;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
@@ -15,17 +17,18 @@ use super::answer::Answer;
 use super::clock::Clock;
 use super::failure::{Failure, Reach};
 use super::jose::{self, AccountKey, Signer};
+use super::line::Line;
 use super::schedule::Class;
 use super::session::Session;
 use super::storage::{AccountDir, Registered};
-use super::wire::Status;
 use crate::config::{AcmeAuthority, ExternalAccount};
 
 const STEP: &str = "account";
 
 /// An account, ready to sign.
 pub(super) struct Account {
-    pub(super) key: AccountKey,
+    /// PKCS#8 DER.
+    pub(super) key: Vec<u8>,
     /// Its URL, which is its name at the authority.
     pub(super) url: String,
 }
@@ -87,8 +90,6 @@ impl Accounts {
     async fn open_or_register(&self) -> Result<Account, Failure> {
         let stored = |error| Failure::of_storage(STEP, &error);
         let key = self.dir.key().await.map_err(stored)?;
-        let key = AccountKey::new(&key)
-            .map_err(|error| Failure::new(STEP, Class::Store, error.to_string()))?;
         let Some(known) = self.dir.registered().await.map_err(stored)? else {
             return self.register(key).await;
         };
@@ -102,13 +103,15 @@ impl Accounts {
         Ok(account)
     }
 
-    async fn register(&self, key: AccountKey) -> Result<Account, Failure> {
+    async fn register(&self, key: Vec<u8>) -> Result<Account, Failure> {
+        let signing = AccountKey::new(&key)
+            .map_err(|error| Failure::new(STEP, Class::Store, error.to_string()))?;
         let directory = self.session.directory().await?;
         let mut payload = json!({"termsOfServiceAgreed": true, "contact": self.contact});
         match &self.external {
             Some(external) => {
                 payload["externalAccountBinding"] =
-                    bind(&key, external, &directory.new_account).await?;
+                    bind(&signing, external, &directory.new_account).await?;
             }
             None if directory.meta.external_account_required => {
                 let text = "the authority asks for an external account: give `eab_key_id` and `eab_hmac_file`";
@@ -116,8 +119,10 @@ impl Accounts {
             }
             None => {}
         }
-        let url = &directory.new_account;
-        let answer = self.post(&key, Signer::Key, url, &payload).await?;
+        let sent = self
+            .session
+            .post(&signing, Signer::Key, &directory.new_account, &payload);
+        let answer = sent.await.map_err(|lost| Failure::of_lost(STEP, &lost))?;
         if !answer.is_ok() {
             return Err(self.refused(&answer));
         }
@@ -142,12 +147,15 @@ impl Accounts {
 
     /// Contacts that are not to the authority's taste are no reason to go without certificates.
     async fn tell_contact(&self, account: &Account) -> Result<(), Failure> {
-        self.session.directory().await?;
-        let payload = json!({"contact": self.contact});
-        let signer = Signer::Account(&account.url);
-        let answer = self
-            .post(&account.key, signer, &account.url, &payload)
-            .await?;
+        let line = Line::open(&self.session, &account.url, &account.key).await?;
+        let contact: Vec<&str> = self.contact.iter().map(String::as_str).collect();
+        let outcome = loop {
+            let done = line.account.update_contacts(&contact).await;
+            if let Some(outcome) = line.outcome(&done) {
+                break outcome;
+            }
+        };
+        let answer = outcome.map_err(|lost| Failure::of_lost(STEP, &lost))?;
         if !answer.is_ok() {
             let failure = self.refused(&answer);
             if failure.account_unknown || failure.class != Class::Input {
@@ -163,21 +171,10 @@ impl Accounts {
         self.save(account).await
     }
 
-    async fn post(
-        &self,
-        key: &AccountKey,
-        signer: Signer<'_>,
-        url: &str,
-        payload: &Value,
-    ) -> Result<Answer, Failure> {
-        let answer = self.session.post(key, signer, url, Some(payload)).await;
-        answer.map_err(|lost| Failure::of_lost(STEP, &lost))
-    }
-
     fn refused(&self, answer: &Answer) -> Failure {
         let mut failure = Failure::of_answer(STEP, answer, self.clock.now());
         let closed: Option<AccountState> = answer.read().ok();
-        if closed.is_some_and(|state| state.status != Status::Valid) {
+        if closed.is_some_and(|state| state.status != AuthorizationStatus::Valid) {
             failure.class = Class::Human;
         }
         if failure.reach == Reach::Certificate {
@@ -198,7 +195,7 @@ impl Accounts {
 
 #[derive(serde::Deserialize)]
 struct AccountState {
-    status: Status,
+    status: AuthorizationStatus,
 }
 
 async fn bind(

@@ -1,16 +1,15 @@
 //! An authority's answer as a value, and what its headers say about time.
 //!
-//! Pure. Reading bodies is `wire`'s, judging them `failure`'s and `order`'s.
+//! Pure. Bodies are read as the crate's types; judging them is `failure`'s and `order`'s.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use instant_acme::Problem;
 use serde::de::DeserializeOwned;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
-
-use super::wire::Problem;
 
 /// What came back, with the headers that mean something here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,16 +54,23 @@ impl Answer {
     /// What an answer that is no success says. HTML and the like become a problem that says what came.
     pub(super) fn problem(&self) -> Problem {
         let told: Option<Problem> = serde_json::from_slice(&self.body).ok();
-        let told = told.filter(|problem| problem.kind.is_some() || problem.detail.is_some());
+        let told = told.filter(|problem| problem.r#type.is_some() || problem.detail.is_some());
         let mut problem = told.unwrap_or_else(|| Problem {
+            r#type: None,
             detail: Some(format!(
                 "the authority answered {} without saying why",
                 self.status
             )),
-            ..Problem::default()
+            status: None,
+            subproblems: Vec::new(),
         });
         problem.status = Some(self.status);
         problem
+    }
+
+    /// Whether the authority did nothing but find fault with the nonce.
+    pub(super) fn is_bad_nonce(&self) -> bool {
+        !self.is_ok() && word(&self.problem()) == "badNonce"
     }
 
     /// How long the authority asks to wait; takes seconds and HTTP dates (RFC 9110 section 10.2.3).
@@ -86,6 +92,30 @@ impl Answer {
     pub(super) fn date(&self) -> Option<OffsetDateTime> {
         http_date(self.date.as_deref()?)
     }
+}
+
+/// A problem's last word: `rateLimited`.
+pub(super) fn word(problem: &Problem) -> &str {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    kind.strip_prefix("urn:ietf:params:acme:error:")
+        .unwrap_or(kind)
+}
+
+/// `type: detail`, with what is said about single names.
+pub(super) fn text(problem: &Problem) -> String {
+    let mut text = match (&problem.r#type, &problem.detail) {
+        (Some(kind), Some(detail)) => format!("{kind}: {detail}"),
+        (Some(only), None) | (None, Some(only)) => only.clone(),
+        (None, None) => format!("status {}", problem.status.unwrap_or(0)),
+    };
+    for sub in &problem.subproblems {
+        let name = sub.identifier.as_ref().map(|id| id.authorized(false));
+        let name = name.map_or_else(String::new, |name| name.to_string());
+        let kind = sub.r#type.as_deref().unwrap_or_default();
+        let detail = sub.detail.as_deref().unwrap_or_default();
+        text.push_str(&format!("; {name}: {kind}: {detail}"));
+    }
+    text
 }
 
 /// RFC 9110 section 5.6.7, the preferred form.
@@ -133,6 +163,6 @@ mod tests {
             body: Bytes::from_static(b"<html>down</html>"),
             ..Answer::default()
         };
-        assert!(html.problem().text().contains("503"));
+        assert!(text(&html.problem()).contains("503"));
     }
 }

@@ -1,28 +1,29 @@
-//! One attempt at a certificate: carries out what [`Order`] asks for, from the key to the verified chain on disk.
+//! One attempt at a certificate: has done what [`Order`] asks for, from the key to the verified chain on disk.
 //!
 //! Steps: key* -> order* -> tokens -> ready -> poll -> finalize -> download -> verify -> store*; those with a star are on
 //! disk before the next begins, so that an attempt cut anywhere goes on where it was. Invariants: at most one order leads
 //! to a certificate, tokens are answered before the authority is told, and nothing unverified leaves this file.
 
+use std::collections::BTreeSet;
+
+use instant_acme::{CertificateIdentifier, ChallengeType};
 use rcgen::KeyPair;
-use serde_json::{Value, json};
 use tokio::time::sleep;
 use tracing::{debug, info};
 
 use super::account::Account;
-use super::answer::{Answer, Lost};
 use super::authority::Authority;
 use super::challenge::{Published, Tokens};
 use super::clock::Clock;
+use super::dialogue::Dialogue;
 use super::failure::{Failure, OrderFate};
-use super::jose::{self, Signer};
 use super::keys;
-use super::order::{Action, Goal, Order, Wanted};
+use super::line::Line;
+use super::order::{self, Action, Goal, Order, Wanted};
 use super::schedule::Class;
 use super::stop::stop_at;
 use super::storage::{self, CertificateDir};
 use super::verify;
-use super::wire::Identifier;
 use crate::config::ChallengeKind;
 use crate::tls::pem::Pair;
 use crate::types::host::Host;
@@ -39,7 +40,7 @@ pub(super) struct Attempt<'a> {
     pub(super) tokens: &'a Tokens,
     pub(super) clock: &'a dyn Clock,
     /// The certificate that is to be replaced, as its authority calls it.
-    pub(super) replaces: Option<String>,
+    pub(super) replaces: Option<CertificateIdentifier<'static>>,
     /// Only to see whether the authority would issue: nothing is stored.
     pub(super) trial: bool,
 }
@@ -83,9 +84,13 @@ impl Attempt<'_> {
     }
 
     async fn once(&self) -> Result<Issued, Failure> {
-        let mut under = match self.resume().await? {
+        let (session, account) = (&self.authority.session, self.account);
+        let line = Line::open(session, &account.url, &account.key).await?;
+        let goal = self.goal(&line).await?;
+        let mut dialogue = Dialogue::new(line, goal.challenge.clone());
+        let mut under = match self.resume(&goal).await? {
             Some(under) => under,
-            None => self.begin().await?,
+            None => self.begin(goal).await?,
         };
         let mut published = Vec::new();
         loop {
@@ -97,14 +102,18 @@ impl Attempt<'_> {
                     under.order.waited();
                 }
                 Action::Publish(wanted) => {
-                    published = self.publish(&wanted)?;
+                    published = self.publish(&mut dialogue, &wanted).await?;
                     stop_at("tokens");
                     under.order.published();
                 }
                 Action::Take(chain) => return self.take(under, &chain).await,
                 request => {
                     debug!(event = "acme.step", host = %self.host, ca = self.authority.name(), step, "asking the authority");
-                    let answer = self.ask(&under, request).await?;
+                    let csr = match &request {
+                        Action::Finalize => self.signing_request(&under.key)?,
+                        _ => Vec::new(),
+                    };
+                    let answer = dialogue.ask(&request, under.order.url(), &csr).await;
                     let outcome = match &answer {
                         Ok(answer) => under.order.answered(answer, self.clock.now(), asked),
                         Err(lost) => under.order.lost(lost),
@@ -115,26 +124,6 @@ impl Attempt<'_> {
                 }
             }
         }
-    }
-
-    /// Sends what the order asks for.
-    async fn ask(&self, under: &Under, request: Action) -> Result<Result<Answer, Lost>, Failure> {
-        let directory = self.authority.session.directory().await?;
-        let (url, payload) = match request {
-            Action::Place(payload) => (directory.new_order.clone(), Some(payload)),
-            Action::Ready(url) => (url, Some(json!({}))),
-            Action::Finalize(url) => (url, Some(self.signing_request(&under.key)?)),
-            Action::Fetch(url) => (url, None),
-            // Not requests.
-            Action::Wait(_) | Action::Publish(_) | Action::Take(_) => {
-                return Ok(Err(Lost::new("")));
-            }
-        };
-        let signer = Signer::Account(&self.account.url);
-        let session = &self.authority.session;
-        Ok(session
-            .post(&self.account.key, signer, &url, payload.as_ref())
-            .await)
     }
 
     /// The order is on disk as soon as it is known where it is.
@@ -150,7 +139,7 @@ impl Attempt<'_> {
     }
 
     /// The order on disk, when it is ours and its key is there.
-    async fn resume(&self) -> Result<Option<Under>, Failure> {
+    async fn resume(&self, goal: &Goal) -> Result<Option<Under>, Failure> {
         let Some(record) = self.dir.record::<storage::Order>().await else {
             return Ok(None);
         };
@@ -163,7 +152,7 @@ impl Attempt<'_> {
         };
         info!(event = "acme.order.resume", host = %self.host, ca = self.authority.name(), order = record.url, generation = record.generation, "resuming an order");
         Ok(Some(Under {
-            order: Order::resume(self.goal().await?, record.url.clone()),
+            order: Order::resume(goal.clone(), record.url.clone()),
             generation: record.generation,
             record: Some(record),
             key,
@@ -171,12 +160,12 @@ impl Attempt<'_> {
     }
 
     /// A key on disk, before anything is ordered.
-    async fn begin(&self) -> Result<Under, Failure> {
+    async fn begin(&self, goal: Goal) -> Result<Under, Failure> {
         let begun = self.dir.begin(self.host).await;
         let (generation, key) = begun.map_err(|error| Failure::of_storage("key", &error))?;
         stop_at("key");
-        let goal = self.goal().await?;
-        info!(event = "acme.order.start", host = %self.host, ca = self.authority.name(), directory = self.authority.directory(), generation, profile = goal.profile, replaces = goal.replaces, "ordering a certificate");
+        let replaces = goal.replaces.as_ref().map(ToString::to_string);
+        info!(event = "acme.order.start", host = %self.host, ca = self.authority.name(), directory = self.authority.directory(), generation, profile = goal.profile, replaces, "ordering a certificate");
         Ok(Under {
             order: Order::new(goal),
             record: None,
@@ -186,15 +175,14 @@ impl Attempt<'_> {
     }
 
     /// What is ordered, as far as the authority has it.
-    async fn goal(&self) -> Result<Goal, Failure> {
+    async fn goal(&self, line: &Line) -> Result<Goal, Failure> {
         let directory = self.authority.session.directory().await?;
         let settings = &self.authority.settings;
-        let known = |name: &&String| {
-            directory.meta.profiles.is_empty() || directory.meta.profiles.contains_key(*name)
-        };
+        let profiles: BTreeSet<&str> = line.account.profiles().map(|one| one.name).collect();
+        let known = |name: &&String| profiles.is_empty() || profiles.contains(name.as_str());
         let profile = settings.profile.as_ref().filter(known).cloned();
         if settings.profile_required && profile.is_none() && settings.profile.is_some() {
-            let has: Vec<_> = directory.meta.profiles.keys().map(String::as_str).collect();
+            let has: Vec<_> = profiles.into_iter().collect();
             let text = format!(
                 "the authority has no profile `{}`, only {}",
                 settings.profile.as_deref().unwrap_or_default(),
@@ -203,8 +191,11 @@ impl Attempt<'_> {
             return Err(Failure::new("order", Class::Input, text));
         }
         Ok(Goal {
-            identifier: Identifier::of(self.host),
-            challenge: settings.challenge,
+            identifier: order::identifier(self.host),
+            challenge: match settings.challenge {
+                ChallengeKind::Http01 => ChallengeType::Http01,
+                ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+            },
             replaces: self
                 .replaces
                 .clone()
@@ -215,15 +206,24 @@ impl Attempt<'_> {
     }
 
     /// Answers the tokens until the guards are dropped.
-    fn publish(&self, wanted: &[Wanted]) -> Result<Vec<Published>, Failure> {
+    async fn publish(
+        &self,
+        dialogue: &mut Dialogue,
+        wanted: &[Wanted],
+    ) -> Result<Vec<Published>, Failure> {
         let failed = |reason: String| Failure::new("authorize", Class::Store, reason);
         let mut published = Vec::new();
         for one in wanted {
-            let text = self.account.key.key_authorization(&one.token);
+            let Some(text) = dialogue.key_authorization(&one.url).await else {
+                return Err(failed(format!("the challenge at `{}` is gone", one.url)));
+            };
             let guard = match self.authority.settings.challenge {
-                ChallengeKind::Http01 => self.tokens.publish(self.host, &one.token, &text),
+                ChallengeKind::Http01 => self.tokens.publish(self.host, &one.token, text.as_str()),
                 ChallengeKind::TlsAlpn01 => {
-                    let pair = keys::challenge_pair(self.host, &text)
+                    let digest = text.digest();
+                    let digest = digest.as_ref().try_into();
+                    let digest = digest.map_err(|_| failed("no SHA-256".to_owned()))?;
+                    let pair = keys::challenge_pair(self.host, digest)
                         .map_err(|error| failed(error.to_string()))?;
                     self.tokens.publish_pair(self.host, &one.token, pair)
                 }
@@ -233,12 +233,11 @@ impl Attempt<'_> {
         Ok(published)
     }
 
-    fn signing_request(&self, key: &KeyPair) -> Result<Value, Failure> {
-        let request = keys::signing_request(self.host, key).map_err(|error| {
+    fn signing_request(&self, key: &KeyPair) -> Result<Vec<u8>, Failure> {
+        keys::signing_request(self.host, key).map_err(|error| {
             let text = crate::observe::reasons::with_reasons(&error);
             Failure::new("finalize", Class::Store, text)
-        })?;
-        Ok(json!({"csr": jose::encode(&request)}))
+        })
     }
 
     /// Verifies the chain and stores it.

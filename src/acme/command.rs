@@ -2,13 +2,14 @@
 //!
 //! The task obeys between two of its own steps, so that nothing is ever ordered twice at once.
 
-use serde_json::json;
+use instant_acme::{RevocationReason, RevocationRequest};
 use tokio::sync::oneshot;
 
+use super::answer::word;
 use super::authority::Authority;
 use super::clock::Clock;
 use super::failure::Failure;
-use super::jose::{self, Signer};
+use super::line::Line;
 use super::schedule::Class;
 use crate::tls::pem::Pair;
 
@@ -42,20 +43,46 @@ pub(super) async fn revoke(
 ) -> Result<(), Failure> {
     const STEP: &str = "revoke";
     let directory = authority.session.directory().await?;
-    let account = authority.accounts.get().await?;
-    let (Some(url), Some(leaf)) = (&directory.revoke_cert, pair.key.cert.first()) else {
-        let text = "the authority offers no revocation";
-        return Err(Failure::new(STEP, Class::Input, text));
+    let input = |text: String| Failure::new(STEP, Class::Input, text);
+    let (Some(_), Some(leaf)) = (&directory.revoke_cert, pair.key.cert.first()) else {
+        return Err(input("the authority offers no revocation".to_owned()));
     };
-    let payload = json!({"certificate": jose::encode(leaf), "reason": reason});
-    let signer = Signer::Account(&account.url);
-    let session = &authority.session;
-    let answer = session
-        .post(&account.key, signer, url, Some(&payload))
-        .await
-        .map_err(|lost| Failure::of_lost(STEP, &lost))?;
-    if answer.is_ok() || answer.problem().word() == "alreadyRevoked" {
+    let Some(reason) = reason_of(reason) else {
+        return Err(input(format!("there is no reason {reason} for revoking")));
+    };
+    let account = authority.accounts.get().await?;
+    let line = Line::open(&authority.session, &account.url, &account.key).await?;
+    let request = RevocationRequest {
+        certificate: leaf,
+        reason: Some(reason),
+    };
+    let outcome = loop {
+        let done = line.account.revoke(&request).await;
+        if let Some(outcome) = line.outcome(&done) {
+            break outcome;
+        }
+    };
+    let answer = outcome.map_err(|lost| Failure::of_lost(STEP, &lost))?;
+    if answer.is_ok() || word(&answer.problem()) == "alreadyRevoked" {
         return Ok(());
     }
     Err(Failure::of_answer(STEP, &answer, clock.now()))
+}
+
+/// RFC 5280 section 5.3.1, where 7 means nothing.
+fn reason_of(number: u8) -> Option<RevocationReason> {
+    use RevocationReason as Reason;
+    Some(match number {
+        0 => Reason::Unspecified,
+        1 => Reason::KeyCompromise,
+        2 => Reason::CaCompromise,
+        3 => Reason::AffiliationChanged,
+        4 => Reason::Superseded,
+        5 => Reason::CessationOfOperation,
+        6 => Reason::CertificateHold,
+        8 => Reason::RemoveFromCrl,
+        9 => Reason::PrivilegeWithdrawn,
+        10 => Reason::AaCompromise,
+        _ => return None,
+    })
 }

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
+use instant_acme::Problem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::answer::{Answer, Lost};
+use super::answer::{self, Answer, Lost, word};
 use super::schedule::Class;
-use super::wire::Problem;
 
 /// Longest text of an authority that is logged and shown.
 const MAX_DETAIL: usize = 1000;
@@ -110,9 +110,9 @@ impl Failure {
 
     /// A problem document, of an answer or inside an order.
     pub(super) fn of_problem(step: &'static str, problem: &Problem, now: OffsetDateTime) -> Self {
-        let text = problem.text();
+        let text = answer::text(problem);
         let detail = problem.detail.as_deref().unwrap_or_default();
-        let (class, reach) = match (problem.word(), problem.status.unwrap_or(0)) {
+        let (class, reach) = match (word(problem), problem.status.unwrap_or(0)) {
             // Boulder says so after a thousand failures in a row; the detail has the page where a person ends it.
             ("rateLimited", _) if detail.contains("unpause") => (Class::Human, Reach::Certificate),
             ("rateLimited", _) | (_, 429) => (Class::RateLimited, reach_of_limit(step, detail)),
@@ -128,20 +128,20 @@ impl Failure {
         Self {
             reach,
             retry_after: retry_time_in(&text, now),
-            account_unknown: problem.word() == "accountDoesNotExist",
+            account_unknown: word(problem) == "accountDoesNotExist",
             ..Self::new(step, class, text)
         }
     }
 
     /// A challenge that the authority found wanting; `problem` is the challenge's own error.
     pub(super) fn of_challenge(problem: Option<&Problem>, asked: u32) -> Self {
-        let class = match problem.map(Problem::word).unwrap_or_default() {
+        let class = match problem.map(word).unwrap_or_default() {
             "rateLimited" => Class::RateLimited,
             "caa" | "rejectedIdentifier" => Class::Input,
             _ => Class::Validation,
         };
         let mut text =
-            problem.map_or_else(|| "the authority gives no reason".to_owned(), Problem::text);
+            problem.map_or_else(|| "the authority gives no reason".to_owned(), answer::text);
         if asked == 0 {
             text.push_str("; no request for the token reached this server: check that the host's addresses (A and AAAA) and port 80 lead here");
         }

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
+use instant_acme::CertificateIdentifier;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
-use super::jose;
 use crate::types::host::Host;
 
 /// A key or certificate could not be made.
@@ -31,16 +30,15 @@ pub(super) fn signing_request(host: &Host, key: &KeyPair) -> Result<Vec<u8>, Key
     Ok(params.serialize_request(key)?.der().to_vec())
 }
 
-/// The certificate that answers a TLS-ALPN-01 challenge (RFC 8737 section 3), under a key of its own.
+/// The certificate that answers a TLS-ALPN-01 challenge (RFC 8737 section 3), under a key of its own. `digest` is the
+/// key authorization's, SHA-256.
 pub(super) fn challenge_pair(
     host: &Host,
-    key_authorization: &str,
+    digest: &[u8; 32],
 ) -> Result<Arc<CertifiedKey>, KeyError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(vec![host.as_str().to_owned()])?;
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(&jose::sha256(
-        key_authorization,
-    ))];
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key)?;
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let signer = crate::tls::provider()
@@ -52,29 +50,19 @@ pub(super) fn challenge_pair(
 }
 
 /// What renewal information is asked for by: `None` when the certificate does not name its authority's key.
-pub(super) fn certificate_id(leaf: &CertificateDer<'_>) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
-    let authority = certificate.extensions().iter().find_map(|extension| {
-        match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
-            _ => None,
-        }
-    })?;
-    Some(format!(
-        "{}.{}",
-        jose::encode(authority.0),
-        jose::encode(certificate.raw_serial())
-    ))
+pub(super) fn certificate_id(leaf: &CertificateDer<'_>) -> Option<CertificateIdentifier<'static>> {
+    CertificateIdentifier::try_from(leaf).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use x509_parser::prelude::{FromDer, X509Certificate};
 
     #[test]
     fn the_challenge_certificate_names_the_host_and_carries_the_authorizations_hash() {
         let host = Host::parse("a.test").unwrap();
-        let pair = challenge_pair(&host, "token.thumbprint").unwrap();
+        let pair = challenge_pair(&host, &[7; 32]).unwrap();
         let (_, certificate) = X509Certificate::from_der(&pair.cert[0]).unwrap();
         let identifier = certificate
             .extensions()
@@ -83,7 +71,7 @@ mod tests {
             .unwrap();
         assert!(identifier.critical);
         assert_eq!(identifier.value[..2], [0x04, 0x20]);
-        assert_eq!(identifier.value[2..], jose::sha256("token.thumbprint"));
+        assert_eq!(identifier.value[2..], [7; 32]);
         let names = crate::tls::pem::Leaf::parse(&pair.cert[0]).unwrap().names;
         assert_eq!(names.len(), 1);
     }
@@ -91,7 +79,7 @@ mod tests {
     #[test]
     fn a_certificate_without_an_authority_key_has_no_id() {
         let host = Host::parse("a.test").unwrap();
-        let pair = challenge_pair(&host, "x").unwrap();
+        let pair = challenge_pair(&host, &[7; 32]).unwrap();
         assert_eq!(certificate_id(&pair.cert[0]), None);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Pure: [`challenge`] (what asks for challenges, which are ours), [`schedule`] and `renewal` (when to renew and to
 //! retry), `choice` (whom to ask), `pace` (how fast), `order` (one order, request by request), `failure` (what an error
-//! means), `verify`, `keys`, `jose`, `wire`. IO: `storage` (state directory), `client` and `session` (one authority),
-//! `account`, `authority`, `attempt` (carries an order out), `precheck` (before one), `task` (one host for ever), `crew` and [`worker`] (all).
+//! means), `verify`, `keys`, `jose`, `directory`. IO: `storage` (state directory), `client` and `session` (one
+//! authority), `line` and `dialogue` (the crate instant-acme, which speaks the protocol), `account`, `authority`,
+//! `attempt` (carries an order out), `precheck` (before one), `task` (one host for ever), `crew` and [`worker`] (all).
 //! Answering challenges is `proxy`'s and `listener`'s. Invariant: a start or a reload never waits for an authority, and
 //! every host asked for is served at once: by what is on disk, or by a self-signed placeholder.
 
@@ -17,9 +18,12 @@ mod client;
 mod clock;
 mod command;
 mod crew;
+mod dialogue;
+mod directory;
 mod failure;
 mod jose;
 mod keys;
+mod line;
 mod order;
 mod pace;
 mod precheck;
@@ -32,7 +36,6 @@ mod stop;
 pub mod storage;
 mod task;
 mod verify;
-mod wire;
 pub mod worker;
 #[cfg(test)]
 mod year;

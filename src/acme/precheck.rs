@@ -63,7 +63,8 @@ pub(super) async fn ask_ourselves(
             (&listeners.http, published, None)
         }
         ChallengeKind::TlsAlpn01 => {
-            let pair = keys::challenge_pair(host, &answer);
+            let random = std::array::from_fn(|_| fastrand::u8(..));
+            let pair = keys::challenge_pair(host, &random);
             let pair = pair.map_err(|error| failed(error.to_string()))?;
             let published = tokens.publish_pair(host, &token, pair.clone());
             (&listeners.https, published, Some(pair))

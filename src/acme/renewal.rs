@@ -7,13 +7,12 @@
 
 use std::time::Duration;
 
+use instant_acme::RenewalInfo;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::answer::{Answer, Lost};
+use super::answer::{self, Answer, Lost};
 use super::schedule::{Delays, renew_after};
 use super::storage::{Renewal, Window, instant, milliseconds};
-use super::wire::RenewalInfo;
 use crate::tls::pem::Leaf;
 
 /// When the authority does not say.
@@ -169,16 +168,10 @@ type Read = (OffsetDateTime, OffsetDateTime, Option<String>);
 fn read(answer: &Result<Answer, Lost>, leaf: &Leaf) -> Result<Read, String> {
     let answer = answer.as_ref().map_err(|lost| lost.detail.clone())?;
     if !answer.is_ok() {
-        return Err(answer.problem().text());
+        return Err(answer::text(&answer.problem()));
     }
     let info: RenewalInfo = answer.read()?;
-    let time = |text: &str| {
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| format!("`{text}` is not a time"))
-    };
-    let (start, end) = (
-        time(&info.suggested_window.start)?,
-        time(&info.suggested_window.end)?,
-    );
+    let (start, end) = (info.suggested_window.start, info.suggested_window.end);
     if end <= start {
         return Err(format!("the window ends at {end}, before it starts"));
     }
@@ -188,13 +181,14 @@ fn read(answer: &Result<Answer, Lost>, leaf: &Leaf) -> Result<Read, String> {
         ));
     }
     // Only as far as it helps.
-    Ok((start, end.min(leaf.not_after), info.explanation))
+    Ok((start, end.min(leaf.not_after), info.explanation_url))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use time::format_description::well_known::Rfc3339;
 
     fn at(seconds: i64) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(seconds).unwrap()

@@ -1,26 +1,26 @@
-//! Requests to one authority: its directory, nonces, signatures (RFC 8555 sections 6 and 7.1).
+//! What all conversations with one authority share: its directory, its nonces (RFC 8555 sections 6.5 and 7.1.1), and how
+//! far its clock is from ours.
 //!
-//! Answers come back as values, refusals too; only what is said about nonces is dealt with here. Remembers how far the
-//! authority's clock is from ours. Invariant: a request is sent at most [`TRIES`] times, and only while the authority
-//! finds fault with its nonce, which means that it did nothing else.
+//! Requests are the crate's, see `line`; what is posted here are the few that it cannot make. Answers come back as values,
+//! refusals too; only what is said about nonces is dealt with here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Uri};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Lost};
 use super::client::Transport;
 use super::clock::Clock;
+use super::directory::Directory;
 use super::failure::{Failure, Reach};
 use super::jose::{AccountKey, Signer};
 use super::schedule::Class;
-use super::wire::Directory;
 
 /// As many as an authority that refuses every second nonce needs.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// Nonces kept for later; an order under way needs one at a time.
 const NONCES: usize = 16;
 /// A directory is asked for again after this long.
@@ -36,9 +36,17 @@ pub(super) struct Session {
 
 #[derive(Default)]
 struct State {
-    directory: Option<(Instant, Arc<Directory>)>,
+    directory: Option<Kept>,
     nonces: Vec<String>,
     skew: Option<time::Duration>,
+}
+
+/// The directory, and the answer it came in.
+#[derive(Clone)]
+struct Kept {
+    at: Instant,
+    answer: Answer,
+    directory: Arc<Directory>,
 }
 
 impl Session {
@@ -64,10 +72,10 @@ impl Session {
     /// The directory, asked for when it is not known or older than `age`.
     pub(super) async fn directory_within(&self, age: Duration) -> Result<Arc<Directory>, Failure> {
         let known = self.with(|state| state.directory.clone());
-        if let Some((at, directory)) = known
-            && at.elapsed() < age
+        if let Some(kept) = known
+            && kept.at.elapsed() < age
         {
-            return Ok(directory);
+            return Ok(kept.directory);
         }
         let step = "directory";
         let answer = self.send(Method::GET, &self.url, None).await;
@@ -80,43 +88,54 @@ impl Session {
             }
             return Err(failure);
         }
-        let directory: Arc<Directory> = answer.read().map(Arc::new).map_err(|reason| Failure {
+        let directory = Directory::read(&answer).map_err(|reason| Failure {
             reach: Reach::Authority,
             ..Failure::new(step, Class::CaUnavailable, reason)
         })?;
-        self.with(|state| state.directory = Some((Instant::now(), Arc::clone(&directory))));
+        let kept = Kept {
+            at: Instant::now(),
+            answer,
+            directory: Arc::new(directory),
+        };
+        let directory = Arc::clone(&kept.directory);
+        self.with(|state| state.directory = Some(kept));
         Ok(directory)
     }
 
-    /// A signed POST; without a payload a POST-as-GET.
+    /// Whether this is the directory's URL.
+    pub(super) fn is_directory(&self, url: &Uri) -> bool {
+        self.url.parse::<Uri>().is_ok_and(|own| own == *url)
+    }
+
+    /// The directory as it came, however old.
+    pub(super) fn kept_directory(&self) -> Option<Answer> {
+        self.with(|state| state.directory.as_ref().map(|kept| kept.answer.clone()))
+    }
+
+    /// A POST signed by `key`.
     pub(super) async fn post(
         &self,
         key: &AccountKey,
         signer: Signer<'_>,
         url: &str,
-        payload: Option<&Value>,
+        payload: &Value,
     ) -> Result<Answer, Lost> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let nonce = match self.with(|state| state.nonces.pop()) {
-                Some(nonce) => nonce,
-                None => self.nonce().await?,
-            };
+            let nonce = self.nonce().await?;
             let body = key
-                .sign(signer, &nonce, url, payload)
-                .map_err(|error| Lost::new(error.to_string()))?;
-            let answer = self.send(Method::POST, url, Some(body)).await?;
-            if tries < TRIES && !answer.is_ok() && answer.problem().word() == "badNonce" {
+                .sign(signer, Some(&nonce), url, payload)
+                .map_err(|error| Lost::new(error.to_string()))?
+                .to_string();
+            let answer = self
+                .send(Method::POST, url, Some(body.into_bytes()))
+                .await?;
+            if tries < TRIES && answer.is_bad_nonce() {
                 continue;
             }
             return Ok(answer);
         }
-    }
-
-    /// An unsigned GET, as renewal information is asked for.
-    pub(super) async fn get(&self, url: &str) -> Result<Answer, Lost> {
-        self.send(Method::GET, url, None).await
     }
 
     /// How far the authority's clock was ahead of ours when it last answered.
@@ -124,9 +143,13 @@ impl Session {
         self.with(|state| state.skew)
     }
 
-    async fn nonce(&self) -> Result<String, Lost> {
+    /// A nonce: one that came with an answer, or one that is asked for.
+    pub(super) async fn nonce(&self) -> Result<String, Lost> {
+        if let Some(nonce) = self.with(|state| state.nonces.pop()) {
+            return Ok(nonce);
+        }
         let directory = match self.with(|state| state.directory.clone()) {
-            Some((_, directory)) => directory,
+            Some(kept) => kept.directory,
             None => return Err(Lost::new("the directory is not known")),
         };
         self.send(Method::HEAD, &directory.new_nonce, None).await?;
@@ -134,7 +157,13 @@ impl Session {
         nonce.ok_or_else(|| Lost::new("the authority gives no nonce"))
     }
 
-    async fn send(&self, method: Method, url: &str, body: Option<Vec<u8>>) -> Result<Answer, Lost> {
+    /// One request; keeps the nonce and the time that come with its answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Lost> {
         let answer = self.transport.send(method, url, body).await?;
         let now = self.clock.now();
         self.with(|state| {

@@ -3,13 +3,15 @@
 //! Pure, as all of `order`. A token that the authority was told of before is answered again, but not told again.
 #![deny(clippy::disallowed_methods)]
 
+use instant_acme::{
+    AuthorizationState, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, Problem,
+};
 use time::OffsetDateTime;
 
-use super::{Order, Step, Wanted};
+use super::{Order, Step, Wanted, named};
 use crate::acme::answer::Answer;
 use crate::acme::failure::Failure;
 use crate::acme::schedule::Class;
-use crate::acme::wire::{Authorization, Challenge, Problem, Status};
 
 impl Order {
     pub(super) fn authorized(
@@ -22,50 +24,51 @@ impl Order {
         if !answer.is_ok() {
             return Err(Failure::of_answer("authorize", answer, now));
         }
-        let authorization: Authorization = answer
+        let authorization: AuthorizationState = answer
             .read()
             .map_err(|reason| Failure::new("authorize", Class::CaUnavailable, reason))?;
         match authorization.status {
-            Status::Valid => {}
-            Status::Pending => {
+            AuthorizationStatus::Valid => {}
+            AuthorizationStatus::Pending => {
                 let challenge = self.choose(&authorization)?;
                 wanted.push(Wanted {
                     token: challenge.token.clone(),
                     url: challenge.url.clone(),
-                    tell: challenge.status == Status::Pending,
+                    tell: challenge.status == ChallengeStatus::Pending,
                 });
             }
             other => {
-                let text = format!("the authorization is {}", other.as_str());
+                let text = format!("the authorization is {}", named(other));
                 return Err(match error_of(&authorization) {
                     Some(error) => Failure::of_challenge(Some(error), 1),
                     None => Failure::new("authorize", Class::Validation, text).dead(),
                 });
             }
         }
-        self.step = match self.authorization(index + 1) {
-            Some(_) => Step::Authorize {
+        self.step = match self.has_authorization(index + 1) {
+            true => Step::Authorize {
                 index: index + 1,
                 wanted,
             },
-            None => Step::Publish(wanted),
+            false => Step::Publish(wanted),
         };
         Ok(())
     }
 
-    fn choose<'a>(&self, authorization: &'a Authorization) -> Result<&'a Challenge, Failure> {
-        let kind = self.goal.challenge.as_str();
+    fn choose<'a>(&self, authorization: &'a AuthorizationState) -> Result<&'a Challenge, Failure> {
+        let kind = &self.goal.challenge;
         let mut all = authorization.challenges.iter();
-        all.find(|challenge| challenge.kind == kind && !challenge.token.is_empty())
+        all.find(|challenge| challenge.r#type == *kind && !challenge.token.is_empty())
             .ok_or_else(|| {
                 let offered: Vec<_> = authorization
                     .challenges
                     .iter()
-                    .map(|challenge| challenge.kind.as_str())
+                    .map(|challenge| name_of(&challenge.r#type))
                     .collect();
                 let text = format!(
-                    "the authority offers no {kind} challenge for `{}`, only {}",
-                    authorization.identifier.value,
+                    "the authority offers no {} challenge for `{}`, only {}",
+                    name_of(kind),
+                    authorization.identifier(),
                     offered.join(", ")
                 );
                 Failure::new("authorize", Class::Input, text).dead()
@@ -80,12 +83,12 @@ impl Order {
         index: usize,
         asked: u32,
     ) -> Result<(), Failure> {
-        let authorization: Option<Authorization> =
+        let authorization: Option<AuthorizationState> =
             answer.is_ok().then(|| answer.read().ok()).flatten();
         if let Some(error) = authorization.as_ref().and_then(error_of) {
             return Err(Failure::of_challenge(Some(error), asked));
         }
-        if self.authorization(index + 1).is_some() {
+        if self.has_authorization(index + 1) {
             self.step = Step::Explain { index: index + 1 };
             return Ok(());
         }
@@ -97,7 +100,17 @@ impl Order {
     }
 }
 
-fn error_of(authorization: &Authorization) -> Option<&Problem> {
+fn name_of(kind: &ChallengeType) -> &str {
+    match kind {
+        ChallengeType::Http01 => "http-01",
+        ChallengeType::Dns01 => "dns-01",
+        ChallengeType::TlsAlpn01 => "tls-alpn-01",
+        ChallengeType::Unknown(name) => name,
+        _ => "another",
+    }
+}
+
+fn error_of(authorization: &AuthorizationState) -> Option<&Problem> {
     authorization
         .challenges
         .iter()

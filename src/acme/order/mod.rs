@@ -9,16 +9,16 @@ mod authorize;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use instant_acme::{CertificateIdentifier, ChallengeType, Identifier, OrderState, OrderStatus};
 use time::OffsetDateTime;
 
-use crate::acme::answer::{Answer, Lost};
+use crate::acme::answer::{Answer, Lost, word};
 use crate::acme::failure::Failure;
 use crate::acme::schedule::Class;
-use crate::acme::wire::{Identifier, OrderState, Status};
-use crate::config::ChallengeKind;
 use crate::types::host::Host;
 
 /// How long an order may stay pending or processing before the attempt ends; it is resumed later.
@@ -30,12 +30,12 @@ const PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// What is ordered, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Goal {
     pub(super) identifier: Identifier,
-    pub(super) challenge: ChallengeKind,
+    pub(super) challenge: ChallengeType,
     /// The certificate this one is for instead of (RFC 9773 section 5).
-    pub(super) replaces: Option<String>,
+    pub(super) replaces: Option<CertificateIdentifier<'static>>,
     pub(super) profile: Option<String>,
     /// Rather no certificate than one of another profile.
     pub(super) profile_required: bool,
@@ -45,7 +45,8 @@ pub(super) struct Goal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) token: String,
-    url: String,
+    /// The challenge's, by which it is known.
+    pub(super) url: String,
     /// The authority does not know yet that it is ready.
     tell: bool,
 }
@@ -53,16 +54,20 @@ pub(super) struct Wanted {
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Place the order with this payload.
-    Place(Value),
-    /// POST-as-GET.
-    Fetch(String),
+    /// Place the order.
+    Place(Goal),
+    /// Look at the order.
+    Look,
+    /// Look at this one of its authorizations.
+    Authorization(usize),
     /// Answer these tokens from now on.
     Publish(Vec<Wanted>),
-    /// Tell the authority that a challenge is ready.
+    /// Tell the authority that the challenge at this URL is ready.
     Ready(String),
     /// Send the signing request.
-    Finalize(String),
+    Finalize,
+    /// Fetch the certificate.
+    Download,
     Wait(Duration),
     /// Verify and store this chain.
     Take(String),
@@ -73,7 +78,7 @@ pub(super) enum Action {
 pub(super) struct Order {
     goal: Goal,
     url: Option<String>,
-    state: Option<OrderState>,
+    state: Option<Arc<OrderState>>,
     step: Step,
     waited: Duration,
     pause: Duration,
@@ -103,7 +108,7 @@ enum Step {
     },
     Wait(Duration),
     Finalize,
-    Download(String),
+    Download,
     /// The order is invalid; its authorizations know why.
     Explain {
         index: usize,
@@ -111,15 +116,17 @@ enum Step {
     Taken(String),
 }
 
-impl Identifier {
-    /// A host as an authority calls it.
-    pub(super) fn of(host: &Host) -> Self {
-        let kind = if host.ip().is_some() { "ip" } else { "dns" };
-        Self {
-            kind: kind.to_owned(),
-            value: host.as_str().to_owned(),
-        }
+/// A host as an authority calls it.
+pub(super) fn identifier(host: &Host) -> Identifier {
+    match host.ip() {
+        Some(ip) => Identifier::Ip(ip),
+        None => Identifier::Dns(host.as_str().to_owned()),
     }
+}
+
+/// The crate's names of states as the protocol has them.
+fn named(status: impl Debug) -> String {
+    format!("{status:?}").to_lowercase()
 }
 
 impl Order {
@@ -165,31 +172,27 @@ impl Order {
             Step::Authorize { .. } | Step::Publish(_) => "authorize",
             Step::Tell { .. } => "ready",
             Step::Finalize => "finalize",
-            Step::Download(_) | Step::Taken(_) => "download",
+            Step::Download | Step::Taken(_) => "download",
         }
     }
 
     /// What to do now.
     pub(super) fn next(&self) -> Action {
-        let url = || self.url.clone().unwrap_or_default();
         match &self.step {
-            Step::Place => Action::Place(self.payload()),
-            Step::Look => Action::Fetch(url()),
+            Step::Place => Action::Place(self.goal.clone()),
+            Step::Look => Action::Look,
             Step::Authorize { index, .. } | Step::Explain { index } => {
-                Action::Fetch(self.authorization(*index).unwrap_or_default())
+                Action::Authorization(*index)
             }
             Step::Publish(wanted) => Action::Publish(wanted.clone()),
-            Step::Tell { index, wanted } => {
-                Action::Ready(wanted.get(*index).map_or_else(url, |one| one.url.clone()))
-            }
-            Step::Wait(wait) => Action::Wait(*wait),
-            Step::Finalize => Action::Finalize(
-                self.state
-                    .as_ref()
-                    .map(|state| state.finalize.clone())
-                    .unwrap_or_default(),
+            Step::Tell { index, wanted } => Action::Ready(
+                wanted
+                    .get(*index)
+                    .map_or_else(String::new, |one| one.url.clone()),
             ),
-            Step::Download(url) => Action::Fetch(url.clone()),
+            Step::Wait(wait) => Action::Wait(*wait),
+            Step::Finalize => Action::Finalize,
+            Step::Download => Action::Download,
             Step::Taken(chain) => Action::Take(chain.clone()),
         }
     }
@@ -228,12 +231,12 @@ impl Order {
             Step::Authorize { index, wanted } => self.authorized(answer, now, index, wanted),
             Step::Tell { index, wanted } => self.was_told(answer, now, index, wanted),
             Step::Finalize => self.was_finalized(answer, now),
-            Step::Download(_) if answer.is_ok() => {
+            Step::Download if answer.is_ok() => {
                 let chain = String::from_utf8_lossy(&answer.body).into_owned();
                 self.step = Step::Taken(chain);
                 Ok(())
             }
-            Step::Download(_) => Err(Failure::of_answer(step, answer, now)),
+            Step::Download => Err(Failure::of_answer(step, answer, now)),
             Step::Explain { index } => self.explained(answer, now, index, asked),
             Step::Publish(_) | Step::Wait(_) | Step::Taken(_) => Ok(()),
         }
@@ -261,19 +264,9 @@ impl Order {
         }
     }
 
-    fn payload(&self) -> Value {
-        let mut payload = json!({"identifiers": [self.goal.identifier]});
-        if let Some(replaces) = &self.goal.replaces {
-            payload["replaces"] = replaces.as_str().into();
-        }
-        if let Some(profile) = &self.goal.profile {
-            payload["profile"] = profile.as_str().into();
-        }
-        payload
-    }
-
-    fn authorization(&self, index: usize) -> Option<String> {
-        self.state.as_ref()?.authorizations.get(index).cloned()
+    fn has_authorization(&self, index: usize) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| index < state.authorizations.len())
     }
 
     fn placed(&mut self, answer: &Answer, now: OffsetDateTime) -> Result<(), Failure> {
@@ -299,7 +292,7 @@ impl Order {
     /// Drops what the authority does not like about the order, as long as that is not the order itself.
     fn not_placed(&mut self, answer: &Answer, now: OffsetDateTime) -> Result<(), Failure> {
         let problem = answer.problem();
-        let about_replaces = match problem.word() {
+        let about_replaces = match word(&problem) {
             "alreadyReplaced" => true,
             "malformed" | "about:blank" | "" => matches!(answer.status, 400 | 404 | 409),
             _ => matches!(answer.status, 404 | 409),
@@ -307,7 +300,7 @@ impl Order {
         if about_replaces && self.goal.replaces.take().is_some() {
             return Ok(());
         }
-        if problem.word() == "invalidProfile"
+        if word(&problem) == "invalidProfile"
             && !self.goal.profile_required
             && self.goal.profile.take().is_some()
         {
@@ -340,36 +333,32 @@ impl Order {
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
         let status = state.status;
-        let certificate = state.certificate.clone();
-        let first = self.state.replace(state).is_none();
-        match (status, certificate) {
-            (Status::Pending, _) if !self.told => {
+        let has_certificate = state.certificate.is_some();
+        let first = self.state.replace(Arc::new(state)).is_none();
+        match status {
+            OrderStatus::Pending if !self.told => {
                 self.step = Step::Authorize {
                     index: 0,
                     wanted: Vec::new(),
                 };
             }
-            (Status::Pending | Status::Processing, _) => {
+            OrderStatus::Pending | OrderStatus::Processing => {
                 return self.pause_after(answer.wait(now), None);
             }
-            (Status::Ready, _) => match self.refused.take() {
+            OrderStatus::Ready => match self.refused.take() {
                 Some(failure) => return Err(failure),
                 None => self.step = Step::Finalize,
             },
-            (Status::Valid, Some(url)) => self.step = Step::Download(url),
-            (Status::Valid, None) => {
+            OrderStatus::Valid if has_certificate => self.step = Step::Download,
+            OrderStatus::Valid => {
                 let text = "the order is valid, but there is no certificate";
                 return Err(Failure::new("download", Class::CaUnavailable, text));
             }
-            (Status::Invalid, _) if first && self.resumed => {
+            OrderStatus::Invalid if first && self.resumed => {
                 let text = "the order became invalid meanwhile";
                 return Err(Failure::new("resume", Class::Validation, text).forgotten());
             }
-            (Status::Invalid, _) => self.step = Step::Explain { index: 0 },
-            (other, _) => {
-                let text = format!("the order is {}", other.as_str());
-                return Err(Failure::new(self.step(), Class::Input, text).forgotten());
-            }
+            OrderStatus::Invalid => self.step = Step::Explain { index: 0 },
         }
         Ok(())
     }
@@ -384,7 +373,8 @@ impl Order {
         let wait = said.unwrap_or(self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         if self.waited + wait > PATIENCE {
-            let status = self.state.as_ref().map_or("unknown", |s| s.status.as_str());
+            let status = self.state.as_ref();
+            let status = status.map_or_else(|| "unknown".to_owned(), |s| named(s.status));
             let text = format!("the order is still {status} after {} s", PATIENCE.as_secs());
             return Err(
                 failure.unwrap_or_else(|| Failure::new(self.step(), Class::CaUnavailable, text))

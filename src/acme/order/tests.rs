@@ -2,16 +2,22 @@
 //!
 //! Nothing waits and nothing is sent.
 
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
 use super::*;
-use serde_json::json;
 
 const NOW: OffsetDateTime = time::macros::datetime!(2026-11-21 07:00:00 UTC);
 
 fn goal() -> Goal {
     Goal {
-        identifier: Identifier::of(&Host::parse("a.test").unwrap()),
-        challenge: ChallengeKind::Http01,
-        replaces: Some("aki.serial".to_owned()),
+        identifier: identifier(&Host::parse("a.test").unwrap()),
+        challenge: ChallengeType::Http01,
+        replaces: Some(CertificateIdentifier {
+            authority_key_identifier: Cow::Borrowed("aki"),
+            serial: Cow::Borrowed("serial"),
+        }),
         profile: Some("shortlived".to_owned()),
         profile_required: false,
     }
@@ -79,20 +85,16 @@ fn look(order: &mut Order) {
     while let Action::Wait(_) = order.next() {
         order.waited();
     }
-    assert_eq!(order.next(), Action::Fetch("order/1".to_owned()));
+    assert_eq!(order.next(), Action::Look);
 }
 
 #[test]
 fn an_order_goes_from_its_placing_to_its_chain() {
     let mut order = Order::new(goal());
-    let Action::Place(payload) = order.next() else {
-        panic!("{:?}", order.next())
-    };
-    assert_eq!(payload["identifiers"][0]["value"], "a.test");
-    assert_eq!(payload["replaces"], "aki.serial");
+    assert_eq!(order.next(), Action::Place(goal()));
     take(&mut order, &placed("pending"));
     assert_eq!(order.url(), Some("order/1"));
-    assert_eq!(order.next(), Action::Fetch("authz/1".to_owned()));
+    assert_eq!(order.next(), Action::Authorization(0));
     take(&mut order, &authorization("pending"));
     let Action::Publish(wanted) = order.next() else {
         panic!("{:?}", order.next())
@@ -106,11 +108,11 @@ fn an_order_goes_from_its_placing_to_its_chain() {
     take(&mut order, &answer(200, &json!({})));
     look(&mut order);
     take(&mut order, &state("ready"));
-    assert_eq!(order.next(), Action::Finalize("fin/1".to_owned()));
+    assert_eq!(order.next(), Action::Finalize);
     take(&mut order, &state("processing"));
     look(&mut order);
     take(&mut order, &state("valid"));
-    assert_eq!(order.next(), Action::Fetch("cert/1".to_owned()));
+    assert_eq!(order.next(), Action::Download);
     take(
         &mut order,
         &Answer {
@@ -131,10 +133,10 @@ fn a_replacement_the_authority_will_not_have_is_dropped_once() {
     ] {
         let mut order = Order::new(goal());
         take(&mut order, &problem(status, word));
-        let Action::Place(payload) = order.next() else {
+        let Action::Place(next) = order.next() else {
             panic!("{:?}", order.next())
         };
-        assert!(payload.get("replaces").is_none());
+        assert!(next.replaces.is_none());
         assert!(order.answered(&problem(status, word), NOW, 0).is_err());
     }
 }
@@ -143,10 +145,10 @@ fn a_replacement_the_authority_will_not_have_is_dropped_once() {
 fn an_unknown_profile_is_dropped_unless_it_is_required() {
     let mut order = Order::new(goal());
     take(&mut order, &problem(400, "invalidProfile"));
-    let Action::Place(payload) = order.next() else {
+    let Action::Place(next) = order.next() else {
         panic!("{:?}", order.next())
     };
-    assert!(payload.get("profile").is_none());
+    assert!(next.profile.is_none());
     let required = Goal {
         profile_required: true,
         ..goal()
@@ -167,7 +169,7 @@ fn an_answer_to_a_placed_order_that_cannot_be_read_leads_to_no_second_order() {
             ..placed("pending")
         },
     );
-    assert_eq!(order.next(), Action::Fetch("order/1".to_owned()));
+    assert_eq!(order.next(), Action::Look);
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn a_lost_answer_to_finalize_is_looked_for_in_the_order() {
     look(&mut order);
     let mut done = order.clone();
     take(&mut done, &state("valid"));
-    assert_eq!(done.next(), Action::Fetch("cert/1".to_owned()));
+    assert_eq!(done.next(), Action::Download);
     let failure = order.answered(&state("ready"), NOW, 0).unwrap_err();
     assert_eq!(failure.class, Class::CaUnavailable);
     assert_eq!(failure.order, crate::acme::failure::OrderFate::Lives);
@@ -193,7 +195,7 @@ fn a_challenge_the_authority_may_not_have_heard_of_is_told_again() {
     order.published();
     order.lost(&Lost::new("reset")).unwrap();
     take(&mut order, &state("pending"));
-    assert_eq!(order.next(), Action::Fetch("authz/1".to_owned()));
+    assert_eq!(order.next(), Action::Authorization(0));
     take(&mut order, &authorization("pending"));
     order.published();
     assert_eq!(order.next(), Action::Ready("c/h".to_owned()));
@@ -245,7 +247,7 @@ fn an_invalid_order_says_what_its_challenge_says() {
     let mut order = pending();
     look(&mut order);
     take(&mut order, &state("invalid"));
-    assert_eq!(order.next(), Action::Fetch("authz/1".to_owned()));
+    assert_eq!(order.next(), Action::Authorization(0));
     let mut why: Value = serde_json::from_slice(&authorization("invalid").body).unwrap();
     why["challenges"][1]["error"] =
         json!({"type": "urn:ietf:params:acme:error:dns", "detail": "NXDOMAIN"});
@@ -277,7 +279,7 @@ fn a_resumed_order_is_told_again_only_what_it_does_not_know() {
     take(&mut order, &answer(200, &told));
     assert!(matches!(order.next(), Action::Publish(wanted) if wanted.len() == 1));
     order.published();
-    assert_eq!(order.next(), Action::Fetch("order/1".to_owned()));
+    assert_eq!(order.next(), Action::Look);
     take(&mut order, &state("ready"));
-    assert_eq!(order.next(), Action::Finalize("fin/1".to_owned()));
+    assert_eq!(order.next(), Action::Finalize);
 }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use instant_acme::CertificateIdentifier;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -187,7 +188,7 @@ impl Task {
     }
 
     /// What the new certificate is for instead of, when its authority knows it.
-    fn replaces(&self, authority: &Authority) -> Option<String> {
+    fn replaces(&self, authority: &Authority) -> Option<CertificateIdentifier<'static>> {
         let held = self.held.as_ref()?;
         let same = held.directory.as_deref() == Some(authority.directory());
         let leaf = held.pair.key.cert.first().filter(|_| same)?;

@@ -5,17 +5,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use instant_acme::CertificateIdentifier;
 use tracing::{info, warn};
 
 use super::Task;
-use crate::acme::answer::Lost;
+use crate::acme::answer::{Answer, Lost};
 use crate::acme::failure::Failure;
 use crate::acme::keys;
+use crate::acme::line::Line;
 use crate::acme::renewal::{self, Told};
+use crate::acme::session::Session;
 use crate::acme::storage::{Renewal, instant};
 
 /// Where renewal information is does not move often.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// The authority's own answer about this certificate.
+async fn ask(session: &Arc<Session>, id: &CertificateIdentifier<'_>) -> Result<Answer, Lost> {
+    let line = Line::anonymous(session).await;
+    let line = line.map_err(|failure| Lost::new(failure.detail))?;
+    loop {
+        let done = line.account.renewal_info(id).await;
+        if let Some(outcome) = line.outcome(&done) {
+            return outcome;
+        }
+    }
+}
 
 impl Task {
     /// Asks the authority when it wants the certificate renewed (RFC 9773 section 4).
@@ -33,13 +48,10 @@ impl Task {
         let answer = match authority.session.directory_within(DAY).await {
             Ok(directory) => {
                 let id = held.pair.key.cert.first().and_then(keys::certificate_id);
-                match (&directory.renewal_info, id) {
-                    (Some(url), Some(id)) => {
-                        let url = format!("{}/{id}", url.trim_end_matches('/'));
-                        Some(authority.session.get(&url).await)
-                    }
+                match id.filter(|_| directory.renewal_info.is_some()) {
+                    Some(id) => Some(ask(&authority.session, &id).await),
                     // An authority without it may have it one day.
-                    _ => None,
+                    None => None,
                 }
             }
             Err(failure) => {

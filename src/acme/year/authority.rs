@@ -68,7 +68,7 @@ struct State {
 struct Order {
     host: String,
     valid: bool,
-    exempt: bool,
+    replaces: Option<String>,
     chain: Option<String>,
 }
 
@@ -202,7 +202,7 @@ impl Simulated {
         if !replaces.is_empty() && !state.replaced.insert(replaces.to_owned()) {
             return problem(409, "alreadyReplaced", "already has a replacement order");
         }
-        let exempt = !replaces.is_empty();
+        let replaces = Some(replaces.to_owned()).filter(|id| !id.is_empty());
         state.counts.orders += 1;
         state.placed.push(now);
         let recent = state
@@ -216,7 +216,7 @@ impl Simulated {
         state.orders.push(Order {
             host,
             valid: false,
-            exempt,
+            replaces,
             chain: None,
         });
         let index = state.orders.len() - 1;
@@ -234,7 +234,7 @@ impl Simulated {
             order.valid,
             "the token is there before the authority is told"
         );
-        ok(200, &json!({}))
+        ok(200, &authorization(state, index)["challenges"][0])
     }
 
     fn issue(
@@ -260,7 +260,7 @@ impl Simulated {
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let part = if life < DAY * 10 { 0.5 } else { 2.0 / 3.0 };
         let middle = now + life * part;
-        let id = keys::certificate_id(leaf.der()).unwrap();
+        let id = keys::certificate_id(leaf.der()).unwrap().to_string();
         state
             .windows
             .insert(id, (middle - life * 0.01, middle + life * 0.01));
@@ -272,7 +272,7 @@ impl Simulated {
 
     /// Five of one set and fifty of one domain in seven days, unless the order replaces.
     fn check_limits(&self, state: &mut State, index: usize, now: OffsetDateTime) {
-        if state.orders[index].exempt {
+        if state.orders[index].replaces.is_some() {
             return;
         }
         let host = state.orders[index].host.clone();
@@ -334,6 +334,9 @@ fn order_state(state: &State, index: usize) -> Value {
         "authorizations": [format!("https://ca.test/authz/{index}")],
         "finalize": format!("https://ca.test/finalize/{index}"),
     });
+    if let Some(replaces) = &order.replaces {
+        value["replaces"] = replaces.as_str().into();
+    }
     if order.chain.is_some() {
         value["certificate"] = format!("https://ca.test/certificate/{index}").into();
     }
