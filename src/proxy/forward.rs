@@ -113,7 +113,7 @@ impl Forward<'_> {
     ) -> Result<(Box<Connection>, bool, (Chosen, Line)), Cause> {
         let group: &Group = &self.route.group;
         let keys = Keys {
-            client: None,
+            client: self.changes.origin.client,
             headers: Some(&client.head().headers),
         };
         let mut tried = Vec::new();

@@ -98,7 +98,8 @@ impl Group {
     pub fn choose(&self, keys: &Keys<'_>, tried: &[SocketAddr], now: Instant) -> Option<Chosen> {
         let set = self.current(now);
         let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
-        let picked = balance::pick(&self.config.balance, &set, keys, tried, turn)?;
+        let in_flight = || self.ledger.in_flight.load(Ordering::Relaxed);
+        let picked = balance::pick(&self.config.balance, &set, keys, tried, turn, in_flight)?;
         if set.fails_open() {
             self.ledger.counts.fail_open.inc();
         }

@@ -1,12 +1,15 @@
 //! Who gets the next request: [`pick`] from a [`Set`], by what the upstream's `balance` says.
 //!
-//! `set` says who can be chosen and in what order, and is made when that changes; `round_robin` orders by weight. All
-//! pure: a turn's number stands for chance, and what a request offers comes in as [`Keys`].
+//! `set` says who can be chosen and in what order, and is made when that changes; `round_robin`, `least_requests` and
+//! `consistent_hash` choose. All pure: a turn's number stands for chance, and what a request offers comes in as
+//! [`Keys`].
 
-pub(super) mod round_robin;
+mod consistent_hash;
+mod least_requests;
+mod round_robin;
 mod set;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -18,24 +21,27 @@ use crate::config::Balance;
 /// What a request offers to choose by. Costs nothing until it is asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keys<'a> {
-    /// The client's address.
-    pub client: Option<IpAddr>,
+    /// The client's address as text.
+    pub client: &'a str,
     /// The request's fields.
     pub headers: Option<&'a HeaderMap>,
 }
 
-/// The endpoint for the next request that is not in `tried`. `turn` counts up; it is asked at most once.
+/// The endpoint for the next request that is not in `tried`. `turn` counts up; it is asked at most once. `in_flight`
+/// gives the upstream's requests.
 pub(super) fn pick<'s>(
     balance: &Balance,
     set: &'s Set,
     keys: &Keys<'_>,
     tried: &[SocketAddr],
     turn: impl FnOnce() -> usize,
+    in_flight: impl FnOnce() -> u32,
 ) -> Option<&'s Arc<Endpoint>> {
-    let _ = (balance, keys);
-    let picked = match set.turns() {
-        [only] => set.untried(*only, tried),
-        _ => round_robin::pick(set, tried, turn()),
+    let picked = match (set.turns(), balance) {
+        ([only], _) => set.untried(*only, tried),
+        (_, Balance::RoundRobin) => round_robin::pick(set, tried, turn()),
+        (_, Balance::LeastRequests) => least_requests::pick(set, tried, turn()),
+        (_, Balance::Hash(on)) => consistent_hash::pick(on, set, keys, tried, in_flight(), turn),
     };
     picked.or_else(|| {
         set.last()
@@ -43,3 +49,6 @@ pub(super) fn pick<'s>(
             .find_map(|index| set.untried(*index, tried))
     })
 }
+
+#[cfg(test)]
+mod tests;

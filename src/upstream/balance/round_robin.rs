@@ -9,20 +9,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Set;
+use super::set::Turn;
 use crate::upstream::endpoint::Endpoint;
 
 /// Above so many places in a round, or four per endpoint, weights are rounded.
 const MOST_PLACES: u64 = 4096;
 
-/// The order of one round for endpoints as (index, weight).
-pub(super) fn order(endpoints: &[(u32, u32)]) -> Box<[u32]> {
+/// The order of one round.
+pub(super) fn order(endpoints: &[Turn]) -> Box<[u32]> {
     let divisor = endpoints
         .iter()
-        .fold(0, |gcd, (_, weight)| gcd_of(gcd, *weight))
+        .fold(0, |gcd, turn| gcd_of(gcd, turn.weight))
         .max(1);
     let total: u64 = endpoints
         .iter()
-        .map(|(_, weight)| u64::from(weight / divisor))
+        .map(|turn| u64::from(turn.weight / divisor))
         .sum();
     let most = MOST_PLACES.max(4 * endpoints.len() as u64);
     let places = |weight: u32| {
@@ -33,14 +34,14 @@ pub(super) fn order(endpoints: &[(u32, u32)]) -> Box<[u32]> {
             (weight * most / total).max(1)
         }
     };
-    if endpoints.iter().all(|(_, weight)| places(*weight) == 1) {
-        return endpoints.iter().map(|(index, _)| *index).collect();
+    if endpoints.iter().all(|turn| places(turn.weight) == 1) {
+        return endpoints.iter().map(|turn| turn.index).collect();
     }
     let count = endpoints.len() as f64;
     let mut all = Vec::new();
-    for (nth, (index, weight)) in endpoints.iter().enumerate() {
-        let (places, shift) = (places(*weight), (nth as f64 + 0.5) / count);
-        all.extend((0..places).map(|place| ((place as f64 + shift) / places as f64, *index)));
+    for (nth, turn) in endpoints.iter().enumerate() {
+        let (places, shift) = (places(turn.weight), (nth as f64 + 0.5) / count);
+        all.extend((0..places).map(|place| ((place as f64 + shift) / places as f64, turn.index)));
     }
     all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     all.into_iter().map(|(_, index)| index).collect()

@@ -8,14 +8,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::consistent_hash::Ring;
 use super::round_robin;
-use crate::config;
+use crate::config::{self, Balance};
 use crate::upstream::endpoint::{Endpoint, Override};
+
+/// An endpoint that takes turns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) index: u32,
+    /// Its weight, with what a slow start leaves of it.
+    pub(super) weight: u32,
+}
 
 /// See above.
 #[derive(Debug)]
 pub(in crate::upstream) struct Set {
     endpoints: Box<[Arc<Endpoint>]>,
+    /// Those that take turns.
+    open: Box<[Turn]>,
+    /// Weights of all endpoints; 0 for those that take no turns. Only for hashing, as `ring`.
+    weights: Box<[u32]>,
+    whole_weight: u64,
+    ring: Option<Arc<Ring>>,
     /// Indices of those that take turns, each as often as its weight says.
     turns: Box<[u32]>,
     /// Indices of who is tried when all of those were: backups, then those that are out.
@@ -31,7 +46,7 @@ impl Set {
     pub(in crate::upstream) fn new(
         config: &config::Upstream,
         endpoints: Box<[Arc<Endpoint>]>,
-        _old: Option<&Set>,
+        old: Option<&Set>,
         version: u64,
         now: Instant,
     ) -> Self {
@@ -41,7 +56,10 @@ impl Set {
             let standing = endpoint.state.standing.lock();
             let place = standing.at(config.slow_start, now);
             until = [until, place.until].into_iter().flatten().min();
-            let turn = (index, u32::from(endpoint.weight) * place.part);
+            let turn = Turn {
+                index,
+                weight: u32::from(endpoint.weight) * place.part,
+            };
             match (standing.overridden, place.usable, endpoint.backup) {
                 (Override::Enabled, true, false) => first.push(turn),
                 (Override::Enabled, true, true) => backups.push(turn),
@@ -51,7 +69,7 @@ impl Set {
         }
         out.sort_by_key(|(backup, _)| *backup);
         let mut fails_open = false;
-        let mut last: Vec<(u32, u32)> = Vec::new();
+        let mut last = Vec::new();
         if first.is_empty() {
             first.append(&mut backups);
         }
@@ -63,9 +81,18 @@ impl Set {
         }
         last.append(&mut backups);
         last.extend(out.into_iter().map(|(_, turn)| turn));
+        let hashes = matches!(config.balance, Balance::Hash(_));
+        let mut weights = vec![0; if hashes { endpoints.len() } else { 0 }];
+        for turn in first.iter().filter(|_| hashes) {
+            weights[turn.index as usize] = turn.weight;
+        }
         Self {
             turns: round_robin::order(&first),
-            last: last.into_iter().map(|(index, _)| index).collect(),
+            last: last.iter().map(|turn: &Turn| turn.index).collect(),
+            whole_weight: first.iter().map(|turn| u64::from(turn.weight)).sum(),
+            open: first.into(),
+            weights: weights.into(),
+            ring: hashes.then(|| ring(&endpoints, old)),
             endpoints,
             version,
             until,
@@ -88,6 +115,24 @@ impl Set {
         self.fails_open
     }
 
+    pub(super) fn open(&self) -> &[Turn] {
+        &self.open
+    }
+
+    pub(super) fn ring(&self) -> Option<&Ring> {
+        self.ring.as_deref()
+    }
+
+    /// Of the endpoint of this index.
+    pub(super) fn weight(&self, index: u32) -> u32 {
+        self.weights.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// Of all that take turns.
+    pub(super) fn whole_weight(&self) -> u64 {
+        self.whole_weight
+    }
+
     pub(super) fn turns(&self) -> &[u32] {
         &self.turns
     }
@@ -100,5 +145,19 @@ impl Set {
     pub(super) fn untried(&self, index: u32, tried: &[SocketAddr]) -> Option<&Arc<Endpoint>> {
         let endpoint = self.endpoints.get(index as usize)?;
         (!tried.contains(&endpoint.address)).then_some(endpoint)
+    }
+}
+
+/// The ring of `endpoints`: that of the set before, when it is of the same ones.
+fn ring(endpoints: &[Arc<Endpoint>], old: Option<&Set>) -> Arc<Ring> {
+    let same = |(one, other): (&Arc<Endpoint>, &Arc<Endpoint>)| {
+        one.address == other.address && one.weight == other.weight
+    };
+    let old = old.filter(|old| {
+        old.endpoints.len() == endpoints.len() && old.endpoints.iter().zip(endpoints).all(same)
+    });
+    match old.and_then(|old| old.ring.as_ref()) {
+        Some(ring) => ring.clone(),
+        None => Arc::new(Ring::new(endpoints)),
     }
 }
