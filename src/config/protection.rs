@@ -32,7 +32,7 @@ pub struct Retries {
 pub enum Retryable {
     /// No connection could be made.
     Connect,
-    /// The connection ended before anything was answered.
+    /// The connection ended before anything was answered, or what came is not HTTP.
     Reset,
     /// No head came in time.
     Timeout,
@@ -93,7 +93,7 @@ impl FromIterator<Retryable> for RetryOn {
 /// How much an upstream gets at once, over all workers and endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamLimits {
-    /// Connections, idle ones and tunnels included; `None` is no limit.
+    /// Connections in use, tunnels included; `None` is no limit.
     pub connections: Option<usize>,
     /// Requests that were sent and are not answered to their end, tunnels left out; `None` is no limit.
     pub in_flight: Option<usize>,

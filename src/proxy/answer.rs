@@ -39,6 +39,9 @@ impl Answer {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
             (CAUSE_FIELD, HeaderValue::from_static(cause.code())),
         ];
+        if let Some(seconds) = cause.retry_after() {
+            fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        }
         if cause == Cause::MethodRefused {
             let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             fields.push((header::ALLOW, HeaderValue::from_static(allowed)));

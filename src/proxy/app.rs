@@ -350,7 +350,7 @@ impl App {
         };
         match forward.run(client, trace).await {
             Ok(Forwarded::Response) => Left::Whole,
-            Ok(Forwarded::Tunnel(upstream, _in_flight)) => {
+            Ok(Forwarded::Tunnel(upstream, _held)) => {
                 splice::tunnel(self, client, *upstream, route, trace).await;
                 Left::Broken
             }

@@ -16,9 +16,10 @@ use tokio::io::ReadBuf;
 use super::client::{Client, ClientError, HIGH_WATER};
 use super::filter::response;
 use super::filter::trailers::{allowed, write_last_chunk};
+use crate::config::Retryable;
 use crate::observe::cause::Cause;
 use crate::transport::now;
-use crate::upstream::http1::{BodyError, BodyProgress, Connection, HeadError};
+use crate::upstream::http1::{BodyError, BodyProgress, Connection, HeadError, Request};
 
 /// Read of a response's body at once.
 const PIECE: usize = 64 * 1024;
@@ -38,7 +39,13 @@ pub struct ExchangeLimits {
     pub idle: Duration,
     /// As `idle`, for event streams.
     pub event_stream_idle: Duration,
+    /// When it ends, whatever moves.
+    pub total: Option<Instant>,
 }
+
+/// Says of an upstream's final status, and of what has been exchanged by then, whether the answer is thrown away because
+/// the request is tried again.
+pub type Decline<'a> = dyn Fn(u16, &Tally) -> bool + Send + Sync + 'a;
 
 /// How an exchange ended.
 pub enum End {
@@ -54,8 +61,18 @@ pub enum End {
 pub struct Failure {
     /// Why.
     pub cause: Cause,
-    /// Whether the upstream ended the connection before it answered anything, as a stale one does.
-    pub stale: bool,
+    /// In what way, when nothing was answered; `None` when another try is out of the question.
+    pub fault: Option<Retryable>,
+    /// Whether nothing at all came.
+    pub silent: bool,
+}
+
+/// A request of which the endpoint got nothing, as far as it was taken from the client.
+pub struct Undelivered {
+    /// Its head and what there was of its body, framed.
+    wire: Vec<u8>,
+    /// Whether that is all of it.
+    complete: bool,
 }
 
 /// What has happened so far; also what there is to say after a failure.
@@ -102,12 +119,17 @@ pub struct Exchange<'a> {
     last_down: Instant,
     received_before: u64,
     tally: &'a mut Tally,
+    /// Whether a head has come, be it an informational one.
+    informed: bool,
+    decline: Option<&'a Decline<'a>>,
+    undelivered: Option<Undelivered>,
 }
 
 fn failure(cause: Cause) -> Failure {
     Failure {
         cause,
-        stale: false,
+        fault: None,
+        silent: false,
     }
 }
 
@@ -134,12 +156,32 @@ impl<'a> Exchange<'a> {
             last_up: start,
             last_down: start,
             tally,
+            informed: false,
+            decline: None,
+            undelivered: None,
         }
     }
 
-    /// Carries the exchange to its end.
-    pub async fn run(mut self) -> Result<End, Failure> {
-        std::future::poll_fn(|cx| self.poll(cx)).await?;
+    /// Throws answers away that `decline` says so of.
+    pub fn declining(mut self, decline: Option<&'a Decline<'a>>) -> Self {
+        self.decline = decline;
+        self
+    }
+
+    /// Goes on with a request that another endpoint got nothing of, in place of its head.
+    pub fn again(mut self, request: Request, undelivered: Undelivered) -> Self {
+        if undelivered.complete {
+            self.uplink = Uplink::Complete;
+        }
+        self.upstream.begin_again(request, undelivered.wire);
+        self
+    }
+
+    /// Carries the exchange to its end. A failure comes with the request, when the endpoint got nothing of it.
+    pub async fn run(mut self) -> Result<End, (Failure, Option<Undelivered>)> {
+        if let Err(failure) = std::future::poll_fn(|cx| self.poll(cx)).await {
+            return Err((failure, self.undelivered));
+        }
         if self.downlink == Downlink::Upgraded {
             return Ok(End::Upgraded(self.upstream));
         }
@@ -166,7 +208,7 @@ impl<'a> Exchange<'a> {
         }
         let (at, cause) = self.ends_at();
         std::task::ready!(self.client.poll_deadline(at, cx));
-        Poll::Ready(Err(failure(cause)))
+        Poll::Ready(Err(self.timed_out(cause)))
     }
 
     /// From the client to the upstream; true when something moved.
@@ -208,6 +250,9 @@ impl<'a> Exchange<'a> {
         }
         let before = self.upstream.counts().1;
         if let Poll::Ready(Err(_)) = self.upstream.poll_drain(cx) {
+            let complete = self.uplink == Uplink::Complete;
+            let undelivered = self.upstream.take_undelivered();
+            self.undelivered = undelivered.map(|wire| Undelivered { wire, complete });
             // It may have answered before it closed; what it said is still to be read.
             self.upstream.abort();
             if self.uplink != Uplink::Dead {
@@ -256,6 +301,7 @@ impl<'a> Exchange<'a> {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Err(self.head_failure(&error)),
         }
+        self.informed = true;
         self.last_down = now();
         let head = self.upstream.head();
         let view = self.client_view;
@@ -275,6 +321,11 @@ impl<'a> Exchange<'a> {
         }
         if head.is_event_stream() {
             self.limits.idle = self.limits.idle.max(self.limits.event_stream_idle);
+        }
+        if let Some(decline) = self.decline
+            && decline(status.as_u16(), self.tally)
+        {
+            return Err(self.declined(status.as_u16()));
         }
         self.tally.upstream_status = Some(status.as_u16());
         self.tally.answered_at = Some(self.last_down);
@@ -298,7 +349,7 @@ impl<'a> Exchange<'a> {
         match self.upstream.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Err(failure(Cause::UpstreamTruncated)),
+            Poll::Ready(Err(_)) => return Err(failure(Cause::UpstreamReset)),
         }
         self.last_down = now();
         let bytes = scratch.filled();
@@ -339,20 +390,61 @@ impl<'a> Exchange<'a> {
 
     fn head_failure(&self, error: &HeadError) -> Failure {
         match error {
-            HeadError::Malformed(_) | HeadError::TooLarge => failure(Cause::UpstreamMalformed),
-            HeadError::Closed(_) => Failure {
-                cause: if self.uplink == Uplink::Dead {
+            HeadError::Malformed(_) | HeadError::TooLarge => Failure {
+                cause: Cause::UpstreamMalformed,
+                fault: (!self.informed).then_some(Retryable::Reset),
+                silent: false,
+            },
+            HeadError::Closed(_) => self.unanswered(
+                if self.uplink == Uplink::Dead {
                     Cause::UpstreamSend
                 } else {
                     Cause::UpstreamClosed
                 },
-                stale: self.upstream.counts().0 == self.received_before,
-            },
+                Retryable::Reset,
+            ),
+        }
+    }
+
+    /// A failure that another try may mend if nothing came.
+    fn unanswered(&self, cause: Cause, fault: Retryable) -> Failure {
+        let silent = self.upstream.counts().0 == self.received_before;
+        Failure {
+            cause,
+            fault: silent.then_some(fault),
+            silent,
+        }
+    }
+
+    fn declined(&mut self, status: u16) -> Failure {
+        self.tally.upstream_status = Some(status);
+        Failure {
+            cause: Cause::UpstreamDown,
+            fault: Some(match status {
+                502 => Retryable::BadGateway,
+                _ => Retryable::Unavailable,
+            }),
+            silent: false,
+        }
+    }
+
+    fn timed_out(&self, cause: Cause) -> Failure {
+        match cause {
+            Cause::UpstreamResponseTimeout => self.unanswered(cause, Retryable::Timeout),
+            other => failure(other),
         }
     }
 
     /// When the exchange has waited too long, and for whom.
     fn ends_at(&self) -> (Instant, Cause) {
+        let (at, cause) = self.stalls_at();
+        match self.limits.total {
+            Some(total) if total < at => (total, Cause::TotalTimeout),
+            _ => (at, cause),
+        }
+    }
+
+    fn stalls_at(&self) -> (Instant, Cause) {
         if let Some(since) = self.client.stalled_since() {
             return (since + self.limits.write, Cause::ClientStalled);
         }

@@ -149,7 +149,8 @@ pub async fn ask(
                 return Ok(answer);
             }
             Ok(None) => {
-                trace.try_failed(Cause::ChallengeFallbackFailed, Instant::now().into_std());
+                let failed = Some(Cause::ChallengeFallbackFailed);
+                trace.try_failed(failed, Instant::now().into_std());
             }
             Err(_) => break,
         }

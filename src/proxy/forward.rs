@@ -1,29 +1,34 @@
-//! Forwards one request to one of its upstream's endpoints.
+//! Forwards one request to its upstream: which endpoint is asked, and whether another one is when that fails.
 //!
-//! Chooses the endpoint, takes a pooled connection or makes one, tries the next endpoint when a connect fails, and
-//! repeats a request once when a reused connection turns out to have been closed: only when it is idempotent (RFC 9110
-//! section 9.2.2), nothing of a body was taken and nothing was answered. Moving the bytes is `exchange`'s.
+//! What may be tried again is `upstream::retry`'s to say; this carries it out: on another endpoint, within the deadline
+//! and the budget. Taking a pooled connection or making one is `reach`'s, moving the bytes `exchange`'s. Invariant: a
+//! request that may have reached an endpoint is sent again only if its method may be repeated.
 
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use http::Method;
+use parking_lot::Mutex;
 
+use super::admit::{Admitted, admit};
 use super::client::Client;
-use super::exchange::{End, Exchange, ExchangeLimits, Tally};
+use super::exchange::{Decline, End, Exchange, ExchangeLimits, Failure, Tally, Undelivered};
 use super::filter::request::{self, Changes};
 use super::filter::response;
+use super::reach::Reached;
 use super::trace::Trace;
-use crate::config::ClientTimeouts;
+use crate::config::{ClientTimeouts, Retryable};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
 use crate::transport::now;
 use crate::upstream::Keys;
-use crate::upstream::connect::{ConnectError, ConnectLimits, Line};
+use crate::upstream::admission::Place;
 use crate::upstream::endpoint::Outcome;
-use crate::upstream::group::{Chosen, Group};
+use crate::upstream::group::Chosen;
 use crate::upstream::http1::{Connection, Request};
 use crate::upstream::pool::Pool;
+use crate::upstream::retry::{Tried, Verdict, is_idempotent};
 
 /// What a request is forwarded with.
 pub struct Forward<'a> {
@@ -44,30 +49,110 @@ pub enum Forwarded {
     /// A complete response.
     Response,
     /// A tunnel: the upstream's connection after its 101.
-    /// The endpoint counts it as in flight as long as it is open.
-    Tunnel(Box<Connection>, Chosen),
+    Tunnel(Box<Connection>, Held),
+}
+
+/// What a tunnel takes at its upstream for as long as it is open.
+#[must_use = "dropped, another takes it"]
+pub struct Held {
+    _endpoint: Chosen,
+    _place: Option<Place>,
+}
+
+/// How far a request has come with its tries.
+pub(super) struct Course {
+    /// The clock, which is asked again only after a wait.
+    pub(super) at: Instant,
+    /// When the first try began.
+    begun: Instant,
+    /// When all of it ends.
+    pub(super) total: Option<Instant>,
+    /// Endpoints that are not tried again.
+    pub(super) tried: Vec<SocketAddr>,
+    /// Whether only a new connection will do.
+    pub(super) fresh: bool,
+    /// Who comes next, when that is known already.
+    pub(super) next: Option<Chosen>,
+    /// What goes out in place of a newly written head.
+    undelivered: Option<Undelivered>,
 }
 
 impl Forward<'_> {
     /// Forwards the request of `client`. A failure says why; `trace.tally` says whether the client has seen a head.
     pub async fn run(&self, client: &mut Client, trace: &mut Trace) -> Result<Forwarded, Cause> {
+        let protection = &self.route.group.protection;
+        protection.count();
+        match protection.asks() {
+            false => self.tries(client, trace, trace.started).await,
+            // Boxed: few upstreams ask, and the others need not carry its state.
+            true => Box::pin(self.admitted(client, trace)).await,
+        }
+    }
+
+    async fn admitted(&self, client: &mut Client, trace: &mut Trace) -> Result<Forwarded, Cause> {
+        let group = &self.route.group;
+        let total = self.total(trace);
+        let admitted: Admitted = admit(&group.protection, client, self.metrics, total).await?;
+        let mut forwarded = self.tries(client, trace, now()).await;
+        let cause = forwarded.as_ref().err().copied();
+        let place = admitted.ended(group.name(), cause, trace, self.metrics);
+        if let Ok(Forwarded::Tunnel(_, held)) = &mut forwarded {
+            held._place = Some(place.of_tunnel());
+        }
+        forwarded
+    }
+
+    async fn tries(
+        &self,
+        client: &mut Client,
+        trace: &mut Trace,
+        begun: Instant,
+    ) -> Result<Forwarded, Cause> {
         let upgrade = self.changes.upgrade.is_some();
-        let mut fresh = upgrade;
-        // The clock is asked again only after a wait.
-        let mut at = trace.started;
+        let mut course = Course {
+            at: begun,
+            begun,
+            total: self.total(trace),
+            tried: Vec::new(),
+            fresh: upgrade,
+            next: None,
+            undelivered: None,
+        };
         loop {
-            let taken = self.connection(client, fresh, at, trace).await?;
-            let (mut upstream, reused, (chosen, line)) = taken;
-            if !reused {
-                at = now();
+            let Reached {
+                connection: mut upstream,
+                line,
+                reused,
+                endpoint: chosen,
+            } = self.reach(client, &mut course, trace).await?;
+            let undelivered = course.undelivered.take();
+            if undelivered.is_none() {
+                self.write_head(client, &mut upstream);
             }
-            self.write_head(client, &mut upstream);
-            trace.sent_at = Some(at);
-            trace.tally = Tally::default();
+            trace.sent_at = Some(course.at);
+            let body_received = undelivered.as_ref().map(|_| trace.tally.body_received);
+            trace.tally = Tally {
+                body_received: body_received.unwrap_or(0),
+                ..Tally::default()
+            };
             let view = response::Client::of(&client.head().method, client.head().version);
-            let limits = self.limits(upgrade);
-            let exchange = Exchange::new(client, view, upstream, limits, &mut trace.tally, at);
-            match exchange.run().await {
+            let limits = self.limits(upgrade, course.total);
+            let next = Mutex::new(None);
+            let decline = self
+                .declines(client)
+                .then_some(|status: u16, tally: &Tally| {
+                    *next.lock() = self.instead(status, tally, &course, &chosen);
+                    next.lock().is_some()
+                });
+            let decline = decline.as_ref().map(|decline| decline as &Decline<'_>);
+            let request = self.request(&client.head().method);
+            let mut exchange =
+                Exchange::new(client, view, upstream, limits, &mut trace.tally, course.at)
+                    .declining(decline);
+            if let Some(undelivered) = undelivered {
+                exchange = exchange.again(request, undelivered);
+            }
+            let (failure, undelivered) = match exchange.run().await {
                 Ok(End::Complete(upstream, ended)) => {
                     if let Some(upstream) = upstream {
                         let config = &self.route.group.config;
@@ -78,122 +163,158 @@ impl Forward<'_> {
                     return Ok(Forwarded::Response);
                 }
                 Ok(End::Upgraded(upstream)) => {
-                    trace.status = 101;
                     chosen.report(answered(trace), now());
-                    return Ok(Forwarded::Tunnel(upstream, chosen));
+                    trace.status = 101;
+                    let held = Held {
+                        _endpoint: chosen,
+                        _place: None,
+                    };
+                    return Ok(Forwarded::Tunnel(upstream, held));
                 }
-                Err(failure) => {
-                    let repeatable = failure.stale
-                        && reused
-                        && !fresh
-                        && trace.tally.body_received == 0
-                        && is_idempotent(&client.head().method);
-                    if let Some(outcome) = blamed(failure.cause).filter(|_| !failure.stale) {
-                        chosen.report(outcome, now());
-                    }
-                    if !repeatable {
-                        return Err(failure.cause);
-                    }
-                    self.metrics.upstream_retries.inc();
-                    fresh = true;
-                    at = now();
-                    trace.try_failed(failure.cause, at);
-                }
-            }
+                Err(failed) => failed,
+            };
+            course.next = next.into_inner();
+            course.undelivered = undelivered;
+            self.judge(client, &failure, reused, chosen, &mut course, trace)?;
         }
     }
 
-    /// A connection to an endpoint, whether it was used before, and the endpoint with its line.
-    async fn connection(
+    /// Whether the request is tried again after a failed exchange, on `course`; else its cause.
+    fn judge(
         &self,
         client: &Client,
-        fresh: bool,
-        mut at: Instant,
+        failure: &Failure,
+        reused: bool,
+        chosen: Chosen,
+        course: &mut Course,
         trace: &mut Trace,
-    ) -> Result<(Box<Connection>, bool, (Chosen, Line)), Cause> {
-        let group: &Group = &self.route.group;
+    ) -> Result<(), Cause> {
+        course.at = now();
+        let retries = &self.route.group.config.protection.retries;
+        let verdict = match failure.fault {
+            Some(fault) => Tried {
+                fault,
+                undelivered: course.undelivered.is_some(),
+                whole: course.undelivered.is_some() || trace.tally.body_received == 0,
+                idempotent: is_idempotent(&client.head().method),
+                reused: reused && failure.silent,
+            }
+            .verdict(retries.on),
+            None => Verdict::Fail,
+        };
+        // With `next` the budget has paid already, and the endpoint's answer was thrown away.
+        let declined = course.next.is_some();
+        let stale = matches!(
+            verdict,
+            Verdict::Again {
+                same_endpoint: true,
+                ..
+            }
+        );
+        match blamed(failure.cause) {
+            _ if declined => chosen.report(answered(trace), course.at),
+            Some(outcome) if !stale => chosen.report(outcome, course.at),
+            _ => {}
+        }
+        let Verdict::Again {
+            same_endpoint,
+            counted,
+        } = verdict
+        else {
+            return Err(failure.cause);
+        };
+        if same_endpoint {
+            course.fresh = true;
+            course.next = Some(chosen);
+        } else {
+            course.tried.push(chosen.address);
+            if !declined {
+                course.next = self.choose(client, course);
+            }
+        }
+        let again = declined
+            || course.next.is_some()
+                && course.is_in_time(retries.deadline)
+                && (!counted || self.take_retry(course.at));
+        if !again {
+            return Err(failure.cause);
+        }
+        self.metrics.upstream_retries.inc();
+        trace.try_failed((!declined).then_some(failure.cause), course.at);
+        Ok(())
+    }
+
+    /// Who is asked next.
+    pub(super) fn choose(&self, client: &Client, course: &Course) -> Option<Chosen> {
         let keys = Keys {
             client: self.changes.origin.client,
             headers: Some(&client.head().headers),
         };
-        let mut tried = Vec::new();
-        let mut cause = Cause::UpstreamEmpty;
-        while let Some(endpoint) = group.choose(&keys, &tried, at) {
-            let address = endpoint.address;
-            trace.try_begins(address, at);
-            let line = group.connector.line(address);
-            if !fresh && let Some(connection) = self.pool.take(&line, at) {
-                self.metrics.upstream_connections_reused.inc();
-                return Ok((connection, true, (endpoint, line)));
-            }
-            let begun = now();
-            let timeouts = &self.route.timeouts;
-            let limits = ConnectLimits {
-                tcp: timeouts.connect,
-                tls: timeouts.tls,
-            };
-            match group.connector.connect(address, limits).await {
-                Ok(connection) => {
-                    self.metrics.upstream_connections_opened.inc();
-                    trace.connect_time = Some(now().saturating_duration_since(begun));
-                    endpoint.report(Outcome::Connected, begun);
-                    return Ok((connection, false, (endpoint, line)));
-                }
-                Err(error) => {
-                    let outcome = match error {
-                        ConnectError::Refused { .. } | ConnectError::Tls { .. } => {
-                            Outcome::ConnectFailed
-                        }
-                        ConnectError::TimedOut { .. } | ConnectError::TlsTimedOut { .. } => {
-                            Outcome::ConnectTimedOut
-                        }
-                    };
-                    cause = self.count(&error);
-                    let reason: &dyn std::error::Error = &error;
-                    tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
-                    at = now();
-                    trace.try_failed(cause, at);
-                    endpoint.report(outcome, at);
-                    tried.push(address);
-                }
-            }
-        }
-        Err(cause)
+        self.route.group.choose(&keys, &course.tried, course.at)
     }
 
-    fn count(&self, error: &ConnectError) -> Cause {
-        match error {
-            ConnectError::Refused { .. } => {
-                self.metrics.upstream_connections_failed.inc();
-                Cause::UpstreamConnect
-            }
-            ConnectError::TimedOut { .. } => {
-                self.metrics.upstream_connections_timed_out.inc();
-                Cause::UpstreamConnectTimeout
-            }
-            ConnectError::Tls { .. } => {
-                self.metrics.upstream_connections_untrusted.inc();
-                Cause::UpstreamTls
-            }
-            ConnectError::TlsTimedOut { .. } => {
-                self.metrics.upstream_connections_timed_out.inc();
-                Cause::UpstreamTlsTimeout
-            }
+    /// Whether answers of the upstream may be thrown away to ask another endpoint.
+    fn declines(&self, client: &Client) -> bool {
+        let on = self.route.group.config.protection.retries.on;
+        (on.has(Retryable::BadGateway) || on.has(Retryable::Unavailable))
+            && self.changes.upgrade.is_none()
+            && is_idempotent(&client.head().method)
+    }
+
+    /// Who is asked in place of an endpoint that answered with `status`; `None` when that answer is passed on.
+    fn instead(
+        &self,
+        status: u16,
+        tally: &Tally,
+        course: &Course,
+        chosen: &Chosen,
+    ) -> Option<Chosen> {
+        let retries = &self.route.group.config.protection.retries;
+        let wanted = match status {
+            502 => retries.on.has(Retryable::BadGateway),
+            503 => retries.on.has(Retryable::Unavailable),
+            _ => false,
+        };
+        if !wanted || tally.body_received > 0 || !course.is_in_time(retries.deadline) {
+            return None;
         }
+        let tried = [&course.tried[..], &[chosen.address]].concat();
+        let at = now();
+        let next = self.route.group.choose(&Keys::default(), &tried, at)?;
+        self.take_retry(at).then_some(next)
+    }
+
+    fn take_retry(&self, at: Instant) -> bool {
+        let group = &self.route.group;
+        let taken = group
+            .protection
+            .take_retry(group.config.protection.retries.budget, at);
+        if !taken {
+            self.metrics.upstream_retries_unaffordable.inc();
+        }
+        taken
     }
 
     /// Writes the head into the connection's buffer, from where it leaves together with the first of the body.
     fn write_head(&self, client: &Client, upstream: &mut Connection) {
         let head = client.head();
-        let wire = upstream.begin(Request {
-            body: self.changes.framing,
-            is_head: head.method == Method::HEAD,
-            upgrade: self.changes.upgrade.is_some(),
-        });
+        let wire = upstream.begin(self.request(&head.method));
         request::write(head, &self.changes, wire);
     }
 
-    fn limits(&self, upgrade: bool) -> ExchangeLimits {
+    fn request(&self, method: &Method) -> Request {
+        Request {
+            body: self.changes.framing,
+            is_head: *method == Method::HEAD,
+            upgrade: self.changes.upgrade.is_some(),
+        }
+    }
+
+    fn total(&self, trace: &Trace) -> Option<Instant> {
+        self.route.timeouts.total.map(|total| trace.started + total)
+    }
+
+    fn limits(&self, upgrade: bool, total: Option<Instant>) -> ExchangeLimits {
         let timeouts = &self.route.timeouts;
         ExchangeLimits {
             body: self.route.body_limit.map(|limit| limit.0),
@@ -206,7 +327,20 @@ impl Forward<'_> {
             },
             idle: timeouts.idle,
             event_stream_idle: timeouts.tunnel_idle,
+            total,
         }
+    }
+}
+
+impl Course {
+    /// Whether another try may begin.
+    pub(super) fn is_in_time(&self, deadline: Duration) -> bool {
+        self.at.saturating_duration_since(self.begun) < deadline
+    }
+
+    /// Whether all time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.total.is_some_and(|total| total <= self.at)
     }
 }
 
@@ -221,18 +355,12 @@ fn answered(trace: &Trace) -> Outcome {
 /// What the endpoint did when an exchange failed for this cause; `None` when it was not its doing.
 fn blamed(cause: Cause) -> Option<Outcome> {
     match cause {
-        Cause::UpstreamClosed | Cause::UpstreamTruncated | Cause::UpstreamSend => {
-            Some(Outcome::Reset)
-        }
+        Cause::UpstreamClosed
+        | Cause::UpstreamTruncated
+        | Cause::UpstreamReset
+        | Cause::UpstreamSend => Some(Outcome::Reset),
         Cause::UpstreamResponseTimeout | Cause::UpstreamIdle => Some(Outcome::TimedOut),
         Cause::UpstreamMalformed => Some(Outcome::Malformed),
         _ => None,
     }
-}
-
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
 }

@@ -1,9 +1,10 @@
 //! The life of a request: checks, routing, forwarding, tunnels, answers of our own.
 //!
 //! `app` is its course from top to bottom; `filter`, `checks` and `answer` decide over values; `client` is the
-//! client's side of an exchange, `exchange` moves both bodies at once, `forward` chooses and retries, `tunnel` takes
-//! over after a 101.
+//! client's side of an exchange, `exchange` moves both bodies at once, `admit` lets a request to its upstream,
+//! `reach` connects, `forward` tries and tries again, `tunnel` takes over after a 101.
 
+mod admit;
 pub mod answer;
 pub mod app;
 pub mod checks;
@@ -16,6 +17,7 @@ pub mod fallback;
 pub mod filter;
 pub mod forward;
 pub mod h2;
+mod reach;
 pub mod record;
 pub mod request_id;
 pub mod splice;

@@ -90,9 +90,9 @@ impl Trace {
         self.connect_time = None;
     }
 
-    /// Notes that the try under way failed, and that another may follow.
-    pub fn try_failed(&mut self, cause: Cause, at: Instant) {
-        if let Some(failed) = self.current(Some(cause), Some(at))
+    /// Notes that the try under way failed, and that another may follow. Without a cause it is its status that failed.
+    pub fn try_failed(&mut self, cause: Option<Cause>, at: Instant) {
+        if let Some(failed) = self.current(cause, Some(at))
             && self.failed.len() < MOST_TRIES
         {
             self.failed.push(failed);
@@ -138,7 +138,7 @@ mod tests {
         let [a, b] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         assert_eq!((trace.tries().count(), trace.failed.capacity()), (0, 0));
         trace.try_begins(a, at);
-        trace.try_failed(Cause::UpstreamConnect, at + Duration::from_secs(1));
+        trace.try_failed(Some(Cause::UpstreamConnect), at + Duration::from_secs(1));
         assert_eq!(trace.tries().count(), 1);
         trace.try_begins(b, at + Duration::from_secs(1));
         trace.connect_time = Some(Duration::from_millis(3));
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((tries[0].connect_time, tries[1].ended), (None, None));
         for _ in 0..100 {
             trace.try_begins(a, at);
-            trace.try_failed(Cause::UpstreamConnect, at);
+            trace.try_failed(Some(Cause::UpstreamConnect), at);
         }
         assert_eq!(trace.tries().count(), MOST_TRIES);
     }

@@ -112,7 +112,18 @@ impl BufferedSocket {
         Poll::Ready(read)
     }
 
-    /// Takes all of `bytes`; large ones go to the socket first as far as it takes them. Fails when the peer is gone.
+    /// What was given since `sent` bytes had left, when none of it can have reached the peer: no write took a byte. TLS
+    /// may have let a part of what it refused go, so nothing is known of it.
+    pub fn take_undelivered(&mut self, sent: u64) -> Option<Vec<u8>> {
+        let nothing_left = matches!(self.socket, Socket::Plain(_)) && self.sent == sent;
+        nothing_left.then(|| {
+            self.gone = 0;
+            std::mem::take(&mut self.out)
+        })
+    }
+
+    /// Takes all of `bytes`; large ones go to the socket first as far as it takes them. Fails when the peer is gone; what
+    /// did not leave then waits as if it could.
     pub fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() < DIRECT {
             self.out.extend_from_slice(bytes);
@@ -126,10 +137,13 @@ impl BufferedSocket {
             rest = &rest[count..];
         }
         match self.poll_send(cx) {
-            Poll::Ready(sent) => sent?,
-            Poll::Pending => {
+            Poll::Ready(Ok(())) => {}
+            unsent => {
                 self.out.extend_from_slice(rest);
-                return Ok(());
+                return match unsent {
+                    Poll::Ready(failed) => failed,
+                    Poll::Pending => Ok(()),
+                };
             }
         }
         while !rest.is_empty() {
@@ -140,7 +154,10 @@ impl BufferedSocket {
                     self.unflushed = true;
                     rest = &rest[count..];
                 }
-                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Ready(Err(error)) => {
+                    self.out.extend_from_slice(rest);
+                    return Err(error);
+                }
                 Poll::Pending => {
                     self.out.extend_from_slice(rest);
                     break;

@@ -19,6 +19,7 @@ use super::balance::{self, Keys, Set};
 use super::connect::Connector;
 use super::endpoint::{Endpoint, InFlight, Rules, State};
 use super::ledger::{Counts, Ledger, Padded};
+use super::protection::Protection;
 use super::standing::Standing;
 use crate::config::{self, Balance};
 use crate::types::name::UpstreamName;
@@ -35,6 +36,8 @@ pub struct Group {
     making: Mutex<()>,
     turn: Padded<AtomicUsize>,
     ledger: Arc<Ledger>,
+    /// What spares it and saves its requests.
+    pub protection: Protection,
 }
 
 /// An endpoint that was chosen for a request, which is in flight there until this is dropped.
@@ -58,6 +61,7 @@ impl Group {
         Self {
             set: ArcSwap::from_pointee(Set::new(&config, endpoints, None, ledger.version(), now)),
             making: Mutex::new(()),
+            protection: Protection::new(&config.protection, old.map(|old| &old.protection), now),
             config,
             turn: Padded::default(),
             ledger,

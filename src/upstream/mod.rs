@@ -1,16 +1,20 @@
 //! Upstreams, their endpoints, and connections to them.
 //!
 //! `group` decides which endpoint is next (pure), with `balance` for the choice, `endpoint`, `standing` and `ledger` for
-//! what is known; `pool` keeps idle connections, one pool per worker; `connect` makes new ones, secured by `tls`; `http1`
-//! speaks on them.
+//! what is known; `protection` is what spares an upstream, with `retry`, `admission` and `circuit`; `pool` keeps idle
+//! connections, one pool per worker; `connect` makes new ones, secured by `tls`; `http1` speaks on them.
 
+pub mod admission;
 mod balance;
+pub mod circuit;
 pub mod connect;
 pub mod endpoint;
 pub mod group;
 pub mod http1;
 mod ledger;
 pub mod pool;
+pub mod protection;
+pub mod retry;
 mod standing;
 pub mod tls;
 

@@ -10,7 +10,7 @@ pub(super) const RETRY_ON: Key = Key::new(
     "retry_on",
     Kind::Words(Retryable::WORDS),
     "[\"connect\", \"reset\"]",
-    "When a request is tried again, on another endpoint: no connection could be made (any request, as nothing was sent); the connection ended before anything was answered; no head came in `response_timeout`; the endpoint answered 502 or 503. All but the first only for methods that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) and while no byte of a body was taken. A POST is never sent twice.",
+    "When a request is tried again, on another endpoint: no connection could be made (any request, as nothing was sent); the connection ended before anything was answered, or what came is not HTTP; no head came in `response_timeout`; the endpoint answered 502 or 503. All but the first only for methods that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) and while no byte of a body was taken. A POST is never sent twice.",
 );
 pub(super) const RETRY_BUDGET: Key = Key::new(
     "retry_budget",
@@ -29,7 +29,7 @@ pub(super) const MAX_CONNECTIONS: Key = Key::rule(
     Kind::Count(1, 1_000_000),
     "no limit",
     "200",
-    "Connections to all endpoints together, those of tunnels and idle ones included.",
+    "Connections in use to all endpoints together: requests in flight and tunnels. Idle ones are bounded by `keep_alive`.",
 );
 pub(super) const MAX_IN_FLIGHT: Key = Key::rule(
     "max_in_flight",

@@ -211,11 +211,31 @@ impl Metrics {
                 ("untrusted", &self.upstream_connections_untrusted),
             ],
         );
-        page.counter(
-            "upstream_retries_total",
-            "Requests sent a second time after a reused connection or an endpoint failed.",
-        );
-        page.sample("upstream_retries_total", &[], self.upstream_retries.get());
+        for (name, help, counter) in [
+            (
+                "upstream_retries_total",
+                "Requests sent a second time after a reused connection or an endpoint failed.",
+                &self.upstream_retries,
+            ),
+            (
+                "upstream_retries_unaffordable_total",
+                "Requests that were not sent a second time because the retry budget was spent.",
+                &self.upstream_retries_unaffordable,
+            ),
+            (
+                "upstream_requests_queued_total",
+                "Requests that waited for max_connections or max_in_flight.",
+                &self.upstream_requests_queued,
+            ),
+            (
+                "upstream_circuits_opened_total",
+                "How often the circuit of an upstream opened.",
+                &self.upstream_circuits_opened,
+            ),
+        ] {
+            page.counter(name, help);
+            page.sample(name, &[], counter.get());
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Connection {
     parsed: Parsed,
     body: BodyReader,
     request: Request,
+    /// What had left before the request.
+    sent_before: u64,
     /// Whether the response said so, and nothing since forbids it.
     keep_alive: bool,
 }
@@ -89,6 +91,7 @@ impl Connection {
                 is_head: false,
                 upgrade: false,
             },
+            sent_before: 0,
             keep_alive: false,
         }
     }
@@ -99,7 +102,19 @@ impl Connection {
         self.request = request;
         self.keep_alive = false;
         self.body = BodyReader::Complete;
+        self.sent_before = self.wire.counts().1;
         self.wire.out()
+    }
+
+    /// After a write that failed: the request as far as it was given, when it is certain that the endpoint has got none
+    /// of it.
+    pub fn take_undelivered(&mut self) -> Option<Vec<u8>> {
+        self.wire.take_undelivered(self.sent_before)
+    }
+
+    /// Begins a request again that [`Self::take_undelivered`] gave back from another connection.
+    pub fn begin_again(&mut self, request: Request, undelivered: Vec<u8>) {
+        *self.begin(request) = undelivered;
     }
 
     /// Gives a piece of the request's body. Fails when the peer is gone.
@@ -111,9 +126,10 @@ impl Connection {
             return Ok(());
         }
         crate::transport::chunks::write_size(piece.len(), self.wire.out());
-        self.wire.write(cx, piece)?;
+        let written = self.wire.write(cx, piece);
+        // Also after a failure: what waits stays well framed.
         self.wire.out().extend_from_slice(b"\r\n");
-        Ok(())
+        written
     }
 
     /// Ends the request; a chunked body with what `last_chunk` writes, trailers included.

@@ -1,0 +1,124 @@
+//! Reaches an endpoint of a request's upstream: a pooled connection or a new one, and the next endpoint when none can be
+//! made.
+//!
+//! Nothing is sent here, so trying on is always safe. A client that leaves meanwhile ends it.
+
+use std::time::{Duration, Instant};
+
+use super::admit::while_there;
+use super::client::Client;
+use super::forward::{Course, Forward};
+use super::trace::Trace;
+use crate::config::Retryable;
+use crate::observe::cause::Cause;
+use crate::transport::now;
+use crate::upstream::connect::{ConnectError, ConnectLimits, Line};
+use crate::upstream::endpoint::Outcome;
+use crate::upstream::group::Chosen;
+use crate::upstream::http1::Connection;
+
+/// An endpoint, and a connection to it.
+pub(super) struct Reached {
+    pub(super) connection: Box<Connection>,
+    /// What it may stand in for.
+    pub(super) line: Line,
+    /// Whether it has served a request before.
+    pub(super) reused: bool,
+    pub(super) endpoint: Chosen,
+}
+
+impl Forward<'_> {
+    /// A connection to an endpoint, pooled or new.
+    pub(super) async fn reach(
+        &self,
+        client: &mut Client,
+        course: &mut Course,
+        trace: &mut Trace,
+    ) -> Result<Reached, Cause> {
+        let group = &self.route.group;
+        let retries = &group.config.protection.retries;
+        let mut cause = Cause::UpstreamEmpty;
+        while let Some(endpoint) = course.next.take().or_else(|| self.choose(client, course)) {
+            let address = endpoint.address;
+            trace.try_begins(address, course.at);
+            let line = group.connector.line(address);
+            if !course.fresh
+                && let Some(connection) = self.pool.take(&line, course.at)
+            {
+                self.metrics.upstream_connections_reused.inc();
+                return Ok(Reached {
+                    connection,
+                    line,
+                    reused: true,
+                    endpoint,
+                });
+            }
+            let begun = now();
+            let connecting = group.connector.connect(address, self.within(course, begun));
+            let connected = while_there(client, connecting).await;
+            course.at = now();
+            match connected {
+                None => return Err(Cause::ClientGone),
+                Some(Ok(connection)) => {
+                    self.metrics.upstream_connections_opened.inc();
+                    trace.connect_time = Some(course.at.saturating_duration_since(begun));
+                    endpoint.report(Outcome::Connected, begun);
+                    return Ok(Reached {
+                        connection,
+                        line,
+                        reused: false,
+                        endpoint,
+                    });
+                }
+                Some(Err(_)) if course.is_over() => return Err(Cause::TotalTimeout),
+                Some(Err(error)) => {
+                    let outcome;
+                    (cause, outcome) = self.count(&error);
+                    let reason: &dyn std::error::Error = &error;
+                    tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
+                    trace.try_failed(Some(cause), course.at);
+                    endpoint.report(outcome, course.at);
+                    course.tried.push(address);
+                }
+            }
+            if !retries.on.has(Retryable::Connect) || !course.is_in_time(retries.deadline) {
+                break;
+            }
+        }
+        Err(cause)
+    }
+
+    /// The time limits of connecting, none beyond the end of all.
+    fn within(&self, course: &Course, begun: Instant) -> ConnectLimits {
+        let timeouts = &self.route.timeouts;
+        let left = course
+            .total
+            .map(|total| total.saturating_duration_since(begun));
+        let most = |limit: Duration| left.map_or(limit, |left| limit.min(left));
+        ConnectLimits {
+            tcp: most(timeouts.connect),
+            tls: most(timeouts.tls),
+        }
+    }
+
+    fn count(&self, error: &ConnectError) -> (Cause, Outcome) {
+        match error {
+            ConnectError::Refused { .. } => {
+                self.metrics.upstream_connections_failed.inc();
+                (Cause::UpstreamConnect, Outcome::ConnectFailed)
+            }
+            ConnectError::TimedOut { .. } => {
+                self.metrics.upstream_connections_timed_out.inc();
+                (Cause::UpstreamConnectTimeout, Outcome::ConnectTimedOut)
+            }
+            ConnectError::Tls { .. } => {
+                self.metrics.upstream_connections_untrusted.inc();
+                (Cause::UpstreamTls, Outcome::ConnectFailed)
+            }
+            ConnectError::TlsTimedOut { .. } => {
+                self.metrics.upstream_connections_timed_out.inc();
+                (Cause::UpstreamTlsTimeout, Outcome::ConnectTimedOut)
+            }
+        }
+    }
+}
