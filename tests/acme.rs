@@ -13,7 +13,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use hubgate::acme::State;
+use hubgate::acme::{Renew, State};
 use hubgate::tls::Origin;
 use hubgate::types::host::HostPattern;
 use support::fault_proxy::{Fault, FaultProxy};
@@ -501,7 +501,13 @@ fn issuance_with_a_known_account_is_timed() {
             let before = seconds();
             let renewed = running.worker.wishes();
             runtime
-                .block_on(renewed.renew(&hosts(&[HOST])[0], true))
+                .block_on(renewed.renew(
+                    &hosts(&[HOST])[0],
+                    Renew {
+                        force: true,
+                        ..Renew::default()
+                    },
+                ))
                 .unwrap();
             (seconds() - before) * 1000.0
         })

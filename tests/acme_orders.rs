@@ -11,9 +11,12 @@
 
 mod support;
 
-use hubgate::acme::Listeners;
+use std::time::Duration;
+
+use hubgate::acme::{Listeners, Outcome, Renew, State};
 use hubgate::tls::Origin;
-use support::orders::{Edge, HOST, hosts};
+use support::fault_proxy::FaultProxy;
+use support::orders::{Edge, HOST, Running, hosts};
 use support::pebble::Pebble;
 use support::{events, eventually};
 
@@ -52,4 +55,126 @@ fn nothing_is_ordered_while_our_own_listener_does_not_answer_challenges() {
     running.worker.reconfigure(settings, hosts(&[HOST]));
     running.wait_for_certificate(HOST);
     assert_eq!((pebble.orders(), pebble.issued()), (1, 1));
+}
+
+/// Wishes for another certificate, as `hubgate certs renew` does.
+fn renew(running: &Running, wish: Renew) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let wishes = running.worker.wishes();
+    runtime
+        .unwrap()
+        .block_on(wishes.renew(&hosts(&[HOST])[0], wish))
+}
+
+#[test]
+fn a_fifth_certificate_in_a_week_is_the_last_but_for_replacements_in_the_authoritys_window() {
+    let mut edge = Edge::new();
+    edge.delays.poll = [Duration::from_millis(300), Duration::from_millis(300)];
+    edge.delays.nap = Duration::from_millis(50);
+    let pebble = Pebble::start(edge.http_port);
+    let proxy = FaultProxy::before(&pebble);
+    proxy.renewal_window("2100-01-01T00:00:00Z", "2100-01-02T00:00:00Z", "21600");
+    let now = time::OffsetDateTime::now_utc();
+    let day = Duration::from_secs(86_400);
+    let issued: Vec<_> = (1..=5u32)
+        .map(|ago| {
+            let at = (now - day * ago).unix_timestamp() * 1000;
+            serde_json::json!({"directory": proxy.directory_url, "at_unix_ms": at})
+        })
+        .rev()
+        .collect();
+    let history = serde_json::json!({"version": 1, "issued": issued});
+    std::fs::create_dir_all(edge.file(HOST, "")).unwrap();
+    std::fs::write(edge.file(HOST, "history.json"), history.to_string()).unwrap();
+
+    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    eventually("it waits", || {
+        running
+            .worker
+            .status()
+            .iter()
+            .any(|row| row.state == State::Backoff)
+    });
+    let row = running.status(HOST);
+    let wait = row.next_attempt.unwrap() - now;
+    assert!(wait > day && wait < day * 3, "{wait}");
+    assert!(row.last_error.unwrap().contains("within a week"));
+    let line = ["WARN", "acme.week.used", HOST, "next="];
+    eventually("it is logged", || events::count(&line) == 1);
+    let refused = renew(&running, Renew::default()).unwrap_err();
+    assert!(refused.contains("--force"), "{refused}");
+    assert_eq!(proxy.orders().len(), 0);
+
+    let force = true;
+    renew(
+        &running,
+        Renew {
+            force,
+            ..Renew::default()
+        },
+    )
+    .unwrap();
+    let first = running.wait_for_certificate(HOST);
+    assert_eq!(proxy.orders().len(), 1);
+    let only_due = true;
+    let not_due = renew(
+        &running,
+        Renew {
+            only_due,
+            ..Renew::default()
+        },
+    );
+    assert!(not_due.unwrap().contains("not due before"));
+    // What the authority itself asks for is exempt.
+    proxy.renewal_window("2020-01-01T00:00:00Z", "2020-01-01T01:00:00Z", "21600");
+    eventually("it is replaced", || {
+        running.served(HOST).leaf.serial != first.leaf.serial
+    });
+    assert!(proxy.orders()[1].get("replaces").is_some());
+    // But not for ever: a window that stays in the past ends at ten in a week.
+    eventually("it has had ten", || proxy.orders().len() == 5);
+    eventually("it waits again", || {
+        running.status(HOST).state == State::Backoff
+    });
+    assert_eq!(proxy.orders().len(), 5);
+}
+
+#[test]
+fn a_rehearsal_counts_at_staging_and_leaves_what_is_served_alone() {
+    let edge = Edge::new();
+    let (production, staging) = (Pebble::start(edge.http_port), Pebble::start(edge.http_port));
+    let mut settings = edge.settings(&production, &production.directory_url);
+    settings.authorities[0].staging = Some(staging.directory_url.clone());
+    let both = edge.state.path().join("both.pem");
+    let roots = [&production, &staging].map(|one| std::fs::read_to_string(&one.ca_file).unwrap());
+    std::fs::write(&both, roots.concat()).unwrap();
+    settings.authorities[0].ca_file = Some(both);
+    let running = edge.run_with(settings, &[HOST]);
+    let served = running.wait_for_certificate(HOST);
+    let used = || {
+        let accounts = std::fs::read_dir(edge.state.path().join("acme/accounts")).unwrap();
+        let limits = accounts.flatten().map(|account| {
+            let text = std::fs::read_to_string(account.path().join("limits.json")).unwrap();
+            let limits: serde_json::Value = serde_json::from_str(&text).unwrap();
+            limits["orders_unix_ms"].as_array().unwrap().len()
+        });
+        let mut used: Vec<_> = limits.collect();
+        used.sort_unstable();
+        used
+    };
+    assert_eq!(used(), [1]);
+    for _ in 0..2 {
+        let at_staging = true;
+        let done = renew(
+            &running,
+            Renew {
+                at_staging,
+                ..Renew::default()
+            },
+        );
+        assert!(done.unwrap().contains("would issue"));
+    }
+    assert_eq!(used(), [1, 2], "staging has a record of its own");
+    assert_eq!((production.issued(), staging.issued()), (1, 2));
+    assert_eq!(running.served(HOST), served);
 }

@@ -615,6 +615,30 @@ fn a_certificate_is_renewed_rehearsed_and_revoked_by_command_and_the_outcome_is_
     let (code, text) = certs(&["renew", "stranger.test"]);
     assert!(code == 1 && text.contains("stranger.test"), "{text}");
     // There is no staging directory to rehearse at here, which is told.
-    let (code, text) = certs(&["renew", HOST, "--dry-run"]);
-    assert!(code == 1 && text.contains("staging"), "{text}");
+    for staging in ["--staging", "--dry-run"] {
+        let (code, text) = certs(&["renew", HOST, staging]);
+        assert!(code == 1 && text.contains("staging"), "{text}");
+    }
+    let (code, text) = certs(&["renew", "--due"]);
+    assert!(code == 0 && text.contains("nothing is due"), "{text}");
+    let (code, _) = certs(&["renew", HOST, "--due"]);
+    assert_eq!(code, 2, "either one or all that are due");
+}
+
+#[test]
+fn all_that_is_due_is_renewed_by_command_without_waiting_as_after_a_failure() {
+    let (mut pebble, http) = pebble();
+    pebble.down();
+    let edge = Edge::new(&pebble, http);
+    let running = edge.run();
+    eventually("it has failed", || {
+        running.log().contains("acme.order.failed")
+    });
+    pebble.up();
+    let (code, text) = run(edge
+        .command(&["certs", "renew", "--due"])
+        .stdout(Stdio::piped()));
+    assert_eq!(code, 0, "{text}{}", running.log());
+    assert!(text.contains(&format!("{HOST}: renewed")), "{text}");
+    assert_eq!(edge.wait_stored(), edge.wait_served());
 }

@@ -132,7 +132,8 @@ impl Attempt<'_> {
             return Ok(());
         };
         let directory = self.authority.directory();
-        let record = storage::Order::new(directory, &self.account.url, url, under.generation);
+        let mut record = storage::Order::new(directory, &self.account.url, url, under.generation);
+        record.replaces = under.order.replaces();
         let saved = self.dir.save_record(&record).await;
         under.record = Some(record);
         saved.map_err(|error| Failure::of_storage("order", &error))

@@ -45,6 +45,8 @@ pub(super) struct Authority {
     pub(super) staging: Option<Arc<Self>>,
     dir: AccountDir,
     clock: Arc<dyn Clock>,
+    /// In three hours.
+    most_orders: usize,
     limits: Mutex<Limits>,
     queue: Mutex<Queue>,
     moved: Notify,
@@ -69,16 +71,17 @@ impl Authority {
     ) -> Result<Self, SettingsError> {
         let staging = match &settings.staging {
             Some(directory) => {
-                let staging = AcmeAuthority {
+                let twin = AcmeAuthority {
                     name: format!("{} (staging)", settings.name),
                     directory: directory.clone(),
                     external_account: None,
                     staging: None,
                     ..settings.clone()
                 };
-                Some(Arc::new(
-                    Self::single(&staging, storage, clock, connect).await?,
-                ))
+                Some(Arc::new(Self {
+                    most_orders: pace::STAGING_ORDERS,
+                    ..Self::single(&twin, storage, clock, connect).await?
+                }))
             }
             None => None,
         };
@@ -114,6 +117,7 @@ impl Authority {
             staging: None,
             dir,
             clock: Arc::clone(clock),
+            most_orders: pace::ORDERS,
             limits: Mutex::new(limits),
             queue: Mutex::default(),
             moved: Notify::new(),
@@ -138,6 +142,11 @@ impl Authority {
     /// Until when nothing is asked of it.
     pub(super) fn closed_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.with(|limits| pace::closed_until(limits, now))
+    }
+
+    /// From when it can be asked for an order, if not now.
+    pub(super) fn orders_from(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.with(|limits| pace::orders_from(limits, self.most_orders, now))
     }
 
     /// Leave to order, when it is this one's turn; or until when there is none.
@@ -243,7 +252,9 @@ impl<'a> Waiting<'a> {
         self.authority.queue(|queue| {
             let first = queue.under_way < ORDERS && queue.waiting.first() == self.place.as_ref();
             first.then(|| {
-                let admission = self.authority.with(|limits| pace::admit(limits, now));
+                let admission = self
+                    .authority
+                    .with(|limits| pace::admit(limits, self.authority.most_orders, now));
                 if admission == Admission::Go {
                     queue.under_way += 1;
                 }

@@ -1,7 +1,7 @@
 //! Which authority is asked for a certificate, and when.
 //!
 //! Pure. The first one is asked, and the others in turn only when those before them have been down for long, or when the
-//! certificate is missing or about to end and they have failed twice. Invariant: as long as the first answers and issues,
+//! certificate is missing or about to end and they have failed twice or issue no more for its names this week. Invariant: as long as the first answers and issues,
 //! no other is ever asked.
 #![deny(clippy::disallowed_methods)]
 
@@ -18,6 +18,8 @@ pub(super) struct Candidate {
     pub(super) closed_until: Option<OffsetDateTime>,
     /// It has been down for hours.
     pub(super) long_down: bool,
+    /// It has issued as often for these names as it does in a week; `closed_until` says until when.
+    pub(super) is_used_up: bool,
 }
 
 /// Failures that are enough to ask the next one, when it is urgent.
@@ -37,7 +39,8 @@ pub(super) fn choose(
         if index == 0 || at < best.1 {
             best = (index, at);
         }
-        let next_may = candidate.long_down || (is_urgent && candidate.failures >= ENOUGH);
+        let next_may = candidate.long_down
+            || (is_urgent && (candidate.failures >= ENOUGH || candidate.is_used_up));
         if !next_may {
             break;
         }
@@ -58,6 +61,7 @@ mod tests {
         backoff_until: None,
         closed_until: None,
         long_down: false,
+        is_used_up: false,
     };
 
     fn failed(failures: u32, until: i64) -> Candidate {
@@ -85,6 +89,13 @@ mod tests {
         };
         assert_eq!(choose(&[down, GOOD], at(5), false), (1, at(5)));
         assert_eq!(choose(&[down, down, GOOD], at(5), false), (2, at(5)));
+        let used_up = Candidate {
+            is_used_up: true,
+            closed_until: Some(at(90)),
+            ..GOOD
+        };
+        assert_eq!(choose(&[used_up, GOOD], at(5), true), (1, at(5)));
+        assert_eq!(choose(&[used_up, GOOD], at(5), false), (0, at(90)));
         // The first is asked again when its time comes first.
         assert_eq!(choose(&[down, failed(1, 120)], at(5), false), (0, at(90)));
     }

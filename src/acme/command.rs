@@ -13,17 +13,25 @@ use super::line::Line;
 use super::schedule::Class;
 use crate::tls::pem::Pair;
 
-/// Done, or a sentence that says why not.
-pub type Outcome = Result<(), String>;
+/// What was done, or why nothing was, as a sentence.
+pub type Outcome = Result<String, String>;
+
+/// How another certificate is wished for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Renew {
+    /// Also when the week's certificates for this host are used up.
+    pub force: bool,
+    /// Only if its time has come, or there is none; failures before are forgotten.
+    pub only_due: bool,
+    /// At the staging directory, storing nothing.
+    pub at_staging: bool,
+}
 
 /// A wish.
 pub(super) enum Command {
     /// Order now, whatever the dates and failures say.
     Renew {
-        /// Also when the week's certificates for this host are used up.
-        force: bool,
-        /// At the staging directory, storing nothing.
-        trial: bool,
+        wish: Renew,
         reply: oneshot::Sender<Outcome>,
     },
     /// Revoke what is served, and replace it.

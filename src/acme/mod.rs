@@ -42,7 +42,7 @@ mod year;
 
 pub use challenge::{Tokens, token_of};
 pub use client::SettingsError;
-pub use command::Outcome;
+pub use command::{Outcome, Renew};
 pub use settings::{Listeners, Settings};
 pub use status::{Counts, HostStatus, State};
 pub use worker::{StartError, Wishes, Worker};

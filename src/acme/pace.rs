@@ -1,6 +1,6 @@
 //! How fast an authority is asked for orders, and whether it is asked at all.
 //!
-//! Pure, over what `limits.json` remembers. Invariants: at most one order a second and [`ORDERS`] in three hours; none
+//! Pure, over what `limits.json` remembers. Invariants: at most one order a second and `most` in three hours; none
 //! before the time an authority named; after [`PATIENCE`] failures to answer in a row, one try at a time, ever rarer.
 #![deny(clippy::disallowed_methods)]
 
@@ -12,8 +12,10 @@ use super::failure::{Failure, Reach};
 use super::schedule::{Class, Delays};
 use super::storage::{Limits, instant, milliseconds};
 
-/// Let's Encrypt allows an account 300 in three hours.
-const ORDERS: usize = 250;
+/// Orders in three hours. Let's Encrypt allows an account 300.
+pub(super) const ORDERS: usize = 250;
+/// At a staging directory; Let's Encrypt's allows 1,500.
+pub(super) const STAGING_ORDERS: usize = 1250;
 const ORDERS_TIME: Duration = Duration::from_secs(3 * 3600);
 const BETWEEN_ORDERS: Duration = Duration::from_secs(1);
 /// Failures in a row that an authority may have before it counts as down.
@@ -32,24 +34,21 @@ pub(super) enum Admission {
 }
 
 /// Asks for leave to begin an attempt; `Go` counts as one, and as the try while the authority is down.
-pub(super) fn admit(limits: &mut Limits, now: OffsetDateTime) -> Admission {
-    if let Some(until) = closed_until(limits, now) {
-        return Admission::NotBefore(until);
-    }
+pub(super) fn admit(limits: &mut Limits, most: usize, now: OffsetDateTime) -> Admission {
     let window = milliseconds(now - ORDERS_TIME);
     let ahead = milliseconds(now);
     // Times after now are from a clock that was ahead.
     limits
         .orders_unix_ms
         .retain(|at| *at > window && *at <= ahead);
-    let spacing = limits
-        .orders_unix_ms
-        .last()
-        .map(|last| instant(*last) + BETWEEN_ORDERS)
-        .filter(|next| *next > now);
-    let over = limits.orders_unix_ms.len().checked_sub(ORDERS);
-    let over = over.and_then(|index| limits.orders_unix_ms.get(index));
-    if let Some(until) = over.map(|at| instant(*at) + ORDERS_TIME).max(spacing) {
+    if let Some(until) = orders_from(limits, most, now) {
+        return Admission::NotBefore(until);
+    }
+    let last = limits.orders_unix_ms.last().copied().map(instant);
+    if let Some(until) = last
+        .map(|last| last + BETWEEN_ORDERS)
+        .filter(|next| *next > now)
+    {
         return Admission::NotBefore(until);
     }
     limits.orders_unix_ms.push(milliseconds(now));
@@ -57,6 +56,23 @@ pub(super) fn admit(limits: &mut Limits, now: OffsetDateTime) -> Admission {
         limits.open_until_unix_ms = milliseconds(now + TRY);
     }
     Admission::Go
+}
+
+/// From when an order may be placed, if not now; a second between two of them aside.
+pub(super) fn orders_from(
+    limits: &Limits,
+    most: usize,
+    now: OffsetDateTime,
+) -> Option<OffsetDateTime> {
+    let within = |at: &OffsetDateTime| *at + ORDERS_TIME > now && *at <= now;
+    let placed = limits.orders_unix_ms.iter().copied().map(instant);
+    let placed: Vec<_> = placed.filter(within).collect();
+    let full = placed
+        .len()
+        .checked_sub(most)
+        .and_then(|index| placed.get(index));
+    let full = full.map(|at| *at + ORDERS_TIME);
+    closed_until(limits, now).max(full)
 }
 
 /// Until when nothing at all is asked of this authority.
@@ -83,6 +99,8 @@ pub(super) fn failed(
     jitter: f64,
 ) {
     match (failure.class, failure.reach) {
+        // What this machine fails in says nothing about the authority.
+        (Class::Store, _) => {}
         (_, Reach::Certificate) => answered(limits),
         (Class::RateLimited, _) => {
             answered(limits);
@@ -144,7 +162,7 @@ mod tests {
         let mut now = 0;
         let mut orders = Vec::new();
         while orders.len() < 500 {
-            match admit(&mut limits, at(now)) {
+            match admit(&mut limits, ORDERS, at(now)) {
                 Admission::Go => orders.push(now),
                 Admission::NotBefore(until) => {
                     now = (until.unix_timestamp() - 1_700_000_000 + 1).max(now + 1)
@@ -167,20 +185,20 @@ mod tests {
         }
         failed(&mut limits, &lost(), &delays, at(0), 0.5);
         assert!(!is_up(&limits));
-        assert_eq!(not_before(admit(&mut limits, at(10))), 30);
-        assert_eq!(admit(&mut limits, at(31)), Admission::Go);
+        assert_eq!(not_before(admit(&mut limits, ORDERS, at(10))), 30);
+        assert_eq!(admit(&mut limits, ORDERS, at(31)), Admission::Go);
         assert_eq!(
-            not_before(admit(&mut limits, at(32))),
+            not_before(admit(&mut limits, ORDERS, at(32))),
             91,
             "one try at a time"
         );
         for _ in 0..20 {
             failed(&mut limits, &lost(), &delays, at(100), 0.5);
         }
-        assert_eq!(not_before(admit(&mut limits, at(100))), 3700);
+        assert_eq!(not_before(admit(&mut limits, ORDERS, at(100))), 3700);
         assert!(is_long_down(&limits, at(7 * 3600)) && !is_long_down(&limits, at(5 * 3600)));
         answered(&mut limits);
-        assert_eq!(admit(&mut limits, at(101)), Admission::Go);
+        assert_eq!(admit(&mut limits, ORDERS, at(101)), Admission::Go);
     }
 
     #[test]
@@ -189,11 +207,34 @@ mod tests {
         let mut failure = Failure::new("order", Class::RateLimited, "slow down");
         failure.retry_after = Some(Duration::from_secs(600));
         failed(&mut limits, &failure, &delays, at(0), 0.0);
-        assert_eq!(admit(&mut limits, at(0)), Admission::Go);
+        assert_eq!(admit(&mut limits, ORDERS, at(0)), Admission::Go);
         failure.reach = Reach::Account;
         failed(&mut limits, &failure, &delays, at(0), 0.0);
-        assert_eq!(not_before(admit(&mut limits, at(599))), 600);
-        assert_eq!(admit(&mut limits, at(601)), Admission::Go);
+        assert_eq!(not_before(admit(&mut limits, ORDERS, at(599))), 600);
+        assert_eq!(admit(&mut limits, ORDERS, at(601)), Admission::Go);
+    }
+
+    #[test]
+    fn a_failure_of_this_machine_does_not_make_an_authority_that_is_down_look_up() {
+        let (mut limits, delays) = (Limits::default(), Delays::default());
+        for _ in 0..PATIENCE {
+            failed(&mut limits, &lost(), &delays, at(0), 0.5);
+        }
+        let own = Failure::new("lease", Class::Store, "disk full");
+        failed(&mut limits, &own, &delays, at(1), 0.5);
+        assert!(!is_up(&limits));
+    }
+
+    #[test]
+    fn staging_has_an_allowance_of_its_own_and_a_full_one_says_from_when() {
+        let mut limits = Limits::default();
+        let placed = (0..ORDERS as i64).map(|n| milliseconds(at(n)));
+        limits.orders_unix_ms = placed.collect();
+        let now = at(ORDERS as i64 + 10);
+        let from = orders_from(&limits, ORDERS, now).unwrap();
+        assert_eq!(from.unix_timestamp() - 1_700_000_000, 3 * 3600);
+        assert_eq!(orders_from(&limits, STAGING_ORDERS, now), None);
+        assert_eq!(admit(&mut limits, STAGING_ORDERS, now), Admission::Go);
     }
 
     #[test]
@@ -201,8 +242,8 @@ mod tests {
         let mut limits = Limits::default();
         limits.blocked_until_unix_ms = milliseconds(at(900_000_000));
         limits.orders_unix_ms = vec![milliseconds(at(900_000_000)); 300];
-        assert!(not_before(admit(&mut limits, at(0))) <= 8 * 86_400);
+        assert!(not_before(admit(&mut limits, ORDERS, at(0))) <= 8 * 86_400);
         limits.blocked_until_unix_ms = 0;
-        assert_eq!(admit(&mut limits, at(0)), Admission::Go);
+        assert_eq!(admit(&mut limits, ORDERS, at(0)), Admission::Go);
     }
 }

@@ -14,7 +14,7 @@ use tracing::{error, info};
 use super::authority;
 use super::challenge::Tokens;
 use super::clock::SystemClock;
-use super::command::{Command, Outcome};
+use super::command::{Command, Outcome, Renew};
 use super::crew::{Crew, Plan};
 use super::settings::Settings;
 use super::status::{Board, Counts, HostStatus};
@@ -137,26 +137,9 @@ impl Worker {
 pub struct Wishes(mpsc::Sender<(Host, Command)>);
 
 impl Wishes {
-    /// Orders a certificate for `host` now. Refused, unless by `force`, when a week's worth has been issued.
-    pub async fn renew(&self, host: &Host, force: bool) -> Outcome {
-        let trial = false;
-        let command = |reply| Command::Renew {
-            force,
-            trial,
-            reply,
-        };
-        self.ask(host, command).await
-    }
-
-    /// Orders a certificate for `host` at the staging directory, and keeps nothing of it.
-    pub async fn rehearse(&self, host: &Host) -> Outcome {
-        let (force, trial) = (true, true);
-        let command = |reply| Command::Renew {
-            force,
-            trial,
-            reply,
-        };
-        self.ask(host, command).await
+    /// Orders another certificate for `host` now. Refused, unless by force, when a week's worth has been issued.
+    pub async fn renew(&self, host: &Host, wish: Renew) -> Outcome {
+        self.ask(host, |reply| Command::Renew { wish, reply }).await
     }
 
     /// Revokes what is served for `host` and replaces it. `reason` as in RFC 5280 section 5.3.1.

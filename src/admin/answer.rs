@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use super::{Admin, ReloadOutcome, StatusReport, Wish, page};
+use crate::acme::Renew;
 use crate::observe::metrics::CertificateFacts;
 use crate::types::host::Authority;
 
@@ -137,32 +138,20 @@ async fn wish(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
     let host = parameters
         .next()
         .and_then(|first| first.strip_prefix("host="));
-    let (Some(host), more, None) = (host, parameters.next(), parameters.next()) else {
+    let wish = match path {
+        "/certificates/renew" => renewal(parameters),
+        _ => revocation(parameters),
+    };
+    let (Some(host), Some(wish)) = (host, wish) else {
         return text(
             StatusCode::BAD_REQUEST,
-            "the parameters are `host=HOST` and at most one more\n",
+            "the parameters are `host=HOST`, then `force=1`, `due=1`, `staging=1` to renew, `reason=NUMBER` to revoke\n",
         );
-    };
-    let reason = |text: &str| text.strip_prefix("reason=")?.parse().ok();
-    let wish = match (path, more) {
-        ("/certificates/renew", None) => Wish::Renew { force: false },
-        ("/certificates/renew", Some("force=1")) => Wish::Renew { force: true },
-        ("/certificates/renew", Some("dry-run=1")) => Wish::Rehearse,
-        ("/certificates/revoke", None) => Wish::Revoke { reason: 0 },
-        ("/certificates/revoke", Some(more)) if reason(more).is_some() => Wish::Revoke {
-            reason: reason(more).unwrap_or(0),
-        },
-        _ => {
-            return text(
-                StatusCode::BAD_REQUEST,
-                "the parameters are `force=1`, `dry-run=1`, `reason=NUMBER`\n",
-            );
-        }
     };
     let (control, host) = (admin.control.clone(), host.to_owned());
     let task = tokio::spawn(async move { control.wish(&host, wish).await });
     match task.await {
-        Ok(Ok(())) => text(StatusCode::OK, "done\n"),
+        Ok(Ok(done)) => text(StatusCode::OK, format!("{done}\n")),
         Ok(Err(why)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")),
         Err(error) => {
             tracing::error!(%error, "a wish for a certificate ended unexpectedly");
@@ -172,6 +161,28 @@ async fn wish(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
             )
         }
     }
+}
+
+fn renewal<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<Wish> {
+    let mut wish = Renew::default();
+    for parameter in parameters {
+        match parameter {
+            "force=1" => wish.force = true,
+            "due=1" => wish.only_due = true,
+            "staging=1" => wish.at_staging = true,
+            _ => return None,
+        }
+    }
+    Some(Wish::Renew(wish))
+}
+
+fn revocation<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<Wish> {
+    let reason = match parameters.next() {
+        None => 0,
+        Some(one) => one.strip_prefix("reason=")?.parse().ok()?,
+    };
+    let no_more = parameters.next().is_none();
+    no_more.then_some(Wish::Revoke { reason })
 }
 
 /// Has a random token answered for a host, so that `certs doctor` can ask for it from outside.

@@ -23,6 +23,7 @@ pub use status::{
     StatusReport, Traffic, UpstreamStatus,
 };
 
+use crate::acme::Renew;
 use crate::observe::history::Explained;
 use crate::observe::metrics::{AcmeFacts, Metrics};
 
@@ -36,8 +37,8 @@ pub trait Control: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// What is known of certificates being ordered.
     fn orders(&self) -> AcmeFacts;
-    /// Carries out a wish for `host`'s certificate; fails with why not, as a sentence. May take minutes.
-    fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<(), String>> {
+    /// Carries out a wish for `host`'s certificate and says what was done, or why nothing. May take minutes.
+    fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<String, String>> {
         async { Err("this process orders no certificates".to_owned()) }.boxed()
     }
     /// What is remembered of the requests with this id, or with the only id that begins or ends like this.
@@ -53,13 +54,8 @@ pub trait Control: Send + Sync + 'static {
 /// What a person can ask for one host's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// Another one now; by force, however many the week has seen.
-    Renew {
-        /// Whether the week's count matters.
-        force: bool,
-    },
-    /// Only to see whether the authority would issue.
-    Rehearse,
+    /// Another one, so wished for.
+    Renew(Renew),
     /// Revoked, for this reason (RFC 5280 section 5.3.1), and replaced.
     Revoke {
         /// The reason's number.

@@ -111,6 +111,9 @@ pub struct CertificateStatus {
     /// When something is tried next, in seconds since 1970.
     #[serde(default)]
     pub next_attempt: Option<i64>,
+    /// When it is to be renewed, failures aside, in seconds since 1970; `None` for what ACME does not look after or has not got.
+    #[serde(default)]
+    pub renew_at: Option<i64>,
     /// Failed attempts in a row.
     #[serde(default)]
     pub failures: u32,

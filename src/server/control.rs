@@ -48,14 +48,13 @@ impl Control for Door {
         status(&self.0)
     }
 
-    fn wish(&self, host: &str, wish: Wish) -> BoxFuture<'_, Result<(), String>> {
+    fn wish(&self, host: &str, wish: Wish) -> BoxFuture<'_, Result<String, String>> {
         let host = Host::parse(host).map_err(|error| error.to_string());
         let wishes = self.0.acme.wishes();
         async move {
             let host = host?;
             match wish {
-                Wish::Renew { force } => wishes.renew(&host, force).await,
-                Wish::Rehearse => wishes.rehearse(&host).await,
+                Wish::Renew(wish) => wishes.renew(&host, wish).await,
                 Wish::Revoke { reason } => wishes.revoke(&host, reason).await,
             }
         }
@@ -217,6 +216,9 @@ fn status(process: &Process) -> Status {
                 state: order.map(|order| order.state.as_str().to_owned()),
                 next_attempt: order
                     .and_then(|order| order.next_attempt)
+                    .map(|at| at.unix_timestamp()),
+                renew_at: order
+                    .and_then(|order| order.renew_at)
                     .map(|at| at.unix_timestamp()),
                 failures: order.map_or(0, |order| order.failures),
                 served_as_kept: look.as_ref().map(Option::is_none),

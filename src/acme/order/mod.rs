@@ -162,6 +162,11 @@ impl Order {
         self.url.as_deref()
     }
 
+    /// Whether it is ordered as a replacement; the authority may have refused that.
+    pub(super) fn replaces(&self) -> bool {
+        self.goal.replaces.is_some() && !self.resumed
+    }
+
     /// The step's name, as in logs.
     pub(super) fn step(&self) -> &'static str {
         match &self.step {

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use tracing::warn;
 
 use super::documents::{new_key, read_json, write_json};
+use super::history::History;
 use super::records::{Meta, Order, Record, Spec, VERSION, instant, milliseconds};
 use super::store::{Expect, Key, Lease, Store, StoreError};
 use crate::observe::reasons::with_reasons;
@@ -176,7 +177,7 @@ impl CertificateDir {
         KeyPair::from_pem(std::str::from_utf8(&pem).ok()?).ok()
     }
 
-    /// Completes a generation with its chain and makes it the current one.
+    /// Completes a generation with its chain, counts it, and makes it the current one.
     pub(crate) async fn complete(
         &self,
         order: &Order,
@@ -192,6 +193,9 @@ impl CertificateDir {
             issued_unix_ms: milliseconds(now),
         };
         write_json(&*self.store, &folder.join("meta.json"), &meta, lease).await?;
+        let mut history: History = self.record().await.unwrap_or_default();
+        history.add(order, now);
+        self.save_record(&history).await?;
         let put = |key: Key, text: String| async move {
             let text = text.as_bytes();
             self.store.put(&key, text, Expect::Any, lease).await

@@ -13,6 +13,7 @@ mod certificate;
 mod documents;
 mod file_store;
 mod files;
+mod history;
 mod records;
 mod store;
 
@@ -27,8 +28,9 @@ pub(super) use account::{AccountDir, Registered};
 pub(super) use certificate::CertificateDir;
 pub use certificate::Stored;
 pub use file_store::FileStore;
+pub(super) use history::History;
 pub(super) use records::{
-    Backoff, Failures, History, Limits, Order, Renewal, Window, instant, milliseconds,
+    Backoff, Failures, Limits, Order, Renewal, Window, instant, milliseconds,
 };
 pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 

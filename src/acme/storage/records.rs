@@ -4,7 +4,6 @@
 //! again. Writing and reading is the store's, by [`Record::NAME`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,9 +12,6 @@ use time::OffsetDateTime;
 use crate::acme::schedule::Class;
 
 pub(super) const VERSION: u32 = 1;
-
-/// Issuances remembered of one certificate.
-const HISTORY: usize = 16;
 
 /// A value with a fixed place beside a certificate or an account.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + Sync {
@@ -39,7 +35,6 @@ macro_rules! record {
 record!(Order, "order.json");
 record!(Backoff, "backoff.json");
 record!(Renewal, "renewal.json");
-record!(History, "history.json");
 record!(Limits, "limits.json");
 
 /// `order.json`: an order under way, so that a restart resumes it.
@@ -57,6 +52,9 @@ pub(crate) struct Order {
     /// How many times the chain that came was unfit.
     #[serde(default)]
     pub(crate) unfit: u32,
+    /// The authority took it as a replacement (RFC 9773 section 5).
+    #[serde(default)]
+    pub(crate) replaces: bool,
 }
 
 impl Order {
@@ -68,6 +66,7 @@ impl Order {
             url: url.to_owned(),
             generation,
             unfit: 0,
+            replaces: false,
         }
     }
 }
@@ -188,60 +187,6 @@ impl Renewal {
             explanation: None,
             poll_unix_ms: 0,
             silent_since_unix_ms: None,
-        }
-    }
-}
-
-/// `history.json`, beside a certificate: when the latest ones were issued, for the weekly limit on one set of names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct History {
-    pub(super) version: u32,
-    /// Newest last, few.
-    pub(crate) issued: Vec<Issuance>,
-}
-
-impl History {
-    /// Adds one; only the last few are kept.
-    pub(crate) fn add(&mut self, directory: &str, now: OffsetDateTime) {
-        self.issued.push(Issuance {
-            directory: directory.to_owned(),
-            at_unix_ms: milliseconds(now),
-        });
-        let old = self.issued.len().saturating_sub(HISTORY);
-        self.issued.drain(..old);
-    }
-
-    /// When the `most` issued within `time` leave room for another one; `None` when they do now.
-    pub(crate) fn next_within(
-        &self,
-        directory: &str,
-        most: usize,
-        time: Duration,
-        now: OffsetDateTime,
-    ) -> Option<OffsetDateTime> {
-        let own = self.issued.iter().filter(|one| one.directory == directory);
-        let within: Vec<_> = own
-            .map(|one| instant(one.at_unix_ms))
-            .filter(|at| *at > now - time && *at <= now)
-            .collect();
-        let index = within.len().checked_sub(most)?;
-        within.get(index).map(|at| *at + time)
-    }
-}
-
-/// One of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Issuance {
-    /// The authority's directory URL.
-    pub(crate) directory: String,
-    pub(crate) at_unix_ms: i64,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self {
-            version: VERSION,
-            issued: Vec::new(),
         }
     }
 }

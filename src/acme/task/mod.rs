@@ -8,6 +8,7 @@ mod obey;
 mod once;
 mod poll;
 mod show;
+mod week;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock};
@@ -17,6 +18,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
+use self::week::WEEKLY;
 use crate::acme::authority::Authority;
 use crate::acme::challenge::Tokens;
 use crate::acme::choice::{self, Candidate};
@@ -27,7 +29,9 @@ use crate::acme::renewal::{self, Due, Why};
 use crate::acme::schedule::Delays;
 use crate::acme::settings::Listeners;
 use crate::acme::status::Board;
-use crate::acme::storage::{Backoff, CertificateDir, Failures, Renewal, Storage, Stored, instant};
+use crate::acme::storage::{
+    Backoff, CertificateDir, Failures, History, Renewal, Storage, Stored, instant,
+};
 use crate::tls::Certificates;
 use crate::types::host::Host;
 
@@ -86,6 +90,9 @@ struct Task {
     /// What is served of ours, from disk or just issued.
     held: Option<Stored>,
     renewal: Option<Renewal>,
+    history: History,
+    /// Until when a certificate that is due was said to wait for the week's limit.
+    told_used_up: Option<OffsetDateTime>,
     /// Drawn once for each certificate.
     jitter: f64,
     backoff: Backoff,
@@ -99,8 +106,10 @@ impl Task {
         let mut task = Self {
             held: dir.load(&host).await,
             renewal: dir.record().await,
+            history: dir.record().await.unwrap_or_default(),
             backoff: dir.record().await.unwrap_or_default(),
             jitter: fastrand::f64(),
+            told_used_up: None,
             unsaved: false,
             shared,
             host,
@@ -157,11 +166,15 @@ impl Task {
             .iter()
             .map(|authority| {
                 let failures = self.backoff.at.get(authority.directory());
+                let used_up = self.used_up_until(authority, WEEKLY, now);
+                let practice = self.practice(authority);
+                let practice = practice.and_then(|staging| staging.orders_from(now));
                 Candidate {
                     failures: failures.map_or(0, Failures::total),
                     backoff_until: failures.map(Failures::next),
-                    closed_until: authority.closed_until(now),
+                    closed_until: authority.orders_from(now).max(used_up).max(practice),
                     long_down: pace::is_long_down(&authority.limits(), now),
+                    is_used_up: used_up.is_some(),
                 }
             })
             .collect();
@@ -194,6 +207,7 @@ impl Task {
             if due.at <= now {
                 return Next::Order(authority);
             }
+            self.tell_used_up(authority, now);
             self.show();
             let poll = self.poll_at(now);
             if poll.is_some_and(|poll| poll <= now) {

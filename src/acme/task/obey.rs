@@ -3,54 +3,50 @@
 //! Obeyed between two of the task's own steps. Failures count as those of any attempt do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use time::OffsetDateTime;
 use tracing::info;
 
 use super::Task;
-use crate::acme::command::{self, Command, Outcome};
+use super::week::WEEKLY;
+use crate::acme::command::{self, Command, Outcome, Renew};
 use crate::acme::failure::Failure;
-use crate::acme::storage::{Backoff, History};
-
-/// Let's Encrypt issues one set of names five times a week.
-const WEEKLY: usize = 5;
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
+use crate::acme::storage::Backoff;
 
 impl Task {
     /// Does what a person asks for.
     pub(super) async fn obey(&mut self, command: Command) {
-        match command {
-            Command::Renew {
-                force,
-                trial,
-                reply,
-            } => {
-                let outcome = match trial {
-                    true => self.rehearse().await,
-                    false => self.renew(force).await,
-                };
-                // Whoever asked may be gone.
-                drop(reply.send(outcome));
-            }
-            Command::Revoke { reason, reply } => {
-                let outcome = self.revoke(reason).await;
-                drop(reply.send(outcome));
-            }
-        }
+        let (outcome, reply) = match command {
+            Command::Renew { wish, reply } => (self.renew(wish).await, reply),
+            Command::Revoke { reason, reply } => (self.revoke(reason).await, reply),
+        };
+        // Whoever asked may be gone.
+        drop(reply.send(outcome));
     }
 
-    async fn renew(&mut self, force: bool) -> Outcome {
-        if !force && let Some(until) = self.weekly_limit().await {
+    async fn renew(&mut self, wish: Renew) -> Outcome {
+        let now = self.shared.clock.now();
+        let due = self.due(now).at;
+        if wish.only_due && due > now {
+            return Ok(format!("not due before {due}"));
+        }
+        if wish.at_staging {
+            return self.rehearse().await;
+        }
+        if !wish.force
+            && let Some(authority) = self.shared.authorities.first()
+            && let Some(until) = self.used_up_until(authority, WEEKLY - 1, now)
+        {
             return Err(format!(
-                "{WEEKLY} certificates for `{}` were issued in the last week, which is what Let's Encrypt allows; the next may be ordered at {until}, or now by force",
-                self.host
+                "{} certificates were issued for `{}` within a week; {} issues {WEEKLY}, and the last is kept for hubgate's own renewal. The next may be ordered at {until}, or now with --force",
+                WEEKLY - 1,
+                self.host,
+                authority.name()
             ));
         }
         self.backoff = Backoff::default();
-        self.attempt(0)
-            .await
-            .map_err(|failure| failure_text(&failure))
+        let attempt = self.attempt(0).await;
+        attempt.map_err(|failure| failure_text(&failure))?;
+        Ok("renewed".to_owned())
     }
 
     async fn rehearse(&mut self) -> Outcome {
@@ -63,10 +59,12 @@ impl Task {
             return Err("the first authority has no `staging` directory".to_owned());
         };
         let outcome = match self.precheck(staging).await {
-            Ok(()) => self.order(staging, true).await.map(|_| ()),
+            Ok(()) => self.ask(staging, true).await,
             Err(failure) => Err(failure),
         };
-        outcome.map_err(|failure| failure_text(&failure))
+        self.show();
+        outcome.map_err(|failure| failure_text(&failure))?;
+        Ok(format!("{} would issue", staging.name()))
     }
 
     async fn revoke(&mut self, reason: u8) -> Outcome {
@@ -79,16 +77,11 @@ impl Task {
         let revoked = command::revoke(authority, &held.pair, reason, &*self.shared.clock);
         revoked.await.map_err(|failure| failure_text(&failure))?;
         info!(event = "acme.revoked", host = %self.host, ca = authority.name(), serial = held.pair.leaf.serial, reason, "certificate revoked");
-        self.attempt(0)
-            .await
-            .map_err(|failure| format!("revoked, but not yet replaced: {}", failure_text(&failure)))
-    }
-
-    /// When the week's certificates for this host are used up: when the next may be ordered.
-    async fn weekly_limit(&self) -> Option<OffsetDateTime> {
-        let history: History = self.dir.record().await?;
-        let directory = self.shared.authorities.first()?.directory();
-        history.next_within(directory, WEEKLY, WEEK, self.shared.clock.now())
+        let attempt = self.attempt(0).await;
+        attempt.map_err(|failure| {
+            format!("revoked, but not yet replaced: {}", failure_text(&failure))
+        })?;
+        Ok("revoked and replaced".to_owned())
     }
 }
 

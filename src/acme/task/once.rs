@@ -20,9 +20,11 @@ use crate::acme::renewal::Why;
 use crate::acme::schedule::Class;
 use crate::acme::status::State;
 use crate::acme::stop::stop_at;
-use crate::acme::storage::{Failures, History, Order, Stored};
+use crate::acme::storage::{Failures, Order, Stored};
 use crate::observe::reasons::with_reasons;
 
+/// The step of waiting for leave to order.
+const TURN: &str = "turn";
 /// Failed validations after which a host without a certificate practises first.
 const PRACTISE_AFTER: u32 = 2;
 /// Clocks that differ by less agree.
@@ -42,55 +44,67 @@ impl Task {
             self.failed(authority, &failure).await;
             return Err(failure);
         }
-        let ends = self.held.as_ref();
-        let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
-        let place = (ends, self.host.clone());
-        let turn = match authority.turn(place).await {
-            Ok(turn) => turn,
-            Err(until) => {
-                let text = format!("{} is not asked before {until}", authority.name());
-                self.show();
-                return Err(Failure::new("turn", Class::RateLimited, text));
-            }
-        };
-        shared.board.update(&self.host, |row| {
-            row.state = State::Ordering;
-            row.next_attempt = None;
-        });
-        let start = Instant::now();
-        let mut asked = authority;
-        let mut result = Ok(None);
-        let staging = authority.staging.as_deref();
-        if let Some(staging) = staging.filter(|_| self.must_practise(authority)) {
+        if let Some(staging) = self.practice(authority) {
             info!(event = "acme.order.staging", host = %self.host, ca = staging.name(), "practising, because it has failed before");
-            asked = staging;
-            result = self.order(staging, true).await;
+            if let Err(failure) = self.ask(staging, true).await {
+                self.stopped(authority, &failure).await;
+                return Err(failure);
+            }
         }
-        if result.is_ok() {
-            asked = authority;
-            result = self.order(authority, false).await;
-        }
-        drop(turn);
-        shared.board.count_order(
-            asked.name(),
-            result.as_ref().err().map(|failure| failure.class),
-            start.elapsed(),
-        );
-        match &result {
-            Ok(_) => authority.answered().await,
-            Err(failure) => asked.failed(failure, &shared.delays).await,
-        }
-        self.show_authority(asked);
-        match result {
+        let start = Instant::now();
+        match self.ask(authority, false).await {
             Ok(Some(issued)) => {
                 self.issued(authority, issued, start.elapsed()).await;
                 Ok(())
             }
             Ok(None) => Ok(()),
             Err(failure) => {
-                self.failed(authority, &failure).await;
+                self.stopped(authority, &failure).await;
                 Err(failure)
             }
+        }
+    }
+
+    /// One order at this authority as soon as it is its turn, counted there. `None`: nothing was to be ordered.
+    pub(super) async fn ask(
+        &mut self,
+        authority: &Authority,
+        trial: bool,
+    ) -> Result<Option<Issued>, Failure> {
+        let shared = Arc::clone(&self.shared);
+        let ends = self.held.as_ref();
+        let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
+        let turn = authority.turn((ends, self.host.clone())).await;
+        let turn = turn.map_err(|until| {
+            let text = format!("{} is not asked before {until}", authority.name());
+            Failure::new(TURN, Class::RateLimited, text)
+        })?;
+        shared.board.update(&self.host, |row| {
+            row.state = State::Ordering;
+            row.next_attempt = None;
+        });
+        let start = Instant::now();
+        let result = self.order(authority, trial).await;
+        drop(turn);
+        let class = result.as_ref().err().map(|failure| failure.class);
+        if !matches!(result, Ok(None)) {
+            shared
+                .board
+                .count_order(authority.name(), class, start.elapsed());
+        }
+        match &result {
+            Ok(_) => authority.answered().await,
+            Err(failure) => authority.failed(failure, &shared.delays).await,
+        }
+        self.show_authority(authority);
+        result
+    }
+
+    /// An attempt that did not get its turn is made when there is one; every other failure counts.
+    async fn stopped(&mut self, authority: &Authority, failure: &Failure) {
+        match failure.step {
+            TURN => self.show(),
+            _ => self.failed(authority, failure).await,
         }
     }
 
@@ -115,15 +129,16 @@ impl Task {
         precheck::ask_ourselves(&self.host, kind, &shared.listeners, &shared.tokens).await
     }
 
-    /// A host that never had a certificate and has failed twice is tried where failures cost nothing.
-    fn must_practise(&self, authority: &Authority) -> bool {
+    /// Where a host that never had a certificate and has failed twice is tried, because failures cost nothing there.
+    pub(super) fn practice<'a>(&self, authority: &'a Authority) -> Option<&'a Authority> {
         let failures = self.backoff.at.get(authority.directory());
         let count = failures.and_then(|failures| failures.counts.get(&Class::Validation));
-        self.held.is_none() && count.is_some_and(|count| *count >= PRACTISE_AFTER)
+        let must = self.held.is_none() && count.is_some_and(|count| *count >= PRACTISE_AFTER);
+        authority.staging.as_deref().filter(|_| must)
     }
 
     /// One order, with the account registered again if the authority has forgotten it. `None`: nothing was to be ordered.
-    pub(super) async fn order(
+    async fn order(
         &mut self,
         authority: &Authority,
         trial: bool,
@@ -188,7 +203,7 @@ impl Task {
     }
 
     /// What the new certificate is for instead of, when its authority knows it.
-    fn replaces(&self, authority: &Authority) -> Option<CertificateIdentifier<'static>> {
+    pub(super) fn replaces(&self, authority: &Authority) -> Option<CertificateIdentifier<'static>> {
         let held = self.held.as_ref()?;
         let same = held.directory.as_deref() == Some(authority.directory());
         let leaf = held.pair.key.cert.first().filter(|_| same)?;
@@ -224,11 +239,7 @@ impl Task {
         match issued.unsaved {
             None => {
                 self.forget_failures().await;
-                let mut history: History = self.dir.record().await.unwrap_or_default();
-                history.add(authority.directory(), now);
-                if let Err(error) = self.dir.save_record(&history).await {
-                    self.warn_unsaved(&error);
-                }
+                self.history = self.dir.record().await.unwrap_or_default();
             }
             // It is due until it is on the disk.
             Some(failure) => self.failed(authority, &failure).await,

@@ -25,8 +25,11 @@ impl Task {
         let last = last.or_else(|| self.backoff.at.values().next());
         let failures = self.backoff.at.values().map(Failures::total).sum();
         let due = self.due(now);
+        let used_up = authority.filter(|_| due.at <= now);
+        let used_up = used_up.and_then(|authority| self.used_up(authority, now));
         self.shared.board.update(&self.host, |row| {
             row.state = match (&self.held, last) {
+                (_, None) if used_up.is_some() => State::Backoff,
                 (_, Some(last)) if last.class == Class::Human => State::Paused,
                 (_, Some(_)) => State::Backoff,
                 (Some(_), None) => State::Valid,
@@ -40,7 +43,9 @@ impl Task {
             row.why = Some(due.why.as_str());
             row.next_attempt = Some(next.at);
             row.class = last.map(|last| last.class);
-            row.last_error = last.map(|last| format!("{}: {}", last.step, last.detail));
+            row.last_error = last
+                .map(|last| format!("{}: {}", last.step, last.detail))
+                .or_else(|| used_up.map(|(_, text)| text));
             row.failures = failures;
             row.renewal_explanation = self.renewal.as_ref().and_then(|r| r.explanation.clone());
             row.renewal_silent_since = self

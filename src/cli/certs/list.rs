@@ -10,30 +10,32 @@ use crate::admin::{CertificateStatus, StatusReport};
 use crate::cli::status::table;
 use crate::cli::{Door, client, complain, exit, print};
 
-/// Prints all certificates, or one host's. Gives the exit code.
-pub(super) fn run(door: &Door, host: Option<&str>, json: bool) -> u8 {
-    let report: StatusReport = match client::ask(door, Method::GET, "/status") {
+/// What the running process knows, or the exit code after the user was told why that is not to be had.
+pub(super) fn report(door: &Door) -> Result<StatusReport, u8> {
+    let (code, text) = match client::ask(door, Method::GET, "/status") {
         Ok(answer) if answer.status == StatusCode::OK => match serde_json::from_str(&answer.body) {
-            Ok(report) => report,
+            Ok(report) => return Ok(report),
             Err(error) => {
-                complain(&format!(
-                    "hubgate certs: the running hubgate is of another version and answers in a form that is not known here: {error}\n"
-                ));
-                return exit::UNREACHABLE;
+                let other = "the running hubgate is of another version and answers in a form that is not known here";
+                (exit::UNREACHABLE, format!("{other}: {error}\n"))
             }
         },
         Ok(answer) => {
             let body = answer.body.trim_end();
-            complain(&format!(
-                "hubgate certs: the process answered {}: {body}\n",
-                answer.status
-            ));
-            return exit::UNREACHABLE;
+            let text = format!("the process answered {}: {body}\n", answer.status);
+            (exit::UNREACHABLE, text)
         }
-        Err(failure) => {
-            complain(&format!("hubgate certs: {}", failure.text));
-            return failure.code;
-        }
+        Err(failure) => (failure.code, failure.text),
+    };
+    complain(&format!("hubgate certs: {text}"));
+    Err(code)
+}
+
+/// Prints all certificates, or one host's. Gives the exit code.
+pub(super) fn run(door: &Door, host: Option<&str>, json: bool) -> u8 {
+    let report = match report(door) {
+        Ok(report) => report,
+        Err(code) => return code,
     };
     let now = report.now;
     let mut rows = report.status.certificates;

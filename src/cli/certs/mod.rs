@@ -39,20 +39,9 @@ pub(super) enum Command {
     /// Take over certificates that something else has ordered, for the sites with `certificate = "acme"`
     #[command(after_help = EXIT_CODES)]
     Import(Import),
-    /// Order another certificate now, and wait for it
+    /// Order other certificates now, and wait for them
     #[command(after_help = EXIT_CODES)]
-    Renew {
-        /// The host
-        host: String,
-        /// Even when the authority's limit of the week is near
-        #[arg(long, conflicts_with = "dry_run")]
-        force: bool,
-        /// Order at the authority's staging directory and keep nothing of it
-        #[arg(long)]
-        dry_run: bool,
-        #[command(flatten)]
-        door: Door,
-    },
+    Renew(Renew),
     /// Revoke the certificate being served, because its key may be known, and order another
     #[command(after_help = EXIT_CODES)]
     Revoke {
@@ -67,6 +56,25 @@ pub(super) enum Command {
     /// Find out why a certificate does not come; changes nothing
     #[command(after_help = DOCTOR_CODES)]
     Doctor(Doctor),
+}
+
+/// Whose, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Renew {
+    /// The host
+    #[arg(required_unless_present = "due", conflicts_with = "due")]
+    host: Option<String>,
+    /// Every certificate that is missing or whose time has come, without waiting as long as after a failure
+    #[arg(long)]
+    due: bool,
+    /// Even when the authority's limit of the week is near
+    #[arg(long, conflicts_with = "staging")]
+    force: bool,
+    /// Order at the authority's staging directory and keep nothing of it
+    #[arg(long, visible_alias = "dry-run")]
+    staging: bool,
+    #[command(flatten)]
+    door: Door,
 }
 
 /// The end of `certs doctor --help`.
@@ -122,12 +130,7 @@ pub(super) fn run(command: Command) -> u8 {
     match command {
         Command::List { json, door } => list::run(&door, None, json),
         Command::Show { host, json, door } => list::run(&door, Some(&host), json),
-        Command::Renew {
-            host,
-            force,
-            dry_run,
-            door,
-        } => wish::renew(&door, &host, force, dry_run),
+        Command::Renew(renew) => wish::renew(&renew),
         Command::Revoke { host, reason, door } => wish::revoke(&door, &host, reason),
         Command::Import(import) => import::run(&import),
         Command::Doctor(doctor) => doctor::run(doctor),

@@ -1,34 +1,61 @@
-//! `hubgate certs renew` and `revoke`: has the running process act on one certificate now, and waits for the outcome.
+//! `hubgate certs renew` and `revoke`: has the running process act on certificates now, and waits for the outcome.
 //!
-//! The process goes on with what it has begun when nobody waits any more.
+//! The process goes on with what it has begun when nobody waits any more. What is due, it decides; this only asks it.
 
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use super::Renew;
+use super::list::report;
 use crate::cli::{Door, client, complain, exit, print};
 use crate::types::host::Host;
 
 /// An authority that validates slowly takes 90 s.
 const PATIENCE: Duration = Duration::from_secs(110);
 
-/// Renews, or with `dry_run` only tries. Gives the exit code.
-pub(super) fn renew(door: &Door, host: &str, force: bool, dry_run: bool) -> u8 {
-    let (more, done) = match (force, dry_run) {
-        (_, true) => ("&dry-run=1", "the authority would issue"),
-        (true, _) => ("&force=1", "renewed"),
-        _ => ("", "renewed"),
+/// Renews one host's certificate or all that are due, or only tries. Gives the exit code.
+pub(super) fn renew(asked: &Renew) -> u8 {
+    let mut more = String::new();
+    for (is_set, parameter) in [
+        (asked.force, "&force=1"),
+        (asked.due, "&due=1"),
+        (asked.staging, "&staging=1"),
+    ] {
+        more.push_str(if is_set { parameter } else { "" });
+    }
+    let hosts = match &asked.host {
+        Some(host) => Ok(vec![host.clone()]),
+        None => due(&asked.door),
     };
-    ask(door, "renew", host, more, done)
+    let hosts = match hosts {
+        Ok(hosts) => hosts,
+        Err(code) => return code,
+    };
+    if hosts.is_empty() {
+        print("nothing is due\n");
+    }
+    let codes = hosts
+        .iter()
+        .map(|host| ask(&asked.door, "renew", host, &more));
+    codes.max().unwrap_or(exit::OK)
 }
 
 /// Revokes and replaces. Gives the exit code.
 pub(super) fn revoke(door: &Door, host: &str, reason: u8) -> u8 {
-    let done = "revoked; another is ordered";
-    ask(door, "revoke", host, &format!("&reason={reason}"), done)
+    ask(door, "revoke", host, &format!("&reason={reason}"))
 }
 
-fn ask(door: &Door, what: &str, host: &str, more: &str, done: &str) -> u8 {
+/// The hosts without a certificate or whose renewal is due, the soonest end first.
+fn due(door: &Door) -> Result<Vec<String>, u8> {
+    let report = report(door)?;
+    let mut rows = report.status.certificates;
+    rows.retain(|row| row.state.is_some() && row.renew_at.is_none_or(|at| at <= report.now));
+    rows.sort_by_key(|row| (row.not_after, row.host.clone()));
+    Ok(rows.into_iter().map(|row| row.host).collect())
+}
+
+fn ask(door: &Door, what: &str, host: &str, more: &str) -> u8 {
     let Ok(host) = Host::parse(host) else {
         complain(&format!("hubgate certs {what}: `{host}` is no host\n"));
         return exit::USAGE;
@@ -36,7 +63,7 @@ fn ask(door: &Door, what: &str, host: &str, more: &str, done: &str) -> u8 {
     let target = format!("/certificates/{what}?host={host}{more}");
     match client::ask_within(PATIENCE, door, Method::POST, &target) {
         Ok(answer) if answer.status == StatusCode::OK => {
-            print(&format!("{host}: {done}\n"));
+            print(&format!("{host}: {}\n", answer.body.trim_end()));
             exit::OK
         }
         Ok(answer) => {
