@@ -10,7 +10,7 @@ use tracing::error;
 use super::client::{Https, SettingsError};
 use super::schedule::Delays;
 use super::storage::{Storage, StoreError};
-use crate::config::{AcmeAuthority, Config};
+use crate::config::{AcmeAuthority, Config, Listen};
 use crate::observe::reasons::with_reasons;
 use crate::types::host::Host;
 
@@ -27,7 +27,7 @@ pub struct Settings {
     pub delays: Delays,
 }
 
-/// The addresses that this process listens on.
+/// The addresses that this process listens on, as far as it can ask itself there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listeners {
     /// For plain HTTP.
@@ -36,16 +36,28 @@ pub struct Listeners {
     pub https: Vec<SocketAddr>,
 }
 
+impl Listeners {
+    /// All but those where only a load balancer is answered, which this process is not.
+    pub fn new(listen: &Listen) -> Self {
+        let open = |addresses: &[SocketAddr]| {
+            let required = &listen.proxy_protocol.required;
+            let open = addresses.iter().filter(|one| !required.contains(one));
+            open.copied().collect()
+        };
+        Self {
+            http: open(&listen.http),
+            https: open(&listen.https),
+        }
+    }
+}
+
 impl Settings {
     /// From the checked configuration.
     pub fn new(config: &Config) -> Self {
         Self {
             authorities: config.acme.authorities.clone(),
             state_dir: config.server.state_dir.clone(),
-            listeners: Listeners {
-                http: config.listen.http.clone(),
-                https: config.listen.https.clone(),
-            },
+            listeners: Listeners::new(&config.listen),
             delays: Delays::default(),
         }
     }
@@ -77,5 +89,23 @@ impl Settings {
             }
             outcome => outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, parse};
+
+    #[test]
+    fn a_listener_that_wants_a_load_balancers_header_is_not_asked_by_ourselves() {
+        let text = "[listen]\nhttp = [\"127.0.0.1:80\", \"192.0.2.1:80\"]\nhttps = [\"127.0.0.1:443\"]\n\
+                    proxy_protocol_from = [\"10.0.0.0/8\"]\nproxy_protocol_required = [\"192.0.2.1:80\"]\n\
+                    [acme]\ncontact = [\"ops@example.org\"]\n[site.\"hub.example.org\"]\n";
+        let loaded = parse(&Source::new("x.toml", "/", text)).unwrap_or_else(|report| {
+            panic!("{}", report.render(crate::config::Paint::Plain));
+        });
+        let listeners = Settings::new(&loaded.config).listeners;
+        assert_eq!(listeners.http, ["127.0.0.1:80".parse().unwrap()]);
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::process::Process;
+use crate::acme::Listeners;
 use crate::acme::storage::Storage;
 use crate::tls::{Origin, Served, peek};
 use crate::types::host::HostPattern;
@@ -67,7 +68,7 @@ pub(super) async fn run(process: Arc<Process>) {
         let config = process.shared.snapshot.load().config.clone();
         let rows = process.certificates.list();
         process.self_check.retain(&rows);
-        let Some(address) = config.listen.https.first().copied() else {
+        let Some(address) = Listeners::new(&config.listen).https.first().copied() else {
             continue;
         };
         let storage = Storage::new(&config.server.state_dir);
