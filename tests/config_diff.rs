@@ -69,7 +69,8 @@ fn a_preset_is_told_by_what_it_changes() {
         "route hub.example.org /jupyterhub/: preset (not set) -> jupyterhub\n\
          route hub.example.org /jupyterhub/: body_limit 64MiB -> none\n\
          route hub.example.org /jupyterhub/: response_timeout 1m -> 10m\n\
-         route hub.example.org /jupyterhub/: idle_timeout 1m -> 1h"
+         route hub.example.org /jupyterhub/: idle_timeout 1m -> 1h\n\
+         upstream hub: health { kind = \"off\" } -> { kind = \"http\", path = \"/jupyterhub/hub/health\", host = \"hub.example.org\", expect = [\"200-399\"], interval = \"10s\", jitter = \"10%\", timeout = \"5s\", rise = 2, fall = 3, initial = \"up\" }"
     );
 }
 

@@ -97,7 +97,13 @@ format = "json"
 exact = "/favicon.ico"
 upstream = "b"
 [upstream."hub.1"]
-endpoints = ["192.0.2.1:80", "[2001:db8::1]:81"]
+endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true }]
+balance = "hash"
+hash_on = "header:X-Session"
+sticky = { cookie = "edge", ttl = "2h" }
+slow_start = "31s"
+outlier = { rest = "1s", failures = 6, statuses = ["500", "502-504"], latency = "7s", ejection = "8s", longest_ejection = "9m", max_ejected = "31%" }
+health = { path = "/hub/health", host = "h.example", expect = ["204"], body = "well", port = 8081, interval = "15s", jitter = "20%", timeout = "4s", rise = 5, fall = 6, initial = "down" }
 keep_alive = 0
 keep_alive_idle = "1h"
 retry_on = ["503", "connect"]

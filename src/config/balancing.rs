@@ -49,6 +49,15 @@ pub enum HashOn {
     Cookie(Box<str>),
 }
 
+/// `sticky`: a browser stays with the endpoint that answered it first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// The cookie's name.
+    pub cookie: Box<str>,
+    /// From the last request to the end of the session.
+    pub ttl: Duration,
+}
+
 /// `[upstream.NAME.outlier]`: when an endpoint is left out because of what requests met there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlier {

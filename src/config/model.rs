@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::balancing::{Balance, Endpoint, Outlier};
+use super::balancing::{Balance, Endpoint, Outlier, Sticky};
+use super::health::Health;
 use super::protection::Protection;
 use crate::types::amount::ByteSize;
 use crate::types::host::{Host, HostPattern};
@@ -432,6 +433,10 @@ pub struct Upstream {
     pub slow_start: Duration,
     /// When an endpoint is left out because of what requests met there.
     pub outlier: Outlier,
+    /// Whether a browser stays with its endpoint.
+    pub sticky: Option<Sticky>,
+    /// How its endpoints are checked.
+    pub health: Option<Health>,
     /// Idle connections kept per endpoint and worker, a moment after a burst aside; 0 keeps none.
     pub keep_alive: usize,
     /// How long a connection stays idle before it is closed; below the upstream's own limit.
@@ -482,6 +487,8 @@ impl Upstream {
             balance: Balance::RoundRobin,
             slow_start: Duration::ZERO,
             outlier: Outlier::default(),
+            sticky: None,
+            health: None,
             keep_alive: 128,
             keep_alive_idle: Duration::from_secs(4),
             protection: Protection::default(),

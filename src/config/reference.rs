@@ -92,6 +92,8 @@ fn kind(kind: &Kind) -> String {
         Kind::Path => "A path".to_owned(),
         Kind::Address => "IP:port".to_owned(),
         Kind::Addresses => "A list of IP:port".to_owned(),
+        Kind::Endpoints => "A list of IP:port or tables".to_owned(),
+        Kind::Inline => "A table".to_owned(),
         Kind::Texts => "A list of texts".to_owned(),
         Kind::Certificate => "A word, or a table of two files".to_owned(),
         Kind::Tls => "true, false or a table".to_owned(),

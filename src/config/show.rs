@@ -12,6 +12,7 @@ use super::model::{
     Upstream, UpstreamTls, Why,
 };
 use super::protection::{Circuit, Protection};
+use super::show_balancing::balancing;
 use super::template;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -149,7 +150,7 @@ fn acme_authority(authority: &AcmeAuthority) -> Vec<Entry> {
     entries
 }
 
-fn inline(entries: &[Entry]) -> String {
+pub(super) fn inline(entries: &[Entry]) -> String {
     let entries: Vec<_> = entries
         .iter()
         .map(|(key, value)| format!("{key} = {value}"))
@@ -232,11 +233,11 @@ pub(super) fn preset_keys(
 }
 
 pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
-    let mut entries = vec![
-        ("endpoints", endpoints(&upstream.endpoints)),
+    let mut entries = balancing(upstream);
+    entries.extend([
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
-    ];
+    ]);
     let tls = upstream.tls.as_ref();
     entries.extend(tls.map(|tls| ("tls", inline(&upstream_tls(tls)))));
     entries.extend(protection(&upstream.protection));
@@ -287,24 +288,8 @@ fn upstream_tls(tls: &UpstreamTls) -> Vec<Entry> {
     entries
 }
 
-fn percent(percent: u8) -> String {
+pub(super) fn percent(percent: u8) -> String {
     quoted(format_args!("{percent}%"))
-}
-
-/// An address, or a table where there is more to say.
-fn endpoints(endpoints: &[super::balancing::Endpoint]) -> String {
-    let shown = endpoints.iter().map(|endpoint| {
-        let address = quoted(endpoint.address);
-        match (endpoint.weight, endpoint.backup) {
-            (1, false) => address,
-            (weight, false) => format!("{{ address = {address}, weight = {weight} }}"),
-            (1, true) => format!("{{ address = {address}, backup = true }}"),
-            (weight, true) => {
-                format!("{{ address = {address}, weight = {weight}, backup = true }}")
-            }
-        }
-    });
-    format!("[{}]", shown.collect::<Vec<_>>().join(", "))
 }
 
 /// A value as a TOML string in double quotes.
@@ -322,7 +307,7 @@ pub(super) fn quoted(value: impl Display) -> String {
     out
 }
 
-fn list<T: Display>(values: &[T]) -> String {
+pub(super) fn list<T: Display>(values: &[T]) -> String {
     let values: Vec<_> = values.iter().map(quoted).collect();
     format!("[{}]", values.join(", "))
 }
@@ -331,7 +316,7 @@ fn path(path: &Path) -> String {
     quoted(path.display())
 }
 
-fn duration(duration: std::time::Duration) -> String {
+pub(super) fn duration(duration: std::time::Duration) -> String {
     quoted(format_duration(duration))
 }
 

@@ -7,6 +7,8 @@ pub(super) mod access_log;
 pub(super) mod acme;
 mod address;
 pub(super) mod admin;
+mod balancing;
+pub(super) mod health;
 pub(super) mod limits;
 pub(super) mod listen;
 pub(super) mod log;
@@ -96,6 +98,10 @@ pub(super) enum Kind {
     Address,
     /// A list of IP addresses with ports.
     Addresses,
+    /// A list of IP addresses with ports, or tables with more.
+    Endpoints,
+    /// A table whose keys `about` tells.
+    Inline,
     /// A list of texts.
     Texts,
     /// A certificate's source.

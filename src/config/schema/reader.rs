@@ -184,15 +184,25 @@ impl<'a> Reader<'a> {
         self.list(key, |field| field.address())
     }
 
-    /// IP addresses with ports to connect to.
-    pub(in crate::config) fn endpoints(&self, key: &'static str) -> Option<Vec<At<SocketAddr>>> {
-        self.list(key, |field| field.endpoint())
-    }
-
     /// Networks and single addresses.
     pub(in crate::config) fn networks(&self, key: &'static str) -> Option<Vec<IpNet>> {
         let all = self.list(key, |field| field.network())?;
         Some(all.into_iter().map(|at| at.value).collect())
+    }
+
+    /// Reads the table that a key may have: `Some(None)` when it is not written.
+    pub(super) fn inline<T>(
+        &self,
+        key: &'static str,
+        schema: &'static Table,
+        context: Context<'_>,
+        read: impl FnOnce(&Reader<'_>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let Some(table) = self.table(key)? else {
+            return Some(None);
+        };
+        let name = format!("`{key}` of {}", self.name);
+        read(&Reader::new(schema, name, Some(table), context)).map(Some)
     }
 
     /// Several texts.
@@ -227,7 +237,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads each element of a list; all are read before a fault ends it.
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         key: &'static str,
         read: impl Fn(&Field<'_>) -> Option<T>,

@@ -2,9 +2,10 @@
 //!
 //! As typed: names, empty lists and doubles are for `validate`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::balancing::{self, Balancing};
+use super::health::{self, Health};
 use super::protection;
 use super::reader::{At, Context, Reader};
 use super::upstream_tls::{self, Tls};
@@ -15,12 +16,13 @@ pub(in crate::config) static TABLE: Table = Table {
     header: "[upstream.hub]",
     about: "Endpoints that serve the same thing; the name is what routes point at. HTTP/1.1 is spoken to them.",
     keys: &[
-        Key::required(
-            "endpoints",
-            Kind::Addresses,
-            "[\"192.0.2.10:80\"]",
-            "IP:port of each, tried in turn.",
-        ),
+        balancing::ENDPOINTS,
+        balancing::BALANCE,
+        balancing::HASH_ON,
+        balancing::STICKY,
+        balancing::SLOW_START,
+        balancing::OUTLIER,
+        health::HEALTH,
         Key::new(
             "keep_alive",
             Kind::Count(0, 65_535),
@@ -54,7 +56,9 @@ pub(in crate::config) static TABLE: Table = Table {
 /// The table as typed.
 #[derive(Debug)]
 pub(in crate::config) struct Upstream {
-    pub(in crate::config) endpoints: Option<Vec<At<SocketAddr>>>,
+    pub(in crate::config) balancing: Option<Balancing>,
+    /// `None` has a fault, `Some(None)` is what the routes say.
+    pub(in crate::config) health: Option<Option<Health>>,
     pub(in crate::config) keep_alive: Option<At<usize>>,
     pub(in crate::config) keep_alive_idle: Option<At<Duration>>,
     pub(in crate::config) protection: Option<Protection>,
@@ -67,7 +71,8 @@ pub(in crate::config) struct Upstream {
 /// Reads one upstream.
 pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Upstream {
     Upstream {
-        endpoints: reader.endpoints("endpoints"),
+        balancing: balancing::read(reader, context),
+        health: health::read(reader, context),
         keep_alive: reader.count("keep_alive"),
         keep_alive_idle: reader.duration("keep_alive_idle"),
         protection: protection::read(reader, context),

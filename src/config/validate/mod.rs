@@ -2,6 +2,7 @@
 //!
 //! Takes tables as typed, gives the checked [`Config`]. `None` always means that a fault has been noted.
 
+mod health;
 mod listen;
 mod route;
 mod site;
@@ -111,7 +112,7 @@ pub(super) fn document(
         context,
         relations,
     );
-    let upstreams = upstream::check_all(upstreams, &names, sites.is_some(), relations);
+    let upstreams = upstream::check_all(upstreams, &names, sites.as_deref(), relations);
     Some(Config {
         server: server?,
         listen: listen?,

@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{NamedUpstream, each_once, upstream_tls};
+use super::{NamedUpstream, each_once, health, upstream_tls};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::Upstream;
+use crate::config::model::{Site, Upstream};
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::upstream::Upstream as Typed;
 use crate::config::suggest::nearest;
@@ -85,18 +85,18 @@ impl Names {
 /// What configurable-http-proxy promises in its `Keep-Alive` field; it closes a second later.
 const HUB_KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// Checks every upstream; to be called when all that may point at them has been checked. `all_read` says that nothing
+/// Checks every upstream; to be called when all that may point at them has been checked. `sites` are there when nothing
 /// that points at them had a fault.
 pub(super) fn check_all(
     upstreams: Option<Vec<NamedUpstream>>,
     names: &Names,
-    all_read: bool,
+    sites: Option<&[Site]>,
     context: Context<'_>,
 ) -> Option<BTreeMap<UpstreamName, Upstream>> {
     let checked: Vec<_> = upstreams?
         .into_iter()
         .map(|(name, upstream)| {
-            if all_read && !names.used.borrow().contains(&name.value) {
+            if sites.is_some() && !names.used.borrow().contains(&name.value) {
                 let message = format!("upstream `{}` is never used", name.value);
                 context.sink.push(Diagnostic::warning(
                     "unused-upstream",
@@ -107,7 +107,7 @@ pub(super) fn check_all(
             if names.jupyterhubs.borrow().contains(&name.value) {
                 check_keep_alive(&upstream, context);
             }
-            check(name, upstream, context)
+            check(name, upstream, sites.unwrap_or_default(), context)
         })
         .collect();
     checked
@@ -116,7 +116,7 @@ pub(super) fn check_all(
         .collect()
 }
 
-fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstream> {
+fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -> Option<Upstream> {
     let parsed = match UpstreamName::parse(&name.value) {
         Ok(parsed) => Some(parsed),
         Err(error) => {
@@ -130,27 +130,42 @@ fn check(name: At<String>, typed: Typed, context: Context<'_>) -> Option<Upstrea
         Some(tls) => upstream_tls::check(tls, &name.value, context).map(Some),
         None => Some(None),
     });
-    let endpoints = typed.endpoints?;
-    if endpoints.is_empty() {
+    if let Some(Some(health)) = &typed.health {
+        health::doubt(health, &typed.span, context);
+    }
+    let balancing = typed.balancing?;
+    if balancing.endpoints.is_empty() {
         let message = format!("upstream `{}` has no endpoint", name.value);
         return context.sink.refuse(
             Diagnostic::error("no-endpoint", typed.span, message)
                 .hint("as in `endpoints = [\"192.0.2.10:80\"]`"),
         );
     }
-    each_once(&endpoints, context.sink, |again, _| {
+    let addresses = balancing.endpoints.iter().map(|at| At {
+        value: at.value.address,
+        span: at.span.clone(),
+    });
+    each_once(&addresses.collect::<Vec<_>>(), context.sink, |again, _| {
         let message = format!(
             "endpoint `{}` is in upstream `{}` twice",
             again.value, name.value
         );
         Diagnostic::error("duplicate-endpoint", again.span.clone(), message)
     });
+    let parsed = parsed?;
+    let endpoints = balancing.endpoints.iter().map(|at| at.value);
     Some(Upstream {
+        endpoints: endpoints.collect(),
+        balance: balancing.balance,
+        slow_start: balancing.slow_start,
+        outlier: balancing.outlier,
+        sticky: balancing.sticky,
+        health: health::complete(typed.health?, &parsed, sites, context)?,
+        name: parsed,
         keep_alive: typed.keep_alive?.value,
         keep_alive_idle: typed.keep_alive_idle?.value,
         protection: typed.protection?,
         tls: tls??,
-        ..Upstream::plain(parsed?, endpoints.into_iter().map(|at| at.value))
     })
 }
 

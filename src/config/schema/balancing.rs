@@ -1,0 +1,230 @@
+//! The keys of `[upstream.NAME]` that say who gets a request: endpoints with weights, `balance`, `sticky`, `outlier`.
+//!
+//! They are part of that table, and read apart from it because they go together. Statuses, as ranges, are read here
+//! for `health` too.
+
+use http::HeaderName;
+use toml::de::DeValue;
+
+use super::reader::{At, Context, Reader, value};
+use super::value::Field;
+use super::{Key, Kind, Table};
+use crate::config::balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
+
+pub(super) const ENDPOINTS: Key = Key::required(
+    "endpoints",
+    Kind::Endpoints,
+    "[\"192.0.2.10:80\"]",
+    "IP:port of each, or a table with `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can).",
+);
+pub(super) const BALANCE: Key = Key::new(
+    "balance",
+    Kind::Word(&["round-robin", "least-requests", "hash"]),
+    "\"round-robin\"",
+    "Who gets the next request: each in turn by weight; or the one with the fewest requests and tunnels for its weight (of two drawn by chance, above eight endpoints); or always the same for the same key (see `hash_on`), as long as that has no more than 5/4 of its fair share. When one of n endpoints leaves, only its own keys move.",
+);
+pub(super) const HASH_ON: Key = Key::new(
+    "hash_on",
+    Kind::Text,
+    "\"client\"",
+    "The key of `balance = \"hash\"`: \"client\" is the client's address (of IPv6 the first 64 bits), \"header:NAME\" a request field, \"cookie:NAME\" a cookie. Requests without it take turns.",
+);
+pub(super) const STICKY: Key = Key::rule(
+    "sticky",
+    Kind::Inline,
+    "none",
+    "{ cookie = \"hubgate\", ttl = \"1h\" }",
+    "Keeps a browser with the endpoint that answered it first, by a cookie that is sealed: it tells nobody which endpoint that is. A session ends `ttl` after its last request, or when the endpoint cannot be used. Keys left out are as here.",
+);
+pub(super) const SLOW_START: Key = Key::new(
+    "slow_start",
+    Kind::Duration(0),
+    "\"0s\"",
+    "How long an endpoint that joins or comes back takes to its full share: it begins with a tenth of its weight and gains a tenth each tenth of this time. \"0s\" gives it all at once.",
+);
+pub(super) const OUTLIER: Key = Key::rule(
+    "outlier",
+    Kind::Inline,
+    "as in this example, without `statuses` and `latency`",
+    "{ rest = \"10s\", failures = 5, statuses = [\"502-504\"], latency = \"20s\", ejection = \"10s\", longest_ejection = \"5m\", max_ejected = \"50%\" }",
+    "When requests show that an endpoint is unwell. After a connect that failed it gets nothing for `rest`. After `failures` in a row (connections that ended, answers that did not come in time or were not HTTP, and those with one of `statuses` or later than `latency`) it is ejected for `ejection`, the next time in a row twice as long, up to `longest_ejection`; but never more than `max_ejected` of the endpoints at a time, though of two or more always one may be. With 0 `failures` none is ejected. Also as a table, [upstream.hub.outlier].",
+);
+
+static ENDPOINT_TABLE: Table = Table {
+    header: "an endpoint",
+    about: "",
+    keys: &[
+        Key::required("address", Kind::Address, "\"192.0.2.10:80\"", "IP:port."),
+        Key::new("weight", Kind::Count(1, 255), "1", "Its share."),
+        Key::new("backup", Kind::Flag, "false", "Only while no other can."),
+    ],
+};
+
+static STICKY_TABLE: Table = Table {
+    header: "[upstream.hub.sticky]",
+    about: "",
+    keys: &[
+        Key::new("cookie", Kind::Text, "\"hubgate\"", "Its name."),
+        Key::new("ttl", Kind::Duration(1), "\"1h\"", "From the last request."),
+    ],
+};
+
+static OUTLIER_TABLE: Table = Table {
+    header: "[upstream.hub.outlier]",
+    about: "",
+    keys: &[
+        Key::new(
+            "rest",
+            Kind::Duration(0),
+            "\"10s\"",
+            "After a failed connect.",
+        ),
+        Key::new("failures", Kind::Count(0, 1_000_000), "5", "In a row."),
+        Key::new("statuses", Kind::Texts, "[]", "That are failures."),
+        Key::rule(
+            "latency",
+            Kind::Duration(1),
+            "none",
+            "\"20s\"",
+            "Later is a failure.",
+        ),
+        Key::new("ejection", Kind::Duration(1), "\"10s\"", "The first."),
+        Key::new(
+            "longest_ejection",
+            Kind::Duration(1),
+            "\"5m\"",
+            "The longest.",
+        ),
+        Key::new(
+            "max_ejected",
+            Kind::Percent(0, 100),
+            "\"50%\"",
+            "At a time.",
+        ),
+    ],
+};
+
+/// What is read here.
+#[derive(Debug)]
+pub(in crate::config) struct Balancing {
+    pub(in crate::config) endpoints: Vec<At<Endpoint>>,
+    pub(in crate::config) balance: Balance,
+    pub(in crate::config) sticky: Option<Sticky>,
+    pub(in crate::config) slow_start: std::time::Duration,
+    pub(in crate::config) outlier: Outlier,
+}
+
+/// Reads the keys.
+pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancing> {
+    let endpoints = reader.list("endpoints", |field| endpoint(field, context));
+    let on = reader.field("hash_on", hash_on);
+    let balance = reader.word("balance");
+    let sticky = reader.inline("sticky", &STICKY_TABLE, context, sticky);
+    let slow_start = reader.duration("slow_start");
+    let outlier = reader.inline("outlier", &OUTLIER_TABLE, context, outlier);
+    let on = value(on)?;
+    Some(Balancing {
+        endpoints: endpoints?,
+        balance: match balance?.value.as_str() {
+            "least-requests" => Balance::LeastRequests,
+            "hash" => Balance::Hash(on),
+            _ => Balance::RoundRobin,
+        },
+        sticky: sticky?,
+        slow_start: value(slow_start)?,
+        outlier: outlier?.unwrap_or_default(),
+    })
+}
+
+fn endpoint(field: &Field<'_>, context: Context<'_>) -> Option<Endpoint> {
+    let DeValue::Table(table) = field.raw() else {
+        return field.endpoint().map(Endpoint::from);
+    };
+    let table = Some((table, field.span()));
+    let reader = Reader::new(&ENDPOINT_TABLE, "the endpoint".to_owned(), table, context);
+    let address = reader.field("address", |field| field.endpoint());
+    let (weight, backup) = (reader.count("weight"), reader.flag("backup"));
+    Some(Endpoint {
+        address: value(address)?,
+        weight: value(weight)?,
+        backup: value(backup)?,
+    })
+}
+
+fn hash_on(field: &Field<'_>) -> Option<HashOn> {
+    let text = field.text()?;
+    let parsed = match text.split_once(':') {
+        None if text == "client" => Some(HashOn::Client),
+        Some(("header", name)) => HeaderName::try_from(name).ok().map(HashOn::Header),
+        Some(("cookie", name)) if is_cookie_name(name) => Some(HashOn::Cookie(name.into())),
+        _ => None,
+    };
+    parsed.or_else(|| {
+        let message = format!("`hash_on` cannot be `{text}`");
+        let hint = "write \"client\", \"header:X-Session\" or \"cookie:session\"".to_owned();
+        field.refuse("bad-hash-key", message, Some(hint))
+    })
+}
+
+/// A token (RFC 6265 section 4.1.1).
+fn is_cookie_name(name: &str) -> bool {
+    // The names of fields are the same tokens.
+    HeaderName::try_from(name).is_ok()
+}
+
+fn sticky(reader: &Reader<'_>) -> Option<Sticky> {
+    let cookie = reader.field("cookie", |field| {
+        let name = field.text()?;
+        if is_cookie_name(name) {
+            return Some(name.into());
+        }
+        field.refuse(
+            "bad-cookie",
+            format!("`{name}` is not the name of a cookie"),
+            None,
+        )
+    });
+    let ttl = reader.duration("ttl");
+    Some(Sticky {
+        cookie: value(cookie)?,
+        ttl: value(ttl)?,
+    })
+}
+
+fn outlier(reader: &Reader<'_>) -> Option<Outlier> {
+    let rest = reader.duration("rest");
+    let failures = reader.count("failures");
+    let statuses = reader.list("statuses", statuses);
+    let latency = reader.optional("latency", Reader::duration);
+    let ejection = reader.duration("ejection");
+    let longest = reader.duration("longest_ejection");
+    let max_ejected = reader.percent("max_ejected");
+    Some(Outlier {
+        rest: value(rest)?,
+        failures: value(failures)?,
+        statuses: statuses?.into_iter().map(|at| at.value).collect(),
+        latency: latency?.map(|at| at.value),
+        ejection: value(ejection)?,
+        longest_ejection: value(longest)?,
+        max_ejected: value(max_ejected)?,
+    })
+}
+
+/// A status or a range of them, `"503"` or `"500-599"`.
+pub(super) fn statuses(field: &Field<'_>) -> Option<(u16, u16)> {
+    let text = field.text()?;
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|status| (100..=599).contains(status))
+    };
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Some((first, last)),
+        _ => field.refuse(
+            "bad-status",
+            format!("`{text}` is not a status, nor a range of them"),
+            Some("as in \"503\" or \"500-599\"".to_owned()),
+        ),
+    }
+}

@@ -1,0 +1,102 @@
+//! The keys of an upstream that say who gets a request, as text: the part of `show` for `balancing` and `health`.
+//!
+//! In TOML, so that what is shown loads to the same.
+
+use super::balancing::{Balance, Endpoint, HashOn, Outlier};
+use super::health::{CheckKind, Health};
+use super::model::Upstream;
+use super::show::{Entry, duration, inline, list, percent, quoted};
+
+/// The keys and their values.
+pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(endpoint).collect();
+    let mut entries = vec![("endpoints", format!("[{}]", endpoints.join(", ")))];
+    match &upstream.balance {
+        Balance::RoundRobin => entries.push(("balance", quoted("round-robin"))),
+        Balance::LeastRequests => entries.push(("balance", quoted("least-requests"))),
+        Balance::Hash(on) => {
+            let on = match on {
+                HashOn::Client => quoted("client"),
+                HashOn::Header(name) => quoted(format_args!("header:{name}")),
+                HashOn::Cookie(name) => quoted(format_args!("cookie:{name}")),
+            };
+            entries.extend([("balance", quoted("hash")), ("hash_on", on)]);
+        }
+    }
+    if let Some(sticky) = &upstream.sticky {
+        let keys = [
+            ("cookie", quoted(&sticky.cookie)),
+            ("ttl", duration(sticky.ttl)),
+        ];
+        entries.push(("sticky", inline(&keys)));
+    }
+    entries.push(("slow_start", duration(upstream.slow_start)));
+    entries.push(("outlier", inline(&outlier(&upstream.outlier))));
+    entries.push(("health", inline(&health(upstream.health.as_ref()))));
+    entries
+}
+
+/// An address, or a table where there is more to say.
+fn endpoint(endpoint: &Endpoint) -> String {
+    let mut keys = vec![("address", quoted(endpoint.address))];
+    if endpoint.weight != 1 {
+        keys.push(("weight", endpoint.weight.to_string()));
+    }
+    if endpoint.backup {
+        keys.push(("backup", "true".to_owned()));
+    }
+    match &*keys {
+        [(_, address)] => address.clone(),
+        keys => inline(keys),
+    }
+}
+
+fn outlier(outlier: &Outlier) -> Vec<Entry> {
+    let mut keys = vec![
+        ("rest", duration(outlier.rest)),
+        ("failures", outlier.failures.to_string()),
+        ("statuses", statuses(&outlier.statuses)),
+    ];
+    keys.extend(outlier.latency.map(|limit| ("latency", duration(limit))));
+    keys.extend([
+        ("ejection", duration(outlier.ejection)),
+        ("longest_ejection", duration(outlier.longest_ejection)),
+        ("max_ejected", percent(outlier.max_ejected)),
+    ]);
+    keys
+}
+
+fn health(health: Option<&Health>) -> Vec<Entry> {
+    let Some(health) = health else {
+        return vec![("kind", quoted("off"))];
+    };
+    let mut keys = Vec::new();
+    match &health.kind {
+        CheckKind::Tcp => keys.push(("kind", quoted("tcp"))),
+        CheckKind::Http(check) => {
+            keys.extend([("kind", quoted("http")), ("path", quoted(&check.path))]);
+            keys.extend(check.host.as_ref().map(|host| ("host", quoted(host))));
+            keys.push(("expect", statuses(&check.expect)));
+            keys.extend(check.body.as_ref().map(|body| ("body", quoted(body))));
+        }
+    }
+    keys.extend(health.port.map(|port| ("port", port.to_string())));
+    let initial = if health.initially_up { "up" } else { "down" };
+    keys.extend([
+        ("interval", duration(health.interval)),
+        ("jitter", percent(health.jitter)),
+        ("timeout", duration(health.timeout)),
+        ("rise", health.rise.to_string()),
+        ("fall", health.fall.to_string()),
+        ("initial", quoted(initial)),
+    ]);
+    keys
+}
+
+fn statuses(ranges: &[(u16, u16)]) -> String {
+    let range = |(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    list(&ranges.iter().map(range).collect::<Vec<_>>())
+}
