@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # the programs that cargo installs are found even when the shell does not look there
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test acme-faults acme-year journey soak bench scale instructions lint
+.PHONY: help run test acme-faults acme-year journey chaos soak bench scale instructions lint
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -32,6 +32,13 @@ journey: ## the same journey with the release, long silences included (15 minute
 	@tests/install.sh build test
 	$(CARGO) build --release --locked
 	HUBGATE=$(TARGET)/release/hubgate tests/hub/run-journey.sh
+
+chaos: ## endpoints that misbehave in turn under load, and one that is killed: what is lost, doubled or cut (7 minutes)
+	@tests/install.sh build
+	$(CARGO) build --release --locked
+	HUBGATE=$(abspath $(TARGET))/release/hubgate HUBGATE_CHAOS_SECONDS=$(or $(SECONDS),300) HUBGATE_CHAOS_RATE=$(or $(RATE),720) \
+	HUBGATE_CHAOS_KILL_RATE=2000 HUBGATE_CHAOS_SEED=$(or $(SEED),1) \
+	$(CARGO) test --locked --test chaos -- --nocapture --test-threads=1
 
 soak: ## count what is lost over 50 reloads, 10,000 upgrades and 2,000 refused handshakes (5 minutes)
 	@tests/install.sh build soak

@@ -270,9 +270,10 @@ impl Drop for Hubgate {
     }
 }
 
-/// The binary with these arguments, its output captured.
+/// The binary with these arguments, its output captured; `HUBGATE` names another one, such as the release.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
+    let program = std::env::var_os("HUBGATE").unwrap_or(env!("CARGO_BIN_EXE_hubgate").into());
+    let mut command = Command::new(program);
     command
         .args(args)
         .stdin(Stdio::null())
