@@ -55,6 +55,13 @@ redact = ["token", "Code"]
 [admin]
 socket = "admin.sock"
 listen = "127.0.0.1:9180"
+[error_pages]
+language = "de"
+contact = "the \"help\" desk"
+launch = "launch.html"
+default = "error.html"
+502 = "502.html"
+upstream_connect = "connect.html"
 [why]
 memory = "1MiB"
 sample = 5
@@ -77,6 +84,8 @@ http = "forward"
 redirect_status = 307
 challenge_fallback = "hub.1"
 access_log = { target = "site.log", redact = [] }
+[site."bücher.example".error_pages]
+language = "fr"
 [[site."bücher.example".route]]
 path = "/a%20b/"
 upstream = "hub.1"

@@ -140,6 +140,7 @@ fn every_key_that_the_documents_name_exists() {
         "access_log",
         "admin",
         "why",
+        "error_pages",
         "acme",
     ];
     for name in ["README.md", "docs/manual.md"] {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::error_pages::ErrorPages;
 use super::model::{AccessLog, Config, Route, Site};
 use super::plan::{Action, Change, Field, Plan, Subject};
 use super::show::{self, Entry};
@@ -84,6 +85,26 @@ fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
         }
         changed(changes, Subject::Setting, name, fields);
     }
+    let pages = pages("", &old.error_pages, &new.error_pages);
+    changed(changes, Subject::Setting, "error_pages", pages);
+}
+
+/// What changes in error pages: a page whose file says something else too.
+fn pages(prefix: &str, old: &ErrorPages, new: &ErrorPages) -> Vec<Field> {
+    let mut told = fields(prefix, show::error_pages(old), show::error_pages(new));
+    for (shown, page) in &new.pages {
+        let before = old.pages.get(shown);
+        if before.is_some_and(|before| before.file == page.file && before != page) {
+            let file = page.file.display();
+            told.push(Field {
+                key: format!("{prefix}{}", shown.key()),
+                old: Some(file.to_string()),
+                new: Some(format!("{file}, which says something else now")),
+                at_restart: false,
+            });
+        }
+    }
+    told
 }
 
 fn listeners<T: ToString + PartialEq>(
@@ -166,6 +187,11 @@ fn changed_site(
         (&before.access_log, &old.access_log),
         (&site.access_log, &new.access_log),
     ));
+    // Pages that only follow what they inherit are told there.
+    if before.error_pages != old.error_pages || site.error_pages != new.error_pages {
+        let (before, site) = (&before.error_pages, &site.error_pages);
+        fields.extend(pages("error_pages.", before, site));
+    }
     changed(changes, Subject::Site, &site.name(), fields);
     let at = changes.len();
     things(

@@ -3,7 +3,7 @@
 //! Relative paths come out as they were resolved. Comments say what a preset stands for, and which of its values the
 //! route overrides.
 
-use super::model::{AccessLog, Config, Route, Site};
+use super::model::{Config, Route, Site};
 use super::preset;
 use super::show::{self, Entry, quoted};
 use super::validate::key_text;
@@ -22,11 +22,16 @@ pub fn explain(config: &Config) -> String {
         "[access_log]",
         show::access_log(&config.access_log),
     );
+    section(
+        &mut out,
+        "[error_pages]",
+        show::error_pages(&config.error_pages),
+    );
     section(&mut out, "[admin]", show::admin(&config.admin));
     section(&mut out, "[why]", show::why(&config.why));
     section(&mut out, "[acme]", show::acme(&config.acme));
     for site in &config.sites {
-        explain_site(&mut out, site, &config.access_log);
+        explain_site(&mut out, site, config);
     }
     for upstream in config.upstreams.values() {
         let head = format!("[upstream.{}]", key_text(upstream.name.as_str()));
@@ -35,14 +40,21 @@ pub fn explain(config: &Config) -> String {
     out
 }
 
-fn explain_site(out: &mut String, site: &Site, inherited: &AccessLog) {
+fn explain_site(out: &mut String, site: &Site, inherited: &Config) {
     let path = format!("site.{}", quoted(site.name()));
     section(out, &format!("[{path}]"), show::site(site));
-    if site.access_log != *inherited {
+    if site.access_log != inherited.access_log {
         section(
             out,
             &format!("[{path}.access_log]"),
             show::access_log(&site.access_log),
+        );
+    }
+    if site.error_pages != inherited.error_pages {
+        section(
+            out,
+            &format!("[{path}.error_pages]"),
+            show::error_pages(&site.error_pages),
         );
     }
     for route in &site.routes {

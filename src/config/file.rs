@@ -8,8 +8,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Report};
-use super::parse::{Loaded, parse};
+use super::parse::{Loaded, checked};
+use super::schema::reader::Files;
 use super::source::Source;
+use crate::types::amount::ByteSize;
 
 /// A configuration of this size is a mistake, and reading a device would never end.
 const MOST_BYTES: u64 = 4 << 20;
@@ -18,7 +20,19 @@ const MOST_BYTES: u64 = 4 << 20;
 ///
 /// Fails with everything that is wrong with it; a file that cannot be read is one such fault.
 pub fn read(path: &Path) -> Result<Loaded, Report> {
-    parse(&fetch(path)?)
+    load(&fetch(path)?)
+}
+
+/// Checks a configuration's text together with the error pages that it names.
+///
+/// Fails with everything that is wrong with either.
+pub fn load(source: &Source) -> Result<Loaded, Report> {
+    checked(source, Files(Some(text_of)))
+}
+
+fn text_of(path: &Path, most: u64) -> Result<String, String> {
+    let bytes = bytes_of(path, most).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
 /// Reads the file at `path` without looking at what it says.
@@ -36,7 +50,7 @@ pub fn fetch(path: &Path) -> Result<Source, Report> {
             vec![diagnostic],
         )
     };
-    let bytes = match bytes_of(path) {
+    let bytes = match bytes_of(path, MOST_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {
             let mut diagnostic =
@@ -58,15 +72,16 @@ pub fn fetch(path: &Path) -> Result<Source, Report> {
     }
 }
 
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+fn bytes_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::other("it is a folder"));
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other("it is larger than 4 MiB"));
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let most = ByteSize(most);
+        return Err(io::Error::other(format!("it is larger than {most}")));
     }
     Ok(bytes)
 }

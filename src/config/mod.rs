@@ -4,17 +4,19 @@
 //! `render` show them. Invariant: a `Config` that exists can be run; nothing later finds fault with its contents
 //! (files it names are read by whoever uses them).
 //!
-//! [`read`] is [`fetch`], which gets a file, and [`parse`], which is pure. [`explain`] prints a configuration in full, [`diff`]
+//! [`read`] is [`fetch`], which gets a file, and [`load`]: [`parse`], which is pure, with error pages. [`explain`] prints a configuration in full, [`diff`]
 //! says what changes from one to the next, [`reference`] lists every key.
 #![deny(clippy::disallowed_methods)]
 
 mod balancing;
 mod diagnostic;
 mod diff;
+mod error_pages;
 mod explain;
 mod file;
 mod health;
 mod model;
+mod page;
 mod parse;
 mod plan;
 mod preset;
@@ -29,14 +31,17 @@ mod suggest;
 mod syntax;
 mod template;
 mod validate;
+mod why;
 
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use diff::diff;
+pub use error_pages::{ErrorPages, Language, Page, PageFor};
 pub use explain::explain;
-pub use file::{fetch, read};
+pub use file::{fetch, load, read};
 pub use health::{CheckKind, Health, HttpCheck};
 pub use model::*;
+pub use page::{Piece, Placeholder, Template};
 pub use parse::{Loaded, parse};
 pub use plan::{Action, Change, Field, Plan, Subject};
 pub use preset::{Values as PresetValues, values as preset_values};
@@ -44,3 +49,4 @@ pub use protection::{Circuit, Protection, Retries, RetryOn, Retryable, UpstreamL
 pub use reference::reference;
 pub use render::Paint;
 pub use source::{Position, Source, Span};
+pub use why::Why;

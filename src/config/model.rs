@@ -12,8 +12,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
+use super::error_pages::ErrorPages;
 use super::health::Health;
 use super::protection::Protection;
+use super::why::Why;
 use crate::types::amount::ByteSize;
 use crate::types::host::{Host, HostPattern};
 use crate::types::name::UpstreamName;
@@ -34,6 +36,8 @@ pub struct Config {
     pub log: Log,
     /// `[access_log]`: what sites and routes inherit.
     pub access_log: AccessLog,
+    /// `[error_pages]`: what sites inherit.
+    pub error_pages: Arc<ErrorPages>,
     /// `[admin]`
     pub admin: Admin,
     /// `[why]`
@@ -247,15 +251,6 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
-/// `[why]`: what is remembered of single requests. Takes effect at start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// For all of it.
-    pub memory: ByteSize,
-    /// Every how manieth request that did not fail is kept; 0: none.
-    pub sample: u32,
-}
-
 /// `[acme]`: the certificate authorities (RFC 8555).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
@@ -334,6 +329,8 @@ pub struct Site {
     pub routes: Vec<Arc<Route>>,
     /// What its routes inherit.
     pub access_log: AccessLog,
+    /// What people are told when something goes wrong.
+    pub error_pages: Arc<ErrorPages>,
 }
 
 impl Site {

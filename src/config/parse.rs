@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Report, Severity, Sink};
 use super::model::Config;
-use super::schema::reader::Context;
+use super::schema::reader::{Context, Files};
 use super::source::Source;
 use super::syntax;
 use super::validate;
@@ -22,7 +22,14 @@ pub struct Loaded {
 }
 
 /// Checks a configuration's text. Fails with every fault (and warning) found.
+///
+/// Files that it names are not looked at: error pages are then the built-in ones.
 pub fn parse(source: &Source) -> Result<Loaded, Report> {
+    checked(source, Files::default())
+}
+
+/// As [`parse`], with `files` for those whose contents are part of the configuration.
+pub(super) fn checked(source: &Source, files: Files) -> Result<Loaded, Report> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     let sink = Sink::default();
     let config = validate::document(
@@ -31,6 +38,7 @@ pub fn parse(source: &Source) -> Result<Loaded, Report> {
         Context {
             source,
             sink: &sink,
+            files,
         },
     );
     let mut diagnostics = sink.into_inner();

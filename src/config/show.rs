@@ -6,14 +6,16 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use super::error_pages::ErrorPages;
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
     ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, ServerName, Site,
-    Upstream, UpstreamTls, Why,
+    Upstream, UpstreamTls,
 };
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
 use super::template;
+use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
 
@@ -99,6 +101,14 @@ pub(super) fn access_log(log: &AccessLog) -> Vec<Entry> {
         ("format", format),
         ("redact", list(&log.redact)),
     ]
+}
+
+pub(super) fn error_pages(own: &ErrorPages) -> Vec<Entry> {
+    let mut entries = vec![("language", quoted(own.language.code()))];
+    entries.extend(own.contact.as_ref().map(|to| ("contact", quoted(to))));
+    let pages = own.pages.iter();
+    entries.extend(pages.map(|(shown, page)| (shown.key(), path(&page.file))));
+    entries
 }
 
 pub(super) fn admin(admin: &Admin) -> Vec<Entry> {

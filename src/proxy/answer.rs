@@ -1,10 +1,8 @@
 //! Answers that hubgate makes itself: errors with their cause, redirects, challenge tokens.
 //!
-//! Pure: a status, fields and a body. A browser gets a small page, a program JSON, everything else a line of text;
-//! each names the cause's code and the request's id, which is what an operator looks for in the log.
+//! Pure: a status, fields and a body, which `page` makes. Each names the cause's code and the request's id, which is what
+//! an operator asks `hubgate why` for.
 #![deny(clippy::disallowed_methods)]
-
-use std::fmt::Write as _;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -12,7 +10,10 @@ use pingora::http::RequestHeader;
 
 use super::filter::request::field;
 use super::filter::response;
-use crate::observe::cause::Cause;
+use super::page::Facts;
+use super::page::form::{self, Form};
+use crate::observe::cause::{Cause, Situation};
+use crate::types::header::X_REQUEST_ID;
 
 /// The cause's code, for scripts and support: `X-Hubgate-Cause`.
 pub const CAUSE_FIELD: HeaderName = HeaderName::from_static("x-hubgate-cause");
@@ -32,13 +33,37 @@ pub struct Answer {
 
 impl Answer {
     /// For a cause, in the form `head` asks for.
-    pub fn of_cause(cause: Cause, head: Option<&RequestHeader>, request_id: &str) -> Self {
-        let (kind, body) = body(cause, form(head), request_id);
+    pub fn of_cause(facts: &Facts<'_>, head: Option<&RequestHeader>) -> Self {
+        let cause = facts.cause;
+        let (form, status) = match form::of(head) {
+            // An error status would have BinderHub's page try again for ever, and a browser can show none of its body.
+            Form::Event if facts.launch && cause.situation() == Situation::Late => {
+                (Form::Event, 200)
+            }
+            Form::Event => (Form::Text, cause.status()),
+            form => (form, cause.status()),
+        };
+        let body = facts.body(form);
         let mut fields = vec![
-            (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+            (header::CONTENT_TYPE, HeaderValue::from_static(body.kind)),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
             (CAUSE_FIELD, HeaderValue::from_static(cause.code())),
         ];
+        if let Ok(id) = HeaderValue::from_str(facts.request_id) {
+            fields.push((X_REQUEST_ID, id));
+        }
+        if form == Form::Page {
+            let language = facts.pages.language.code();
+            fields.push((header::CONTENT_LANGUAGE, HeaderValue::from_static(language)));
+        }
+        if body.built_in {
+            let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+            fields.push((header::CONTENT_SECURITY_POLICY, policy));
+        }
         if let Some(seconds) = cause.retry_after() {
             fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
@@ -47,9 +72,9 @@ impl Answer {
             fields.push((header::ALLOW, HeaderValue::from_static(allowed)));
         }
         Self {
-            status: cause.status(),
+            status,
             fields,
-            body: body.into_bytes(),
+            body: body.bytes,
             cause: Some(cause),
         }
     }
@@ -70,7 +95,10 @@ impl Answer {
             HeaderValue::from_bytes(location).unwrap_or_else(|_| HeaderValue::from_static("/"));
         Self {
             status,
-            fields: vec![(header::LOCATION, location)],
+            fields: vec![
+                (header::LOCATION, location),
+                (CAUSE_FIELD, HeaderValue::from_static(cause.code())),
+            ],
             body: Vec::new(),
             cause: Some(cause),
         }
@@ -120,94 +148,49 @@ impl Answer {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Page,
-    Json,
-    Text,
-}
-
-/// What the client can read: APIs and whoever asks for JSON get JSON, browsers a page.
-fn form(head: Option<&RequestHeader>) -> Form {
-    let Some(head) = head else { return Form::Text };
-    let accept = head
-        .headers
-        .get(header::ACCEPT)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let has = |needle: &[u8]| {
-        accept
-            .windows(needle.len())
-            .any(|window| window.eq_ignore_ascii_case(needle))
-    };
-    let path = head.raw_path();
-    if has(b"application/json") || path.windows(5).any(|window| window == b"/api/") {
-        Form::Json
-    } else if has(b"text/html") {
-        Form::Page
-    } else {
-        Form::Text
-    }
-}
-
-fn body(cause: Cause, form: Form, request_id: &str) -> (&'static str, String) {
-    let (status, code, sentence) = (cause.status(), cause.code(), cause.sentence());
-    match form {
-        Form::Json => (
-            "application/json",
-            serde_json::json!({"status": status, "cause": code, "message": sentence, "request_id": request_id})
-                .to_string(),
-        ),
-        Form::Text => ("text/plain; charset=utf-8", format!("{status} {sentence}\ncause: {code}\nrequest: {request_id}\n")),
-        Form::Page => {
-            let reason = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
-            let mut page = String::with_capacity(900);
-            let retry = matches!(status, 502..=504);
-            let refresh = if retry { "<meta http-equiv=\"refresh\" content=\"10\">" } else { "" };
-            let hint = if retry { "<p>This page tries again by itself in 10 seconds.</p>" } else { "" };
-            // Writing to a String cannot fail.
-            let written = write!(
-                page,
-                "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">{refresh}\
-                 <meta name=\"viewport\" content=\"width=device-width\"><title>{status} {reason}</title>\
-                 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color:#222}}\
-                 h1{{font-size:1.4rem}}code{{background:#f2f2f2;padding:.1em .3em}}p{{margin:.6em 0}}\
-                 @media(prefers-color-scheme:dark){{body{{background:#111;color:#ddd}}code{{background:#222}}}}</style>\
-                 </head><body><h1>{status} {reason}</h1><p>{sentence}</p>{hint}\
-                 <p>Cause <code>{code}</code>, request <code>{request_id}</code></p></body></html>"
-            );
-            debug_assert!(written.is_ok());
-            ("text/html; charset=utf-8", page)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ErrorPages;
 
-    fn head(accept: &str, path: &[u8]) -> RequestHeader {
-        let mut head = RequestHeader::build("GET", path, None).unwrap();
+    fn answer(cause: Cause, accept: &str, launch: bool) -> Answer {
+        let mut head = RequestHeader::build("GET", b"/build/x", None).unwrap();
         head.append_header("accept", accept).unwrap();
-        head
+        let pages = ErrorPages::default();
+        let facts = Facts {
+            cause,
+            request_id: "0123",
+            launch,
+            pages: &pages,
+        };
+        Answer::of_cause(&facts, Some(&head))
     }
 
     #[test]
-    fn the_form_follows_who_asks() {
-        let text = |answer: Answer| String::from_utf8(answer.body).unwrap();
-        let page = Answer::of_cause(
-            Cause::UpstreamConnect,
-            Some(&head("text/html,*/*", b"/x")),
-            "i",
+    fn whoever_waits_for_a_build_is_told_by_an_event_when_it_took_too_long_and_only_then() {
+        let stream = "text/event-stream";
+        let late = answer(Cause::UpstreamResponseTimeout, stream, true);
+        assert_eq!(late.status, 200);
+        assert!(late.body.starts_with(b"data: "));
+        assert_eq!(answer(Cause::UpstreamConnect, stream, true).status, 502);
+        assert_eq!(
+            answer(Cause::UpstreamResponseTimeout, stream, false).status,
+            504
         );
-        assert!(text(page).starts_with("<!doctype html>"));
-        let api = Answer::of_cause(
-            Cause::UpstreamConnect,
-            Some(&head("*/*", b"/hub/api/users")),
-            "i",
+        assert_eq!(
+            answer(Cause::UpstreamResponseTimeout, "text/html", true).status,
+            504
         );
-        assert!(text(api).contains("\"cause\":\"upstream_connect\""));
-        let plain = Answer::of_cause(Cause::UpstreamConnect, None, "i");
-        assert!(text(plain).contains("cause: upstream_connect"));
+    }
+
+    #[test]
+    fn an_error_is_not_stored_and_says_when_to_try_again() {
+        let fields = answer(Cause::QueueFull, "text/html", false).fields();
+        assert_eq!(fields[header::CACHE_CONTROL], "no-store");
+        assert_eq!(fields[header::RETRY_AFTER], "5");
+        assert_eq!(fields[CAUSE_FIELD], "queue_full");
+        assert_eq!(fields[X_REQUEST_ID], "0123");
+        assert_eq!(fields[header::CONTENT_LANGUAGE], "en");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 use super::trace::Trace;
-use super::{close, date, fallback, record, splice};
+use super::{close, date, fallback, page, record, splice};
 use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
 use crate::observe::cause::Cause;
@@ -194,7 +194,13 @@ impl App {
         let mut trace = Trace::begin();
         let id = RequestId::next();
         let id = id.as_str();
-        let answer = Answer::of_cause(cause, None, id).with_detail(&detail);
+        let facts = page::Facts {
+            cause,
+            request_id: id,
+            launch: false,
+            pages: &self.shared.snapshot.load().config.error_pages,
+        };
+        let answer = Answer::of_cause(&facts, None).with_detail(&detail);
         trace.status = answer.status;
         trace.cause = Some(cause);
         trace.own_body = answer.body.len() as u64;
@@ -398,7 +404,18 @@ impl App {
         ) {
             client.close_after_answer();
         }
-        let answer = Answer::of_cause(cause, Some(client.head()), id);
+        let pages = match trace.site {
+            Some(site) => &snapshot.config.sites[site].error_pages,
+            None => &snapshot.config.error_pages,
+        };
+        let route = trace.route.map(|route| &snapshot.routes[route].config);
+        let facts = page::Facts {
+            cause,
+            request_id: id,
+            launch: route.is_some_and(|route| page::launch::is_launch(route, client.target())),
+            pages,
+        };
+        let answer = Answer::of_cause(&facts, Some(client.head()));
         self.answer(snapshot, client, answer, trace).await
     }
 

@@ -17,6 +17,7 @@ pub mod fallback;
 pub mod filter;
 pub mod forward;
 pub mod h2;
+pub mod page;
 mod reach;
 pub mod record;
 pub mod request_id;

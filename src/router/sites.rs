@@ -74,6 +74,7 @@ mod tests {
                 format: AccessLogFormat::Combined,
                 redact: Vec::new(),
             },
+            error_pages: std::sync::Arc::default(),
         }
     }
 

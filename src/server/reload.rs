@@ -41,7 +41,7 @@ pub(super) fn check(
     process: &Process,
     source: &Source,
 ) -> Result<(Config, Plan, Vec<String>), Refused> {
-    let loaded = config::parse(source).map_err(|report| Refused(report.render(Paint::Plain)))?;
+    let loaded = config::load(source).map_err(|report| Refused(report.render(Paint::Plain)))?;
     let mut warnings = Vec::new();
     if !loaded.report.is_empty() {
         warnings.push(loaded.report.render(Paint::Plain));

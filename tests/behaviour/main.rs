@@ -22,6 +22,7 @@ mod kept;
 mod kit;
 mod limits;
 mod logs;
+mod pages;
 mod port80;
 mod proxy_protocol;
 mod reload;

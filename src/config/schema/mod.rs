@@ -8,6 +8,7 @@ pub(super) mod acme;
 mod address;
 pub(super) mod admin;
 mod balancing;
+pub(super) mod error_pages;
 pub(super) mod health;
 pub(super) mod limits;
 pub(super) mod listen;
@@ -124,6 +125,7 @@ pub(super) static TABLES: &[&Table] = &[
     &timeouts::TABLE,
     &log::TABLE,
     &access_log::TABLE,
+    &error_pages::TABLE,
     &admin::TABLE,
     &why::TABLE,
     &acme::TABLE,
@@ -146,6 +148,10 @@ pub(super) static ROOT: Table = Table {
         ),
         Key::table("log", "events of the process"),
         Key::table("access_log", "one line a request"),
+        Key::table(
+            "error_pages",
+            "what people are told when something goes wrong",
+        ),
         Key::table("admin", "where the running process is asked and told"),
         Key::table("why", "what is remembered of single requests"),
         Key::table("acme", "the certificate authority"),

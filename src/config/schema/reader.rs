@@ -4,7 +4,7 @@
 //! been noted. What single values may be is in `value`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -35,6 +35,21 @@ pub(super) fn value<T>(at: Option<At<T>>) -> Option<T> {
 pub(in crate::config) struct Context<'a> {
     pub(in crate::config) source: &'a Source,
     pub(in crate::config) sink: &'a Sink,
+    pub(in crate::config) files: Files,
+}
+
+/// Reads a file of at most so many bytes, or says why not.
+pub(in crate::config) type ReadFile = fn(&Path, u64) -> Result<String, String>;
+
+/// How files are read whose contents are part of the configuration; `None`: they are not looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::config) struct Files(pub(in crate::config) Option<ReadFile>);
+
+impl Files {
+    /// The text of a file of at most `most` bytes.
+    pub(in crate::config) fn read(self, path: &Path, most: u64) -> Option<Result<String, String>> {
+        self.0.map(|read| read(path, most))
+    }
 }
 
 /// One table being read.
@@ -55,6 +70,17 @@ impl<'a> Reader<'a> {
         table: Option<(&'a DeTable<'a>, Span)>,
         context: Context<'a>,
     ) -> Self {
+        Self::open(schema, name, table, context, |_| false)
+    }
+
+    /// As [`Reader::new`], of a table that takes further keys: those for which `also` holds.
+    pub(super) fn open(
+        schema: &'static Table,
+        name: String,
+        table: Option<(&'a DeTable<'a>, Span)>,
+        context: Context<'a>,
+        also: impl Fn(&str) -> bool,
+    ) -> Self {
         let (table, span) = table.map_or((None, 0..0), |(table, span)| (Some(table), span));
         let reader = Self {
             schema,
@@ -64,7 +90,7 @@ impl<'a> Reader<'a> {
             context,
         };
         for (key, _) in table.into_iter().flatten() {
-            if schema.key(key.get_ref()).is_none() {
+            if schema.key(key.get_ref()).is_none() && !also(key.get_ref()) {
                 reader.note(reader.unknown_key(key.get_ref(), key.span()));
             }
         }
@@ -172,6 +198,25 @@ impl<'a> Reader<'a> {
     /// A path, made absolute or seen from the configuration file's folder.
     pub(in crate::config) fn path(&self, key: &'static str) -> Option<At<PathBuf>> {
         self.field(key, |field| field.path(self.context.source))
+    }
+
+    /// The keys that are written, in the order of the text.
+    pub(super) fn written(&self) -> Vec<String> {
+        let keys = self.table.into_iter().flatten();
+        let mut keys: Vec<_> = keys.map(|(key, _)| key).collect();
+        keys.sort_by_key(|key| key.span().start);
+        keys.into_iter()
+            .map(|key| key.get_ref().to_string())
+            .collect()
+    }
+
+    /// The path under a key that the schema does not name, and that takes what `like` takes.
+    pub(super) fn path_as(&self, key: &str, like: &'static Key) -> Option<At<PathBuf>> {
+        let typed = self.typed(key)?;
+        let span = typed.span();
+        let field = Field::new(like, typed.get_ref(), span.clone(), self.context.sink);
+        let value = field.path(self.context.source)?;
+        Some(At { value, span })
     }
 
     /// An IP address with a port to listen on.

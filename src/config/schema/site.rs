@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::access_log::Overlay;
+use super::error_pages;
 use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
 use super::value::{Field, kind_of};
@@ -56,6 +57,7 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         Key::table("route", "see [[site.\"HOST\".route]]"),
         Key::table("access_log", "as [access_log], for this site"),
+        Key::table("error_pages", "as [error_pages], for this site"),
     ],
 };
 
@@ -90,6 +92,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) challenge_fallback: Read<String>,
     pub(in crate::config) routes: Option<Vec<Route>>,
     pub(in crate::config) access_log: Option<Overlay>,
+    pub(in crate::config) error_pages: Option<error_pages::Overlay>,
     /// Of the table's head.
     pub(in crate::config) span: Span,
     /// As messages call it.
@@ -120,6 +123,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         challenge_fallback: reader.optional("challenge_fallback", Reader::text),
         routes: routes(reader, context),
         access_log: read_access_log(reader, context),
+        error_pages: error_pages::read(reader, context),
         span: reader.span(),
         name: reader.name().to_owned(),
     }

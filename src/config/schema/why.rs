@@ -4,7 +4,7 @@
 
 use super::reader::{Reader, value};
 use super::{Key, Kind, Table};
-use crate::config::model::Why;
+use crate::config::why::Why;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[why]",

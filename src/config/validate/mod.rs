@@ -10,11 +10,13 @@ mod upstream;
 mod upstream_tls;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Sink};
+use super::error_pages::ErrorPages;
 use super::model::Config;
 use super::schema::reader::{At, Context, Reader};
 use super::schema::{self, ROOT, Table, kind_of};
@@ -74,6 +76,8 @@ pub(super) fn document(
         context,
         schema::access_log::read,
     );
+    let error_pages = schema::error_pages::read(&root, context)
+        .map(|pages| pages.over(&Arc::new(ErrorPages::default())));
     let admin = section(
         &root,
         "admin",
@@ -106,7 +110,7 @@ pub(super) fn document(
     // Routes of a file whose `[access_log]` has a fault are still checked; the result is refused anyway.
     let sites = site::check_all(
         sites,
-        access_log.as_ref(),
+        (access_log.as_ref(), error_pages.as_ref()),
         (listen.as_ref(), acme.as_ref()),
         &names,
         context,
@@ -120,6 +124,7 @@ pub(super) fn document(
         timeouts: timeouts?,
         log: log?,
         access_log: access_log?,
+        error_pages: error_pages?,
         admin: admin?,
         why: why?,
         acme: acme?,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::upstream::Names;
 use super::{each_once, route};
 use crate::config::diagnostic::Diagnostic;
+use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
     Listen, Site,
@@ -18,7 +19,7 @@ use crate::types::host::{Host, HostError, HostPattern};
 /// Checks every site, and that no host belongs to two.
 pub(super) fn check_all(
     sites: Option<Vec<Typed>>,
-    access_log: Option<&AccessLog>,
+    (access_log, error_pages): (Option<&AccessLog>, Option<&Arc<ErrorPages>>),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
@@ -37,6 +38,8 @@ pub(super) fn check_all(
         redact: Vec::new(),
     };
     let access_log = access_log.unwrap_or(&fallback);
+    let built_in = Arc::default();
+    let inherited = (access_log, error_pages.unwrap_or(&built_in));
     let defaults: Vec<_> = sites
         .iter()
         .filter_map(|site| site.default.as_ref())
@@ -51,7 +54,7 @@ pub(super) fn check_all(
     });
     let checked: Vec<_> = sites
         .into_iter()
-        .map(|site| check(site, access_log, (listen, acme), names, context, relations))
+        .map(|site| check(site, inherited, (listen, acme), names, context, relations))
         .collect();
     let hosts = checked.iter().flat_map(|(hosts, _)| hosts.iter().flatten());
     each_once(hosts, relations.sink, |again, _| {
@@ -63,7 +66,7 @@ pub(super) fn check_all(
 
 fn check(
     typed: Typed,
-    access_log: &AccessLog,
+    (access_log, error_pages): (&AccessLog, &Arc<ErrorPages>),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
@@ -78,6 +81,7 @@ fn check(
     }
     check_http(&typed, listen, relations);
     let access_log = typed.access_log.clone().map(|own| own.over(access_log));
+    let error_pages = typed.error_pages.clone().map(|own| own.over(error_pages));
     let fallback = typed
         .challenge_fallback
         .as_ref()
@@ -115,6 +119,7 @@ fn check(
             challenge_fallback: fallback?,
             routes: routes?,
             access_log: access_log?,
+            error_pages: error_pages?,
         })
     })();
     (hosts, site)
