@@ -19,7 +19,7 @@ use hubgate::types::host::HostPattern;
 use support::fault_proxy::{Fault, FaultProxy};
 use support::orders::{Edge, HOST, hosts, mode};
 use support::pebble::{Options, Pebble};
-use support::{events, eventually, within};
+use support::{eventually, within};
 
 #[test]
 fn a_certificate_is_ordered_verified_stored_and_swapped_in() {
@@ -81,7 +81,7 @@ fn a_restart_serves_the_stored_certificate_and_orders_nothing() {
 }
 
 #[test]
-fn a_start_does_not_wait_for_an_authority_that_is_down_and_asks_it_again() {
+fn fault_08_a_start_does_not_wait_for_an_authority_that_is_down_and_asks_it_again() {
     let edge = Edge::new();
     let mut pebble = Pebble::stopped(edge.http_port, Options::default());
     let start = Instant::now();
@@ -107,59 +107,7 @@ fn a_start_does_not_wait_for_an_authority_that_is_down_and_asks_it_again() {
 }
 
 #[test]
-fn a_failing_challenge_backs_off_tells_the_reason_and_leaves_other_hosts_alone() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    pebble.resolve("elsewhere.example.test", "127.0.0.2");
-    let running = edge.run(&pebble, &["elsewhere.example.test", HOST]);
-    running.wait_for_certificate(HOST);
-    eventually("it waits long after the fourth failure", || {
-        running.status("elsewhere.example.test").failures == 4
-    });
-    let orders = pebble.orders();
-    let status = running.status("elsewhere.example.test");
-    let error = status.last_error.unwrap();
-    assert!(
-        error.contains("urn:ietf:params:acme:error:connection"),
-        "the authority's words: {error}"
-    );
-    assert!(error.contains("port 80"), "what to look at: {error}");
-    let line = [
-        "WARN",
-        "acme.order.failed",
-        "elsewhere.example.test",
-        "acme:error:connection",
-        "next=",
-    ];
-    eventually("each failure is logged", || events::count(&line) == 4);
-    eventually("the next attempt is planned", || {
-        running
-            .status("elsewhere.example.test")
-            .next_attempt
-            .is_some()
-    });
-    assert_eq!(
-        running.served("elsewhere.example.test").origin,
-        Origin::Placeholder
-    );
-    // A restart may not undercut the authority's five failures an hour.
-    drop(running);
-    let again = edge.run(&pebble, &["elsewhere.example.test"]);
-    eventually("the task has read its past", || {
-        !again.worker.status().is_empty()
-    });
-    let status = again.status("elsewhere.example.test");
-    assert_eq!(status.failures, 4);
-    let wait = status.next_attempt.unwrap() - time::OffsetDateTime::now_utc();
-    assert!(
-        wait > Duration::from_secs(600) && wait < Duration::from_secs(720),
-        "{wait}"
-    );
-    assert_eq!(pebble.orders(), orders);
-}
-
-#[test]
-fn an_order_cut_between_finalize_and_download_ends_with_one_certificate() {
+fn fault_03_an_order_cut_between_finalize_and_download_ends_with_one_certificate() {
     let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);
     let proxy = FaultProxy::before(&pebble);
@@ -178,18 +126,7 @@ fn an_order_cut_between_finalize_and_download_ends_with_one_certificate() {
 }
 
 #[test]
-fn a_lost_answer_to_finalize_does_not_lose_the_certificate() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
-    proxy.rule("/finalize-order/", 1, Fault::LoseAnswer);
-    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
-    running.wait_for_certificate(HOST);
-    assert_eq!((pebble.orders(), pebble.issued()), (1, 1));
-}
-
-#[test]
-fn a_worker_stopped_at_any_moment_ends_with_one_certificate() {
+fn fault_10_a_worker_stopped_at_any_moment_ends_with_one_certificate() {
     let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);
     for moment in 0..12 {
@@ -211,68 +148,7 @@ fn a_worker_stopped_at_any_moment_ends_with_one_certificate() {
 }
 
 #[test]
-fn a_rate_limit_is_waited_out_for_as_long_as_the_authority_says() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
-    proxy.rule("/order-plz", 1, Fault::problem(429, "rateLimited", "2"));
-    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
-    eventually("it is refused", || {
-        running.worker.status().iter().any(|row| row.failures == 1)
-    });
-    let refused = Instant::now();
-    running.wait_for_certificate(HOST);
-    assert!(
-        refused.elapsed() > Duration::from_millis(1500),
-        "{:?}",
-        refused.elapsed()
-    );
-    proxy.rule("/order-plz", 1, Fault::problem(429, "rateLimited", "3600"));
-    let second = edge.run_at(&pebble, &proxy.directory_url, &["b.example.test"]);
-    eventually("it is refused again", || {
-        second.worker.status().iter().any(|row| row.failures == 1)
-    });
-    drop(second);
-    let seen = proxy.seen("/order-plz");
-    let again = edge.run_at(&pebble, &proxy.directory_url, &["b.example.test"]);
-    eventually("the task has read its past", || {
-        again
-            .worker
-            .status()
-            .iter()
-            .any(|row| row.next_attempt.is_some())
-    });
-    let wait =
-        again.status("b.example.test").next_attempt.unwrap() - time::OffsetDateTime::now_utc();
-    assert!(wait > Duration::from_secs(3590), "{wait}");
-    assert_eq!(proxy.seen("/order-plz"), seen);
-}
-
-#[test]
-fn an_authority_that_answers_html_is_asked_again() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
-    let html = Fault::Answer {
-        head: "503 Service Unavailable\r\nContent-Type: text/html\r\n".to_owned(),
-        body: "<html>down for maintenance</html>".to_owned(),
-    };
-    proxy.rule("/dir", 1, html.clone());
-    proxy.rule("/order-plz", 1, html);
-    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
-    eventually("it says what it got", || {
-        running.worker.status().iter().any(|row| {
-            row.last_error
-                .as_deref()
-                .is_some_and(|error| error.contains("503"))
-        })
-    });
-    running.wait_for_certificate(HOST);
-    assert_eq!(pebble.issued(), 1);
-}
-
-#[test]
-fn an_authority_that_forgot_the_account_gets_the_same_key_again() {
+fn fault_18_an_authority_that_forgot_the_account_gets_the_same_key_again() {
     let edge = Edge::new();
     let mut pebble = Pebble::start(edge.http_port);
     edge.run(&pebble, &[HOST]).wait_for_certificate(HOST);
@@ -312,7 +188,7 @@ fn a_certificate_is_renewed_before_it_ends_and_served_at_once() {
 }
 
 #[test]
-fn an_expired_certificate_is_served_until_the_new_one_is_there() {
+fn fault_12_an_expired_certificate_is_served_until_the_new_one_is_there() {
     let edge = Edge::new();
     let options = Options {
         validity: 2,
@@ -329,7 +205,7 @@ fn an_expired_certificate_is_served_until_the_new_one_is_there() {
 }
 
 #[test]
-fn a_reload_adds_and_removes_hosts_and_keeps_the_others_as_they_are() {
+fn fault_22_a_reload_adds_and_removes_hosts_and_keeps_the_others_as_they_are() {
     let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);
     let running = edge.run(&pebble, &["a.example.test", "b.example.test"]);
@@ -384,7 +260,7 @@ fn another_authority_replaces_the_certificate_of_the_one_before() {
 }
 
 #[test]
-fn nothing_is_ordered_while_keys_cannot_be_saved() {
+fn fault_09_nothing_is_ordered_while_keys_cannot_be_saved() {
     let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);
     let blocked = edge.state.path().join("acme");
@@ -400,7 +276,7 @@ fn nothing_is_ordered_while_keys_cannot_be_saved() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_saved_is_served_and_saved_later_without_another_order() {
+fn fault_09_a_certificate_that_cannot_be_saved_is_served_and_saved_later_without_another_order() {
     let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);
     let current = edge.file(HOST, "current");
@@ -444,25 +320,7 @@ fn settings_with_unreadable_roots_are_refused() {
 }
 
 #[test]
-fn a_refused_name_waits_a_day_and_names_the_reason() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let running = edge.run(&pebble, &["blocked.test"]);
-    eventually("it is refused", || {
-        running.worker.status().iter().any(|row| row.failures == 1)
-    });
-    let status = running.status("blocked.test");
-    assert!(status.last_error.unwrap().contains("rejectedIdentifier"));
-    eventually("the next attempt is planned", || {
-        running.status("blocked.test").next_attempt.is_some()
-    });
-    let wait =
-        running.status("blocked.test").next_attempt.unwrap() - time::OffsetDateTime::now_utc();
-    assert!(wait > Duration::from_secs(20 * 3600), "{wait}");
-}
-
-#[test]
-fn many_bad_nonces_and_many_hosts_still_end_with_one_certificate_each() {
+fn fault_01_many_bad_nonces_and_many_hosts_still_end_with_one_certificate_each() {
     let edge = Edge::new();
     let options = Options {
         bad_nonces: 30,

@@ -18,183 +18,50 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use hubgate::tls::pem::{Leaf, load_pair};
-use support::hubgate::{filled, run};
+use hubgate::tls::pem::load_pair;
+use support::gate::{Gate, Running, authority};
+use support::orders::HOST;
 use support::pebble::{Options, Pebble};
-use support::ports::free_addr;
-use support::{DEADLINE, eventually, tls, within};
+use support::{PATIENCE, eventually, tls, within};
 use tempfile::TempDir;
 
-const HOST: &str = "hub.example.test";
-
-/// A folder with a configuration, and the ports that go with it.
-struct Edge {
-    dir: TempDir,
-    http: SocketAddr,
-    https: SocketAddr,
-}
-
-impl Edge {
-    fn new(pebble: &Pebble, http: SocketAddr) -> Self {
-        let edge = Self {
-            dir: TempDir::new().unwrap(),
-            http,
-            https: free_addr(),
-        };
-        let toml = format!(
-            "[acme]\ndirectory = \"{}\"\nca_file = \"{}\"\n[site.\"{HOST}\"]\n",
-            pebble.directory_url,
-            pebble.ca_file.display()
-        );
-        let text = filled(&toml, edge.dir.path(), edge.http, edge.https);
-        fs::write(edge.config(), text).unwrap();
-        edge
-    }
-
-    fn config(&self) -> PathBuf {
-        self.dir.path().join("hubgate.toml")
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.state().join("acme/certs").join(HOST).join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
-        command.args(arguments).arg("-c").arg(self.config());
-        command
-    }
-
-    fn start(&self, command: &mut Command) -> Running {
-        let log = fs::File::create(self.dir.path().join("log")).unwrap();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Running {
-            child,
-            log: self.dir.path().join("log"),
-        }
-    }
-
-    fn run(&self) -> Running {
-        self.start(&mut self.command(&["run"]))
-    }
-
-    /// The serial number of the certificate being served, when an authority made it.
-    fn served(&self) -> Option<String> {
-        let mut stream = tls::handshake(self.https, HOST, tls::config(&["http/1.1"])).ok()?;
-        stream.conn.send_close_notify();
-        let chain = stream.conn.peer_certificates()?;
-        // A placeholder stands alone.
-        (chain.len() > 1).then(|| Leaf::parse(&chain[0]).unwrap().serial)
-    }
-
-    #[track_caller]
-    fn wait_served(&self) -> String {
-        eventually("a certificate is served", || self.served().is_some());
-        self.served().unwrap()
-    }
-
-    /// The serial number of the stored certificate, which has to be whole.
-    fn stored(&self) -> Option<String> {
-        let chain = self.file("current/chain.pem");
-        chain
-            .exists()
-            .then(|| load_pair(&chain, &self.file("current/key.pem")).unwrap())
-            .map(|pair| pair.leaf.serial.clone())
-    }
-
-    fn wait_stored(&self) -> String {
-        eventually("it is stored", || self.stored().is_some());
-        eventually("the order is done", || !self.file("order.json").exists());
-        self.stored().unwrap()
-    }
-}
-
-struct Running {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Running {
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Waits for its end by itself.
-    fn ended(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < DEADLINE, "it still runs:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- hubgate's log\n{}---", self.log());
-        }
-    }
-}
-
 fn pebble() -> (Pebble, SocketAddr) {
-    hubgate::tls::install_provider();
-    let http = free_addr();
-    let options = Options {
-        reuse: 0,
-        ..Options::default()
-    };
-    (Pebble::start_with(http.port(), options), http)
+    authority(Options::default())
 }
 
 #[test]
-fn a_kill_at_any_write_costs_neither_a_key_nor_an_account_nor_a_second_certificate() {
+fn fault_10_a_kill_at_any_write_costs_neither_a_key_nor_an_account_nor_a_second_certificate() {
     let (pebble, http) = pebble();
     let mut step = 0;
     loop {
         step += 1;
-        let edge = Edge::new(&pebble, http);
+        let gate = Gate::new(&pebble, http);
         let (issued, registered) = (pebble.issued(), pebble.registrations());
-        let mut command = edge.command(&["run"]);
-        let mut killed = edge.start(command.env("HUBGATE_ABORT_AT", step.to_string()));
+        let mut command = gate.command(&["run"]);
+        let mut killed = gate.start(command.env("HUBGATE_ABORT_AT", step.to_string()));
         let mut done = false;
-        within(Duration::from_secs(20), "it ends or is done", || {
-            done = edge.file("current").exists()
-                && !edge.file("order.json").exists()
+        within(PATIENCE, "it ends or is done", || {
+            done = gate.file("current").exists()
+                && !gate.file("order.json").exists()
                 && killed.child.try_wait().unwrap().is_none();
             done || killed.child.try_wait().unwrap().is_some()
         });
         // What there is, is whole, whenever it ended.
-        let before = edge.stored();
+        let before = gate.stored();
         if done && killed.child.try_wait().unwrap().is_none() {
             break; // there were no more writes
         }
         killed.ended();
-        let _again = edge.run();
-        let served = edge.wait_served();
-        assert_eq!(edge.wait_stored(), served, "step {step}");
+        let _again = gate.run();
+        let served = gate.wait_served();
+        assert_eq!(gate.wait_stored(), served, "step {step}");
         assert!(before.is_none_or(|before| before == served), "step {step}");
         assert_eq!(pebble.issued() - issued, 1, "step {step}");
         // The second is the same key asking for its account again.
         assert!(pebble.registrations() - registered <= 2, "step {step}");
-        let accounts = fs::read_dir(edge.state().join("acme/accounts")).unwrap();
+        let accounts = fs::read_dir(gate.state().join("acme/accounts")).unwrap();
         let account = accounts.flatten().next().unwrap().path();
         let keys = fs::read_dir(account).unwrap().flatten();
         let keys = keys.filter(|entry| entry.file_name().to_string_lossy().contains("key"));
@@ -204,8 +71,8 @@ fn a_kill_at_any_write_costs_neither_a_key_nor_an_account_nor_a_second_certifica
 }
 
 /// Runs hubgate with a tmpfs of its own in the place of its state directory; `None` where that is not allowed.
-fn on_own_disk(edge: &Edge, options: &str) -> Option<Running> {
-    fs::create_dir_all(edge.state()).unwrap();
+fn on_own_disk(gate: &Gate, options: &str) -> Option<Running> {
+    fs::create_dir_all(gate.state()).unwrap();
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--map-root-user", "sh", "-c"]);
@@ -218,11 +85,11 @@ fn on_own_disk(edge: &Edge, options: &str) -> Option<Running> {
     }
     let script = format!("mount -t tmpfs -o {options} tmpfs \"$1\" && exec \"$2\" run -c \"$3\"");
     let mut command = unshare();
-    command.args([&script, "sh"]).arg(edge.state());
+    command.args([&script, "sh"]).arg(gate.state());
     command
         .arg(env!("CARGO_BIN_EXE_hubgate"))
-        .arg(edge.config());
-    Some(edge.start(&mut command))
+        .arg(gate.config());
+    Some(gate.start(&mut command))
 }
 
 /// Does something to the disk of a process.
@@ -237,35 +104,34 @@ fn on_disk_of(running: &Running, script: &str, state: &Path) {
 }
 
 /// A state directory as the process sees it.
-fn disk(running: &Running, edge: &Edge) -> PathBuf {
+fn disk(running: &Running, gate: &Gate) -> PathBuf {
     let root = PathBuf::from(format!("/proc/{}/root", running.child.id()));
-    root.join(edge.state().strip_prefix("/").unwrap())
+    root.join(gate.state().strip_prefix("/").unwrap())
 }
 
 #[test]
-fn a_disk_that_is_full_at_any_write_costs_no_certificate_and_no_second_order() {
+fn fault_09_a_disk_that_is_full_at_any_write_costs_no_certificate_and_no_second_order() {
     let (pebble, http) = pebble();
     let mut served_unsaved = 0;
     for pages in 1..=12 {
-        let edge = Edge::new(&pebble, http);
+        let gate = Gate::new(&pebble, http);
         let issued = pebble.issued();
-        let Some(running) = on_own_disk(&edge, &format!("mode=700,size={}k", 4 * pages)) else {
+        let Some(running) = on_own_disk(&gate, &format!("mode=700,size={}k", 4 * pages)) else {
             return;
         };
-        let current = || disk(&running, &edge).join(format!("acme/certs/{HOST}/current"));
+        let current = || disk(&running, &gate).join(format!("acme/certs/{HOST}/current"));
         eventually("it gets as far as it can", || {
             running.log().contains("acme.order.failed") || current().exists()
         });
         eventually("what was issued is served", || {
-            edge.served().is_some() == (pebble.issued() > issued)
+            gate.served().is_some() == (pebble.issued() > issued)
         });
-        let unsaved = edge.served().filter(|_| !current().exists());
+        let unsaved = gate.served().filter(|_| !current().exists());
         served_unsaved += u32::from(unsaved.is_some());
-        on_disk_of(&running, "mount -o remount,size=1m \"$1\"", &edge.state());
-        let (code, text) = run(&mut edge.command(&["reload"]));
-        assert_eq!(code, 0, "{text}");
+        on_disk_of(&running, "mount -o remount,size=1m \"$1\"", &gate.state());
+        gate.reload();
         eventually("it is stored", || current().join("chain.pem").exists());
-        let served = edge.wait_served();
+        let served = gate.wait_served();
         assert!(unsaved.is_none_or(|unsaved| unsaved == served), "{pages}");
         let stored = load_pair(&current().join("chain.pem"), &current().join("key.pem")).unwrap();
         assert_eq!(stored.leaf.serial, served);
@@ -278,22 +144,18 @@ fn a_disk_that_is_full_at_any_write_costs_no_certificate_and_no_second_order() {
 }
 
 #[test]
-fn a_read_only_disk_refuses_the_start_unless_it_holds_what_is_to_be_served() {
+fn fault_09_a_read_only_disk_refuses_the_start_unless_it_holds_what_is_to_be_served() {
     let (pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    let Some(mut running) = on_own_disk(&edge, "ro") else {
+    let gate = Gate::new(&pebble, http);
+    let Some(mut running) = on_own_disk(&gate, "ro") else {
         return;
     };
     assert_eq!(running.ended().code(), Some(3), "{}", running.log());
     for part in ["certificates cannot be kept", "state/acme"] {
         assert!(running.log().contains(part), "{}", running.log());
     }
-    let full = Edge::new(&pebble, http);
-    let first = {
-        let _running = full.run();
-        full.wait_stored();
-        full.wait_served()
-    };
+    let full = Gate::new(&pebble, http);
+    let first = full.prepare();
     let kept = TempDir::new().unwrap();
     let copied = Command::new("cp")
         .arg("-a")
@@ -314,11 +176,11 @@ fn a_read_only_disk_refuses_the_start_unless_it_holds_what_is_to_be_served() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_made_refuses_the_start_and_says_why() {
+fn fault_09_a_state_directory_that_cannot_be_made_refuses_the_start_and_says_why() {
     let (pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    fs::write(edge.state(), "in the way").unwrap();
-    let mut running = edge.run();
+    let gate = Gate::new(&pebble, http);
+    fs::write(gate.state(), "in the way").unwrap();
+    let mut running = gate.run();
     assert_eq!(running.ended().code(), Some(3), "{}", running.log());
     let log = running.log();
     assert!(log.contains("certificates cannot be kept"), "{log}");
@@ -335,16 +197,12 @@ enum After {
 }
 
 #[test]
-fn no_damage_to_any_file_keeps_the_process_from_starting_and_serving() {
+fn fault_13_no_damage_to_any_file_keeps_the_process_from_starting_and_serving() {
     let (pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    let first = {
-        let _running = edge.run();
-        edge.wait_served();
-        edge.wait_stored()
-    };
+    let gate = Gate::new(&pebble, http);
+    let first = gate.prepare();
     let certificate = format!("acme/certs/{HOST}");
-    let accounts = fs::read_dir(edge.state().join("acme/accounts")).unwrap();
+    let accounts = fs::read_dir(gate.state().join("acme/accounts")).unwrap();
     let account = accounts.flatten().next().unwrap().file_name();
     let account = format!("acme/accounts/{}", account.to_string_lossy());
     let write = |text: &'static str| move |path: &Path| fs::write(path, text).unwrap();
@@ -406,14 +264,14 @@ fn no_damage_to_any_file_keeps_the_process_from_starting_and_serving() {
         let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
         assert!(done.unwrap().success());
     };
-    copy(&edge.state(), kept.path());
+    copy(&gate.state(), kept.path());
     for (name, damage, after) in cases {
-        fs::remove_dir_all(edge.state()).unwrap();
-        copy(&kept.path().join("state"), edge.dir.path());
-        damage(&edge.state().join(&name));
+        fs::remove_dir_all(gate.state()).unwrap();
+        copy(&kept.path().join("state"), gate.dir.path());
+        damage(&gate.state().join(&name));
         let orders = pebble.orders();
-        let _running = edge.run();
-        let served = edge.wait_served();
+        let _running = gate.run();
+        let served = gate.wait_served();
         match after {
             After::Same => {
                 assert_eq!(served, first, "{name}");
@@ -421,7 +279,7 @@ fn no_damage_to_any_file_keeps_the_process_from_starting_and_serving() {
             }
             After::Anew => {
                 assert_ne!(served, first, "{name}");
-                let folder = fs::read_dir(edge.file("")).unwrap().flatten();
+                let folder = fs::read_dir(gate.file("")).unwrap().flatten();
                 let mut names = folder.map(|entry| entry.file_name());
                 assert!(
                     names.any(|name| name.to_string_lossy().starts_with("bad-")),
@@ -433,80 +291,71 @@ fn no_damage_to_any_file_keeps_the_process_from_starting_and_serving() {
 }
 
 #[test]
-fn keys_that_others_can_read_are_closed_to_them_and_served() {
+fn fault_13_keys_that_others_can_read_are_closed_to_them_and_served() {
     let (pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    let first = {
-        let _running = edge.run();
-        edge.wait_served();
-        edge.wait_stored()
-    };
+    let gate = Gate::new(&pebble, http);
+    let first = gate.prepare();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let open = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
-    let key = edge.file("g000001/key.pem");
+    let key = gate.file("g000001/key.pem");
     open(&key, 0o644);
-    open(&edge.file("g000001"), 0o755);
-    open(&edge.state().join("acme"), 0o777);
-    let running = edge.run();
-    assert_eq!(edge.wait_served(), first);
+    open(&gate.file("g000001"), 0o755);
+    open(&gate.state().join("acme"), 0o777);
+    let running = gate.run();
+    assert_eq!(gate.wait_served(), first);
     assert_eq!(mode(&key), 0o600);
-    assert_eq!(mode(&edge.file("g000001")), 0o700);
-    assert_eq!(mode(&edge.state().join("acme")), 0o700);
+    assert_eq!(mode(&gate.file("g000001")), 0o700);
+    assert_eq!(mode(&gate.state().join("acme")), 0o700);
     eventually("it is told", || running.log().contains("acme.store.mode"));
 }
 
 #[test]
 fn what_certbot_has_ordered_is_taken_over_listed_and_served_without_an_order() {
     let (mut pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    let first = {
-        let _running = edge.run();
-        edge.wait_served();
-        edge.wait_stored()
-    };
+    let gate = Gate::new(&pebble, http);
+    let first = gate.prepare();
     let letsencrypt = TempDir::new().unwrap();
     let live = letsencrypt.path().join("live").join(HOST);
     fs::create_dir_all(&live).unwrap();
-    fs::copy(edge.file("current/chain.pem"), live.join("fullchain.pem")).unwrap();
-    fs::copy(edge.file("current/key.pem"), live.join("privkey.pem")).unwrap();
-    fs::remove_dir_all(edge.state()).unwrap();
+    fs::copy(gate.file("current/chain.pem"), live.join("fullchain.pem")).unwrap();
+    fs::copy(gate.file("current/key.pem"), live.join("privkey.pem")).unwrap();
+    fs::remove_dir_all(gate.state()).unwrap();
     pebble.down();
-    let _running = edge.run();
+    let _running = gate.run();
     eventually("a placeholder is served", || {
-        tls::handshake(edge.https, HOST, tls::config(&[])).is_ok()
+        tls::handshake(gate.https, HOST, tls::config(&[])).is_ok()
     });
-    assert_eq!(edge.served(), None);
+    assert_eq!(gate.served(), None);
     let import = |more: &[&str]| {
         let mut arguments = vec!["certs", "import", letsencrypt.path().to_str().unwrap()];
         arguments.extend(more);
-        run(edge.command(&arguments).stdout(Stdio::piped()))
+        gate.call(&arguments)
     };
     let (code, text) = import(&["--plan"]);
     assert!(code == 0 && text.contains("would be taken"), "{text}");
-    assert_eq!(edge.stored(), None, "a plan changes nothing");
+    assert_eq!(gate.stored(), None, "a plan changes nothing");
     let (code, text) = import(&[]);
     assert!(code == 0 && text.contains("taken from"), "{text}");
-    assert_eq!(edge.stored().as_ref(), Some(&first));
+    assert_eq!(gate.stored().as_ref(), Some(&first));
     let (code, text) = import(&[]);
     assert!(code == 1 && text.contains("as long or longer"), "{text}");
-    let (code, text) = run(&mut edge.command(&["reload"]));
-    assert_eq!(code, 0, "{text}");
-    assert_eq!(edge.wait_served(), first);
+    gate.reload();
+    assert_eq!(gate.wait_served(), first);
     let mut shown = String::new();
     eventually("a handshake with ourselves was shown it", || {
-        shown = run(&mut edge.command(&["certs", "show", HOST])).1;
+        shown = gate.call(&["certs", "show", HOST]).1;
         shown.contains("was shown it")
     });
     assert!(shown.contains(&first), "{shown}");
-    let (code, text) = run(&mut edge.command(&["certs", "list", "--json"]));
+    let (code, text) = gate.call(&["certs", "list", "--json"]);
     assert_eq!(code, 0, "{text}");
     let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(rows[0]["host"], HOST);
     assert_eq!(rows[0]["served_as_kept"], true);
     eventually("it is not to be ordered again", || {
-        let (_, text) = run(&mut edge.command(&["certs", "list"]));
+        let (_, text) = gate.call(&["certs", "list"]);
         text.contains("valid") && !text.contains("backoff")
     });
 }
@@ -514,18 +363,15 @@ fn what_certbot_has_ordered_is_taken_over_listed_and_served_without_an_order() {
 #[test]
 fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure() {
     let (mut pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    let running = edge.run();
-    edge.wait_served();
-    edge.wait_stored();
+    let gate = Gate::new(&pebble, http);
+    let running = gate.run();
+    gate.wait_served();
+    gate.wait_stored();
     let (resolver, port) = (pebble.name_server().to_string(), http.port().to_string());
     let doctor = |more: &[&str]| {
         let mut arguments = vec!["certs", "doctor", "--resolver", &resolver, "--port", &port];
         arguments.extend(more);
-        run(edge
-            .command(&arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()))
+        gate.call(&arguments)
     };
     let (code, text) = doctor(&[]);
     assert_eq!(code, 0, "{text}");
@@ -551,7 +397,7 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure
         "/add-caa",
         &serde_json::json!({"host": HOST, "policies": [policy]}),
     );
-    let key = edge.file("current/key.pem");
+    let key = gate.file("current/key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let (code, text) = doctor(&[HOST]);
     assert_eq!(code, 2, "{text}");
@@ -567,7 +413,7 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure
     pebble.down();
     let other = spa.addr.port().to_string();
     let arguments = ["certs", "doctor", "--resolver", &resolver, "--port", &other];
-    let (code, text) = run(edge.command(&arguments).stdout(Stdio::piped()));
+    let (code, text) = gate.call(&arguments);
     assert_eq!(code, 2, "{text}");
     for part in [
         "no hubgate answers at",
@@ -583,16 +429,13 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure
 #[test]
 fn a_certificate_is_renewed_rehearsed_and_revoked_by_command_and_the_outcome_is_told() {
     let (pebble, http) = pebble();
-    let edge = Edge::new(&pebble, http);
-    let running = edge.run();
-    let first = edge.wait_served();
-    edge.wait_stored();
+    let gate = Gate::new(&pebble, http);
+    let running = gate.run();
+    let first = gate.wait_served();
+    gate.wait_stored();
     let certs = |arguments: &[&str]| {
         let arguments = [&["certs"], arguments].concat();
-        run(edge
-            .command(&arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()))
+        gate.call(&arguments)
     };
     let (code, text) = certs(&["renew", HOST]);
     assert!(
@@ -600,9 +443,9 @@ fn a_certificate_is_renewed_rehearsed_and_revoked_by_command_and_the_outcome_is_
         "{text}\n{}",
         running.log()
     );
-    let second = edge.wait_served();
+    let second = gate.wait_served();
     assert_ne!(second, first);
-    assert_eq!(edge.wait_stored(), second);
+    assert_eq!(gate.wait_stored(), second);
     let (code, text) = certs(&["revoke", HOST, "--reason", "1"]);
     assert!(
         code == 0 && text.contains("revoked"),
@@ -610,7 +453,7 @@ fn a_certificate_is_renewed_rehearsed_and_revoked_by_command_and_the_outcome_is_
         running.log()
     );
     eventually("another is served", || {
-        edge.served().is_some_and(|own| own != second)
+        gate.served().is_some_and(|own| own != second)
     });
     let (code, text) = certs(&["renew", "stranger.test"]);
     assert!(code == 1 && text.contains("stranger.test"), "{text}");
@@ -629,16 +472,14 @@ fn a_certificate_is_renewed_rehearsed_and_revoked_by_command_and_the_outcome_is_
 fn all_that_is_due_is_renewed_by_command_without_waiting_as_after_a_failure() {
     let (mut pebble, http) = pebble();
     pebble.down();
-    let edge = Edge::new(&pebble, http);
-    let running = edge.run();
+    let gate = Gate::new(&pebble, http);
+    let running = gate.run();
     eventually("it has failed", || {
         running.log().contains("acme.order.failed")
     });
     pebble.up();
-    let (code, text) = run(edge
-        .command(&["certs", "renew", "--due"])
-        .stdout(Stdio::piped()));
+    let (code, text) = gate.call(&["certs", "renew", "--due"]);
     assert_eq!(code, 0, "{text}{}", running.log());
     assert!(text.contains(&format!("{HOST}: renewed")), "{text}");
-    assert_eq!(edge.wait_stored(), edge.wait_served());
+    assert_eq!(gate.wait_stored(), gate.wait_served());
 }

@@ -9,6 +9,7 @@ use tracing::error;
 
 use super::client::{Https, SettingsError};
 use super::schedule::Delays;
+use super::stop::nap;
 use super::storage::{Storage, StoreError};
 use crate::config::{AcmeAuthority, Config, Listen};
 use crate::observe::reasons::with_reasons;
@@ -54,11 +55,13 @@ impl Listeners {
 impl Settings {
     /// From the checked configuration.
     pub fn new(config: &Config) -> Self {
+        let mut delays = Delays::default();
+        delays.nap = nap(delays.nap);
         Self {
             authorities: config.acme.authorities.clone(),
             state_dir: config.server.state_dir.clone(),
             listeners: Listeners::new(&config.listen),
-            delays: Delays::default(),
+            delays,
         }
     }
 

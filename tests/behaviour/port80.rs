@@ -22,7 +22,7 @@ fn site(fallback: Option<&Upstream>, more: &str) -> String {
 }
 
 #[test]
-fn a_challenge_that_is_not_ours_goes_to_the_fallback_with_path_and_host_untouched() {
+fn fault_17_a_challenge_that_is_not_ours_goes_to_the_fallback_with_path_and_host_untouched() {
     let upstream = Upstream::answering(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\ntoken.key",
     );
@@ -50,7 +50,7 @@ fn a_challenge_that_is_not_ours_goes_to_the_fallback_with_path_and_host_untouche
 }
 
 #[test]
-fn only_get_and_head_reach_the_fallback_and_only_below_the_challenge_path() {
+fn fault_17_only_get_and_head_reach_the_fallback_and_only_below_the_challenge_path() {
     let upstream = Upstream::saying("no");
     let hubgate = Hubgate::start(&site(Some(&upstream), ""));
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
@@ -79,7 +79,7 @@ fn only_get_and_head_reach_the_fallback_and_only_below_the_challenge_path() {
 }
 
 #[test]
-fn the_fallbacks_redirect_and_refusal_pass_as_they_are() {
+fn fault_17_the_fallbacks_redirect_and_refusal_pass_as_they_are() {
     let upstream = Upstream::start(|conn| {
         while let Some(head) = conn.request() {
             conn.send(if head.target().ends_with(b"-moved") {
@@ -100,7 +100,7 @@ fn the_fallbacks_redirect_and_refusal_pass_as_they_are() {
 }
 
 #[test]
-fn a_fallback_answer_above_4_kib_becomes_502_and_one_of_4_kib_passes() {
+fn fault_17_a_fallback_answer_above_4_kib_becomes_502_and_one_of_4_kib_passes() {
     let upstream = Upstream::start(|conn| {
         while let Some(head) = conn.request() {
             let sized = |n: usize| {
@@ -145,7 +145,7 @@ fn a_fallback_answer_above_4_kib_becomes_502_and_one_of_4_kib_passes() {
 }
 
 #[test]
-fn a_fallback_gets_5_seconds_and_a_dead_one_becomes_502() {
+fn fault_17_a_fallback_gets_5_seconds_and_a_dead_one_becomes_502() {
     let silent = Upstream::start(|conn| {
         conn.request();
         let _ = conn.closes_within(Duration::from_secs(20));
@@ -170,7 +170,7 @@ fn a_fallback_gets_5_seconds_and_a_dead_one_becomes_502() {
 }
 
 #[test]
-fn without_a_fallback_an_unknown_challenge_gets_404() {
+fn fault_17_without_a_fallback_an_unknown_challenge_gets_404() {
     let hubgate = Hubgate::start(&site(None, ""));
     let response = hubgate.plain().get(HOST, TOKEN);
     assert_eq!(response.status, 404);
@@ -314,7 +314,7 @@ fn a_site_without_certificate_forwards_plain_http_to_its_routes() {
 }
 
 #[test]
-fn a_fallback_that_leads_back_here_is_told_from_a_cluster_and_ends_at_once() {
+fn fault_17_a_fallback_that_leads_back_here_is_told_from_a_cluster_and_ends_at_once() {
     let mut toml = site(None, "");
     toml = toml.replace(
         "[site.\"hub.test\"]\n",
@@ -328,7 +328,7 @@ fn a_fallback_that_leads_back_here_is_told_from_a_cluster_and_ends_at_once() {
 }
 
 #[test]
-fn a_client_that_guesses_tokens_gets_429_while_the_cluster_is_left_alone() {
+fn fault_17_a_client_that_guesses_tokens_gets_429_while_the_cluster_is_left_alone() {
     let upstream = Upstream::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let hubgate = Hubgate::start(&site(Some(&upstream), ""));
     let mut client = hubgate.plain();
@@ -339,7 +339,7 @@ fn a_client_that_guesses_tokens_gets_429_while_the_cluster_is_left_alone() {
 }
 
 #[test]
-fn a_name_that_both_hubgate_and_the_cluster_order_is_warned_about_once() {
+fn fault_17_a_name_that_both_hubgate_and_the_cluster_order_is_warned_about_once() {
     let token = TOKEN.rsplit('/').next().unwrap();
     let body = format!("{token}.{}", "t".repeat(43));
     let answer = format!(

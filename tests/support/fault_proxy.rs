@@ -6,9 +6,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -17,6 +17,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 use super::pebble::Pebble;
 use super::tls;
@@ -32,10 +34,16 @@ pub enum Fault {
     HoldAnswer,
     /// The connection is closed without an answer; Pebble never sees the request.
     Reset,
+    /// Nothing happens until the client leaves; Pebble never sees the request.
+    Hang,
+    /// Passed on; the answer comes so much later.
+    Late(Duration),
     /// Passed on; half of the answer's body arrives, with its length made right.
     Cut,
     /// Passed on; the order in the answer has this status and no certificate.
     Status(&'static str),
+    /// As [`Fault::Status`], with so many seconds in `Retry-After`.
+    StatusFor(&'static str, u32),
     /// Passed on; the answer has this body instead.
     Body(String),
 }
@@ -43,6 +51,11 @@ pub enum Fault {
 impl Fault {
     /// A problem document, with a `Retry-After` if `retry_after` is not empty.
     pub fn problem(status: u16, kind: &str, retry_after: &str) -> Self {
+        Self::saying(status, kind, retry_after, "the test says so")
+    }
+
+    /// As [`Fault::problem`], with these words in its `detail`.
+    pub fn saying(status: u16, kind: &str, retry_after: &str, detail: &str) -> Self {
         let retry = if retry_after.is_empty() {
             String::new()
         } else {
@@ -51,10 +64,20 @@ impl Fault {
         Self::Answer {
             head: format!("{status} Refused\r\nContent-Type: application/problem+json\r\n{retry}"),
             body: format!(
-                r#"{{"type":"urn:ietf:params:acme:error:{kind}","status":{status},"detail":"the test says so"}}"#
+                r#"{{"type":"urn:ietf:params:acme:error:{kind}","status":{status},"detail":"{detail}"}}"#
             ),
         }
     }
+}
+
+/// A request and what became of it, in the order of their ends.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub path: String,
+    /// What was signed, if it was.
+    pub payload: Value,
+    pub begun: Instant,
+    pub ended: Instant,
 }
 
 struct Rule {
@@ -66,7 +89,9 @@ struct Rule {
 #[derive(Default)]
 struct State {
     rules: Mutex<Vec<Rule>>,
-    seen: Mutex<Vec<String>>,
+    seen: Mutex<Vec<Hit>>,
+    /// Connections still to be met with something that is not TLS.
+    not_tls: AtomicUsize,
     extras: Mutex<Extras>,
     ended: AtomicBool,
 }
@@ -80,6 +105,8 @@ struct Extras {
     /// The payloads of orders that were passed on or refused here.
     orders: Vec<Value>,
     replaced: Vec<String>,
+    /// The answer to the next order that replaces.
+    refusal: Option<Fault>,
 }
 
 /// A running proxy.
@@ -153,6 +180,11 @@ impl FaultProxy {
         self.state.extras.lock().unwrap().renewal = Some((head.to_owned(), body.to_owned()));
     }
 
+    /// Answers the next order that replaces a certificate like this.
+    pub fn refuse_replacement(&self, refusal: Fault) {
+        self.state.extras.lock().unwrap().refusal = Some(refusal);
+    }
+
     /// Offers these profiles, and refuses orders for others.
     pub fn profiles(&self, names: &[&'static str]) {
         self.state.extras.lock().unwrap().profiles = names.to_vec();
@@ -170,8 +202,29 @@ impl FaultProxy {
             .lock()
             .unwrap()
             .iter()
-            .filter(|seen| seen.starts_with(path))
+            .filter(|seen| seen.path.starts_with(path))
             .count()
+    }
+
+    /// Every request that has met its end.
+    pub fn hits(&self) -> Vec<Hit> {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    /// The next `times` connections are answered by something that is not TLS, and closed.
+    pub fn break_tls(&self, times: usize) {
+        self.state.not_tls.store(times, Ordering::Release);
+    }
+
+    /// How many connections are still to be met so.
+    pub fn tls_to_break(&self) -> usize {
+        self.state.not_tls.load(Ordering::Acquire)
+    }
+
+    /// No rule counts any more.
+    pub fn mend(&self) {
+        self.state.rules.lock().unwrap().clear();
+        self.break_tls(0);
     }
 }
 
@@ -189,8 +242,26 @@ fn serve(
 ) -> std::io::Result<()> {
     client
         .sock
-        .set_read_timeout(Some(Duration::from_secs(30)))?;
+        .set_read_timeout(Some(Duration::from_secs(120)))?;
+    if state
+        .not_tls
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
+            left.checked_sub(1)
+        })
+        .is_ok()
+    {
+        return client.sock.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    }
     let (path, request) = read_request(&mut client)?;
+    let begun = Instant::now();
+    let ended = |path: String| {
+        state.seen.lock().unwrap().push(Hit {
+            path,
+            payload: payload_of(&request),
+            begun,
+            ended: Instant::now(),
+        });
+    };
     let fault = {
         let mut rules = state.rules.lock().unwrap();
         let rule = rules
@@ -203,15 +274,19 @@ fn serve(
     };
     let own = match &fault {
         Some(Fault::Reset) => {
-            state.seen.lock().unwrap().push(path);
+            ended(path);
             return Ok(());
+        }
+        Some(Fault::Hang) => {
+            ended(path);
+            return client.read(&mut [0]).map(|_| ());
         }
         Some(Fault::Answer { head, body }) => Some((head.clone(), body.clone())),
         _ => extra_answer(&path, &request, &mut state.extras.lock().unwrap()),
     };
     if let Some((head, body)) = own {
-        state.seen.lock().unwrap().push(path);
-        let answer = whole(&head, &body);
+        ended(path);
+        let answer = whole(&dated(head), &body);
         client.write_all(answer.as_bytes())?;
         return client.flush();
     }
@@ -220,7 +295,10 @@ fn serve(
     let mut answer = Vec::new();
     let _ = server.read_to_end(&mut answer);
     let answer = changed(&path, answer, fault.as_ref(), state);
-    state.seen.lock().unwrap().push(path);
+    if let Some(Fault::Late(wait)) = fault {
+        std::thread::sleep(wait);
+    }
+    ended(path);
     match fault {
         Some(Fault::LoseAnswer) => Ok(()),
         Some(Fault::HoldAnswer) => client.read(&mut [0]).map(|_| ()),
@@ -255,6 +333,9 @@ fn extra_answer(path: &str, request: &[u8], extras: &mut Extras) -> Option<(Stri
         if extras.replaced.iter().any(|one| one == replaces) {
             return refuse(409, "alreadyReplaced");
         }
+        if let Some(Fault::Answer { head, body }) = extras.refusal.take() {
+            return Some((head, body));
+        }
         extras.replaced.push(replaces.to_owned());
     }
     None
@@ -279,7 +360,7 @@ fn changed(path: &str, answer: Vec<u8>, fault: Option<&Fault>, state: &State) ->
     let body = match fault {
         Some(Fault::Cut) => body[..body.len() / 2].to_owned(),
         Some(Fault::Body(body)) => body.clone(),
-        Some(Fault::Status(status)) => {
+        Some(Fault::Status(status) | Fault::StatusFor(status, _)) => {
             let mut order: Value = serde_json::from_str(body).unwrap();
             order["status"] = (*status).into();
             order.as_object_mut().unwrap().remove("certificate");
@@ -294,7 +375,12 @@ fn changed(path: &str, answer: Vec<u8>, fault: Option<&Fault>, state: &State) ->
             .iter()
             .all(|name| !line.starts_with(name))
     };
-    let lines: Vec<_> = head.split("\r\n").skip(1).filter(keep).collect();
+    let mut lines: Vec<_> = head.split("\r\n").skip(1).filter(keep).collect();
+    let retry = match fault {
+        Some(Fault::StatusFor(_, seconds)) => format!("Retry-After: {seconds}"),
+        _ => String::new(),
+    };
+    lines.extend((!retry.is_empty()).then_some(retry.as_str()));
     let status = head.split_once(' ').map_or("", |(_, rest)| rest);
     let status = status.split("\r\n").next().unwrap_or_default();
     whole(&format!("{status}\r\n{}\r\n", lines.join("\r\n")), &body).into_bytes()
@@ -310,6 +396,22 @@ fn directory(body: &str, _head: &str, extras: &Extras) -> String {
         directory["meta"]["profiles"][name] = "as it says".into();
     }
     directory.to_string()
+}
+
+/// A head with the authority's clock in it, as every authority's has.
+fn dated(head: String) -> String {
+    if head.to_ascii_lowercase().contains("\r\ndate:") {
+        return head;
+    }
+    format!("{head}Date: {}\r\n", http_date(OffsetDateTime::now_utc()))
+}
+
+/// As in `Date` and `Retry-After`.
+pub fn http_date(at: OffsetDateTime) -> String {
+    let form = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    at.format(form).unwrap()
 }
 
 /// An answer from its head (from the status on) and its body.

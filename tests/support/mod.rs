@@ -19,6 +19,7 @@ pub mod authority;
 pub mod client;
 pub mod events;
 pub mod fault_proxy;
+pub mod gate;
 pub mod h2_client;
 pub mod h2_frames;
 pub mod hubgate;
@@ -42,6 +43,9 @@ pub use wire::{End, Fault, Wire};
 
 /// How long anything that must happen may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long what takes several processes may take on a machine that has other things to do.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Waits until `holds` says so, or fails the test naming `what`.
 #[track_caller]

@@ -16,7 +16,7 @@ use hubgate::types::host::{Authority, Host, HostPattern};
 use tempfile::TempDir;
 
 use super::pebble::Pebble;
-use super::{events, eventually};
+use super::{PATIENCE, events, within};
 
 pub const HOST: &str = "hub.example.test";
 
@@ -76,15 +76,12 @@ impl Edge {
         self.run_with(self.settings(pebble, directory), hosts)
     }
 
+    /// A worker of its own settings.
     pub fn run_with(&self, settings: Settings, hosts: &[&str]) -> Running {
         let certificates = Certificates::new();
-        let worker = Worker::start(
-            settings,
-            self::hosts(hosts),
-            Arc::clone(&certificates),
-            self.tokens.clone(),
-        )
-        .unwrap();
+        let served = Arc::clone(&certificates);
+        let worker =
+            Worker::start(settings, self::hosts(hosts), served, self.tokens.clone()).unwrap();
         Running {
             worker,
             certificates,
@@ -131,7 +128,7 @@ impl Running {
 
     #[track_caller]
     pub fn wait_for_certificate(&self, host: &str) -> Served {
-        eventually("a certificate is served", || {
+        within(PATIENCE, "a certificate is served", || {
             self.served(host).origin == Origin::Acme
         });
         self.served(host)

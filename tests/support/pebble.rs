@@ -23,6 +23,8 @@ pub struct Options {
     pub bad_nonces: u8,
     /// Percent of new orders that reuse valid authorizations.
     pub reuse: u8,
+    /// Longest time in seconds that it sleeps before it validates.
+    pub sleep: u32,
     /// The port of TLS-ALPN-01 challenges; 0: one where nobody listens.
     pub tls_port: u16,
     /// The name and value (base64url) of the one key that accounts must be bound to; none: they need not.
@@ -35,6 +37,7 @@ impl Default for Options {
             validity: 7_776_000,
             bad_nonces: 0,
             reuse: 50,
+            sleep: 0,
             tls_port: 0,
             external_account: None,
         }
@@ -143,7 +146,10 @@ impl Pebble {
             .arg("-config")
             .arg(self.dir.path().join("pebble.json"));
         command.args(["-dnsserver", &self.dns.to_string()]);
-        command.env("PEBBLE_VA_NOSLEEP", "1");
+        match self.options.sleep {
+            0 => command.env("PEBBLE_VA_NOSLEEP", "1"),
+            seconds => command.env("PEBBLE_VA_SLEEPTIME", seconds.to_string()),
+        };
         command.env(
             "PEBBLE_WFE_NONCEREJECT",
             self.options.bad_nonces.to_string(),
@@ -185,16 +191,9 @@ impl Pebble {
 
     /// Resolves `host` to `address` from now on.
     pub fn resolve(&self, host: &str, address: &str) {
-        let clear = serde_json::json!({"host": host});
+        self.names("/clear-a", &serde_json::json!({"host": host}));
         let add = serde_json::json!({"host": host, "addresses": [address]});
-        for (path, body) in [("clear-a", clear), ("add-a", add)] {
-            let body = body.to_string();
-            let request = format!(
-                "POST /{path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            exchange(TcpStream::connect(self.dns_management).unwrap(), &request);
-        }
+        self.names("/add-a", &add);
     }
 
     /// How many certificates it has issued since it is up.
