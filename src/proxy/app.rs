@@ -2,14 +2,16 @@
 //!
 //! One [`App`] serves one connection; what all share is in [`Shared`]. pingora-core reads
 //! HTTP/1 requests, one after the other; `h2` gives the streams of HTTP/2. Invariant: every request that began is counted and logged once,
-//! whatever becomes of it.
+//! whatever becomes of it; a panic ends one request with 500, and nothing else.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use http::Method;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
@@ -228,8 +230,17 @@ impl App {
         let id = id.as_str();
         let left = match self.check(&snapshot, client) {
             Ok(checked) => {
-                self.dispatch(&snapshot, client, &checked, trusted, id, &mut trace)
-                    .await
+                let dispatched =
+                    self.dispatch(&snapshot, client, &checked, trusted, id, &mut trace);
+                // What a panic leaves behind belongs to this request, which ends here, and to guards.
+                match AssertUnwindSafe(dispatched).catch_unwind().await {
+                    Ok(left) => left,
+                    Err(_) => {
+                        client.close_after_answer();
+                        self.failed(&snapshot, client, Cause::Internal, id, &mut trace)
+                            .await
+                    }
+                }
             }
             Err(cause) => {
                 self.answer_cause(&snapshot, client, cause, id, &mut trace)
@@ -262,6 +273,8 @@ impl App {
         id: &str,
         trace: &mut Trace,
     ) -> Left {
+        #[cfg(debug_assertions)]
+        defect(client);
         let head = client.head();
         let tokens = &self.shared.tokens;
         let (site, decision) = decide(
@@ -435,5 +448,14 @@ impl App {
             Ok(()) => Left::Whole,
             Err(_) => Left::Broken,
         }
+    }
+}
+
+/// A defect for tests of how one is contained, in debug builds only: for requests that have this field.
+#[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "that is what it is for")]
+fn defect(client: &Client) {
+    if client.head().headers.contains_key("x-hubgate-defect") {
+        panic!("a defect on demand");
     }
 }

@@ -326,7 +326,7 @@ async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// A panic ends one connection's task; it is counted and logged once, with its place.
+/// A panic ends one request, or one task; it is counted and logged once, with its place.
 fn count_panics(metrics: &Arc<Metrics>) {
     let metrics = metrics.clone();
     std::panic::set_hook(Box::new(move |panic| {
@@ -337,7 +337,7 @@ fn count_panics(metrics: &Arc<Metrics>) {
             .unwrap_or_default();
         tracing::error!(
             place,
-            "panic: {}",
+            "panicked: {}",
             panic.payload_as_str().unwrap_or("no message")
         );
     }));

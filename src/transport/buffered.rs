@@ -222,3 +222,58 @@ impl BufferedSocket {
         self.socket.poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (BufferedSocket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (
+            BufferedSocket::new(Socket::Plain(near.unwrap())),
+            far.unwrap().0,
+        )
+    }
+
+    fn reset(far: TcpStream) {
+        let linger = Some(std::time::Duration::ZERO);
+        socket2::SockRef::from(&far).set_linger(linger).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_no_write_took_a_byte_of_is_given_back_whole() {
+        for body in [10, 100_000] {
+            let (mut wire, far) = pair().await;
+            reset(far);
+            wire.out().extend_from_slice(b"head");
+            let body = vec![b'x'; body];
+            let sent = poll_fn(|cx| {
+                let written = wire.write(cx, &body);
+                Poll::Ready(written.and_then(|()| match wire.poll_drain(cx) {
+                    Poll::Ready(drained) => drained,
+                    Poll::Pending => Ok(()),
+                }))
+            });
+            assert!(sent.await.is_err());
+            let expected = [b"head", &body[..]].concat();
+            assert!(wire.take_undelivered(0) == Some(expected));
+            assert_eq!(wire.waiting(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_took_a_part_of_is_not_given_back() {
+        let (mut wire, far) = pair().await;
+        wire.out().extend_from_slice(b"head");
+        poll_fn(|cx| wire.poll_drain(cx)).await.unwrap();
+        reset(far);
+        wire.out().extend_from_slice(b"body");
+        assert!(poll_fn(|cx| wire.poll_drain(cx)).await.is_err());
+        assert_eq!(wire.take_undelivered(0), None);
+        assert_eq!(wire.take_undelivered(4), Some(b"body".to_vec()));
+    }
+}

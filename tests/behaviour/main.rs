@@ -23,6 +23,8 @@ mod kit;
 mod limits;
 mod logs;
 mod pages;
+#[cfg(debug_assertions)]
+mod panics;
 mod port80;
 mod proxy_protocol;
 mod reload;
