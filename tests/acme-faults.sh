@@ -19,7 +19,7 @@ names=(
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 start=$SECONDS
-${CARGO:-cargo} test --locked --no-fail-fast --lib --test acme --test acme_orders --test acme_storage --test acme_faults --test behaviour \
+${CARGO:-cargo} test --locked --no-fail-fast --lib --test acme --test acme_account --test acme_orders --test acme_storage --test acme_faults --test behaviour \
     "${1:-fault_}" 2>&1 | tee "$out"
 status=$?
 

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::line::Line;
 use super::schedule::Class;
 use crate::tls::pem::Pair;
+use crate::types::host::Host;
 
 /// What was done, or why nothing was, as a sentence.
 pub type Outcome = Result<String, String>;
@@ -38,6 +39,16 @@ pub(super) enum Command {
     Revoke {
         /// RFC 5280 section 5.3.1.
         reason: u8,
+        reply: oneshot::Sender<Outcome>,
+    },
+}
+
+/// What is wished of a host's certificate, or of the accounts.
+pub(super) enum Errand {
+    Of(Host, Command),
+    /// Give the account at this authority another key, or the accounts at all.
+    RollOver {
+        authority: Option<String>,
         reply: oneshot::Sender<Outcome>,
     },
 }

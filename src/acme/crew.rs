@@ -6,13 +6,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::AbortHandle;
-use tracing::error;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{error, warn};
 
 use super::authority::{Authority, Connect};
 use super::challenge::Tokens;
 use super::clock::Clock;
-use super::command::Command;
+use super::command::{Command, Errand, Outcome};
 use super::settings::Settings;
 use super::status::Board;
 use super::storage::Storage;
@@ -31,7 +31,7 @@ pub(super) struct Plan {
 /// Everything the tasks are made of.
 pub(super) struct Crew {
     pub(super) plans: watch::Receiver<Plan>,
-    pub(super) commands: mpsc::Receiver<(Host, Command)>,
+    pub(super) commands: mpsc::Receiver<Errand>,
     pub(super) connect: Arc<Connect>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tokens: Tokens,
@@ -52,6 +52,7 @@ impl Crew {
         let mut plan = self.plans.borrow_and_update().clone();
         let mut shared = self.shared(&plan.settings).await;
         let mut tasks: HashMap<Host, Running> = HashMap::new();
+        let mut errands = JoinSet::new();
         loop {
             tasks.retain(|host, running| {
                 let keep = plan.hosts.contains(host);
@@ -70,12 +71,13 @@ impl Crew {
                         .or_insert_with(|| begin(shared, host));
                 }
             }
-            if !self.next_plan(&tasks).await {
+            if !self.next_plan(&tasks, shared.as_ref(), &mut errands).await {
                 return;
             }
             let next = self.plans.borrow_and_update().clone();
             if next.settings != plan.settings {
                 tasks.drain().for_each(|(_, running)| running.task.abort());
+                errands.shutdown().await;
                 shared = self.shared(&next.settings).await;
             }
             plan = next;
@@ -83,18 +85,34 @@ impl Crew {
     }
 
     /// Hands wishes on until there is another plan; false when there will be none.
-    async fn next_plan(&mut self, tasks: &HashMap<Host, Running>) -> bool {
+    async fn next_plan(
+        &mut self,
+        tasks: &HashMap<Host, Running>,
+        shared: Option<&Arc<Shared>>,
+        errands: &mut JoinSet<()>,
+    ) -> bool {
         loop {
             tokio::select! {
                 changed = self.plans.changed() => return changed.is_ok(),
-                Some((host, command)) = self.commands.recv() => {
-                    // Dropped when there is no such task or it has its hands full; whoever asked sees that.
-                    if let Some(running) = tasks.get(&host)
-                        && let Err(error) = running.commands.try_send(command)
-                    {
-                        error!(event = "acme.wish.lost", %host, %error, "a wish cannot be carried out");
+                // Dropped when there is no such task or it has its hands full; whoever asked sees that.
+                Some(errand) = self.commands.recv() => match errand {
+                    Errand::Of(host, command) => {
+                        if let Some(running) = tasks.get(&host)
+                            && let Err(error) = running.commands.try_send(command)
+                        {
+                            error!(event = "acme.wish.lost", %host, %error, "a wish cannot be carried out");
+                        }
                     }
-                }
+                    Errand::RollOver { authority, reply } => {
+                        if let Some(shared) = shared.cloned() {
+                            errands.spawn(async move {
+                                // Whoever asked may be gone.
+                                drop(reply.send(roll_over(&shared, authority.as_deref()).await));
+                            });
+                        }
+                    }
+                },
+                Some(_) = errands.join_next() => {}
             }
         }
     }
@@ -127,6 +145,54 @@ impl Crew {
             asked: Notify::new(),
         }))
     }
+}
+
+/// Gives accounts another key, one after the other; a failure at one does not keep the others from it.
+async fn roll_over(shared: &Shared, name: Option<&str>) -> Outcome {
+    let asked = shared.authorities.iter();
+    let asked = asked.filter(|authority| name.is_none_or(|name| authority.name() == name));
+    let all: Vec<_> = asked
+        .flat_map(|authority| std::iter::once(authority).chain(authority.staging.as_deref()))
+        .collect();
+    if all.is_empty() {
+        let known: Vec<_> = shared.authorities.iter().map(Authority::name).collect();
+        let name = name.unwrap_or_default();
+        return Err(format!(
+            "there is no authority `{name}`, only {}",
+            known.join(", ")
+        ));
+    }
+    let (mut done, mut failed) = (Vec::new(), false);
+    for authority in all {
+        let now = shared.clock.now();
+        done.push(match authority.closed_until(now) {
+            Some(until) => {
+                failed = true;
+                format!(
+                    "{}: nothing is asked of it before {until}",
+                    authority.name()
+                )
+            }
+            None => match authority.accounts.roll_over().await {
+                Ok(true) => format!("{}: the account has another key", authority.name()),
+                Ok(false) => format!("{}: there is no account", authority.name()),
+                Err(failure) => {
+                    failed = true;
+                    warn!(
+                        event = "acme.account.key.failed",
+                        ca = authority.name(),
+                        step = failure.step,
+                        class = failure.class.as_str(),
+                        detail = failure.detail,
+                        "the account's key was not changed"
+                    );
+                    format!("{}: {}", authority.name(), failure.detail)
+                }
+            },
+        });
+    }
+    let text = done.join("\n");
+    if failed { Err(text) } else { Ok(text) }
 }
 
 fn begin(shared: &Arc<Shared>, host: &Host) -> Running {

@@ -14,6 +14,7 @@ use super::answer::Answer;
 pub(super) struct Directory {
     pub(super) new_nonce: String,
     pub(super) new_account: String,
+    pub(super) key_change: Option<String>,
     pub(super) revoke_cert: Option<String>,
     /// RFC 9773.
     pub(super) renewal_info: Option<String>,

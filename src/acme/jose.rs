@@ -24,10 +24,6 @@ pub(super) struct CannotSign;
 
 /// Who signs: an account that has a URL, or a key that asks for one.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for giving an account another key, which follows")
-)]
 pub(super) enum Signer<'a> {
     Account(&'a str),
     Key,
@@ -82,6 +78,18 @@ impl AccountKey {
             .sign(&self.random, signed.as_bytes())
             .map_err(|_| CannotSign)?;
         Ok(flattened(&signed, signature.as_ref()))
+    }
+
+    /// What the account's next key signs so that the account is given it (RFC 8555 section 7.3.5); the whole is then signed
+    /// by `self`, its key so far.
+    pub(super) fn hand_over(
+        &self,
+        next: &Self,
+        account: &str,
+        key_change: &str,
+    ) -> Result<Value, CannotSign> {
+        let payload = json!({"account": account, "oldKey": self.jwk});
+        next.sign(Signer::Key, None, key_change, &payload)
     }
 
     /// The value of `externalAccountBinding`, for registering at `new_account`.
@@ -170,6 +178,16 @@ mod tests {
         let binding = key.bind(&external, "new-account");
         assert_eq!(part(&binding, "payload"), jwk);
         assert_eq!(part(&binding, "protected")["kid"], "kid-1");
+    }
+
+    #[test]
+    fn the_next_key_names_the_account_and_the_key_before_it_and_carries_no_nonce() {
+        let (old, next) = (key(), key());
+        let body = old.hand_over(&next, "acct", "key-change").unwrap();
+        let header = json!({"alg": "ES256", "url": "key-change", "jwk": next.jwk});
+        assert_eq!(part(&body, "protected"), header);
+        let payload = json!({"account": "acct", "oldKey": old.jwk});
+        assert_eq!(part(&body, "payload"), payload);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use instant_acme::{Account, BodyWrapper, BytesResponse, Error, HttpClient, Key};
+use instant_acme::{Account, AccountBuilder, BodyWrapper, BytesResponse, Error, HttpClient, Key};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::answer::{Answer, Lost};
@@ -54,11 +54,7 @@ impl Line {
         key: PrivatePkcs8KeyDer<'_>,
     ) -> Result<Self, Failure> {
         let heard = Arc::new(Heard::default());
-        let wire = Wire {
-            session: Arc::clone(session),
-            heard: Arc::clone(&heard),
-        };
-        let account = Account::builder_with_http(Box::new(wire))
+        let account = builder(session, &heard)
             .from_parts(url.to_owned(), key, session.url().to_owned())
             .await
             .map_err(|error| Failure {
@@ -68,24 +64,34 @@ impl Line {
         Ok(Self { account, heard })
     }
 
+    /// Asks which account has this key (RFC 8555 section 7.3.1). The directory has been asked for before.
+    pub(super) async fn look_up(session: &Arc<Session>, key: &[u8]) -> Result<Answer, Lost> {
+        let heard = Arc::new(Heard::default());
+        let lost = |error: Error| Lost::new(with_reasons(&error));
+        loop {
+            let der = PrivatePkcs8KeyDer::from(key.to_vec());
+            let pair = Key::from_pkcs8_der(der.clone_key()).map_err(lost)?;
+            let url = session.url().to_owned();
+            let done = builder(session, &heard).from_key((pair, der.into()), url);
+            if let Some(outcome) = heard.outcome(&done.await) {
+                return outcome;
+            }
+        }
+    }
+
     /// What the authority itself answered to what the crate has just done, which may have been without success.
     ///
     /// `None`: it is to be done again, because the authority still finds fault with nonces.
     pub(super) fn outcome<T>(&self, done: &Result<T, Error>) -> Option<Result<Answer, Lost>> {
-        self.heard.with(|last| {
-            let outcome = last.outcome.take();
-            if outcome.is_some() && last.refused > 0 && last.refused < TRIES {
-                return None;
-            }
-            last.refused = 0;
-            Some(outcome.unwrap_or_else(|| {
-                let why = done.as_ref().err().map(|error| with_reasons(error));
-                Err(Lost::new(
-                    why.unwrap_or_else(|| "nothing was asked".to_owned()),
-                ))
-            }))
-        })
+        self.heard.outcome(done)
     }
+}
+
+fn builder(session: &Arc<Session>, heard: &Arc<Heard>) -> AccountBuilder {
+    Account::builder_with_http(Box::new(Wire {
+        session: Arc::clone(session),
+        heard: Arc::clone(heard),
+    }))
 }
 
 /// What came last.
@@ -100,6 +106,22 @@ struct Last {
 }
 
 impl Heard {
+    fn outcome<T>(&self, done: &Result<T, Error>) -> Option<Result<Answer, Lost>> {
+        self.with(|last| {
+            let outcome = last.outcome.take();
+            if outcome.is_some() && last.refused > 0 && last.refused < TRIES {
+                return None;
+            }
+            last.refused = 0;
+            Some(outcome.unwrap_or_else(|| {
+                let why = done.as_ref().err().map(|error| with_reasons(error));
+                Err(Lost::new(
+                    why.unwrap_or_else(|| "nothing was asked".to_owned()),
+                ))
+            }))
+        })
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut Last) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

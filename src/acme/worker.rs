@@ -14,7 +14,7 @@ use tracing::{error, info};
 use super::authority;
 use super::challenge::Tokens;
 use super::clock::SystemClock;
-use super::command::{Command, Outcome, Renew};
+use super::command::{Command, Errand, Outcome, Renew};
 use super::crew::{Crew, Plan};
 use super::settings::Settings;
 use super::status::{Board, Counts, HostStatus};
@@ -37,7 +37,7 @@ pub enum StartError {
 /// Keeps the certificates coming; dropping it ends that.
 pub struct Worker {
     plan: Option<watch::Sender<Plan>>,
-    commands: mpsc::Sender<(Host, Command)>,
+    commands: mpsc::Sender<Errand>,
     thread: Option<JoinHandle<()>>,
     certificates: Arc<Certificates>,
     wanted: Wanted,
@@ -134,7 +134,7 @@ impl Worker {
 
 /// How a person's wishes reach the worker. Each ends when it is carried out or refused, which may take minutes.
 #[derive(Clone, Debug)]
-pub struct Wishes(mpsc::Sender<(Host, Command)>);
+pub struct Wishes(mpsc::Sender<Errand>);
 
 impl Wishes {
     /// Orders another certificate for `host` now. Refused, unless by force, when a week's worth has been issued.
@@ -148,6 +148,17 @@ impl Wishes {
             .await
     }
 
+    /// Gives the account at `authority` another key, or at each, staging directories included; orders under way are
+    /// waited for. Says what was done, or what was not and why.
+    pub async fn roll_over(&self, authority: Option<&str>) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        let nobody = || "no certificate is ordered".to_owned();
+        let authority = authority.map(str::to_owned);
+        let sent = self.0.send(Errand::RollOver { authority, reply }).await;
+        sent.map_err(|_| nobody())?;
+        outcome.await.map_err(|_| nobody())?
+    }
+
     async fn ask(
         &self,
         host: &Host,
@@ -155,7 +166,7 @@ impl Wishes {
     ) -> Outcome {
         let (reply, outcome) = oneshot::channel();
         let nobody = || format!("no certificate is ordered for `{host}`");
-        let sent = self.0.send((host.clone(), command(reply))).await;
+        let sent = self.0.send(Errand::Of(host.clone(), command(reply))).await;
         sent.map_err(|_| nobody())?;
         outcome.await.map_err(|_| nobody())?
     }

@@ -32,7 +32,8 @@ type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST, \
-     POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST";
+     POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST, \
+     POST /certificates/rollover?ca=NAME";
 
 /// Answers one request; its body, if any, is not read.
 pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Parts) -> Answer {
@@ -66,10 +67,18 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         {
             wish(admin, path, head.uri.query()).await
         }
-        ("/" | "/status" | "/metrics" | "/health" | "/why", false) => wrong_method("GET, HEAD"),
-        ("/reload" | "/challenge-probe" | "/certificates/renew" | "/certificates/revoke", _) => {
-            wrong_method("POST")
+        ("/certificates/rollover", false) if head.method == Method::POST => {
+            roll_over(admin, head.uri.query()).await
         }
+        ("/" | "/status" | "/metrics" | "/health" | "/why", false) => wrong_method("GET, HEAD"),
+        (
+            "/reload"
+            | "/challenge-probe"
+            | "/certificates/renew"
+            | "/certificates/revoke"
+            | "/certificates/rollover",
+            _,
+        ) => wrong_method("POST"),
         _ => text(
             StatusCode::NOT_FOUND,
             format!("nothing is here; there are: {PATHS}\n"),
@@ -150,11 +159,16 @@ async fn wish(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
     };
     let (control, host) = (admin.control.clone(), host.to_owned());
     let task = tokio::spawn(async move { control.wish(&host, wish).await });
-    match task.await {
+    told(task.await)
+}
+
+/// What came of a wish.
+fn told(outcome: Result<Result<String, String>, tokio::task::JoinError>) -> Answer {
+    match outcome {
         Ok(Ok(done)) => text(StatusCode::OK, format!("{done}\n")),
         Ok(Err(why)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")),
         Err(error) => {
-            tracing::error!(%error, "a wish for a certificate ended unexpectedly");
+            tracing::error!(%error, "a wish ended unexpectedly");
             text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "it ended unexpectedly; the log says more\n",
@@ -183,6 +197,32 @@ fn revocation<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<Wish>
     };
     let no_more = parameters.next().is_none();
     no_more.then_some(Wish::Revoke { reason })
+}
+
+/// Gives ACME accounts another key, in a task of its own, whether or not the client waits.
+async fn roll_over(admin: &Admin, query: Option<&str>) -> Answer {
+    let authority = match query.filter(|query| !query.is_empty()) {
+        None => None,
+        Some(query) => match query.strip_prefix("ca=").and_then(decoded) {
+            Some(name) => Some(name),
+            None => return text(StatusCode::BAD_REQUEST, "the only parameter is `ca=NAME`\n"),
+        },
+    };
+    let control = admin.control.clone();
+    let task = tokio::spawn(async move { control.roll_over(authority.as_deref()).await });
+    told(task.await)
+}
+
+/// A query's value without its percent signs (RFC 3986 section 2.1).
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Has a random token answered for a host, so that `certs doctor` can ask for it from outside.

@@ -41,6 +41,11 @@ pub trait Control: Send + Sync + 'static {
     fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<String, String>> {
         async { Err("this process orders no certificates".to_owned()) }.boxed()
     }
+    /// Gives the ACME account at `authority` another key, or the account at each. Says what was done, or what was not and
+    /// why. May take minutes.
+    fn roll_over(&self, _authority: Option<&str>) -> BoxFuture<'_, Result<String, String>> {
+        async { Err("this process orders no certificates".to_owned()) }.boxed()
+    }
     /// What is remembered of the requests with this id, or with the only id that begins or ends like this.
     fn explain(&self, _request_id: &str) -> Explained {
         Explained::default()

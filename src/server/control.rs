@@ -65,6 +65,11 @@ impl Control for Door {
         self.0.shared.history.explain(request_id)
     }
 
+    fn roll_over(&self, authority: Option<&str>) -> BoxFuture<'_, Result<String, String>> {
+        let (wishes, authority) = (self.0.acme.wishes(), authority.map(str::to_owned));
+        async move { wishes.roll_over(authority.as_deref()).await }.boxed()
+    }
+
     fn probe(&self, host: &str) -> Option<ChallengeProbe> {
         let host = Host::parse(host).ok()?;
         let snapshot = self.0.shared.snapshot.load();

@@ -1,7 +1,7 @@
-//! One account on disk: its key, and what the authority calls it.
+//! One account on disk: its key, the key it is being given, and what the authority calls it.
 //!
-//! The key is written before the account is registered, so that an answer that is lost costs no second account: the
-//! same key registers the same account again (RFC 8555 section 7.3.1).
+//! A key is written before the authority hears of it, so that an answer that is lost costs no account: the same key
+//! registers the same account again (RFC 8555 section 7.3.1), and of two keys the authority knows one.
 
 use std::sync::Arc;
 
@@ -9,9 +9,14 @@ use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{new_key, read_json, write_json};
+use super::records::{Record as _, Rollover};
 use super::store::{Expect, Key, Store, StoreError};
+use crate::acme::stop::stop_at;
 
 const VERSION: u32 = 1;
+const KEY: &str = "key.pem";
+/// The key an account is being given.
+const NEXT: &str = "key-next.pem";
 
 /// `accounts/<directory>/`.
 #[derive(Debug)]
@@ -52,18 +57,64 @@ impl AccountDir {
     ///
     /// A damaged key is set aside; the account that comes next is a new one.
     pub(crate) async fn key(&self) -> Result<Vec<u8>, StoreError> {
-        let at = self.key.join("key.pem");
-        if let Some(pem) = self.store.get(&at).await? {
-            match KeyPair::from_pem(&String::from_utf8_lossy(&pem.bytes)) {
-                Ok(key) => return Ok(key.serialize_der()),
-                Err(error) => {
-                    self.store.set_aside(&at, &error.to_string()).await;
-                    self.forget().await?;
-                }
+        if let Some(key) = self.read_key(KEY).await? {
+            return Ok(key);
+        }
+        self.forget().await?;
+        let key = new_key(&*self.store, &self.key.join(KEY), None).await?;
+        Ok(key.serialize_der())
+    }
+
+    /// The key, if there is one.
+    pub(crate) async fn stored_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_key(KEY).await
+    }
+
+    async fn read_key(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let at = self.key.join(name);
+        let Some(pem) = self.store.get(&at).await? else {
+            return Ok(None);
+        };
+        match KeyPair::from_pem(&String::from_utf8_lossy(&pem.bytes)) {
+            Ok(key) => Ok(Some(key.serialize_der())),
+            Err(error) => {
+                self.store.set_aside(&at, &error.to_string()).await;
+                Ok(None)
             }
         }
-        let key = new_key(&*self.store, &at, None).await?;
+    }
+
+    /// The key the account is being given, in PKCS#8 DER; none when that is done or was never begun.
+    pub(crate) async fn next_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_key(NEXT).await
+    }
+
+    /// Makes the key that the account is to be given, unless there is one.
+    pub(crate) async fn make_next_key(&self) -> Result<Vec<u8>, StoreError> {
+        if let Some(key) = self.next_key().await? {
+            return Ok(key);
+        }
+        let key = new_key(&*self.store, &self.key.join(NEXT), None).await?;
         Ok(key.serialize_der())
+    }
+
+    /// Makes the next key the key: the authority knows it, and the one before not any more.
+    pub(crate) async fn adopt_next_key(&self) -> Result<(), StoreError> {
+        if let Some(pem) = self.store.get(&self.key.join(NEXT)).await? {
+            let at = self.key.join(KEY);
+            self.store.put(&at, &pem.bytes, Expect::Any, None).await?;
+        }
+        stop_at("adopt");
+        self.drop_next_key().await
+    }
+
+    /// Removes the next key: the authority does not know it and will not be asked to any more, or it is the key.
+    pub(crate) async fn drop_next_key(&self) -> Result<(), StoreError> {
+        for name in [NEXT, Rollover::NAME] {
+            let at = self.key.join(name);
+            self.store.delete(&at, Expect::Any, None).await?;
+        }
+        Ok(())
     }
 
     /// The account, when it was registered at this very directory.
@@ -138,6 +189,19 @@ mod tests {
         std::fs::write(root.path().join("ca/key.pem"), "cut").unwrap();
         assert_ne!(dir.key().await.unwrap(), key);
         assert_eq!(dir.registered().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn the_next_key_stays_the_same_until_it_is_the_key() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(&root, "https://ca.test/dir");
+        let (first, next) = (dir.key().await.unwrap(), dir.make_next_key().await.unwrap());
+        assert_ne!(first, next);
+        assert_eq!(dir.make_next_key().await.unwrap(), next);
+        assert_eq!(dir.key().await.unwrap(), first);
+        dir.adopt_next_key().await.unwrap();
+        assert_eq!(dir.key().await.unwrap(), next);
+        assert_eq!(dir.next_key().await.unwrap(), None);
     }
 
     #[tokio::test]

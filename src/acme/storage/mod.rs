@@ -30,7 +30,7 @@ pub use certificate::Stored;
 pub use file_store::FileStore;
 pub(super) use history::History;
 pub(super) use records::{
-    Backoff, Failures, Limits, Order, Renewal, Window, instant, milliseconds,
+    Backoff, Failures, Limits, Order, Renewal, Rollover, Window, instant, milliseconds,
 };
 pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 

@@ -36,6 +36,7 @@ record!(Order, "order.json");
 record!(Backoff, "backoff.json");
 record!(Renewal, "renewal.json");
 record!(Limits, "limits.json");
+record!(Rollover, "rollover.json");
 
 /// `order.json`: an order under way, so that a restart resumes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,22 @@ impl Order {
             generation,
             unfit: 0,
             replaces: false,
+        }
+    }
+}
+
+/// `rollover.json`: the authority has been asked to take the account's next key, and may have heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rollover {
+    pub(super) version: u32,
+    pub(crate) asked_unix_ms: i64,
+}
+
+impl Rollover {
+    pub(crate) fn new(now: OffsetDateTime) -> Self {
+        Self {
+            version: VERSION,
+            asked_unix_ms: milliseconds(now),
         }
     }
 }

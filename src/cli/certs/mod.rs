@@ -5,6 +5,7 @@
 mod doctor;
 mod import;
 mod list;
+mod rollover;
 mod wish;
 
 use std::net::SocketAddr;
@@ -50,6 +51,15 @@ pub(super) enum Command {
         /// RFC 5280's number: 0 unspecified, 1 key compromise, 4 superseded, 5 no longer operated
         #[arg(long, value_name = "NUMBER", default_value = "4")]
         reason: u8,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Give the account at the authority another key, because the one it has may be known; certificates stay as they are
+    #[command(after_help = EXIT_CODES)]
+    Rollover {
+        /// Only at this authority, by its `name`, and at its staging directory [default: at every one]
+        #[arg(long, value_name = "NAME")]
+        ca: Option<String>,
         #[command(flatten)]
         door: Door,
     },
@@ -132,6 +142,7 @@ pub(super) fn run(command: Command) -> u8 {
         Command::Show { host, json, door } => list::run(&door, Some(&host), json),
         Command::Renew(renew) => wish::renew(&renew),
         Command::Revoke { host, reason, door } => wish::revoke(&door, &host, reason),
+        Command::Rollover { ca, door } => rollover::run(&door, ca.as_deref()),
         Command::Import(import) => import::run(&import),
         Command::Doctor(doctor) => doctor::run(doctor),
     }

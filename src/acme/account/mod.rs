@@ -5,12 +5,13 @@
 //! account, or whose answer was lost, gets the same key again (RFC 8555 section 7.3.1), so that there is never a second
 //! account and tokens already published stay right.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
 use instant_acme::AuthorizationStatus;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 use tracing::{info, warn};
 
 use super::answer::Answer;
@@ -23,6 +24,8 @@ use super::session::Session;
 use super::storage::{AccountDir, Registered};
 use crate::config::{AcmeAuthority, ExternalAccount};
 
+mod rollover;
+
 const STEP: &str = "account";
 
 /// An account, ready to sign.
@@ -33,6 +36,20 @@ pub(super) struct Account {
     pub(super) url: String,
 }
 
+/// The account while somebody speaks as it; until this is dropped its key stays the same.
+pub(super) struct InUse {
+    account: Arc<Account>,
+    turn: Arc<OwnedRwLockReadGuard<()>>,
+}
+
+impl Deref for InUse {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.account
+    }
+}
+
 /// The account of one authority, opened once and kept.
 pub(super) struct Accounts {
     contact: Vec<String>,
@@ -41,6 +58,8 @@ pub(super) struct Accounts {
     session: Arc<Session>,
     clock: Arc<dyn Clock>,
     open: Mutex<Option<Arc<Account>>>,
+    /// Shared by all who speak as the account, and taken alone to give it another key.
+    turn: Arc<RwLock<()>>,
 }
 
 impl Accounts {
@@ -57,39 +76,45 @@ impl Accounts {
             session,
             clock,
             open: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
     /// The account; the first call registers it if need be.
-    pub(super) async fn get(&self) -> Result<Arc<Account>, Failure> {
+    pub(super) async fn get(&self) -> Result<InUse, Failure> {
+        let turn = Arc::new(Arc::clone(&self.turn).read_owned().await);
         let mut open = self.open.lock().await;
-        if let Some(account) = &*open {
-            return Ok(Arc::clone(account));
-        }
-        let account = Arc::new(self.open_or_register().await?);
+        let account = match &*open {
+            Some(account) if self.is_settled(account).await => Arc::clone(account),
+            _ => Arc::new(self.open_or_register().await?),
+        };
         *open = Some(Arc::clone(&account));
-        Ok(account)
+        Ok(InUse { account, turn })
     }
 
     /// Registers again with the same key, because the authority does not know `stale` any more.
-    pub(super) async fn register_again(&self, stale: &Account) -> Result<Arc<Account>, Failure> {
+    pub(super) async fn register_again(&self, stale: &InUse) -> Result<InUse, Failure> {
         let mut open = self.open.lock().await;
+        let in_use = |account| InUse {
+            account,
+            turn: Arc::clone(&stale.turn),
+        };
         if let Some(account) = &*open
             && account.url != stale.url
         {
-            return Ok(Arc::clone(account)); // another order was faster
+            return Ok(in_use(Arc::clone(account))); // another order was faster
         }
         *open = None;
         let forgotten = self.dir.forget().await;
         forgotten.map_err(|error| Failure::of_storage(STEP, &error))?;
         let account = Arc::new(self.open_or_register().await?);
         *open = Some(Arc::clone(&account));
-        Ok(account)
+        Ok(in_use(account))
     }
 
     async fn open_or_register(&self) -> Result<Account, Failure> {
         let stored = |error| Failure::of_storage(STEP, &error);
-        let key = self.dir.key().await.map_err(stored)?;
+        let key = self.settled_key().await?;
         let Some(known) = self.dir.registered().await.map_err(stored)? else {
             return self.register(key).await;
         };
