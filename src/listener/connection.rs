@@ -22,8 +22,9 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use crate::acme::challenge;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
-use crate::proxy::app::{App, Facts, Shared};
+use crate::proxy::app::{App, Drain, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
+use crate::proxy::refuse;
 use crate::tls::{self, Certificates, UNRECOGNIZED_NAME};
 use crate::transport::head::HeadLimits;
 use crate::transport::{BelowTls, EngineStream, Gate, GateLimits, Link, Socket};
@@ -115,6 +116,12 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
         () = &mut served => return,
         () = tokio::time::sleep(LAST_CALL) => link.end_when_idle(),
     }
+    let mut drain = context.shared.drain.clone();
+    tokio::select! {
+        () = &mut served => return,
+        // An error means that the process is gone.
+        _ = drain.wait_for(|drain| *drain == Drain::Ending) => link.end_waits(),
+    }
     served.await;
 }
 
@@ -182,7 +189,7 @@ async fn shake(
         Err(error) => {
             tracing::debug!(peer = %facts.peer, %error, "no TLS handshake");
             if let Some(tcp) = acceptor.take_io() {
-                answer_plain_http(tcp, &error).await;
+                answer_plain_http(tcp, &error, facts, context).await;
             }
             return None;
         }
@@ -237,7 +244,12 @@ async fn show_challenge(start: StartHandshake<BelowTls>, name: &str, pair: &Cert
 }
 
 /// Tells a client that speaks plain HTTP on a TLS port so, as nginx does.
-async fn answer_plain_http(mut tcp: BelowTls, error: &std::io::Error) {
+async fn answer_plain_http(
+    mut tcp: BelowTls,
+    error: &std::io::Error,
+    facts: &Facts,
+    context: &Context,
+) {
     let corrupt = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
@@ -245,13 +257,9 @@ async fn answer_plain_http(mut tcp: BelowTls, error: &std::io::Error) {
     if !corrupt {
         return;
     }
-    let body = "400 This port speaks TLS: use https://\n";
-    let answer = format!(
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
+    let answer = refuse::plain_on_tls(&context.shared, facts);
     let said = async {
-        tcp.write_all(answer.as_bytes()).await?;
+        tcp.write_all(&answer).await?;
         tcp.shutdown().await
     };
     // Best effort: garbage that is not HTTP either gets it too.

@@ -26,10 +26,10 @@ use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 use super::trace::Trace;
-use super::{close, date, fallback, page, record, splice};
+use super::{close, fallback, page, record, refuse, splice};
 use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
-use crate::observe::cause::Cause;
+use crate::observe::cause::{Cause, Situation};
 use crate::observe::history::History;
 use crate::observe::metrics::Metrics;
 use crate::router::target;
@@ -193,24 +193,8 @@ impl App {
         let Some((cause, detail)) = close::head_cause(self.link.fault(), error) else {
             return;
         };
-        let mut trace = Trace::begin();
-        let id = RequestId::next();
-        let id = id.as_str();
-        let facts = page::Facts {
-            cause,
-            request_id: id,
-            launch: false,
-            pages: &self.shared.snapshot.load().config.error_pages,
-        };
-        let answer = Answer::of_cause(&facts, None).with_detail(&detail);
-        trace.status = answer.status;
-        trace.cause = Some(cause);
-        trace.own_body = answer.body.len() as u64;
-        record::unread(self, &trace, id);
-        self.link.append(|wire| {
-            answer.write_head(&date::now(), false, wire);
-            wire.extend_from_slice(&answer.body);
-        });
+        let answer = refuse::unread(&self.shared, &self.facts, cause, &detail);
+        self.link.append(|wire| wire.extend_from_slice(&answer));
         close::gracefully(&self.link, true).await;
     }
 
@@ -368,7 +352,12 @@ impl App {
             },
         };
         match forward.run(client, trace).await {
-            Ok(Forwarded::Response) => Left::Whole,
+            Ok(Forwarded::Response) => {
+                if checked.upgrade.is_some() && trace.status >= 400 {
+                    trace.cause = Some(Cause::TunnelRefused);
+                }
+                Left::Whole
+            }
             Ok(Forwarded::Tunnel(upstream, _held)) => {
                 splice::tunnel(self, client, *upstream, route, trace).await;
                 Left::Broken
@@ -386,6 +375,12 @@ impl App {
         id: &str,
         trace: &mut Trace,
     ) -> Left {
+        let ends = || *self.shared.drain.borrow() == Drain::Ending;
+        let cause = match cause.situation() {
+            // A wait that nothing but the process's end cut short.
+            Situation::Late | Situation::Slow if ends() => Cause::ShuttingDown,
+            _ => cause,
+        };
         let gone = cause.status() == 499;
         if gone || trace.tally.response_begun {
             trace.cause = Some(cause);

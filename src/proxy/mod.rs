@@ -20,6 +20,7 @@ pub mod h2;
 pub mod page;
 mod reach;
 pub mod record;
+pub mod refuse;
 pub mod request_id;
 pub mod splice;
 pub mod trace;

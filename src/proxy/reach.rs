@@ -85,6 +85,10 @@ impl Forward<'_> {
                 break;
             }
         }
+        // Named, but none that may be asked: disabled, or left out.
+        if cause == Cause::UpstreamEmpty && !group.endpoints().is_empty() {
+            cause = Cause::UpstreamDown;
+        }
         Err(cause)
     }
 

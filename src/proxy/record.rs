@@ -7,13 +7,13 @@ use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Version};
 
-use super::app::App;
+use super::app::{App, Facts, Shared};
 use super::client::Client;
 use super::filter::forwarded;
 use super::trace::{self, Trace};
 use crate::observe::access_log::{AccessLogHandle, Record};
-use crate::observe::history::{self, Condition};
-use crate::observe::metrics::Protocol;
+use crate::observe::history::{self, Condition, History};
+use crate::observe::metrics::{Metrics, Protocol};
 use crate::snapshot::Snapshot;
 use crate::types::host::Authority;
 use crate::upstream::endpoint::Override;
@@ -22,7 +22,7 @@ use crate::upstream::group::Group;
 /// A request whose head was read.
 pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, id: &str) {
     count(
-        app,
+        &app.shared.metrics,
         trace,
         if client.is_h2() {
             Protocol::H2
@@ -61,7 +61,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         SocketAddr::new(address, peer.port()),
         &head.headers,
     );
-    fill(&mut record, app, trace, id);
+    fill(&mut record, &app.facts, trace, id);
     record.method = head.method.as_str();
     record.target = client.target();
     record.protocol = match head.version {
@@ -91,27 +91,33 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         };
         let conditions = group.map(|group| conditions(group, trace.endpoint));
         let conditions = conditions.unwrap_or_default();
-        remember(app, snapshot, trace, &record, (secrets, &conditions));
+        remember(
+            &app.shared.history,
+            snapshot,
+            trace,
+            &record,
+            (secrets, &conditions),
+        );
     }
 }
 
 /// A request whose head was refused before it could be read.
-pub fn unread(app: &App, trace: &Trace, id: &str) {
-    count(app, trace, Protocol::H1);
-    let snapshot = app.shared.snapshot.load();
+pub fn unread(shared: &Shared, facts: &Facts, trace: &Trace, id: &str) {
+    count(&shared.metrics, trace, Protocol::H1);
+    let snapshot = shared.snapshot.load();
     let none = HeaderMap::new();
-    let mut record = Record::new(SystemTime::now(), app.facts.peer, &none);
-    fill(&mut record, app, trace, id);
+    let mut record = Record::new(SystemTime::now(), facts.peer, &none);
+    fill(&mut record, facts, trace, id);
     if snapshot.access_log.enabled() {
         snapshot.access_log.write(&record);
     }
-    remember(app, &snapshot, trace, &record, (&[], &[]));
+    remember(&shared.history, &snapshot, trace, &record, (&[], &[]));
 }
 
 /// Keeps what there is to say about a request for `hubgate why`.
 #[cold]
 fn remember(
-    app: &App,
+    history: &History,
     snapshot: &Snapshot,
     trace: &Trace,
     record: &Record<'_>,
@@ -133,7 +139,6 @@ fn remember(
         }
     };
     let tries: Vec<_> = trace.tries().map(told).collect();
-    let history = &app.shared.history;
     history.keep(record, secrets, snapshot.generation, &tries, conditions);
 }
 
@@ -161,8 +166,7 @@ fn conditions(group: &Group, tried: Option<SocketAddr>) -> Vec<Condition> {
         .collect()
 }
 
-fn count(app: &App, trace: &Trace, protocol: Protocol) {
-    let metrics = &app.shared.metrics;
+fn count(metrics: &Metrics, trace: &Trace, protocol: Protocol) {
     metrics.request_finished(protocol, trace.status);
     if let Some(cause) = trace.cause {
         metrics.answered(cause);
@@ -173,8 +177,8 @@ fn count(app: &App, trace: &Trace, protocol: Protocol) {
         .add(trace.tally.body_sent + trace.own_body);
 }
 
-fn fill<'a>(record: &mut Record<'a>, app: &'a App, trace: &'a Trace, id: &'a str) {
-    record.scheme = app.facts.scheme();
+fn fill<'a>(record: &mut Record<'a>, facts: &'a Facts, trace: &'a Trace, id: &'a str) {
+    record.scheme = facts.scheme();
     record.status = trace.status;
     record.body_sent = trace.tally.body_sent + trace.own_body;
     record.body_received = trace.tally.body_received;
@@ -187,7 +191,7 @@ fn fill<'a>(record: &mut Record<'a>, app: &'a App, trace: &'a Trace, id: &'a str
     record.connect_time = trace.connect_time;
     record.response_time = trace.response_time();
     record.cause = trace.cause;
-    record.tls_version = app.facts.tls_version;
-    record.server_name = app.facts.server_name.as_ref().map(|name| name.as_str());
+    record.tls_version = facts.tls_version;
+    record.server_name = facts.server_name.as_ref().map(|name| name.as_str());
     (record.tunnel_in, record.tunnel_out) = trace.tunnel;
 }

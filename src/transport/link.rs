@@ -36,6 +36,8 @@ struct State {
     ahead: BytesMut,
     gate: Option<Gate>,
     deadline: Deadline,
+    /// Every deadline has come.
+    over: bool,
 }
 
 impl std::fmt::Debug for Link {
@@ -58,6 +60,7 @@ impl Link {
                 ahead: BytesMut::new(),
                 gate,
                 deadline: Deadline::default(),
+                over: false,
             }),
         }
     }
@@ -187,7 +190,16 @@ impl Link {
 
     /// Polls the link's own timer, which one task at a time may use.
     pub fn poll_deadline(&self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.state.lock().deadline.poll(at, cx)
+        let mut state = self.state.lock();
+        if state.over {
+            return Poll::Ready(());
+        }
+        state.deadline.poll(at, cx)
+    }
+
+    /// Has every deadline come now, because the process ends. The task that waits must poll again by itself.
+    pub fn end_waits(&self) {
+        self.state.lock().over = true;
     }
 
     /// Ends the wait for the next request, now or when it begins. The task that reads must poll again by itself.

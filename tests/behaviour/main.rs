@@ -12,6 +12,7 @@ mod support;
 
 mod backpressure;
 mod cancel;
+mod causes;
 mod deadlines;
 mod early;
 mod events;

@@ -169,7 +169,7 @@ impl Metrics {
         page.sample("requests_in_flight", &[], self.requests_in_flight.get());
         page.counter(
             "answers_total",
-            "Answers made by hubgate itself and requests it had to end, by cause.",
+            "Answers made by hubgate itself and requests that did not end as they should, by cause.",
         );
         for cause in Cause::all() {
             page.sample(

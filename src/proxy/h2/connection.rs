@@ -11,16 +11,18 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, request};
 use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
 
 use super::stream::Stream;
 use super::timers::{Timer, Timers};
-use crate::proxy::app::App;
+use crate::proxy::app::{App, Drain as Stopping};
 use crate::proxy::client::Client;
 use crate::transport::{Deadline, EngineStream, now};
 
@@ -57,6 +59,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
             return;
         }
     };
+    let stop = app.shared.drain.clone();
     let mut shutdown = shutdown;
     let drain = pin!(async move {
         // An error means that the process is gone.
@@ -75,6 +78,8 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         idle_since: None,
         idle: Deadline::default(),
         timers: Timers::default(),
+        stop,
+        ending: None,
         deadline: Deadline::default(),
     };
     poll_fn(|cx| driver.poll(cx)).await;
@@ -91,6 +96,9 @@ struct Driver<Open, Served, Drain> {
     idle_since: Option<Instant>,
     idle: Deadline,
     timers: Timers,
+    /// Where the process is with stopping, and the wait for its end once it drains.
+    stop: watch::Receiver<Stopping>,
+    ending: Option<BoxFuture<'static, ()>>,
     /// For the earliest of `timers`.
     deadline: Deadline,
 }
@@ -108,6 +116,15 @@ where
             if let Some(connection) = &mut self.connection {
                 connection.graceful_shutdown();
             }
+            let mut stop = self.stop.clone();
+            let ending = async move { drop(stop.wait_for(|stop| *stop == Stopping::Ending).await) };
+            self.ending = Some(Box::pin(ending));
+        }
+        if let Some(ending) = &mut self.ending
+            && ending.as_mut().poll(cx).is_ready()
+        {
+            self.ending = None;
+            self.timers.end();
         }
         loop {
             while let Poll::Ready(Some(())) = self.streams.poll_next_unpin(cx) {}

@@ -22,6 +22,8 @@ struct State {
     free: Vec<usize>,
     /// No deadline is earlier; streams that have ended may leave it too early.
     earliest: Option<Instant>,
+    /// Every deadline has come.
+    over: bool,
 }
 
 struct Slot {
@@ -59,6 +61,15 @@ impl Timers {
         }
     }
 
+    /// Has every deadline come now, because the process ends.
+    pub fn end(&self) {
+        let mut state = self.0.lock();
+        state.over = true;
+        for slot in state.slots.iter().flatten() {
+            slot.waker.wake_by_ref();
+        }
+    }
+
     fn fire(&self, now: Instant) {
         let mut state = self.0.lock();
         let mut earliest: Option<Instant> = None;
@@ -79,6 +90,9 @@ impl Timer {
     pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.timers.0.lock();
         let state = &mut *state;
+        if state.over {
+            return Poll::Ready(());
+        }
         let known = self.slot.and_then(|slot| state.slots[slot].as_mut());
         match known {
             Some(slot) => {

@@ -1,0 +1,42 @@
+//! Answers to what never became a request: heads that cannot be taken, plain HTTP on a port for TLS.
+//!
+//! Each is counted, logged and remembered like any other answer of our own, and closes its connection.
+
+use super::answer::Answer;
+use super::app::{Facts, Shared};
+use super::request_id::RequestId;
+use super::trace::Trace;
+use super::{date, page, record};
+use crate::observe::cause::Cause;
+
+/// The whole answer for a head that was refused; `detail` says what exactly was wrong.
+pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec<u8> {
+    let mut trace = Trace::begin();
+    let id = RequestId::next();
+    let id = id.as_str();
+    let told = page::Facts {
+        cause,
+        request_id: id,
+        launch: false,
+        pages: &shared.snapshot.load().config.error_pages,
+    };
+    let answer = Answer::of_cause(&told, None).with_detail(detail);
+    trace.status = answer.status;
+    trace.cause = Some(cause);
+    trace.own_body = answer.body.len() as u64;
+    record::unread(shared, facts, &trace, id);
+    let mut wire = Vec::with_capacity(1024);
+    answer.write_head(&date::now(), false, &mut wire);
+    wire.extend_from_slice(&answer.body);
+    wire
+}
+
+/// The whole answer for a client that spoke plain HTTP to a port for TLS.
+pub fn plain_on_tls(shared: &Shared, facts: &Facts) -> Vec<u8> {
+    unread(
+        shared,
+        facts,
+        Cause::PlainOnTls,
+        "This port speaks TLS: use https://",
+    )
+}
