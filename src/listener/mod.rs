@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod bind;
+pub mod client_hello;
 pub mod connection;
 pub mod proxy_header;
 pub mod proxy_protocol;
