@@ -105,6 +105,18 @@ format = "json"
 [[site."bücher.example".route]]
 exact = "/favicon.ico"
 upstream = "b"
+[[stream]]
+listen = "[::1]:8443"
+sni = ["a.test", "*.a.test"]
+upstream = "c"
+connect_timeout = "7s"
+idle_timeout = "8s"
+send_proxy_protocol = "v2"
+[stream.access_log]
+target = "stream.log"
+[[stream]]
+listen = "127.0.0.1:5432"
+upstream = "c"
 [upstream."hub.1"]
 endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true }]
 balance = "hash"
@@ -124,6 +136,8 @@ queue = 13
 queue_timeout = "14ms"
 circuit = { failure_rate = "51%", window = "11s", min_requests = 21, open_for = "12s", trials = 4 }
 tls = { server_name = "hub.internal", ca_file = "ca.pem", client_certificate = "edge.pem", client_key = "edge.key", verify = true }
+[upstream.c]
+endpoints = ["192.0.2.3:80"]
 [upstream.b]
 endpoints = ["192.0.2.2:80"]
 tls = { server_name = "endpoint" }
@@ -240,6 +254,9 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "certificate",
                     "eab_",
                     "http = [",
+                    "listen = \"[",
+                    "listen = \"127.0.0.1:5",
+                    "sni",
                     "https = [",
                     "proxy_protocol_",
                 ]

@@ -9,6 +9,7 @@ use super::error_pages::ErrorPages;
 use super::model::{AccessLog, Config, Route, Site};
 use super::plan::{Action, Change, Field, Plan, Subject};
 use super::show::{self, Entry};
+use super::stream::Stream;
 use crate::types::host::HostPattern;
 
 /// Compares two configurations.
@@ -18,6 +19,25 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
     listeners(&mut changes, "http", &old.listen.http, &new.listen.http);
     listeners(&mut changes, "https", &old.listen.https, &new.listen.https);
     sites(&mut changes, old, new);
+    let streams = |config: &Config| -> BTreeMap<String, Vec<Entry>> {
+        let entries = |stream: &Stream| {
+            let mut entries = show::stream(stream);
+            entries.extend(show::access_log(&stream.access_log));
+            entries
+        };
+        config
+            .streams
+            .iter()
+            .map(|stream| (stream.name(), entries(stream)))
+            .collect()
+    };
+    things(
+        &mut changes,
+        Subject::Stream,
+        "upstream",
+        streams(old),
+        streams(new),
+    );
     let by_name = |config: &Config| -> BTreeMap<String, Vec<Entry>> {
         config
             .upstreams

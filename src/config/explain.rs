@@ -33,6 +33,13 @@ pub fn explain(config: &Config) -> String {
     for site in &config.sites {
         explain_site(&mut out, site, config);
     }
+    for stream in &config.streams {
+        section(&mut out, "[[stream]]", show::stream(stream));
+        if stream.access_log != config.access_log {
+            let entries = show::access_log(&stream.access_log);
+            section(&mut out, "[stream.access_log]", entries);
+        }
+    }
     for upstream in config.upstreams.values() {
         let head = format!("[upstream.{}]", key_text(upstream.name.as_str()));
         section(&mut out, &head, show::upstream(upstream));

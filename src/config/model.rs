@@ -16,6 +16,7 @@ use super::error_pages::ErrorPages;
 use super::health::Health;
 use super::protection::Protection;
 use super::why::Why;
+use super::stream::Stream;
 use crate::types::amount::ByteSize;
 use crate::types::host::{Host, HostPattern};
 use crate::types::name::UpstreamName;
@@ -46,6 +47,8 @@ pub struct Config {
     pub acme: Acme,
     /// `[site."HOST"]`, in the order of the file.
     pub sites: Vec<Site>,
+    /// `[[stream]]`, in the order of the file.
+    pub streams: Vec<Stream>,
     /// `[upstream.NAME]`
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
 }

@@ -38,6 +38,8 @@ pub enum Subject {
     Site,
     /// A route; its name is the site's and the path.
     Route,
+    /// A stream; its name is its address and its names.
+    Stream,
     /// An upstream.
     Upstream,
 }
@@ -105,6 +107,7 @@ impl fmt::Display for Change {
             Subject::Listener => "listener",
             Subject::Site => "site",
             Subject::Route => "route",
+            Subject::Stream => "stream",
             Subject::Upstream => "upstream",
         };
         let word = match self.action {

@@ -14,6 +14,7 @@ use super::model::{
 };
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
+use super::stream::{ProxyVersion, Stream};
 use super::template;
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
@@ -198,6 +199,22 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
             .map(|name| ("challenge_fallback", quoted(name))),
     );
     entries
+}
+
+/// A stream's own keys, without its access log.
+pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
+    let version = stream.send_proxy_protocol;
+    vec![
+        ("listen", quoted(stream.listen)),
+        ("sni", list(&stream.sni)),
+        ("upstream", quoted(&stream.upstream)),
+        ("connect_timeout", duration(stream.connect)),
+        ("idle_timeout", duration(stream.idle)),
+        (
+            "send_proxy_protocol",
+            quoted(version.map_or("off", ProxyVersion::as_str)),
+        ),
+    ]
 }
 
 /// A route's own keys, without its access log.

@@ -18,6 +18,7 @@ pub(super) mod reader;
 pub(super) mod route;
 pub(super) mod server;
 pub(super) mod site;
+pub(super) mod stream;
 pub(super) mod timeouts;
 pub(super) mod upstream;
 pub(super) mod upstream_tls;
@@ -131,6 +132,7 @@ pub(super) static TABLES: &[&Table] = &[
     &acme::TABLE,
     &site::TABLE,
     &route::TABLE,
+    &stream::TABLE,
     &upstream::TABLE,
 ];
 
@@ -156,6 +158,7 @@ pub(super) static ROOT: Table = Table {
         Key::table("why", "what is remembered of single requests"),
         Key::table("acme", "the certificate authority"),
         Key::table("site", "sites, by host"),
+        Key::table("stream", "connections that are passed on unopened"),
         Key::table("upstream", "groups of endpoints, by name"),
     ],
 };

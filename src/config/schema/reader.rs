@@ -322,6 +322,39 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The tables of a list of them; one that is none of all is a fault.
+    pub(in crate::config) fn tables(&self, key: &str) -> Option<Vec<(&'a DeTable<'a>, Span)>> {
+        let Some(typed) = self.typed(key) else {
+            return Some(Vec::new());
+        };
+        let refuse = |span: Span, found: &DeValue<'_>| {
+            let whole = match self.name.trim_matches(['`', '[', ']']) {
+                "" => key.to_owned(),
+                name => format!("{name}.{key}"),
+            };
+            let message = format!(
+                "`{key}` is a list of tables, not {}",
+                super::value::kind_of(found)
+            );
+            self.note(Diagnostic::error("wrong-type", span, message).hint(format!(
+                "write each {key} as `[[{whole}]]`, with double brackets"
+            )));
+        };
+        let DeValue::Array(array) = typed.get_ref() else {
+            refuse(typed.span(), typed.get_ref());
+            return None;
+        };
+        let tables = array.iter().map(|element| match element.get_ref() {
+            DeValue::Table(table) => Some((table, element.span())),
+            other => {
+                refuse(element.span(), other);
+                None
+            }
+        });
+        // All are looked at before a fault ends it.
+        tables.collect::<Vec<_>>().into_iter().collect()
+    }
+
     fn missing_key(&self, key: &Key, example: &str) -> Diagnostic {
         Diagnostic::error(
             "missing-key",

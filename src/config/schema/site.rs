@@ -10,7 +10,7 @@ use super::access_log::Overlay;
 use super::error_pages;
 use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
-use super::value::{Field, kind_of};
+use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{CertificateSource, HttpMode};
@@ -174,36 +174,11 @@ fn certificate(
 }
 
 fn routes(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<Route>> {
-    let Some(typed) = reader.typed("route") else {
-        return Some(Vec::new());
-    };
-    let hint = format!(
-        "write each route as `[[{}.route]]`, with double brackets",
-        reader.name().trim_matches(['`', '[', ']'])
-    );
-    let refuse = |span: Span, found: &DeValue<'_>| {
-        let message = format!("`route` is a list of tables, not {}", kind_of(found));
-        reader.note(Diagnostic::error("wrong-type", span, message).hint(hint.clone()));
-    };
-    let DeValue::Array(array) = typed.get_ref() else {
-        refuse(typed.span(), typed.get_ref());
-        return None;
-    };
-    let mut routes = Vec::new();
-    let mut whole = true;
-    for element in array {
-        match element.get_ref() {
-            DeValue::Table(table) => {
-                let name = format!("a route of {}", reader.name());
-                let inner =
-                    Reader::new(&route::TABLE, name, Some((table, element.span())), context);
-                routes.push(route::read(&inner, context));
-            }
-            other => {
-                refuse(element.span(), other);
-                whole = false;
-            }
-        }
-    }
-    whole.then_some(routes)
+    let tables = reader.tables("route")?.into_iter();
+    let read = tables.map(|table| {
+        let name = format!("a route of {}", reader.name());
+        let inner = Reader::new(&route::TABLE, name, Some(table), context);
+        route::read(&inner, context)
+    });
+    Some(read.collect())
 }

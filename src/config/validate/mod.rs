@@ -6,6 +6,7 @@ mod health;
 mod listen;
 mod route;
 mod site;
+mod stream;
 mod upstream;
 mod upstream_tls;
 
@@ -97,6 +98,7 @@ pub(super) fn document(
     });
     let upstreams = upstreams(&root, context);
     let sites = sites(&root, context);
+    let streams = streams(&root, context);
 
     let (admin, admin_listen) = admin.unzip();
     let listen = listen.and_then(|listen| {
@@ -108,15 +110,25 @@ pub(super) fn document(
     });
     let names = upstream::Names::new(&upstreams);
     // Routes of a file whose `[access_log]` has a fault are still checked; the result is refused anyway.
+    let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
     let sites = site::check_all(
-        sites,
+        (sites, only_streams),
         (access_log.as_ref(), error_pages.as_ref()),
         (listen.as_ref(), acme.as_ref()),
         &names,
         context,
         relations,
     );
-    let upstreams = upstream::check_all(upstreams, &names, sites.as_deref(), relations);
+    let streams = stream::check_all(
+        streams,
+        access_log.as_ref(),
+        (listen.as_ref(), sites.as_deref()),
+        &names,
+        context,
+        relations,
+    );
+    let all_read = sites.as_deref().filter(|_| streams.is_some());
+    let upstreams = upstream::check_all(upstreams, &names, all_read, relations);
     Some(Config {
         server: server?,
         listen: listen?,
@@ -129,6 +141,7 @@ pub(super) fn document(
         why: why?,
         acme: acme?,
         sites: sites?,
+        streams: streams?,
         upstreams: upstreams?,
     })
 }
@@ -158,6 +171,16 @@ fn upstreams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<NamedUpstrea
             context,
         );
         (name, schema::upstream::read(&reader, context))
+    });
+    Some(read.collect())
+}
+
+fn streams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::stream::Stream>> {
+    let tables = root.tables("stream")?.into_iter();
+    let read = tables.map(|table| {
+        let name = "a `[[stream]]`".to_owned();
+        let reader = Reader::new(&schema::stream::TABLE, name, Some(table), context);
+        schema::stream::read(&reader, context)
     });
     Some(read.collect())
 }

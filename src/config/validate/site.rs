@@ -16,9 +16,9 @@ use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
 use crate::types::host::{Host, HostError, HostPattern};
 
-/// Checks every site, and that no host belongs to two.
+/// Checks every site, and that no host belongs to two. None is needed where there are `streams`.
 pub(super) fn check_all(
-    sites: Option<Vec<Typed>>,
+    (sites, streams): (Option<Vec<Typed>>, bool),
     (access_log, error_pages): (Option<&AccessLog>, Option<&Arc<ErrorPages>>),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
@@ -26,7 +26,7 @@ pub(super) fn check_all(
     relations: Context<'_>,
 ) -> Option<Vec<Site>> {
     let sites = sites?;
-    if sites.is_empty() {
+    if sites.is_empty() && !streams {
         let fault = Diagnostic::whole("no-site", "the configuration has no site").hint(
             "add `[site.\"hub.example.org\"]` and under it `[[site.\"hub.example.org\".route]]`",
         );
@@ -125,7 +125,8 @@ fn check(
     (hosts, site)
 }
 
-fn host_of(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
+/// A host as written; a fault when it is none.
+pub(super) fn host_of(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
     let text = host.value.as_str();
     let error = match HostPattern::parse(text) {
         Ok(HostPattern::Wildcard(name)) if name.ip().is_some() => {

@@ -1,0 +1,89 @@
+//! `[[stream]]`: connections that are passed on unopened.
+//!
+//! As typed; which listeners and names meet is for `validate`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::access_log::Overlay;
+use super::reader::{At, Context, Reader};
+use super::route::read_access_log;
+use super::{Key, Kind, Table};
+use crate::config::stream::ProxyVersion;
+
+pub(in crate::config) static TABLE: Table = Table {
+    header: "[[stream]]",
+    about: "Connections that are passed on unopened: TLS by the name it asks for, or anything that comes to an address.",
+    keys: &[
+        Key::required(
+            "listen",
+            Kind::Address,
+            "\"0.0.0.0:5432\"",
+            "Where connections come in, as IP:port. It may be an address of `listen.https`, or one that such an address takes in (192.0.2.1:443 beside 0.0.0.0:443): names that no stream takes are then served by the sites.",
+        ),
+        Key::new(
+            "sni",
+            Kind::Texts,
+            "[]",
+            "Hosts whose TLS connections it takes, `*.name` for all one label below; the certificate is then the upstream's affair. Empty for all connections that no other stream of the address takes.",
+        ),
+        Key::required(
+            "upstream",
+            Kind::Text,
+            "\"hub\"",
+            "The upstream that gets them, as they are: its `tls` is for requests only.",
+        ),
+        Key::new(
+            "connect_timeout",
+            Kind::Duration(1),
+            "\"5s\"",
+            "To connect to one endpoint; each try has it anew.",
+        ),
+        Key::new(
+            "idle_timeout",
+            Kind::Duration(1),
+            "\"1h\"",
+            "Without a byte in either direction.",
+        ),
+        Key::new(
+            "send_proxy_protocol",
+            Kind::Word(&["off", "v1", "v2"]),
+            "\"off\"",
+            "Whether the endpoint is told of the client by a PROXY header, and in which version.",
+        ),
+        Key::table(
+            "access_log",
+            "as [access_log], for this stream: one line a connection",
+        ),
+    ],
+};
+
+/// The table as typed.
+#[derive(Debug)]
+pub(in crate::config) struct Stream {
+    pub(in crate::config) listen: Option<At<SocketAddr>>,
+    pub(in crate::config) sni: Option<Vec<At<String>>>,
+    pub(in crate::config) upstream: Option<At<String>>,
+    pub(in crate::config) connect: Option<At<Duration>>,
+    pub(in crate::config) idle: Option<At<Duration>>,
+    pub(in crate::config) send_proxy_protocol: Option<Option<ProxyVersion>>,
+    pub(in crate::config) access_log: Option<Overlay>,
+}
+
+/// Reads one stream.
+pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stream {
+    let version = reader.word("send_proxy_protocol");
+    Stream {
+        listen: reader.address("listen"),
+        sni: reader.texts("sni"),
+        upstream: reader.text("upstream"),
+        connect: reader.duration("connect_timeout"),
+        idle: reader.duration("idle_timeout"),
+        send_proxy_protocol: version.map(|word| match word.value.as_str() {
+            "v1" => Some(ProxyVersion::V1),
+            "v2" => Some(ProxyVersion::V2),
+            _ => None,
+        }),
+        access_log: read_access_log(reader, context),
+    }
+}

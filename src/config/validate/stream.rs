@@ -1,0 +1,129 @@
+//! Streams: where their connections come in, and that each connection belongs to one of them or to a site.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::site::host_of;
+use super::upstream::Names;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::{AccessLog, CertificateSource, Listen, Site};
+use crate::config::schema::reader::{At, Context};
+use crate::config::schema::stream::Stream as Typed;
+use crate::config::source::Span;
+use crate::config::stream::Stream;
+use crate::types::host::HostPattern;
+
+/// A checked stream with the places of its address and of its names.
+type Placed = (Stream, Span, Vec<At<HostPattern>>);
+
+/// Checks every stream.
+pub(super) fn check_all(
+    streams: Option<Vec<Typed>>,
+    access_log: Option<&AccessLog>,
+    (listen, sites): (Option<&Listen>, Option<&[Site]>),
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) -> Option<Vec<Stream>> {
+    let checked: Vec<_> = streams?
+        .into_iter()
+        .map(|typed| check(typed, access_log, names, context, relations))
+        .collect();
+    let placed: Vec<Placed> = checked.into_iter().collect::<Option<_>>()?;
+    if let Some(listen) = listen {
+        check_listeners(&placed, listen, relations);
+    }
+    check_names(&placed, sites.unwrap_or_default(), relations);
+    Some(placed.into_iter().map(|(stream, _, _)| stream).collect())
+}
+
+fn check(
+    typed: Typed,
+    access_log: Option<&AccessLog>,
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) -> Option<Placed> {
+    let sni: Option<Vec<_>> = typed.sni.and_then(|hosts| {
+        let hosts: Vec<_> = hosts.iter().map(|host| host_of(host, context)).collect();
+        hosts.into_iter().collect()
+    });
+    let upstream = typed
+        .upstream
+        .and_then(|name| names.find(&name, "the stream", relations));
+    let (listen, sni) = (typed.listen?, sni?);
+    let stream = Stream {
+        listen: listen.value,
+        sni: sni.iter().map(|host| host.value.clone()).collect(),
+        upstream: upstream?,
+        connect: typed.connect?.value,
+        idle: typed.idle?.value,
+        send_proxy_protocol: typed.send_proxy_protocol?,
+        access_log: typed.access_log?.over(access_log?),
+    };
+    Some((stream, listen.span, sni))
+}
+
+/// No stream without names takes a whole address from the sites, and none sits where plain HTTP is.
+fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
+    let mut whole: HashMap<SocketAddr, &Span> = HashMap::new();
+    for (stream, span, _) in placed {
+        let at = stream.listen;
+        if listen.http.contains(&at) {
+            let message = format!("`{at}` is an address of `listen.http`");
+            let hint = "a stream listens on an address of its own or of `listen.https`";
+            let fault = Diagnostic::error("stream-address", span.clone(), message);
+            context.sink.push(fault.hint(hint));
+        }
+        if !stream.sni.is_empty() {
+            continue;
+        }
+        if listen.https.contains(&at) {
+            let message = format!("the stream takes every connection to `{at}` from the sites");
+            let hint =
+                "name the hosts it is for in `sni`, or take the address out of `listen.https`";
+            let fault = Diagnostic::error("stream-address", span.clone(), message);
+            context.sink.push(fault.hint(hint));
+        }
+        if let Some(first) = whole.insert(at, span).filter(|_| at.port() != 0) {
+            let message = format!("a second stream without `sni` listens on `{at}`");
+            let fault = Diagnostic::error("duplicate-stream", span.clone(), message);
+            context
+                .sink
+                .push(fault.related(first.clone(), "the first is"));
+        }
+    }
+}
+
+/// A name belongs to one stream of an address, and to no site that would need a certificate for it.
+fn check_names(placed: &[Placed], sites: &[Site], context: Context<'_>) {
+    let mut taken: HashMap<(SocketAddr, &HostPattern), &Span> = HashMap::new();
+    let served: HashMap<&HostPattern, &Site> = sites
+        .iter()
+        .filter(|site| site.certificate != CertificateSource::None)
+        .flat_map(|site| site.hosts.iter().map(move |host| (host, site)))
+        .collect();
+    for (stream, _, sni) in placed {
+        for name in sni {
+            if let Some(first) = taken.insert((stream.listen, &name.value), &name.span) {
+                let message = format!("`{}` belongs to two streams", name.value);
+                let fault = Diagnostic::error("duplicate-stream", name.span.clone(), message);
+                context
+                    .sink
+                    .push(fault.related(first.clone(), "the first is"));
+            }
+            if let Some(site) = served.get(&name.value) {
+                let message = format!(
+                    "`{}` is passed on unopened, and site `{}` serves it with a certificate",
+                    name.value,
+                    site.name()
+                );
+                context.sink.push(
+                    Diagnostic::warning("stream-and-site", name.span.clone(), message).hint(
+                        "a site for port 80 alone, as for challenges, has `certificate = \"none\"`",
+                    ),
+                );
+            }
+        }
+    }
+}
