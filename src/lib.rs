@@ -10,14 +10,14 @@
 //! | 2 | [`config`], [`observe`], [`transport`], [`watch`] | what is wanted; what is told; connections as bytes; files that change |
 //! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
 //! | 4 | [`snapshot`] | one configuration generation, ready to run |
-//! | 5 | [`listener`], [`proxy`], [`admin`] | sockets, requests, the operator |
+//! | 5 | [`listener`], [`proxy`], [`stream`], [`admin`] | sockets, requests, connections passed on, the operator |
 //! | 6 | [`server`] | the process: workers, reload, stop |
 //! | 7 | [`cli`], [`demo`] | commands, and the hub that `hubgate demo` shows |
 //!
 //! # Words
 //!
 //! listener, site (a set of hosts), route, upstream (named group), endpoint (one address), tunnel (an upgraded
-//! connection), certificate, challenge, order, snapshot, generation, drain, cause.
+//! connection), stream (connections passed on unopened), certificate, challenge, order, snapshot, generation, drain, cause.
 
 pub mod acme;
 pub mod admin;
@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod router;
 pub mod server;
 pub mod snapshot;
+pub mod stream;
 pub mod tls;
 pub mod transport;
 pub mod types;

@@ -17,7 +17,7 @@ use crate::config::{
     self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
-use crate::router::{PathTable, Router};
+use crate::router::{PathTable, Router, StreamTable};
 use crate::types::amount::ByteSize;
 use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
@@ -39,8 +39,25 @@ pub struct Snapshot {
     pub sites: Vec<RunningSite>,
     /// The routes of all sites, one site's after the other's.
     pub routes: Vec<RunningRoute>,
+    /// Finds streams.
+    pub streams: StreamTable,
+    /// As `config.streams`.
+    pub running_streams: Vec<RunningStream>,
     /// For requests that belong to no site.
     pub access_log: AccessLogHandle,
+}
+
+/// A stream as it runs.
+#[derive(Debug)]
+pub struct RunningStream {
+    /// What was configured.
+    pub config: config::Stream,
+    /// Its upstream.
+    pub group: Arc<Group>,
+    /// Its log.
+    pub access_log: AccessLogHandle,
+    /// As in logs.
+    pub name: Box<str>,
 }
 
 /// A site as it runs.
@@ -154,12 +171,19 @@ impl Snapshot {
             .iter()
             .map(|site| parts.site(site))
             .collect::<Result<_, _>>()?;
+        let running_streams = config
+            .streams
+            .iter()
+            .map(|stream| parts.stream(stream))
+            .collect::<Result<_, _>>()?;
         let access_log = parts.log(&config.access_log)?;
         Ok(Self {
             generation: old.map_or(1, |old| old.generation + 1),
             router: Router::compile(&config),
             sites,
             routes: parts.routes,
+            streams: StreamTable::new(&config.streams, &config.listen),
+            running_streams,
             access_log,
             groups,
             config,
@@ -226,6 +250,15 @@ impl<'a> Parts<'a> {
             }),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
+        })
+    }
+
+    fn stream(&mut self, stream: &'a config::Stream) -> Result<RunningStream, BuildError> {
+        Ok(RunningStream {
+            config: stream.clone(),
+            group: self.group(&stream.upstream)?,
+            access_log: self.log(&stream.access_log)?,
+            name: stream.name().into(),
         })
     }
 

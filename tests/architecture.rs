@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "observe", "transport", "watch"],
     &["router", "limits", "tls", "upstream", "acme"],
     &["snapshot"],
-    &["listener", "proxy", "admin"],
+    &["listener", "proxy", "stream", "admin"],
     &["server"],
     &["cli", "demo"],
 ];

@@ -1,7 +1,7 @@
 //! PROXY headers: the verdict does not depend on how many bytes have come, and a header ends within them and the bound.
 #![no_main]
 
-use hubgate::listener::proxy_protocol::{LONGEST, Verdict, parse};
+use hubgate::transport::proxy_protocol::{LONGEST, Verdict, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

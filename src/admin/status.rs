@@ -146,8 +146,12 @@ impl Status {
             .https
             .iter()
             .map(|address| listener("https", address));
+        let streams = config
+            .streams
+            .iter()
+            .map(|stream| listener("stream", &stream.listen));
         Self {
-            listeners: http.chain(https).collect(),
+            listeners: http.chain(https).chain(streams).collect(),
             sites: config.sites.iter().map(SiteStatus::of).collect(),
             upstreams: config.upstreams.values().map(UpstreamStatus::of).collect(),
             ..Self::default()

@@ -50,5 +50,5 @@ pub use protection::{Circuit, Protection, Retries, RetryOn, Retryable, UpstreamL
 pub use reference::reference;
 pub use render::Paint;
 pub use source::{Position, Source, Span};
+pub use stream::{ProxyProtocol, ProxyVersion, Stream};
 pub use why::Why;
-pub use stream::{ProxyVersion, Stream};

@@ -15,8 +15,8 @@ use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::error_pages::ErrorPages;
 use super::health::Health;
 use super::protection::Protection;
+use super::stream::{ProxyProtocol, Stream};
 use super::why::Why;
-use super::stream::Stream;
 use crate::types::amount::ByteSize;
 use crate::types::host::{Host, HostPattern};
 use crate::types::name::UpstreamName;
@@ -79,17 +79,6 @@ pub struct Listen {
     pub redirect_port: Option<u16>,
     /// Where load balancers say whom they speak for.
     pub proxy_protocol: ProxyProtocol,
-}
-
-/// The keys of `[listen]` about PROXY headers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ProxyProtocol {
-    /// Who is believed.
-    pub from: Vec<IpNet>,
-    /// Addresses of `http` and `https` where a header may come.
-    pub optional: Vec<SocketAddr>,
-    /// Where it has to.
-    pub required: Vec<SocketAddr>,
 }
 
 /// `[limits]`: bounds on what clients may take.

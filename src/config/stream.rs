@@ -1,9 +1,11 @@
-//! `[[stream]]`: connections that are passed on unopened.
+//! `[[stream]]`: connections that are passed on unopened; and what listeners and endpoints are told by PROXY headers.
 //!
 //! Values only; `schema` and `validate` make them, `snapshot` and `stream` act on them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::model::{AccessLog, Listen};
 use crate::types::host::HostPattern;
@@ -26,6 +28,17 @@ pub struct Stream {
     pub send_proxy_protocol: Option<ProxyVersion>,
     /// Its log, one line a connection.
     pub access_log: AccessLog,
+}
+
+/// The keys of `[listen]` about PROXY headers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProxyProtocol {
+    /// Who is believed.
+    pub from: Vec<IpNet>,
+    /// Addresses of `http` and `https` where a header may come.
+    pub optional: Vec<SocketAddr>,
+    /// Where it has to.
+    pub required: Vec<SocketAddr>,
 }
 
 /// A form of the PROXY header.

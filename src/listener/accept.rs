@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::{self, Context};
 use super::proxy_header::{self, Policy, Refusal};
-use super::proxy_protocol::{Fault, Said};
 use crate::limits::connections::{Permit, Refused};
 use crate::observe::metrics::ListenerKind;
+use crate::transport::proxy_protocol::{Fault, Said};
 
 /// The wait after the system had no resources for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,7 +24,6 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Accepts until the future is dropped; connections go on without it. `key` is the listener's address in the
 /// configuration, and its kind.
 pub async fn accept(listener: TcpListener, key: (SocketAddr, ListenerKind), context: Arc<Context>) {
-    let kind = key.1;
     let local = listener.local_addr().ok();
     let mut complained: Option<Instant> = None;
     loop {
@@ -63,11 +62,11 @@ pub async fn accept(listener: TcpListener, key: (SocketAddr, ListenerKind), cont
                 continue;
             }
         };
-        let open = context.shared.metrics.connection_opened(kind);
+        let open = context.shared.metrics.connection_opened(key.1);
         let context = context.clone();
         match expected {
             None => tokio::spawn(async move {
-                connection::serve(tcp, peer, kind, &context).await;
+                connection::serve(tcp, peer, key, &context).await;
                 drop((permit, open));
             }),
             Some((policy, trusted)) => tokio::spawn(async move {
@@ -78,7 +77,7 @@ pub async fn accept(listener: TcpListener, key: (SocketAddr, ListenerKind), cont
                     trusted,
                 };
                 if let Some((tcp, peer, permit)) = arrival.reveal(policy, &context).await {
-                    connection::serve(tcp, peer, kind, &context).await;
+                    connection::serve(tcp, peer, key, &context).await;
                     drop(permit);
                 }
                 drop(open);

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use super::passthrough;
 use crate::acme::challenge;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
@@ -51,7 +52,20 @@ pub struct Context {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context: &Context) {
+/// `key` is its listener's address in the configuration, and its kind.
+pub async fn serve(
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    key: (SocketAddr, ListenerKind),
+    context: &Context,
+) {
+    let (at, kind) = key;
+    if kind != ListenerKind::Http && context.shared.snapshot.load().streams.is_at(at) {
+        match Box::pin(passthrough::pass(tcp, peer, key, context)).await {
+            Some(back) => tcp = back,
+            None => return,
+        }
+    }
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, %peer, "the client left before its connection began");
         return;
@@ -66,6 +80,8 @@ pub async fn serve(tcp: TcpStream, peer: SocketAddr, kind: ListenerKind, context
     };
     let (socket, h2) = match kind {
         ListenerKind::Http => (Socket::Plain(tcp), false),
+        // A reload took its stream away while it was accepted.
+        ListenerKind::Stream => return,
         // Boxed: its state is larger than that of all that follows, and a connection need not keep it.
         ListenerKind::Https => match Box::pin(handshake(tcp, &mut facts, context)).await {
             Some(tls) => {

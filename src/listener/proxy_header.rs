@@ -1,18 +1,18 @@
 //! Takes a PROXY header off a connection, where load balancers speak for their clients.
 //!
-//! Only who is configured is believed; the parsing is `proxy_protocol`'s, the deadline the caller's. Nothing behind the
+//! Only who is configured is believed; the parsing is `transport`'s, the deadline the caller's. Nothing behind the
 //! header is read: the bytes are looked at where they wait in the kernel, and only the header's are taken.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use rustix::net::{RecvFlags, recv};
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::proxy_protocol::{Fault, LONGEST, Said, Verdict, parse};
+use super::peek::more;
 use crate::config::ProxyProtocol;
+use crate::transport::proxy_protocol::{Fault, LONGEST, Said, Verdict, parse};
 
 /// Nearly every header fits.
 const USUAL: usize = 256;
@@ -73,7 +73,7 @@ pub async fn take(
     let mut bytes = vec![0; USUAL];
     let mut seen = 0;
     loop {
-        seen = more(tcp, seen, &mut bytes).await?;
+        seen = more(tcp, seen, &mut bytes).await.map_err(Refusal::Gone)?;
         match parse(&bytes[..seen])? {
             Verdict::Partial if seen == bytes.len() => bytes.resize(LONGEST, 0),
             Verdict::Partial => {}
@@ -86,19 +86,6 @@ pub async fn take(
                 return Ok(Some(said));
             }
         }
-    }
-}
-
-/// Waits until more than `seen` bytes wait, and copies as many as fit. What does not change wakes nobody.
-async fn more(tcp: &TcpStream, seen: usize, bytes: &mut [u8]) -> Result<usize, Refusal> {
-    let look = || match recv(tcp, &mut *bytes, RecvFlags::PEEK)?.0 {
-        same if same > 0 && same <= seen => Err(io::ErrorKind::WouldBlock.into()),
-        count => Ok(count),
-    };
-    match tcp.async_io(Interest::READABLE, look).await {
-        Ok(0) => Err(Refusal::Gone(None)),
-        Ok(count) => Ok(count),
-        Err(error) => Err(Refusal::Gone(Some(error))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which site and which route a request belongs to.
+//! Which site and which route a request belongs to, and which stream a connection.
 //!
 //! Pure: takes a host and a raw path, gives indices into `Config::sites` and `Site::routes`. What is done with a
 //! match is `proxy`'s business. Invariant: nothing is decoded, so the upstream sees the bytes that were matched.
@@ -14,13 +14,16 @@
 
 mod hosts;
 mod paths;
+mod patterns;
 mod sites;
+mod streams;
 pub mod target;
 
 use crate::config::Config;
 use crate::types::host::Host;
 pub use paths::PathTable;
 use sites::SiteTable;
+pub use streams::{Here, StreamTable};
 
 /// What a path leads to inside a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,48 +3,31 @@
 //! Two lookups at most, whatever the number of hosts.
 #![deny(clippy::disallowed_methods)]
 
-use super::hosts::HostTable;
+use super::patterns::PatternTable;
 use crate::config::Site;
-use crate::types::host::{Host, HostPattern};
+use crate::types::host::Host;
 
 /// Every host of every site.
 #[derive(Debug)]
 pub(super) struct SiteTable {
-    exact: HostTable,
-    /// By what follows `*.`.
-    wildcard: HostTable,
+    hosts: PatternTable,
     default: Option<usize>,
 }
 
 impl SiteTable {
     /// Takes the sites in the order of the file; values are their indices.
     pub(super) fn new(sites: &[Site]) -> Self {
-        let patterns = (0..)
+        let hosts = (0..)
             .zip(sites)
             .flat_map(|(index, site)| site.hosts.iter().map(move |pattern| (pattern, index)));
-        let exact = patterns
-            .clone()
-            .filter_map(|(pattern, index)| match pattern {
-                HostPattern::Exact(host) => Some((host.as_str(), index)),
-                HostPattern::Wildcard(_) => None,
-            });
-        let wildcard = patterns.filter_map(|(pattern, index)| match pattern {
-            HostPattern::Exact(_) => None,
-            HostPattern::Wildcard(parent) => Some((parent.as_str(), index)),
-        });
         Self {
-            exact: HostTable::new(exact),
-            wildcard: HostTable::new(wildcard),
+            hosts: PatternTable::new(hosts),
             default: sites.iter().position(|site| site.default),
         }
     }
 
     pub(super) fn find(&self, host: &Host) -> Option<usize> {
-        self.exact
-            .get(host.as_str())
-            .or_else(|| self.wildcard.get(host.parent()?))
-            .map(|site| site as usize)
-            .or(self.default)
+        self.hosts.find(host).or(self.default)
     }
 
     pub(super) fn default_site(&self) -> Option<usize> {
@@ -56,6 +39,7 @@ impl SiteTable {
 mod tests {
     use super::*;
     use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode};
+    use crate::types::host::HostPattern;
 
     fn site(hosts: &[&str], default: bool) -> Site {
         Site {

@@ -63,7 +63,15 @@ pub(super) fn wanted(config: &Config) -> Vec<ListenerKey> {
         .https
         .iter()
         .map(|address| (*address, ListenerKind::Https));
-    http.chain(https).collect()
+    let mut all: Vec<_> = http.chain(https).collect();
+    for stream in &config.streams {
+        let (address, _) = stream.listener(&config.listen);
+        let key = (address, ListenerKind::Stream);
+        if !config.listen.https.contains(&address) && !all.contains(&key) {
+            all.push(key);
+        }
+    }
+    all
 }
 
 impl Prepared {
@@ -174,15 +182,14 @@ fn bind_new(
             continue;
         }
         let (address, kind) = key;
-        let other = match kind {
-            ListenerKind::Http => ListenerKind::Https,
-            ListenerKind::Https => ListenerKind::Http,
-        };
-        let sockets = match state.listeners.get(&(address, other)) {
-            Some(listening) if address.port() != 0 => {
-                duplicates(listening).map_err(|error| error.to_string())
-            }
-            _ => bind(address, state.workers.len())
+        // An address that changes its kind keeps its sockets, and with them who waits to be accepted.
+        let held = ListenerKind::ALL
+            .into_iter()
+            .filter(|other| *other != kind && address.port() != 0)
+            .find_map(|other| state.listeners.get(&(address, other)));
+        let sockets = match held {
+            Some(listening) => duplicates(listening).map_err(|error| error.to_string()),
+            None => bind(address, state.workers.len())
                 .map_err(|error| format!("{} ({})", with_reasons(&error), error.hint())),
         };
         match sockets {

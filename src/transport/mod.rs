@@ -12,6 +12,7 @@ mod engine;
 mod gate;
 pub mod head;
 mod link;
+pub mod proxy_protocol;
 mod socket;
 
 pub use buffered::BufferedSocket;
@@ -19,4 +20,4 @@ pub use deadline::{Deadline, now};
 pub use engine::EngineStream;
 pub use gate::{Gate, GateLimits, LinkFault};
 pub use link::Link;
-pub use socket::{BelowTls, Socket};
+pub use socket::{BelowTls, Socket, reset_on_close};

@@ -58,6 +58,13 @@ impl AsyncWrite for BelowTls {
     }
 }
 
+/// Makes the coming close of `tcp` a reset, so that the peer cannot take what it has for the whole.
+pub fn reset_on_close(tcp: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO)) {
+        tracing::debug!(%error, "cannot make the close a reset");
+    }
+}
+
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -108,11 +115,7 @@ impl Socket {
 
     /// Makes the coming close a reset, so that the peer cannot take what it has for the whole.
     pub fn reset_on_close(&self) {
-        if let Err(error) =
-            socket2::SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO))
-        {
-            tracing::debug!(%error, "cannot make the close a reset");
-        }
+        reset_on_close(self.tcp());
     }
 
     /// Whether the peer has sent nothing that is still unread, neither bytes nor an end. Asks the kernel only when the

@@ -101,13 +101,7 @@ impl Connector {
         address: SocketAddr,
         limits: ConnectLimits,
     ) -> Result<Box<Connection>, ConnectError> {
-        let limit = limits.tcp;
-        let refused = |source| ConnectError::Refused { address, source };
-        let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
-            .await
-            .map_err(|_| ConnectError::TimedOut { address, limit })?
-            .map_err(refused)?;
-        tcp.set_nodelay(true).map_err(refused)?;
+        let tcp = tcp(address, limits.tcp).await?;
         let socket = match &self.tls {
             None => Socket::Plain(tcp),
             // Boxed: rare, and much larger than all the rest.
@@ -115,6 +109,17 @@ impl Connector {
         };
         Ok(Box::new(Connection::new(socket)))
     }
+}
+
+/// Connects to `address` within `limit`, with `TCP_NODELAY` and without TLS.
+pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectError> {
+    let refused = |source| ConnectError::Refused { address, source };
+    let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
+        .await
+        .map_err(|_| ConnectError::TimedOut { address, limit })?
+        .map_err(refused)?;
+    tcp.set_nodelay(true).map_err(refused)?;
+    Ok(tcp)
 }
 
 async fn secure(

@@ -33,6 +33,7 @@ mod retries;
 mod routing;
 mod stop;
 mod streaming;
+mod streams;
 mod strictness;
 mod targets;
 mod tls_front;

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 
 use super::each_once;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{Listen, ProxyProtocol};
+use crate::config::model::Listen;
 use crate::config::schema::listen::Listen as Typed;
 use crate::config::schema::reader::{At, Context};
+use crate::config::stream::ProxyProtocol;
 
 /// The port of https, which urls leave out.
 const HTTPS: u16 = 443;

@@ -1,4 +1,6 @@
 //! Streams: where their connections come in, and that each connection belongs to one of them or to a site.
+//!
+//! Refuses two that claim the same connections; a name that a site serves as well is warned of.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

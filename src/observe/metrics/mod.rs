@@ -36,6 +36,8 @@ pub enum ListenerKind {
     Http,
     /// TLS.
     Https,
+    /// Connections that are passed on, and nothing else.
+    Stream,
 }
 
 /// What a request was made with.
@@ -47,7 +49,12 @@ pub enum Protocol {
     H2,
 }
 
-const LISTENERS: [&str; 2] = ["http", "https"];
+impl ListenerKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Https, Self::Stream];
+}
+
+const LISTENERS: [&str; 3] = ["http", "https", "stream"];
 const PROTOCOLS: [&str; 2] = ["h1", "h2"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const CAUSES: usize = Cause::Internal as usize + 1;
@@ -70,8 +77,8 @@ pub struct ProxyHeaders {
 #[allow(missing_docs, reason = "`page` says in words what each field counts")]
 pub struct Metrics {
     started: SystemTime,
-    connections_accepted: [Counter; 2],
-    connections_open: [Gauge; 2],
+    connections_accepted: [Counter; 3],
+    connections_open: [Gauge; 3],
     pub connections_refused_total_cap: Counter,
     pub connections_refused_client_cap: Counter,
     pub proxy_headers: ProxyHeaders,
@@ -83,6 +90,11 @@ pub struct Metrics {
     answers: [Counter; CAUSES],
     pub body_bytes_in: Counter,
     pub body_bytes_out: Counter,
+    streams_opened: Counter,
+    streams_open: Gauge,
+    pub streams_refused: Counter,
+    pub stream_bytes_in: Counter,
+    pub stream_bytes_out: Counter,
     tunnels_opened: Counter,
     tunnels_open: Gauge,
     pub tunnel_bytes_in: Counter,
@@ -124,6 +136,11 @@ impl Metrics {
             answers: std::array::from_fn(|_| Counter::default()),
             body_bytes_in: Counter::default(),
             body_bytes_out: Counter::default(),
+            streams_opened: Counter::default(),
+            streams_open: Gauge::default(),
+            streams_refused: Counter::default(),
+            stream_bytes_in: Counter::default(),
+            stream_bytes_out: Counter::default(),
             tunnels_opened: Counter::default(),
             tunnels_open: Gauge::default(),
             tunnel_bytes_in: Counter::default(),
@@ -156,6 +173,7 @@ impl Metrics {
             match kind {
                 ListenerKind::Http => |metrics| &metrics.connections_open[0],
                 ListenerKind::Https => |metrics| &metrics.connections_open[1],
+                ListenerKind::Stream => |metrics| &metrics.connections_open[2],
             },
         )
     }
@@ -188,6 +206,12 @@ impl Metrics {
     pub fn tunnel_opened(self: &Arc<Self>) -> MetricsGuard {
         self.tunnels_opened.inc();
         GaugeGuard::new(Arc::clone(self), |metrics| &metrics.tunnels_open)
+    }
+
+    /// Counts a connection that is passed on unopened, and holds it as open until the guard is dropped.
+    pub fn stream_opened(self: &Arc<Self>) -> MetricsGuard {
+        self.streams_opened.inc();
+        GaugeGuard::new(Arc::clone(self), |metrics| &metrics.streams_open)
     }
 
     /// Replaces what is known about certificates being ordered.

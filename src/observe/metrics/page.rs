@@ -21,6 +21,7 @@ impl Metrics {
             .render(&mut page);
         self.render_clients(&mut page);
         self.render_requests(&mut page);
+        self.render_streams(&mut page);
         self.render_upstreams(&mut page);
         page.0
     }
@@ -196,6 +197,25 @@ impl Metrics {
             "Bytes through tunnels from (in) and to (out) clients.",
             &self.tunnel_bytes_in,
             &self.tunnel_bytes_out,
+        );
+    }
+
+    fn render_streams(&self, page: &mut Page) {
+        page.results(
+            "streams_total",
+            "Connections to be passed on unopened, by whether a stream takes them.",
+            &[
+                ("opened", &self.streams_opened),
+                ("refused", &self.streams_refused),
+            ],
+        );
+        page.gauge("streams_open", "Connections being passed on now.");
+        page.sample("streams_open", &[], self.streams_open.get());
+        page.directions(
+            "stream_bytes_total",
+            "Bytes passed on unopened from (in) and to (out) clients.",
+            &self.stream_bytes_in,
+            &self.stream_bytes_out,
         );
     }
 

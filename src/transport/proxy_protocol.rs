@@ -1,7 +1,7 @@
 //! The PROXY protocol's header, versions 1 and 2 (HAProxy's proxy-protocol.txt, 2020-03-05): where a connection came
 //! from before a load balancer took it.
 //!
-//! Pure: bytes in, a verdict out. Whether the sender may say so is `proxy_header`'s. Invariants: the verdict does not
+//! Pure: bytes in, a verdict out, and the other way round. Whether a sender may say so is the listener's. Invariants: the verdict does not
 //! depend on how the bytes were cut into segments, and nothing behind the header is looked at.
 #![deny(clippy::disallowed_methods)]
 
@@ -54,6 +54,49 @@ pub enum Fault {
     /// It is longer than [`LONGEST`].
     #[error("the PROXY header is longer than {LONGEST} bytes")]
     TooLong,
+}
+
+/// Version 1's header for a connection from `source` to `destination`.
+pub fn write_v1(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let (from, to) = alike(source, destination);
+    let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
+    let (source, destination) = (source.port(), destination.port());
+    format!("PROXY {family} {from} {to} {source} {destination}\r\n").into_bytes()
+}
+
+/// Version 2's.
+pub fn write_v2(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let mut header = V2_SIGNATURE.to_vec();
+    let ports = [source.port(), destination.port()].map(u16::to_be_bytes);
+    match alike(source, destination) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            header.extend([0x21, 0x11, 0, 12]);
+            header.extend(from.octets());
+            header.extend(to.octets());
+        }
+        (from, to) => {
+            header.extend([0x21, 0x21, 0, 36]);
+            header.extend(as_v6(from).octets());
+            header.extend(as_v6(to).octets());
+        }
+    }
+    header.extend(ports.concat());
+    header
+}
+
+/// Both in one family: IPv6 if one is.
+fn alike(source: SocketAddr, destination: SocketAddr) -> (IpAddr, IpAddr) {
+    match (source.ip(), destination.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => (from.into(), to.into()),
+        (from, to) => (as_v6(from).into(), as_v6(to).into()),
+    }
+}
+
+fn as_v6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    }
 }
 
 /// Looks at the first bytes of a connection; more of them can be given again after [`Verdict::Partial`].
@@ -323,6 +366,21 @@ mod tests {
         let mut long = v2_header(0x21, 0x11, &V4);
         long[14] = 0xff;
         assert_eq!(parse(&long), Err(Fault::TooLong));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        for (source, destination) in [
+            ("192.0.2.7:8080", "198.51.100.1:443"),
+            ("[2001:db8::7]:8080", "[2001:db8::1]:443"),
+            ("[2001:db8::7]:1", "[::ffff:198.51.100.1]:2"),
+        ] {
+            let said = proxied_from(source, destination);
+            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+            for header in [write_v1(source, destination), write_v2(source, destination)] {
+                assert_eq!(parse(&header), Ok(Verdict::Complete(header.len(), said)));
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! Which connections are passed on unopened: by the address they came to and the name their TLS asks for.
+//!
+//! Nothing is read: the hello is looked at where it waits in the kernel, so that whoever serves the connection, a stream or a
+//! site, has it whole. Bounded by the time for a handshake and by [`client_hello::LONGEST`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::client_hello::{self, Fault, LONGEST, Verdict};
+use super::connection::Context;
+use super::peek::more;
+use crate::observe::metrics::ListenerKind;
+use crate::snapshot::Snapshot;
+use crate::stream::{self, Passage};
+use crate::tls::UNRECOGNIZED_NAME;
+use crate::types::host::Host;
+
+/// Nearly every hello fits.
+const USUAL: usize = 2048;
+
+/// What the first bytes of a connection are.
+enum Seen {
+    /// A hello, and its name.
+    Hello(Option<String>),
+    /// Something else, or nothing in time.
+    Other(Option<Fault>),
+}
+
+/// Passes the connection on if it is a stream's; gives it back if a site is to serve it. `key` is its listener.
+pub(super) async fn pass(
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    key: (SocketAddr, ListenerKind),
+    context: &Context,
+) -> Option<TcpStream> {
+    let terminates = key.1 == ListenerKind::Https;
+    let back = |tcp| terminates.then_some(tcp);
+    let Ok(local) = tcp.local_addr() else {
+        return None;
+    };
+    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    let snapshot = {
+        let snapshot = context.shared.snapshot.load();
+        if !snapshot.streams.is_at(key.0) {
+            return back(tcp);
+        }
+        Arc::clone(&snapshot)
+    };
+    let here = snapshot.streams.at(key.0, local.ip());
+    let mut seen = Seen::Other(None);
+    if here.need_name() {
+        let limit = snapshot.config.timeouts.handshake;
+        match timeout(limit, look(&tcp)).await {
+            Ok(Ok(what)) => seen = what,
+            // It has left, which whoever serves it would find as well.
+            Ok(Err(())) => return back(tcp),
+            Err(_) if terminates => {
+                context.shared.metrics.tls_handshakes_timed_out.inc();
+                tracing::debug!(%peer, "no ClientHello in time");
+                return None;
+            }
+            Err(_) => {}
+        }
+    }
+    let name = match &seen {
+        Seen::Hello(name) => name.as_deref(),
+        Seen::Other(_) => None,
+    };
+    let host = name.and_then(|name| Host::parse(name).ok());
+    if let Some(index) = here.find(host.as_ref()) {
+        let server_name = name.map(Into::into);
+        let passage = Passage {
+            tcp,
+            peer,
+            local,
+            server_name,
+        };
+        run(passage, &snapshot, index, context).await;
+        return None;
+    }
+    if terminates {
+        return back(tcp);
+    }
+    context.shared.metrics.streams_refused.inc();
+    match &seen {
+        Seen::Hello(_) => {
+            tracing::debug!(%peer, server_name = name, listener = %key.0, "no stream takes this server name");
+            // The client may be gone already, which is as well.
+            drop(tcp.write_all(&UNRECOGNIZED_NAME).await);
+        }
+        Seen::Other(fault) => {
+            let reason = fault.map_or("nothing came in time".to_owned(), |fault| fault.to_string());
+            tracing::debug!(%peer, reason, listener = %key.0, "no stream takes this connection");
+        }
+    }
+    None
+}
+
+async fn run(passage: Passage, snapshot: &Snapshot, index: usize, context: &Context) {
+    let peer = passage.peer;
+    if let Err(error) = passage.tcp.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "the client left before its connection began");
+        return;
+    }
+    if let Some(stream) = snapshot.running_streams.get(index) {
+        stream::serve(passage, stream, &context.shared).await;
+    }
+}
+
+/// Waits for a whole hello, or for what is none. Fails when the connection has ended.
+async fn look(tcp: &TcpStream) -> Result<Seen, ()> {
+    let mut bytes = vec![0; USUAL];
+    let mut seen = 0;
+    loop {
+        seen = more(tcp, seen, &mut bytes).await.map_err(drop)?;
+        match client_hello::parse(&bytes[..seen]) {
+            Ok(Verdict::Partial) if seen == bytes.len() => bytes.resize(LONGEST, 0),
+            Ok(Verdict::Partial) => {}
+            Ok(Verdict::Hello(name)) => return Ok(Seen::Hello(name)),
+            Err(fault) => return Ok(Seen::Other(Some(fault))),
+        }
+    }
+}

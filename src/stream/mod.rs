@@ -1,0 +1,183 @@
+//! Connections that are passed on unopened: from the endpoint that is chosen to the line in the log.
+//!
+//! Which connections those are is `listener`'s to find out; moving the bytes is [`copy`]'s. Invariant: every stream that
+//! began is counted and logged once, however it ends.
+
+mod copy;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderMap;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use self::copy::{Ended, Lanes};
+use crate::config::ProxyVersion;
+use crate::observe::access_log::Record;
+use crate::observe::cause::Cause;
+use crate::observe::metrics::Metrics;
+use crate::proxy::app::{Drain, Shared};
+use crate::snapshot::RunningStream;
+use crate::transport::{now, proxy_protocol, reset_on_close};
+use crate::upstream::Keys;
+use crate::upstream::connect::{self, ConnectError};
+use crate::upstream::endpoint::Outcome;
+use crate::upstream::group::Chosen;
+
+/// A connection to pass on.
+pub struct Passage {
+    /// Nothing of it has been read.
+    pub tcp: TcpStream,
+    /// The client.
+    pub peer: SocketAddr,
+    /// The address it came to.
+    pub local: SocketAddr,
+    /// The name its TLS asks for, when it was looked at.
+    pub server_name: Option<Box<str>>,
+}
+
+/// Passes a connection on, to its end.
+pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared) {
+    let started = now();
+    let _open = shared.metrics.stream_opened();
+    let mut course = Course::default();
+    if let Err(cause) = course.run(&passage, stream, shared, started).await {
+        course.cause = Some(cause);
+        // A close without a word would look like an answer that is complete.
+        reset_on_close(&passage.tcp);
+    }
+    let (up, down) = course.lanes.counts();
+    shared.metrics.stream_bytes_in.add(up);
+    shared.metrics.stream_bytes_out.add(down);
+    if !stream.access_log.enabled() {
+        return;
+    }
+    let fields = HeaderMap::new();
+    stream.access_log.write(&Record {
+        protocol: "TCP",
+        scheme: "tcp",
+        host: passage.server_name.as_deref(),
+        server_name: passage.server_name.as_deref(),
+        status: course
+            .cause
+            .map_or(200, |cause| match course.endpoint_took_it {
+                true => 200,
+                false => cause.status(),
+            }),
+        body_received: up,
+        body_sent: down,
+        tunnel_in: up,
+        tunnel_out: down,
+        duration: now().saturating_duration_since(started),
+        site: Some(&stream.name),
+        upstream: Some(stream.group.name().as_str()),
+        endpoint: course.endpoint,
+        connect_time: course.connect_time,
+        cause: course.cause,
+        ..Record::new(SystemTime::now(), passage.peer, &fields)
+    });
+}
+
+/// What has become of a stream so far.
+#[derive(Default)]
+struct Course {
+    lanes: Lanes,
+    endpoint: Option<SocketAddr>,
+    connect_time: Option<Duration>,
+    endpoint_took_it: bool,
+    cause: Option<Cause>,
+}
+
+impl Course {
+    async fn run(
+        &mut self,
+        passage: &Passage,
+        stream: &RunningStream,
+        shared: &Shared,
+        started: Instant,
+    ) -> Result<(), Cause> {
+        let (chosen, mut upstream) = self
+            .connect(passage, stream, &shared.metrics, started)
+            .await?;
+        if let Some(version) = stream.config.send_proxy_protocol {
+            let header = match version {
+                ProxyVersion::V1 => proxy_protocol::write_v1(passage.peer, passage.local),
+                ProxyVersion::V2 => proxy_protocol::write_v2(passage.peer, passage.local),
+            };
+            // A new connection takes so few bytes at once.
+            let sent = upstream.write_all(&header).await;
+            sent.map_err(|_| Cause::UpstreamSend)?;
+        }
+        self.endpoint_took_it = true;
+        let mut drain = shared.drain.clone();
+        let ending = async {
+            // An error means that the process is gone, and this task with it.
+            drop(drain.wait_for(|drain| *drain == Drain::Ending).await);
+        };
+        let idle = stream.config.idle;
+        let ended = copy::both_ways(&passage.tcp, &upstream, idle, &self.lanes, ending).await;
+        match ended {
+            Ended::BySides => Ok(()),
+            Ended::Idle => Err(Cause::TunnelIdle),
+            Ended::Draining => Err(Cause::Draining),
+            Ended::ClientFailed => {
+                reset_on_close(&upstream);
+                Err(Cause::ClientGone)
+            }
+            Ended::UpstreamFailed => {
+                chosen.report(Outcome::Reset, now());
+                Err(Cause::UpstreamTruncated)
+            }
+        }
+    }
+
+    /// Connects to one endpoint after the other until one accepts.
+    async fn connect(
+        &mut self,
+        passage: &Passage,
+        stream: &RunningStream,
+        metrics: &Metrics,
+        mut at: Instant,
+    ) -> Result<(Chosen, TcpStream), Cause> {
+        let group = &stream.group;
+        let client = passage.peer.ip().to_string();
+        let keys = Keys {
+            client: &client,
+            headers: None,
+        };
+        let mut tried = Vec::new();
+        let mut cause = Cause::UpstreamEmpty;
+        while let Some(chosen) = group.choose(&keys, &tried, at) {
+            let address = chosen.address;
+            self.endpoint = Some(address);
+            match connect::tcp(address, stream.config.connect).await {
+                Ok(upstream) => {
+                    metrics.upstream_connections_opened.inc();
+                    self.connect_time = Some(now().saturating_duration_since(at));
+                    chosen.report(Outcome::Connected, at);
+                    return Ok((chosen, upstream));
+                }
+                Err(error) => {
+                    let outcome;
+                    (cause, outcome) = match &error {
+                        ConnectError::TimedOut { .. } => {
+                            metrics.upstream_connections_timed_out.inc();
+                            (Cause::UpstreamConnectTimeout, Outcome::ConnectTimedOut)
+                        }
+                        _ => {
+                            metrics.upstream_connections_failed.inc();
+                            (Cause::UpstreamConnect, Outcome::ConnectFailed)
+                        }
+                    };
+                    at = now();
+                    chosen.report(outcome, at);
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(upstream = %group.name(), stream = &*stream.name, error, "connect failed");
+                    tried.push(address);
+                }
+            }
+        }
+        Err(cause)
+    }
+}

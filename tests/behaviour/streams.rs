@@ -1,0 +1,219 @@
+//! Connections that are passed on unopened: by address, by the name their TLS asks for, beside sites on the same port.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::support::hubgate::{HOST, one_site};
+use crate::support::ports::free_addr;
+use crate::support::{Client, Hubgate, Upstream, eventually, tls};
+
+/// Streams on addresses of their own beside one site, each `(listen, more lines, endpoint)`.
+fn streams(upstream: &Upstream, streams: &[(SocketAddr, &str, SocketAddr)]) -> String {
+    let mut toml = one_site(upstream.addr, "");
+    for (index, (listen, more, endpoint)) in streams.iter().enumerate() {
+        write!(
+            toml,
+            "[[stream]]\nlisten = \"{listen}\"\nupstream = \"s{index}\"\n{more}\n\
+             [upstream.s{index}]\nendpoints = [\"{endpoint}\"]\n"
+        )
+        .unwrap();
+    }
+    toml
+}
+
+/// An edge of its own behind the one that is tried, as an ingress with a certificate would be.
+fn ingress(host: &str, upstream: &Upstream, more: &str) -> Hubgate {
+    Hubgate::start(&(one_site(upstream.addr, "").replace(HOST, host) + more))
+}
+
+fn get(client: &mut Client, host: &str) -> String {
+    client.get(host, "/").text()
+}
+
+#[test]
+fn bytes_go_both_ways_and_an_end_of_one_side_is_passed_on() {
+    let upstream = Upstream::start(|conn| {
+        let mut conn = conn.take();
+        let (question, _) = conn.rest();
+        conn.send([b"you said: ", question.as_slice()].concat());
+        conn.finish_sending();
+    });
+    let listen = free_addr();
+    let hubgate = Hubgate::start(&streams(&upstream, &[(listen, "", upstream.addr)]));
+    let mut client = Client::plain(listen);
+    client.send(vec![b'x'; 3_000_000]);
+    client.finish_sending();
+    let (answer, _) = client.rest();
+    assert!(answer.starts_with(b"you said: xxx") && answer.len() == 3_000_010);
+    drop(hubgate);
+}
+
+#[test]
+fn tls_is_passed_on_unopened_by_the_name_it_asks_for() {
+    let (one, two) = (Upstream::saying("one"), Upstream::saying("two"));
+    let (first, second) = (ingress("a.test", &one, ""), ingress("x.b.test", &two, ""));
+    let listen = free_addr();
+    let hubgate = Hubgate::start(&streams(
+        &one,
+        &[
+            (listen, "sni = [\"a.test\"]", first.https),
+            (listen, "sni = [\"*.b.test\"]", second.https),
+        ],
+    ));
+    for (name, behind, says) in [("a.test", &first, "one"), ("x.b.test", &second, "two")] {
+        assert_eq!(
+            tls::certificate_of(listen, name),
+            tls::certificate_of(behind.https, name)
+        );
+        assert_eq!(get(&mut Client::tls(listen, name), name), says);
+    }
+    for name in ["b.test", "c.test", ""] {
+        let refused = tls::handshake(listen, name, tls::config(&[])).unwrap_err();
+        let text = refused.to_string().to_lowercase();
+        assert!(
+            text.contains("unrecognised") || text.contains("unrecognized"),
+            "{text}"
+        );
+    }
+    let mut client = Client::plain(listen);
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert!(client.closes_within(Duration::from_secs(3)));
+    drop(hubgate);
+}
+
+#[test]
+fn a_stream_without_names_takes_what_no_other_takes_tls_or_not() {
+    let (named, rest) = (Upstream::saying("named"), Upstream::saying("rest"));
+    let behind = ingress("a.test", &named, "");
+    let listen = free_addr();
+    let hubgate = Hubgate::start(&streams(
+        &named,
+        &[
+            (listen, "", rest.addr),
+            (listen, "sni = [\"a.test\"]", behind.https),
+        ],
+    ));
+    assert_eq!(get(&mut Client::tls(listen, "a.test"), "a.test"), "named");
+    assert_eq!(get(&mut Client::plain(listen), "any.test"), "rest");
+    drop(hubgate);
+}
+
+#[test]
+fn on_a_port_of_the_sites_a_stream_takes_its_names_and_the_sites_keep_theirs() {
+    let (behind, before) = (Upstream::saying("behind"), Upstream::saying("before"));
+    let ingress = ingress("a.test", &behind, "");
+    let site = one_site(before.addr, "");
+    let hubgate = Hubgate::start(&format!(
+        "{site}[[stream]]\nlisten = \"@HTTPS@\"\nsni = [\"a.test\"]\nupstream = \"s\"\n\
+         [upstream.s]\nendpoints = [\"{}\"]\n",
+        ingress.https
+    ));
+    for _ in 0..3 {
+        assert_eq!(
+            get(&mut Client::tls(hubgate.https, "a.test"), "a.test"),
+            "behind"
+        );
+        assert_eq!(get(&mut hubgate.tls(), HOST), "before");
+        assert_eq!(hubgate.h2().get("/").text(), "before");
+    }
+    let told = Client::plain(hubgate.https).get("a.test", "/");
+    assert_eq!(told.status, 400);
+    assert!(told.text().contains("TLS"), "{}", told.text());
+}
+
+#[test]
+fn the_endpoint_is_told_of_the_client_by_a_header_in_either_version() {
+    let upstream = Upstream::saying("ok");
+    let behind = ingress(
+        "a.test",
+        &upstream,
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTPS@\"]\n",
+    );
+    for version in ["v1", "v2"] {
+        let listen = free_addr();
+        let lines = format!("sni = [\"a.test\"]\nsend_proxy_protocol = \"{version}\"");
+        let hubgate = Hubgate::start(&streams(&upstream, &[(listen, &lines, behind.https)]));
+        assert_eq!(get(&mut Client::tls(listen, "a.test"), "a.test"), "ok");
+        assert_eq!(upstream.last_request().head.one("x-real-ip"), "127.0.0.1");
+        drop(hubgate);
+    }
+}
+
+#[test]
+fn a_dead_endpoint_costs_no_connection_while_another_lives_and_each_one_is_logged() {
+    let upstream = Upstream::saying("ok");
+    let (dead, listen, hopeless) = (free_addr(), free_addr(), free_addr());
+    let toml = streams(
+        &upstream,
+        &[(listen, "", upstream.addr), (hopeless, "", dead)],
+    )
+    .replace(
+        &format!("[upstream.s0]\nendpoints = [\"{}\"]", upstream.addr),
+        &format!(
+            "[upstream.s0]\nendpoints = [\"{dead}\", \"{}\"]",
+            upstream.addr
+        ),
+    ) + "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$protocol_is $status $upstream_addr $bytes_tunnelled_in $bytes_tunnelled_out $cause\"\n";
+    let toml = toml.replace("$protocol_is", "$server_protocol");
+    let hubgate = Hubgate::start(&toml);
+    for _ in 0..6 {
+        assert_eq!(get(&mut Client::plain(listen), "a.test"), "ok");
+    }
+    let mut client = Client::plain(hopeless);
+    client.send("x");
+    assert!(client.closes_within(Duration::from_secs(3)));
+    let log = hubgate.dir.path().join("access.log");
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    eventually("every stream has a line", || lines().lines().count() == 7);
+    let lines = lines();
+    let served = format!("TCP 200 {} 32 40 -", upstream.addr);
+    assert_eq!(
+        lines
+            .lines()
+            .filter(|line| line.starts_with(&served))
+            .count(),
+        6,
+        "{lines}"
+    );
+    let failed = format!("TCP 502 {dead} 0 0 upstream_connect");
+    assert!(lines.lines().any(|line| line == failed), "{lines}");
+}
+
+#[test]
+fn a_reload_adds_and_removes_streams_and_ends_none_that_is_open() {
+    let upstream = Upstream::saying("ok");
+    let (first, second) = (free_addr(), free_addr());
+    let hubgate = Hubgate::start(&streams(&upstream, &[(first, "", upstream.addr)]));
+    let mut open = Client::plain(first);
+    assert_eq!(get(&mut open, "a.test"), "ok");
+    hubgate.reload_to(&streams(&upstream, &[(second, "", upstream.addr)]));
+    assert_eq!(get(&mut open, "a.test"), "ok");
+    assert_eq!(get(&mut Client::plain(second), "a.test"), "ok");
+    eventually("the old address is closed", || {
+        std::net::TcpStream::connect(first).is_err()
+    });
+}
+
+#[test]
+fn a_silent_stream_ends_after_its_idle_time_and_a_stop_waits_for_the_others() {
+    let upstream = Upstream::saying("ok");
+    let (quick, slow) = (free_addr(), free_addr());
+    let mut hubgate = Hubgate::start(&streams(
+        &upstream,
+        &[
+            (quick, "idle_timeout = \"200ms\"", upstream.addr),
+            (slow, "", upstream.addr),
+        ],
+    ));
+    let mut idle = Client::plain(quick);
+    assert_eq!(get(&mut idle, "a.test"), "ok");
+    assert!(idle.closes_within(Duration::from_secs(3)));
+    let mut open = Client::plain(slow);
+    assert_eq!(get(&mut open, "a.test"), "ok");
+    hubgate.signal("TERM");
+    hubgate.wait_log("waiting for open ones");
+    assert_eq!(get(&mut open, "a.test"), "ok");
+    drop(open);
+    assert!(hubgate.wait(Duration::from_secs(4)).success());
+}
