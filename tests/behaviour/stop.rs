@@ -154,6 +154,8 @@ fn no_connection_is_lost_while_several_workers_reload() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     let (stop, hubgate) = (&stop, &hubgate);
     std::thread::scope(|scope| {
+        // A reload that fails must not leave the load running for ever.
+        let raised = Raised(stop);
         let loads: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(move || {
@@ -172,11 +174,20 @@ fn no_connection_is_lost_while_several_workers_reload() {
                 _ => format!("{base}]\n"),
             });
         }
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        drop(raised);
         for load in loads {
             assert!(load.join().unwrap() > 0);
         }
     });
+}
+
+/// A flag that is raised at the end of its scope, however that comes.
+struct Raised<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 #[test]
