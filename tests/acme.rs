@@ -350,7 +350,7 @@ fn issuance_with_a_known_account_is_timed() {
     let pebble = Pebble::start_with(edge.http_port, options);
     let running = edge.run(&pebble, &[HOST]);
     running.wait_for_certificate(HOST);
-    let seconds = || running.worker.counts().order_seconds;
+    let seconds = || running.worker.counts().order_time.sum;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

@@ -178,3 +178,49 @@ fn a_rehearsal_counts_at_staging_and_leaves_what_is_served_alone() {
     assert_eq!((production.issued(), staging.issued()), (1, 2));
     assert_eq!(running.served(HOST), served);
 }
+
+#[test]
+fn a_certificate_that_another_process_stores_is_served_without_a_reload() {
+    let edge = Edge::new();
+    let pebble = Pebble::start(edge.http_port);
+    let one = edge.run(&pebble, &[HOST]);
+    let first = one.wait_for_certificate(HOST);
+    // As if by another process: nothing but the store is shared.
+    let other = edge.run(&pebble, &[HOST]);
+    assert_eq!(other.served(HOST), first);
+    eventually("it looks after the host", || {
+        other
+            .worker
+            .status()
+            .iter()
+            .any(|row| row.next_attempt.is_some())
+    });
+    renew(&other, Renew::default()).unwrap();
+    let second = other.served(HOST);
+    assert_ne!(second, first);
+    eventually("the first serves it too", || one.served(HOST) == second);
+    eventually("its row says so", || {
+        one.status(HOST).serial.as_ref() == Some(&second.leaf.serial)
+    });
+    assert_eq!(pebble.issued(), 2);
+    // What is not valid now does not take the place of what is.
+    let folder = edge.file(HOST, "g000009");
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    let old = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("chain.pem"), old.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    let pointer = edge.file(HOST, "current-new");
+    std::os::unix::fs::symlink("g000009", &pointer).unwrap();
+    std::fs::rename(&pointer, edge.file(HOST, "current")).unwrap();
+    eventually("both say so", || {
+        events::count(&["WARN", "acme.kept", HOST]) >= 2
+    });
+    assert_eq!(
+        (one.served(HOST), other.served(HOST)),
+        (second.clone(), second)
+    );
+}

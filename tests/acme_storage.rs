@@ -341,8 +341,7 @@ fn what_certbot_has_ordered_is_taken_over_listed_and_served_without_an_order() {
     assert_eq!(gate.stored().as_ref(), Some(&first));
     let (code, text) = import(&[]);
     assert!(code == 1 && text.contains("as long or longer"), "{text}");
-    gate.reload();
-    assert_eq!(gate.wait_served(), first);
+    assert_eq!(gate.wait_served(), first, "without a reload");
     let mut shown = String::new();
     eventually("a handshake with ourselves was shown it", || {
         shown = gate.call(&["certs", "show", HOST]).1;
@@ -378,6 +377,8 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure
     for part in [
         "reaches this hubgate",
         "can be written",
+        "answers challenges",
+        "is valid",
         "agrees with the authority's",
         "the certificate lasts until",
     ] {
@@ -424,6 +425,55 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_each_fault_with_its_cure
     }
     let (code, text) = doctor(&["stranger.test"]);
     assert_eq!(code, 1, "{text}");
+}
+
+#[test]
+fn the_doctor_orders_at_staging_when_asked_to_and_tells_of_an_account_that_is_not_known() {
+    let (mut production, http) = pebble();
+    let staging = Pebble::start(http.port());
+    let gate = Gate::new(&production, http);
+    let both = gate.dir.path().join("both.pem");
+    let roots = [&production, &staging].map(|one| fs::read_to_string(&one.ca_file).unwrap());
+    fs::write(&both, roots.concat()).unwrap();
+    let config = fs::read_to_string(gate.config()).unwrap();
+    let ours = format!("ca_file = \"{}\"", production.ca_file.display());
+    let new = format!(
+        "ca_file = \"{}\"\nstaging = \"{}\"",
+        both.display(),
+        staging.directory_url
+    );
+    assert!(config.contains(&ours), "{config}");
+    fs::write(gate.config(), config.replace(&ours, &new)).unwrap();
+    let _running = gate.run();
+    let first = gate.wait_served();
+    gate.wait_stored();
+    let (resolver, port) = (
+        production.name_server().to_string(),
+        http.port().to_string(),
+    );
+    let doctor = |more: &[&str]| {
+        let mut arguments = vec!["certs", "doctor", "--resolver", &resolver, "--port", &port];
+        arguments.extend(more);
+        gate.call(&arguments)
+    };
+    let (code, text) = doctor(&[]);
+    assert!(code == 0 && !text.contains("trial order"), "{text}");
+    let (code, text) = doctor(&["--dry-run"]);
+    assert!(code == 0 && text.contains("a trial order: "), "{text}");
+    assert_eq!((production.issued(), staging.issued()), (1, 1));
+    assert_eq!(
+        (gate.served(), gate.stored()),
+        (Some(first.clone()), Some(first))
+    );
+    // The authority forgets the account.
+    production.down();
+    production.up();
+    let (code, text) = doctor(&[]);
+    assert!(
+        code == 1 && text.contains("does not know the account"),
+        "{text}"
+    );
+    assert_eq!(production.registrations(), 0, "the doctor changes nothing");
 }
 
 #[test]

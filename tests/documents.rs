@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::Path;
 
+use hubgate::acme::State;
 use hubgate::config::{Config, Paint, Source, parse, reference};
 use hubgate::observe::cause::Cause;
 
@@ -186,4 +187,51 @@ fn every_status_with_a_cause_is_the_one_in_the_table() {
             );
         }
     }
+}
+
+#[test]
+fn every_alert_is_about_metrics_that_exist_and_the_manual_says_what_it_means() {
+    let rules = document("conf/prometheus/hubgate-alerts.yml");
+    let page = hubgate::observe::metrics::Metrics::new().render();
+    let announced: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let manual = document("docs/certificates.md");
+    let expressions: String = rules
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['#', 's', 'a']))
+        .collect();
+    let not_of_a_name = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    for text in [&expressions, &manual] {
+        let names = text
+            .split(not_of_a_name)
+            .filter(|word| word.starts_with("hubgate_"));
+        let mut count = 0;
+        for name in names {
+            assert!(announced.contains(&name), "{name} is not a metric");
+            count += 1;
+        }
+        assert!(count > 3, "{count}");
+    }
+    let alerts: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let told: Vec<&str> = rows(&manual)
+        .iter()
+        .filter_map(|row| quoted(row[0]).first().copied())
+        .filter(|name| name.starts_with("Hubgate"))
+        .collect();
+    assert_eq!(alerts, told);
+    for line in rules.lines().filter(|line| line.contains("state=")) {
+        let state = quoted_by(line, '"');
+        let known = [State::Placeholder, State::Paused].map(State::as_str);
+        assert!(known.contains(&state), "{line}");
+    }
+}
+
+/// What stands between the first two of these.
+fn quoted_by(line: &str, mark: char) -> &str {
+    line.split(mark).nth(1).unwrap_or_default()
 }

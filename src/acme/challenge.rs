@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::sign::CertifiedKey;
@@ -45,6 +45,16 @@ pub fn is_challenge_path(path: &[u8]) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     map: Arc<RwLock<HashMap<Box<str>, Answer>>>,
+    served: Arc<Served>,
+    /// Not to be counted as challenges of an authority.
+    probes: bool,
+}
+
+/// How often an authority's challenges were answered.
+#[derive(Debug, Default)]
+struct Served {
+    by_http: AtomicU64,
+    by_tls: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -52,6 +62,7 @@ struct Answer {
     host: Host,
     proof: Proof,
     asked: Arc<AtomicU32>,
+    is_probe: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +76,31 @@ enum Proof {
 #[error("more than {MAX_TOKENS} challenge tokens at once")]
 pub struct TooManyTokens;
 
+impl Answer {
+    /// Counts that it was asked for.
+    fn count(&self, served: &AtomicU64) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if !self.is_probe {
+            served.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Tokens {
+    /// The same map; what is published through this clone is a look at ourselves and not counted as served.
+    pub fn for_probes(&self) -> Self {
+        Self {
+            probes: true,
+            ..self.clone()
+        }
+    }
+
+    /// How often tokens of orders were answered by HTTP and by TLS.
+    pub fn served(&self) -> (u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&self.served.by_http), count(&self.served.by_tls))
+    }
+
     /// Answers `token` for `host` until the guard is dropped. Fails when too many are published already.
     pub fn publish(
         &self,
@@ -102,6 +137,7 @@ impl Tokens {
                 host: host.clone(),
                 proof,
                 asked: Arc::clone(&asked),
+                is_probe: self.probes,
             },
         );
         Ok(Published {
@@ -118,7 +154,7 @@ impl Tokens {
         let Proof::KeyAuthorization(text) = &answer.proof else {
             return None;
         };
-        answer.asked.fetch_add(1, Ordering::Relaxed);
+        answer.count(&self.served.by_http);
         Some(Arc::clone(text))
     }
 
@@ -133,7 +169,7 @@ impl Tokens {
             server_name
                 .eq_ignore_ascii_case(&server_name_of(&answer.host))
                 .then(|| {
-                    answer.asked.fetch_add(1, Ordering::Relaxed);
+                    answer.count(&self.served.by_tls);
                     Arc::clone(pair)
                 })
         })
@@ -251,6 +287,14 @@ mod tests {
         );
         assert_eq!(tokens.lookup(&host("b.test"), TOKEN), None);
         assert_eq!(guard.asked(), 1);
+        let probe = tokens.for_probes();
+        let _probe = probe.publish(&host("a.test"), "probe", "x").unwrap();
+        assert!(tokens.lookup(&host("a.test"), "probe").is_some());
+        assert_eq!(
+            tokens.served(),
+            (1, 0),
+            "a look at ourselves is not counted"
+        );
         drop(guard);
         assert_eq!(tokens.lookup(&host("a.test"), TOKEN), None);
     }

@@ -38,6 +38,17 @@ pub(super) struct Crew {
     pub(super) certificates: Arc<Certificates>,
     pub(super) board: Board,
     pub(super) wanted: Wanted,
+    /// Whether others may store certificates too, which is then noticed.
+    pub(super) watches: bool,
+}
+
+/// Tells the tasks of changes in the store until it is dropped.
+struct Watching(AbortHandle);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A host's task, and the way to it.
@@ -71,6 +82,10 @@ impl Crew {
                         .or_insert_with(|| begin(shared, host));
                 }
             }
+            let _watching = shared
+                .as_ref()
+                .filter(|_| self.watches)
+                .map(|shared| watch_store(shared, &plan.hosts));
             if !self.next_plan(&tasks, shared.as_ref(), &mut errands).await {
                 return;
             }
@@ -118,7 +133,7 @@ impl Crew {
     }
 
     async fn shared(&self, settings: &Settings) -> Option<Arc<Shared>> {
-        let storage = Storage::new(&settings.state_dir);
+        let storage = Storage::counting(&settings.state_dir, self.board.store_failures());
         let mut authorities = Vec::new();
         for one in &settings.authorities {
             match Authority::open(one, &storage, &self.clock, &*self.connect).await {
@@ -143,6 +158,7 @@ impl Crew {
             clock: Arc::clone(&self.clock),
             wanted: Arc::clone(&self.wanted),
             asked: Notify::new(),
+            changed: watch::Sender::new(()),
         }))
     }
 }
@@ -193,6 +209,19 @@ async fn roll_over(shared: &Shared, name: Option<&str>) -> Outcome {
     }
     let text = done.join("\n");
     if failed { Err(text) } else { Ok(text) }
+}
+
+/// Has every task look whenever something may have changed, by whomever.
+fn watch_store(shared: &Arc<Shared>, hosts: &BTreeSet<Host>) -> Watching {
+    let (shared, hosts) = (Arc::clone(shared), hosts.clone());
+    let task = tokio::spawn(async move {
+        let mut changes = shared.storage.watch(hosts.iter()).await;
+        loop {
+            changes.next().await;
+            shared.changed.send_replace(());
+        }
+    });
+    Watching(task.abort_handle())
 }
 
 fn begin(shared: &Arc<Shared>, host: &Host) -> Running {

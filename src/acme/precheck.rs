@@ -57,6 +57,7 @@ pub(super) async fn ask_ourselves(
         .collect();
     // Not of the form of a key authorization, so that no authority can take it for one.
     let answer = token.chars().rev().take(32).collect::<String>();
+    let tokens = tokens.for_probes();
     let (addresses, published, pair) = match kind {
         ChallengeKind::Http01 => {
             let published = tokens.publish(host, &token, &answer);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::schedule::Class;
+use super::storage::StoreFailures;
 use crate::types::host::Host;
 
 /// What a host's task is doing.
@@ -75,6 +76,7 @@ pub struct HostStatus {
 pub(super) struct Board {
     rows: Arc<Mutex<BTreeMap<Host, HostStatus>>>,
     counts: Arc<Mutex<Counts>>,
+    store_failures: StoreFailures,
 }
 
 /// What was counted since the start of the process.
@@ -82,16 +84,48 @@ pub(super) struct Board {
 pub struct Counts {
     /// Attempts by authority and by the class of their failure; `None` counts successes.
     pub orders: BTreeMap<(String, Option<Class>), u64>,
-    /// The time successful attempts took, in seconds.
-    pub order_seconds: f64,
+    /// The time successful attempts took.
+    pub order_time: OrderTime,
+    /// Leases held now.
+    pub leases: u64,
     /// Answers about renewal: `moved`, `same`, `none`.
     pub renewal_information: BTreeMap<&'static str, u64>,
     /// Authorities that were asked, and whether they answer.
     pub authorities: BTreeMap<String, bool>,
-    /// What could not be written.
-    pub store_errors: u64,
+    /// Calls of the store that failed, by call.
+    pub store_failures: BTreeMap<&'static str, u64>,
     /// How far the authority's clock was ahead when it last answered, in seconds.
     pub clock_skew: Option<f64>,
+}
+
+/// The upper ends of [`OrderTime::counts`], in seconds; the last one has none.
+pub const ORDER_SECONDS: [f64; 9] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+
+/// How many orders took how long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrderTime {
+    /// Those up to each of [`ORDER_SECONDS`] and above the one before, and the rest.
+    pub counts: [u64; ORDER_SECONDS.len() + 1],
+    /// All together, in seconds.
+    pub sum: f64,
+}
+
+impl OrderTime {
+    fn add(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let index = ORDER_SECONDS.partition_point(|end| *end < seconds);
+        self.counts[index] += 1;
+        self.sum += seconds;
+    }
+}
+
+/// Counts a lease as held until it is dropped.
+pub(super) struct Held(Board);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.count(|counts| counts.leases -= 1);
+    }
 }
 
 impl Board {
@@ -125,7 +159,20 @@ impl Board {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        self.count(|counts| counts.clone())
+        Counts {
+            store_failures: self.store_failures.counts(),
+            ..self.count(|counts| counts.clone())
+        }
+    }
+
+    /// Where failures of the store are counted.
+    pub(super) fn store_failures(&self) -> StoreFailures {
+        self.store_failures.clone()
+    }
+
+    pub(super) fn lease_held(&self) -> Held {
+        self.count(|counts| counts.leases += 1);
+        Held(self.clone())
     }
 
     pub(super) fn count_order(&self, authority: &str, class: Option<Class>, took: Duration) {
@@ -133,7 +180,7 @@ impl Board {
             let key = (authority.to_owned(), class);
             *counts.orders.entry(key).or_default() += 1;
             if class.is_none() {
-                counts.order_seconds += took.as_secs_f64();
+                counts.order_time.add(took);
             }
         });
     }
@@ -144,10 +191,6 @@ impl Board {
 
     pub(super) fn set_up(&self, authority: &str, is_up: bool) {
         self.count(|counts| counts.authorities.insert(authority.to_owned(), is_up));
-    }
-
-    pub(super) fn count_store_error(&self) {
-        self.count(|counts| counts.store_errors += 1);
     }
 
     pub(super) fn set_skew(&self, skew: time::Duration) {
@@ -163,5 +206,30 @@ impl Board {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|host, _| keep(host));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_counted_below_the_first_end_that_it_does_not_exceed() {
+        let mut time = OrderTime::default();
+        for seconds in [0.05, 0.1, 0.2, 1000.0] {
+            time.add(Duration::from_secs_f64(seconds));
+        }
+        assert_eq!((time.counts[0], time.counts[1]), (2, 1));
+        assert_eq!(time.counts[ORDER_SECONDS.len()], 1);
+        assert!((time.sum - 1000.35).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_lease_is_held_until_it_is_dropped() {
+        let board = Board::default();
+        let held = board.lease_held();
+        assert_eq!(board.counts().leases, 1);
+        drop(held);
+        assert_eq!(board.counts().leases, 0);
     }
 }

@@ -74,6 +74,7 @@ impl Worker {
             certificates: Arc::clone(&certificates),
             board: board.clone(),
             wanted: Arc::clone(&wanted),
+            watches: true,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -241,6 +241,7 @@ fn metrics(admin: &Admin) -> String {
     let certificates = admin.control.status().certificates;
     let facts = certificates.into_iter().filter_map(|row| {
         let facts = CertificateFacts {
+            not_before: row.not_before?,
             not_after: row.not_after?,
             served_as_kept: row.served_as_kept,
         };

@@ -5,7 +5,7 @@
 //! endpoint is tried while time lasts. A field with a random mark goes along, so that a fallback that leads back here ends
 //! with its second request. An answer that shows the cluster ordering for a host that is ours too is warned about.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +56,8 @@ pub struct HandedOn {
     mark: String,
     /// Hosts that the cluster orders for as well, and when that was seen last.
     doubles: Mutex<HashMap<Host, Instant>>,
+    /// What came back, by status.
+    answers: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl Default for HandedOn {
@@ -66,11 +68,24 @@ impl Default for HandedOn {
                 .take(16)
                 .collect(),
             doubles: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 }
 
 impl HandedOn {
+    /// How often each status came back from a fallback.
+    pub fn answers(&self) -> BTreeMap<u16, u64> {
+        let answers = self.answers.lock();
+        answers.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self, status: u16) {
+        let answers = self.answers.lock();
+        let mut answers = answers.unwrap_or_else(PoisonError::into_inner);
+        *answers.entry(status).or_default() += 1;
+    }
+
     /// Whether the cluster was seen ordering for this host, which is ours too, within [`DOUBLE`].
     pub fn is_double(&self, host: &Host) -> bool {
         let doubles = self.doubles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,6 +158,7 @@ pub async fn ask(
         match timeout_at(until, asked).await {
             Ok(Some(answer)) => {
                 trace.tally.upstream_status = Some(answer.status);
+                asking.handed_on.count(answer.status);
                 if asking.also_ours && is_key_authorization(&answer, checked) {
                     asking.handed_on.double(&checked.authority.host);
                 }

@@ -41,7 +41,7 @@ impl Control for Door {
     }
 
     fn orders(&self) -> AcmeFacts {
-        super::orders::facts(&self.0.acme)
+        super::orders::facts(&self.0.acme, &self.0.shared)
     }
 
     fn status(&self) -> Status {
@@ -80,7 +80,7 @@ impl Control for Door {
             // Not of the form of a key authorization, so that no authority can take it for one.
             answer: random().take(32).collect(),
         };
-        let tokens = &self.0.shared.tokens;
+        let tokens = self.0.shared.tokens.for_probes();
         let published = tokens.publish(&host, &probe.token, &probe.answer).ok()?;
         tokio::spawn(async move {
             tokio::time::sleep(PROBE).await;

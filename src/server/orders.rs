@@ -2,11 +2,13 @@
 //!
 //! Only translates; what the numbers mean is said where they are printed.
 
-use crate::acme::{HostStatus, Worker};
-use crate::observe::metrics::{AcmeFacts, AcmeHost};
+use crate::acme::{HostStatus, ORDER_SECONDS, OrderTime, Worker};
+use crate::observe::cause::Cause;
+use crate::observe::metrics::{AcmeFacts, AcmeHost, Histogram};
+use crate::proxy::app::Shared;
 
-/// Everything about orders, now.
-pub(super) fn facts(worker: &Worker) -> AcmeFacts {
+/// Everything about orders and challenges, now.
+pub(super) fn facts(worker: &Worker, shared: &Shared) -> AcmeFacts {
     let counts = worker.counts();
     let orders = counts.orders.into_iter().map(|((name, class), count)| {
         let class = class.map_or("", |class| class.as_str());
@@ -16,11 +18,43 @@ pub(super) fn facts(worker: &Worker) -> AcmeFacts {
         hosts: worker.status().into_iter().map(host).collect(),
         authorities: counts.authorities.into_iter().collect(),
         orders: orders.collect(),
-        order_seconds: counts.order_seconds,
+        order_seconds: order_seconds(&counts.order_time),
+        leases: counts.leases,
+        challenges: challenges(shared),
         renewal_information: counts.renewal_information.into_iter().collect(),
-        store_errors: counts.store_errors,
+        store_errors: counts.store_failures.into_iter().collect(),
         clock_skew: counts.clock_skew,
     }
+}
+
+fn order_seconds(time: &OrderTime) -> Histogram {
+    let ends = ORDER_SECONDS.iter().map(|end| Some(*end)).chain([None]);
+    Histogram {
+        buckets: ends.zip(time.counts).collect(),
+        sum: time.sum,
+    }
+}
+
+/// By who answered, and with what.
+fn challenges(shared: &Shared) -> Vec<(&'static str, u16, u64)> {
+    let (by_http, by_tls) = shared.tokens.served();
+    let refused = |cause| shared.metrics.answers(cause);
+    let mut rows = vec![
+        ("local", 200, by_http),
+        ("tls", 0, by_tls),
+        ("miss", 404, refused(Cause::ChallengeUnknown)),
+        ("reject", 429, refused(Cause::ChallengeLimited)),
+    ];
+    // A fallback may answer 502 itself.
+    let mut answers = shared.handed_on.answers();
+    answers.entry(200).or_default();
+    *answers.entry(502).or_default() += refused(Cause::ChallengeFallbackFailed);
+    rows.extend(
+        answers
+            .into_iter()
+            .map(|(code, count)| ("forward", code, count)),
+    );
+    rows
 }
 
 fn host(row: HostStatus) -> AcmeHost {

@@ -117,6 +117,25 @@ impl AccountDir {
         Ok(())
     }
 
+    /// The key in PKCS#8 DER and the account, as they are; nothing is made, mended or set aside.
+    pub(crate) async fn look(&self) -> Result<Option<(Vec<u8>, Registered)>, StoreError> {
+        let key = self.store.get(&self.key.join(KEY)).await?;
+        let record = self.store.get(&self.key.join("account.json")).await?;
+        let key = key.and_then(|pem| KeyPair::from_pem(&String::from_utf8_lossy(&pem.bytes)).ok());
+        let record: Option<Record> =
+            record.and_then(|record| serde_json::from_slice(&record.bytes).ok());
+        Ok(key
+            .zip(record)
+            .filter(|(_, record)| record.directory == self.directory)
+            .map(|(key, record)| {
+                let registered = Registered {
+                    url: record.url,
+                    contact: record.contact,
+                };
+                (key.serialize_der(), registered)
+            }))
+    }
+
     /// The account, when it was registered at this very directory.
     pub(crate) async fn registered(&self) -> Result<Option<Registered>, StoreError> {
         let record: Option<Record> =

@@ -78,6 +78,11 @@ impl CertificateDir {
         None
     }
 
+    /// Where the pointer to the current generation stands, as it is: another value means that somebody stored something.
+    pub(crate) async fn mark(&self) -> Option<Vec<u8>> {
+        self.read(&self.key.join("current")).await
+    }
+
     /// Does what a kill between chain, pointer and the order's end left undone.
     async fn mend(&self, number: u32, current: Option<u32>) {
         if current != Some(number) {

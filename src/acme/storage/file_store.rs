@@ -297,7 +297,14 @@ impl Store for FileStore {
 
     async fn watch(&self, keys: &[Key]) -> Box<dyn Changes> {
         let changed = Arc::new(Notify::new());
-        let paths = keys.iter().map(|key| self.path(key)).collect();
+        // A folder that is not there yet is seen to come in the one above it.
+        let above = |key: &Key| {
+            let below_root = |path: &&Path| **path != self.root && path.starts_with(&self.root);
+            let path = self.path(key);
+            let all = path.ancestors().take_while(below_root);
+            all.map(Path::to_owned).collect::<Vec<_>>()
+        };
+        let paths = keys.iter().flat_map(above).collect();
         let mut changes = FileChanges {
             folders: Folders::new(Arc::clone(&changed)),
             changed,

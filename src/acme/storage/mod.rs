@@ -5,11 +5,12 @@
 //! acme/locks/{write, <host>}
 //! acme/certs/<host>/{spec.json, order.json, backoff.json, g000001/{key.pem, chain.pem, meta.json}, current -> g000001}
 //! ```
-//! [`store::Store`] is what is asked of the place; `file_store` is the only one so far; `account` and `certificate` say
+//! [`store::Store`] is what is asked of the place; `file_store` is the only one so far, `counted` stands before it; `account` and `certificate` say
 //! what lies where. Invariants: what is read was written whole; what is damaged is set aside as `bad-*`, never fatal.
 
 mod account;
 mod certificate;
+mod counted;
 mod documents;
 mod file_store;
 mod files;
@@ -27,6 +28,7 @@ use rustls::pki_types::pem::PemObject;
 pub(super) use account::{AccountDir, Registered};
 pub(super) use certificate::CertificateDir;
 pub use certificate::Stored;
+pub use counted::StoreFailures;
 pub use file_store::FileStore;
 pub(super) use history::History;
 pub(super) use records::{
@@ -34,6 +36,7 @@ pub(super) use records::{
 };
 pub use store::{Changes, Expect, Key, Lease, Store, StoreError, Value, Version};
 
+use self::counted::Counted;
 use crate::tls::pem::Leaf;
 use crate::types::host::Host;
 
@@ -51,11 +54,24 @@ pub struct Storage {
 impl Storage {
     /// In `state_dir/acme`, which is made at the first write.
     pub fn new(state_dir: &Path) -> Self {
+        Self::counting(state_dir, StoreFailures::default())
+    }
+
+    /// As [`Storage::new`], with what fails counted.
+    pub fn counting(state_dir: &Path, failures: StoreFailures) -> Self {
         let local = FileStore::new(state_dir.join("acme"));
         Self {
-            store: Arc::new(local.clone()),
+            store: Arc::new(Counted::new(local.clone(), failures)),
             local,
         }
+    }
+
+    /// Tells of changes to what is kept for `hosts`, by whomever.
+    pub(super) async fn watch(&self, hosts: impl Iterator<Item = &Host>) -> Box<dyn Changes> {
+        let keys: Vec<_> = hosts
+            .map(|host| certificate_key(host).join("current"))
+            .collect();
+        self.store.watch(&keys).await
     }
 
     /// Whether the state directory can be written; made if need be, and cleared of what a crash left.

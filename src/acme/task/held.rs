@@ -2,14 +2,14 @@
 //!
 //! Whatever comes ends the failures before it, and is served only while the host is wanted.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Task;
 use crate::acme::storage::{Backoff, CertificateDir, Stored};
 use crate::tls::Origin;
-use crate::tls::pem::Pair;
+use crate::tls::pem::{Leaf, Pair};
 use crate::types::host::HostPattern;
 
 impl Task {
@@ -26,6 +26,39 @@ impl Task {
             self.forget_failures().await;
         }
         self.asked_again();
+    }
+
+    /// Something was stored, by whomever: what `current` leads to now is served, if it is another certificate and good.
+    pub(super) async fn pick_up(&mut self) {
+        let mark = self.dir.mark().await;
+        if mark == self.mark || self.unsaved {
+            return;
+        }
+        self.mark = mark;
+        let Some(stored) = self.dir.load(&self.host).await else {
+            return;
+        };
+        let leaf = Arc::clone(&stored.pair.leaf);
+        let known = self.held.as_ref().map(|held| &held.pair.leaf);
+        if known.is_some_and(|known| known.serial == leaf.serial) {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let lasts = |leaf: &Leaf| leaf.not_before <= now && now < leaf.not_after;
+        if known.is_some_and(|known| lasts(known)) && !lasts(&leaf) {
+            warn!(event = "acme.kept", host = %self.host, serial = leaf.serial, not_before = %leaf.not_before, not_after = %leaf.not_after, "another certificate has been stored that is not valid now; the one before stays served");
+            return;
+        }
+        if !self.swap_in(stored.pair.clone()) {
+            return;
+        }
+        info!(event = "acme.swap", host = %self.host, serial = leaf.serial, not_after = %leaf.not_after, "another certificate has been stored and is served now");
+        self.held = Some(stored);
+        self.renewal = self.dir.record().await;
+        self.history = self.dir.record().await.unwrap_or_default();
+        self.jitter = fastrand::f64();
+        self.forget_failures().await;
+        self.show();
     }
 
     /// Whether another process has stored a certificate that is not due, which is served now.

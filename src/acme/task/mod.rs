@@ -15,10 +15,10 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 
-use self::week::WEEKLY;
+pub(super) use self::week::{WEEK, WEEKLY};
 use crate::acme::authority::Authority;
 use crate::acme::challenge::Tokens;
 use crate::acme::choice::{self, Candidate};
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     /// A person asks again: a reload.
     pub(super) asked: Notify,
+    /// Somebody may have stored something.
+    pub(super) changed: watch::Sender<()>,
 }
 
 impl Shared {
@@ -87,6 +89,9 @@ struct Task {
     host: Host,
     dir: CertificateDir,
     commands: mpsc::Receiver<Command>,
+    changed: watch::Receiver<()>,
+    /// Where the store's pointer stood when it was followed last.
+    mark: Option<Vec<u8>>,
     /// What is served of ours, from disk or just issued.
     held: Option<Stored>,
     renewal: Option<Renewal>,
@@ -104,6 +109,8 @@ impl Task {
     async fn new(shared: Arc<Shared>, host: Host, commands: mpsc::Receiver<Command>) -> Self {
         let dir = shared.storage.certificate(&host);
         let mut task = Self {
+            changed: shared.changed.subscribe(),
+            mark: dir.mark().await,
             held: dir.load(&host).await,
             renewal: dir.record().await,
             history: dir.record().await.unwrap_or_default(),
@@ -218,6 +225,7 @@ impl Task {
             tokio::select! {
                 () = sleep(wait.min(self.shared.delays.nap)) => {}
                 () = self.shared.asked.notified() => self.look_again().await,
+                Ok(()) = self.changed.changed() => self.pick_up().await,
                 Some(command) = self.commands.recv() => return Next::Command(command),
             }
         }

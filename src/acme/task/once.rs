@@ -51,10 +51,9 @@ impl Task {
                 return Err(failure);
             }
         }
-        let start = Instant::now();
         match self.ask(authority, false).await {
-            Ok(Some(issued)) => {
-                self.issued(authority, issued, start.elapsed()).await;
+            Ok(Some((issued, took))) => {
+                self.issued(authority, issued, took).await;
                 Ok(())
             }
             Ok(None) => Ok(()),
@@ -65,12 +64,13 @@ impl Task {
         }
     }
 
-    /// One order at this authority as soon as it is its turn, counted there. `None`: nothing was to be ordered.
+    /// One order at this authority as soon as it is its turn, counted there, and how long it took from then. `None`: nothing
+    /// was to be ordered.
     pub(super) async fn ask(
         &mut self,
         authority: &Authority,
         trial: bool,
-    ) -> Result<Option<Issued>, Failure> {
+    ) -> Result<Option<(Issued, Duration)>, Failure> {
         let shared = Arc::clone(&self.shared);
         let ends = self.held.as_ref();
         let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
@@ -97,7 +97,7 @@ impl Task {
             Err(failure) => authority.failed(failure, &shared.delays).await,
         }
         self.show_authority(authority);
-        result
+        result.map(|issued| issued.map(|issued| (issued, start.elapsed())))
     }
 
     /// An attempt that did not get its turn is made when there is one; every other failure counts.
@@ -148,6 +148,7 @@ impl Task {
             let busy = "another hubgate process orders for this host";
             return Err(Failure::new("lease", Class::Store, busy));
         };
+        let _held = self.shared.board.lease_held();
         if !trial && self.another_was_faster(&dir).await {
             return Ok(None);
         }
@@ -240,6 +241,7 @@ impl Task {
             None => {
                 self.forget_failures().await;
                 self.history = self.dir.record().await.unwrap_or_default();
+                self.mark = self.dir.mark().await;
             }
             // It is due until it is on the disk.
             Some(failure) => self.failed(authority, &failure).await,
@@ -287,7 +289,6 @@ impl Task {
     }
 
     pub(super) fn warn_unsaved(&self, error: &dyn std::error::Error) {
-        self.shared.board.count_store_error();
         warn!(event = "acme.store.error", host = %self.host, error = %with_reasons(error), "something about the certificate cannot be remembered");
     }
 }

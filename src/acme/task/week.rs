@@ -14,8 +14,8 @@ use super::Task;
 use crate::acme::authority::Authority;
 
 /// Certificates of one host in [`WEEK`].
-pub(super) const WEEKLY: usize = 5;
-pub(super) const WEEK: Duration = Duration::from_secs(7 * 86_400);
+pub(in crate::acme) const WEEKLY: usize = 5;
+pub(in crate::acme) const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Replacements too: a window that is always in the past would have us order for ever.
 const MOST: usize = 10;
 /// What lives shorter is renewed more often than such a limit would allow, so its authority has none.

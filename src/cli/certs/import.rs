@@ -1,8 +1,8 @@
 //! `hubgate certs import`: takes over pairs that something else has ordered, so that nothing is ordered before it is due.
 //!
 //! Reads only where it takes from. A pair is taken for each host of the configuration that wants one by ACME and that it
-//! names, after the same checks as a new one, unless what is kept lasts longer. The running process serves it after a
-//! reload; what root writes belongs to the state directory's owner.
+//! names, after the same checks as a new one, unless what is kept lasts longer. A running process notices and serves
+//! it; what root writes belongs to the state directory's owner.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -148,7 +148,7 @@ fn report(import: &Import, hosts: &BTreeSet<Host>, rows: &[Row]) {
         print(&format!("{host}  nothing found\n"));
     }
     if !import.plan && rows.iter().any(|row| row.taken) {
-        print("`hubgate reload` serves them, where hubgate runs already\n");
+        print("where hubgate runs already, it serves them within seconds\n");
     }
 }
 

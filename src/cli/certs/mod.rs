@@ -102,6 +102,9 @@ pub(super) struct Doctor {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Order at the authority's staging directory as well, and keep nothing of it
+    #[arg(long)]
+    dry_run: bool,
     /// The name server to ask [default: the system's first]
     #[arg(long, value_name = "ADDRESS:PORT")]
     resolver: Option<SocketAddr>,

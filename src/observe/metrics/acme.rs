@@ -14,14 +14,27 @@ pub struct AcmeFacts {
     pub authorities: Vec<(String, bool)>,
     /// Attempts by authority, and by the class of their failure; an empty class counts successes.
     pub orders: Vec<(String, &'static str, u64)>,
-    /// Seconds that successful attempts took, together.
-    pub order_seconds: f64,
+    /// How long successful attempts took.
+    pub order_seconds: Histogram,
+    /// Orders that hold the right to order for their host now.
+    pub leases: u64,
+    /// Challenge tokens asked for: by who answered (`local`, `tls`, `forward`, `miss`, `reject`), by status (0: none).
+    pub challenges: Vec<(&'static str, u16, u64)>,
     /// Answers to the question when to renew, by what came: `moved`, `same`, `none`.
     pub renewal_information: Vec<(&'static str, u64)>,
-    /// What could not be written to the state directory.
-    pub store_errors: u64,
+    /// Calls of the store that failed: `get`, `put`, `list`, `delete`, `lease`.
+    pub store_errors: Vec<(&'static str, u64)>,
     /// How far an authority's clock was ahead of ours, in seconds, when it was last compared.
     pub clock_skew: Option<f64>,
+}
+
+/// How many took how long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// The upper end in seconds (none at last), and how many are below it and not below the one before.
+    pub buckets: Vec<(Option<f64>, u64)>,
+    /// Seconds, all together.
+    pub sum: f64,
 }
 
 /// One of them. Times are in seconds since 1970.
@@ -62,11 +75,32 @@ impl AcmeFacts {
             let labels = [("ca", &*label(name)), ("result", result), ("class", class)];
             page.sample("acme_orders_total", &labels, count);
         }
-        page.counter(
-            "acme_order_seconds_total",
-            "Time that successful attempts took, together.",
+        self.order_seconds.render(
+            page,
+            "acme_order_seconds",
+            "How long successful attempts took.",
         );
-        page.sample("acme_order_seconds_total", &[], self.order_seconds);
+        page.gauge(
+            "acme_lease_held",
+            "Orders that hold the right to order for their host now.",
+        );
+        page.sample("acme_lease_held", &[], self.leases);
+        page.counter(
+            "acme_challenge_total",
+            "Challenge tokens asked for, by who answered and with what status.",
+        );
+        for (via, code, count) in &self.challenges {
+            let code = if *code == 0 {
+                String::new()
+            } else {
+                code.to_string()
+            };
+            page.sample(
+                "acme_challenge_total",
+                &[("via", via), ("code", &code)],
+                count,
+            );
+        }
         page.counter(
             "acme_ari_total",
             "Answers to the question when to renew (RFC 9773), by what came.",
@@ -76,9 +110,11 @@ impl AcmeFacts {
         }
         page.counter(
             "acme_store_errors_total",
-            "What could not be written to the state directory.",
+            "Calls of the state directory's store that failed, by call.",
         );
-        page.sample("acme_store_errors_total", &[], self.store_errors);
+        for (call, count) in &self.store_errors {
+            page.sample("acme_store_errors_total", &[("op", call)], count);
+        }
         page.gauge(
             "acme_clock_skew_seconds",
             "How far an authority's clock was ahead of this machine's.",
@@ -132,13 +168,28 @@ impl AcmeFacts {
     }
 }
 
+impl Histogram {
+    fn render(&self, page: &mut Page, name: &str, help: &str) {
+        page.head(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        let mut total = 0;
+        for (end, count) in &self.buckets {
+            total += count;
+            let end = end.map_or_else(|| "+Inf".to_owned(), |end| end.to_string());
+            page.sample(&bucket, &[("le", &end)], total);
+        }
+        page.sample(&format!("{name}_sum"), &[], self.sum);
+        page.sample(&format!("{name}_count"), &[], total);
+    }
+}
+
 fn label(name: &str) -> String {
     name.replace(['"', '\\', '\n'], "_")
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::observe::metrics::{AcmeFacts, AcmeHost, Metrics};
+    use crate::observe::metrics::{AcmeFacts, AcmeHost, Histogram, Metrics};
 
     #[test]
     fn a_hosts_state_and_an_authoritys_name_are_on_the_page_as_labels() {
@@ -152,6 +203,11 @@ mod tests {
             }],
             authorities: vec![("the \"good\" one".to_owned(), false)],
             orders: vec![("x".to_owned(), "validation", 3)],
+            order_seconds: Histogram {
+                buckets: vec![(Some(0.5), 2), (None, 1)],
+                sum: 9.5,
+            },
+            challenges: vec![("forward", 502, 4), ("tls", 0, 5)],
             ..AcmeFacts::default()
         });
         let page = metrics.render();
@@ -161,6 +217,11 @@ mod tests {
             "hubgate_acme_failures{host=\"a.test\"} 3\n",
             "hubgate_acme_ca_up{ca=\"the _good_ one\"} 0\n",
             "hubgate_acme_orders_total{ca=\"x\",result=\"failed\",class=\"validation\"} 3\n",
+            "hubgate_acme_order_seconds_bucket{le=\"0.5\"} 2\n",
+            "hubgate_acme_order_seconds_bucket{le=\"+Inf\"} 3\n",
+            "hubgate_acme_order_seconds_count 3\n",
+            "hubgate_acme_challenge_total{via=\"forward\",code=\"502\"} 4\n",
+            "hubgate_acme_challenge_total{via=\"tls\",code=\"\"} 5\n",
         ] {
             assert!(page.contains(line), "{line}{page}");
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-pub use acme::{AcmeFacts, AcmeHost};
+pub use acme::{AcmeFacts, AcmeHost, Histogram};
 
 use super::cause::Cause;
 use super::count::{Counter, Gauge, GaugeGuard};
@@ -23,6 +23,8 @@ pub type MetricsGuard = GaugeGuard<Metrics>;
 /// What is counted of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
+    /// The beginning of its validity, in seconds since 1970.
+    pub not_before: i64,
     /// The end of its validity, in seconds since 1970.
     pub not_after: i64,
     /// Whether a handshake with ourselves was shown it; `None` before the first one.

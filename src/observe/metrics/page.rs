@@ -80,6 +80,17 @@ impl Metrics {
             );
         }
         page.gauge(
+            "certificate_not_before_seconds",
+            "Beginning of a certificate's validity, in seconds since 1970.",
+        );
+        for (host, facts) in &*certificates {
+            page.sample(
+                "certificate_not_before_seconds",
+                &[("host", host)],
+                facts.not_before,
+            );
+        }
+        page.gauge(
             "certificate_served_as_kept",
             "Whether a handshake with ourselves was shown the certificate that is kept (1) or another or none (0).",
         );
@@ -271,7 +282,7 @@ impl Page {
         self.head(name, "gauge", help);
     }
 
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!(
             "# HELP hubgate_{name} {help}\n# TYPE hubgate_{name} {kind}\n"
         ));
@@ -332,6 +343,7 @@ mod tests {
     fn every_sample_belongs_to_the_family_announced_before_it() {
         let metrics = Metrics::new();
         let facts = CertificateFacts {
+            not_before: 1_700_000_000,
             not_after: 1_800_000_000,
             served_as_kept: Some(true),
         };
@@ -343,7 +355,12 @@ mod tests {
                 family = rest.split(' ').next().unwrap().to_owned();
             } else if !line.starts_with('#') {
                 let (series, value) = line.rsplit_once(' ').unwrap();
-                assert_eq!(series.split('{').next().unwrap(), family);
+                let name = series.split('{').next().unwrap();
+                let of_histogram = name.strip_prefix(&family);
+                assert!(
+                    matches!(of_histogram, Some("" | "_bucket" | "_sum" | "_count")),
+                    "{name} in {family}"
+                );
                 assert!(value.parse::<f64>().is_ok(), "{line}");
             }
         }

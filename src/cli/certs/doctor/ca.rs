@@ -1,57 +1,153 @@
-//! The authorities: whether they answer, what time they have, and which CAA names are theirs.
+//! The authorities: whether they answer, what time they have, which CAA names are theirs, what they say of our account, and
+//! how much of their limits is used.
 //!
-//! Asks each directory once, over TLS that is verified; a private authority is trusted by its `ca_file`.
+//! Asks each directory once and each account by one signed POST-as-GET, over TLS that is verified; a private authority is
+//! trusted by its `ca_file`. Changes nothing there.
 
-use std::path::PathBuf;
+use std::io;
 
 use time::OffsetDateTime;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 
 use super::{Finding, Level, Look, web};
+use crate::acme::inspect::{self, AccountLook};
+use crate::acme::storage::Storage;
+use crate::config::{AcmeAuthority, ChallengeKind};
 use crate::observe::reasons::with_reasons;
 
 /// Authorities refuse what is signed by a clock further off, and certificates look expired or not yet valid.
 const SKEW: time::Duration = time::Duration::seconds(60);
 const AUTHORITY: &str = "authority";
 
-/// Looks at each authority; gives the names that CAA records know them by.
-pub(super) fn look(look: &Look, findings: &mut Vec<Finding>) -> Vec<String> {
+/// An authority as CAA records speak of it (RFC 8659, RFC 8657).
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    /// The names it goes by, in lower case.
+    pub(super) names: Vec<String>,
+    /// Our account there.
+    pub(super) account: Option<String>,
+    /// How it validates for us: `http-01`.
+    pub(super) method: &'static str,
+}
+
+/// Looks at each authority; gives those that answered.
+pub(super) fn look(look: &Look, findings: &mut Vec<Finding>) -> Vec<Identity> {
     let mut identities = Vec::new();
-    for (directory, roots) in authorities(look) {
+    let storage = Storage::new(&look.config.server.state_dir);
+    for authority in &look.config.acme.authorities {
+        let directory = &authority.directory;
         let Ok(url) = directory.parse::<http::Uri>() else {
             continue; // the configuration was checked
         };
-        match web::get_https(&url, roots.as_deref()) {
-            Err(error) => findings.push(Finding::of(
-                Level::Broken,
-                AUTHORITY,
-                format!("`{directory}` is not to be reached: {}", with_reasons(&error)),
-                "let this machine connect to it: a firewall, a proxy or DNS is in the way; for a private authority set `ca_file`",
-            )),
-            Ok(page) => {
-                let document: Option<serde_json::Value> = serde_json::from_str(&dechunked(&page)).ok();
-                let Some(document) = document.filter(|own| own["newOrder"].is_string()) else {
-                    let found = format!("`{directory}` answers {} and no ACME directory", page.status);
-                    let fix = "correct the URL, or wait: an authority under maintenance answers like this";
-                    findings.push(Finding::of(Level::Broken, AUTHORITY, found, fix));
-                    continue;
-                };
-                findings.push(Finding::fine(AUTHORITY, format!("`{directory}` answers")));
-                findings.extend(clock(page.field("date")));
-                let names = document["meta"]["caaIdentities"].as_array();
-                let names = names.into_iter().flatten().filter_map(|name| name.as_str());
-                identities.extend(names.map(str::to_ascii_lowercase));
+        findings.extend(limits(authority, &storage));
+        let page = match web::get_https(&url, authority.ca_file.as_deref()) {
+            Ok(page) => page,
+            Err(error) => {
+                findings.push(Finding::of(
+                    Level::Broken,
+                    AUTHORITY,
+                    format!("`{directory}` is not to be reached: {}", with_reasons(&error)),
+                    "let this machine connect to it: a firewall, a proxy or DNS is in the way; for a private authority set `ca_file`",
+                ));
+                continue;
             }
-        }
+        };
+        let document: Option<serde_json::Value> = serde_json::from_str(&dechunked(&page)).ok();
+        let Some(document) = document.filter(|own| own["newOrder"].is_string()) else {
+            let found = format!(
+                "`{directory}` answers {} and no ACME directory",
+                page.status
+            );
+            let fix = "correct the URL, or wait: an authority under maintenance answers like this";
+            findings.push(Finding::of(Level::Broken, AUTHORITY, found, fix));
+            continue;
+        };
+        findings.push(Finding::fine(AUTHORITY, format!("`{directory}` answers")));
+        findings.extend(clock(page.field("date")));
+        let names = document["meta"]["caaIdentities"].as_array();
+        let names = names.into_iter().flatten().filter_map(|name| name.as_str());
+        let known = inspect::account(authority, &storage);
+        identities.push(Identity {
+            names: names.map(str::to_ascii_lowercase).collect(),
+            account: known
+                .as_ref()
+                .ok()
+                .and_then(|known| Some(known.as_ref()?.url.clone())),
+            method: match authority.challenge {
+                ChallengeKind::Http01 => "http-01",
+                ChallengeKind::TlsAlpn01 => "tls-alpn-01",
+            },
+        });
+        findings.push(account(directory, known));
     }
     identities
 }
 
-fn authorities(look: &Look) -> Vec<(String, Option<PathBuf>)> {
-    let all = look.config.acme.authorities.iter();
-    all.map(|one| (one.directory.clone(), one.ca_file.clone()))
-        .collect()
+fn account(directory: &str, known: io::Result<Option<AccountLook>>) -> Finding {
+    let known = match known {
+        Ok(Some(known)) => known,
+        Ok(None) => {
+            let found = format!("no account at `{directory}` yet; the first order registers one");
+            return Finding::fine(AUTHORITY, found);
+        }
+        Err(error) => {
+            let found = format!(
+                "the account kept for `{directory}` cannot be read: {}",
+                with_reasons(&error)
+            );
+            let fix = "run this as root or as the account that hubgate runs as";
+            return Finding::of(Level::Unknown, AUTHORITY, found, fix);
+        }
+    };
+    let url = &known.url;
+    match &known.status {
+        Ok(status) if status == "valid" => {
+            Finding::fine(AUTHORITY, format!("the account `{url}` is valid"))
+        }
+        Ok(status) => Finding::of(
+            Level::Broken,
+            AUTHORITY,
+            format!("the account `{url}` is {status}"),
+            "move its folder out of `STATE_DIR/acme/accounts` and reload: hubgate registers another one",
+        ),
+        Err(reason) if known.is_unknown => Finding::of(
+            Level::Attention,
+            AUTHORITY,
+            format!("`{directory}` does not know the account `{url}`: {reason}"),
+            "nothing: the next order registers its key again",
+        ),
+        Err(reason) => Finding::of(
+            Level::Attention,
+            AUTHORITY,
+            format!("the account `{url}` is refused: {reason}"),
+            "do what the authority says; a closed account is replaced by moving its folder out of `STATE_DIR/acme/accounts`",
+        ),
+    }
+}
+
+/// Limits that keep us from ordering now.
+fn limits(authority: &AcmeAuthority, storage: &Storage) -> Option<Finding> {
+    let known = inspect::limits(authority, storage).ok()?;
+    let name = &authority.name;
+    let (found, fix) = match (known.closed, known.orders_from) {
+        (Some((until, detail)), _) => (
+            format!("{name} is not asked for anything before {until}: {detail}"),
+            "wait, or mend what it names; a second authority (`[[acme.ca]]`) would be asked meanwhile in an emergency",
+        ),
+        (None, Some(from)) => (
+            format!(
+                "three hours' worth of orders has been placed at {name}; the next is placed at {from}"
+            ),
+            "wait: it goes on by itself",
+        ),
+        (None, None) if !known.is_up => (
+            format!("{name} did not answer when it was last asked"),
+            "wait, and look whether it is reachable below",
+        ),
+        (None, None) => return None,
+    };
+    Some(Finding::of(Level::Attention, AUTHORITY, found, fix))
 }
 
 /// A body in chunks still has their lengths; a directory is small, so the object's ends tell where it is.

@@ -22,7 +22,11 @@ pub(super) struct Resolver(pub(super) SocketAddr);
 /// A record that says who may issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CaaRecord {
+    /// Whoever does not know the tag must not issue.
+    pub(super) critical: bool,
+    /// In lower case.
     pub(super) tag: String,
+    /// As it is.
     pub(super) value: String,
 }
 
@@ -175,9 +179,10 @@ fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
 
 fn caa(data: &[u8]) -> Option<CaaRecord> {
     let length = usize::from(*data.get(1)?);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_ascii_lowercase();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     Some(CaaRecord {
-        tag: text(data.get(2..2 + length)?),
+        critical: data.first()? & 0x80 != 0,
+        tag: text(data.get(2..2 + length)?).to_ascii_lowercase(),
         value: text(data.get(2 + length..)?),
     })
 }
@@ -202,7 +207,8 @@ mod tests {
     #[test]
     fn a_caa_record_is_read() {
         let record = caa(b"\x00\x05issueLetsEncrypt.org").unwrap();
-        assert_eq!((&*record.tag, &*record.value), ("issue", "letsencrypt.org"));
+        assert_eq!((&*record.tag, &*record.value), ("issue", "LetsEncrypt.org"));
+        assert!(!record.critical && caa(b"\x80\x05issueX").unwrap().critical);
     }
 
     proptest! {

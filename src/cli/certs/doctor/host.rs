@@ -7,15 +7,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::Method;
 
+use super::ca::Identity;
 use super::web::{self, Page};
-use super::{Finding, Level, Look, ask, at};
+use super::{Finding, Level, Look, ask, at, caa, own};
+use crate::acme::storage::Storage;
 use crate::admin::ChallengeProbe;
+use crate::config::ChallengeKind;
+use crate::tls::peek;
 use crate::types::host::Host;
 
-const PATH: &str = "/.well-known/acme-challenge/";
+/// Where TLS-ALPN-01 is asked for.
+const HTTPS: u16 = 443;
+/// Where tokens are asked for.
+pub(super) const PATH: &str = "/.well-known/acme-challenge/";
 
 /// Looks at the host from everywhere.
-pub(super) fn look(look: &Look, host: &Host, identities: &[String]) -> Vec<Finding> {
+pub(super) fn look(look: &Look, host: &Host, identities: &[Identity]) -> Vec<Finding> {
     let name = host.as_str();
     let mut findings = Vec::new();
     let addresses = match host.ip() {
@@ -27,10 +34,20 @@ pub(super) fn look(look: &Look, host: &Host, identities: &[String]) -> Vec<Findi
     }
     let probe = ask(look, Method::POST, &format!("/challenge-probe?host={name}"))
         .and_then(|text| serde_json::from_str::<ChallengeProbe>(&text).ok());
+    findings.extend(own::ourselves(look, name, probe.as_ref()));
+    let mut authorities = look.config.acme.authorities.iter();
+    let by_http = authorities.any(|one| one.challenge == ChallengeKind::Http01);
     for address in addresses {
-        findings.push(reaches(look, name, address, probe.as_ref()));
+        findings.push(match by_http {
+            true => reaches(look, name, address, probe.as_ref()),
+            false => shows(look, host, address),
+        });
     }
     findings.extend(fallback(look, host));
+    findings.extend(own::used_up(look, host));
+    if look.dry_run {
+        findings.push(own::rehearse(look, name));
+    }
     findings
 }
 
@@ -77,34 +94,54 @@ fn addresses(look: &Look, name: &str, findings: &mut Vec<Finding>) -> Vec<IpAddr
     }
 }
 
-fn caa(look: &Look, name: &str, identities: &[String]) -> Option<Finding> {
-    let records = match look.resolver?.caa(name) {
-        Ok(records) => records,
+fn caa(look: &Look, name: &str, identities: &[Identity]) -> Option<Finding> {
+    match look.resolver?.caa(name) {
+        Ok(records) => caa::judge(name, &records, identities),
         Err(error) => {
             let found = format!("its CAA records cannot be looked up: {error}");
             let fix = "authorities refuse when they cannot look them up either: see to the zone's name servers";
-            return Some(Finding::of(Level::Unknown, name, found, fix));
+            Some(Finding::of(Level::Unknown, name, found, fix))
         }
-    };
-    let issue: Vec<&str> = records
-        .iter()
-        .filter(|record| record.tag == "issue")
-        .map(|record| record.value.split(';').next().unwrap_or_default().trim())
-        .collect();
-    if issue.is_empty() || identities.is_empty() {
-        return None;
     }
-    match issue
-        .iter()
-        .any(|value| identities.iter().any(|own| own == value))
-    {
-        true => Some(Finding::fine(name, "CAA allows the authority")),
-        false => Some(Finding::of(
+}
+
+/// Whether clients that connect to port 443 there are shown what is kept here, as TLS-ALPN-01 needs (RFC 8737).
+fn shows(look: &Look, host: &Host, address: IpAddr) -> Finding {
+    let name = host.as_str();
+    let place = SocketAddr::new(address, HTTPS);
+    let kept = Storage::new(&look.config.server.state_dir).current_leaf(host);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let shown = runtime.and_then(|runtime| runtime.block_on(peek::leaf_of(place, name)));
+    match (shown, kept) {
+        (Ok(shown), Some(kept)) if shown.serial == kept.serial => Finding::fine(
+            name,
+            format!("the certificate that is kept is shown at {place}"),
+        ),
+        (Ok(_), None) => Finding::of(
+            Level::Unknown,
+            name,
+            format!(
+                "something shows a certificate at {place}; none is kept here to compare it with"
+            ),
+            "",
+        ),
+        (Ok(shown), Some(_)) => Finding::of(
+            Level::Attention,
+            name,
+            format!(
+                "another certificate is shown at {place}, by {}",
+                shown.issuer
+            ),
+            "let connections to port 443 through to hubgate as they are, TLS and all: what ends TLS in front fails TLS-ALPN-01",
+        ),
+        (Err(error), _) => Finding::of(
             Level::Broken,
             name,
-            format!("CAA records allow only {}", issue.join(", ")),
-            format!("add a CAA record `0 issue \"{}\"`", identities[0]),
-        )),
+            format!("no TLS at {place}: {error}"),
+            "let port 443 in from the internet, by firewall and router, and have hubgate listen on it",
+        ),
     }
 }
 

@@ -1,13 +1,16 @@
 //! `hubgate certs doctor`: why a certificate does not come, found by looking from outside and from inside.
 //!
-//! Reads only, but for a probe file in the state directory and, where hubgate runs, a token that it answers for a minute.
-//! Every finding says what to do. `host` looks at each host, `kept` at the disk, `ca` at the authority; this file asks them
+//! Reads only, but for a probe file in the state directory, a token that hubgate answers for a minute where it runs, and,
+//! asked for by `--dry-run`, an order at the staging directory.
+//! Every finding says what to do. `host`, `caa` and `own` look at each host, `kept` at the disk, `ca` at the authority; this file asks them
 //! and reports. Exit code: 0 all is well, 1 something wants attention, 2 certificates cannot be had or served like this.
 
 mod ca;
+mod caa;
 mod dns;
 mod host;
 mod kept;
+mod own;
 mod web;
 
 use std::net::SocketAddr;
@@ -63,6 +66,8 @@ struct Look {
     resolver: Option<Resolver>,
     /// Where authorities ask.
     port: u16,
+    /// Orders at staging as well.
+    dry_run: bool,
 }
 
 /// Looks, reports, and gives the exit code.
@@ -93,6 +98,7 @@ pub(super) fn run(asked: Doctor) -> u8 {
         config,
         resolver: asked.resolver.map(Resolver).or_else(Resolver::of_system),
         port: asked.port,
+        dry_run: asked.dry_run,
     };
     let mut findings = kept::look(&look, &hosts);
     if !hosts.is_empty() {
