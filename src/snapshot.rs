@@ -198,12 +198,13 @@ fn connector(
 ) -> Result<Connector, BuildError> {
     let old = old.and_then(|old| old.tls.as_ref());
     let tls = upstream.tls.as_ref();
-    let tls = tls.map(|tls| ClientTls::load(tls, b"http/1.1", old));
+    let tls = tls.map(|tls| ClientTls::load(tls, old));
     let tls = tls.transpose().map_err(|source| BuildError::Tls {
         name: upstream.name.clone(),
         source,
     })?;
-    Ok(Connector { tls })
+    let http2 = upstream.protocol == config::Protocol::Http2;
+    Ok(Connector { tls, http2 })
 }
 
 /// What sites and routes are put together from.

@@ -140,7 +140,7 @@ tls = { server_name = "hub.internal", ca_file = "ca.pem", client_certificate = "
 endpoints = ["192.0.2.3:80"]
 [upstream.b]
 endpoints = ["192.0.2.2:80"]
-tls = { server_name = "endpoint" }
+protocol = "h2c"
 "#;
 
 #[test]

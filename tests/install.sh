@@ -2,7 +2,7 @@
 # Installs what building and testing need, as far as it is missing; says nothing and takes no time when all is there.
 #   tests/install.sh build          a C compiler and cmake (for aws-lc-rs)
 #   tests/install.sh lint           cargo-deny
-#   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, chromium; JupyterHub and BinderHub
+#   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, chromium; JupyterHub and BinderHub; grpcio
 #   tests/install.sh bench          nginx, HAProxy, Caddy and the load generators
 #   tests/install.sh instructions   valgrind, which counts instructions
 #   tests/install.sh soak           the load generators
@@ -114,6 +114,9 @@ for set in "$@"; do
         need_cargo
         command -v cargo-deny >/dev/null || [ -x "$HOME/.cargo/bin/cargo-deny" ] || cargo install --quiet --locked cargo-deny
         ;;
-    test) tests/hub/setup.sh ;;
+    test)
+        tests/hub/setup.sh
+        tests/grpc/setup.sh
+        ;;
     esac
 done

@@ -9,6 +9,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod balancing;
+mod connection;
 mod diagnostic;
 mod diff;
 mod error_pages;
@@ -35,6 +36,7 @@ mod validate;
 mod why;
 
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
+pub use connection::{ClientCertificate, Protocol, ServerName, UpstreamTls};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use diff::diff;
 pub use error_pages::{ErrorPages, Language, Page, PageFor};

@@ -12,13 +12,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
+use super::connection::{Protocol, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::health::Health;
 use super::protection::Protection;
 use super::stream::{ProxyProtocol, Stream};
 use super::why::Why;
 use crate::types::amount::ByteSize;
-use crate::types::host::{Host, HostPattern};
+use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
 use crate::types::path::PathPattern;
 
@@ -434,37 +435,8 @@ pub struct Upstream {
     pub protection: Protection,
     /// TLS to its endpoints; `None` is plain TCP.
     pub tls: Option<UpstreamTls>,
-}
-
-/// `[upstream.NAME.tls]`: how connections to an upstream are secured, and who may answer on them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Whom the endpoints' certificates must name; also sent to them as the server name.
-    pub server_name: ServerName,
-    /// Roots of a private authority, in place of the public ones.
-    pub ca_file: Option<PathBuf>,
-    /// Shown to endpoints that ask who connects.
-    pub client: Option<ClientCertificate>,
-    /// Whether certificates are verified at all.
-    pub verify: bool,
-}
-
-/// The name that an endpoint's certificate must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerName {
-    /// This one, at every endpoint.
-    Fixed(Host),
-    /// Each endpoint's own: its address.
-    Endpoint,
-}
-
-/// A certificate that shows who hubgate is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// PEM, leaf first.
-    pub chain: PathBuf,
-    /// PEM.
-    pub key: PathBuf,
+    /// What is spoken on it.
+    pub protocol: Protocol,
 }
 
 impl Upstream {
@@ -482,6 +454,7 @@ impl Upstream {
             keep_alive_idle: Duration::from_secs(4),
             protection: Protection::default(),
             tls: None,
+            protocol: Protocol::Http1,
         }
     }
 }

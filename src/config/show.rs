@@ -6,11 +6,11 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, ServerName, Site,
-    Upstream, UpstreamTls,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
 };
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
@@ -265,6 +265,12 @@ pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
     ]);
+    let protocol = match (upstream.protocol, &upstream.tls) {
+        (Protocol::Http1, _) => "http1",
+        (Protocol::Http2, Some(_)) => "h2",
+        (Protocol::Http2, None) => "h2c",
+    };
+    entries.push(("protocol", quoted(protocol)));
     let tls = upstream.tls.as_ref();
     entries.extend(tls.map(|tls| ("tls", inline(&upstream_tls(tls)))));
     entries.extend(protection(&upstream.protection));

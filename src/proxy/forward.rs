@@ -14,7 +14,7 @@ use super::admit::{Admitted, admit};
 use super::client::Client;
 use super::exchange::{Decline, End, Exchange, ExchangeLimits, Failure, Tally, Undelivered};
 use super::filter::request::{self, Changes};
-use super::filter::response;
+use super::filter::{hop_by_hop, response};
 use super::reach::Reached;
 use super::trace::Trace;
 use crate::config::{ClientTimeouts, Retryable};
@@ -27,6 +27,7 @@ use crate::upstream::admission::Place;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
 use crate::upstream::http1::{Connection, Request};
+use crate::upstream::peer::Peer;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::{Tried, Verdict, is_idempotent};
 
@@ -120,14 +121,14 @@ impl Forward<'_> {
         };
         loop {
             let Reached {
-                connection: mut upstream,
+                mut peer,
                 line,
                 reused,
                 endpoint: chosen,
             } = self.reach(client, &mut course, trace).await?;
             let undelivered = course.undelivered.take();
             if undelivered.is_none() {
-                self.write_head(client, &mut upstream);
+                self.write_head(client, &mut peer);
             }
             trace.sent_at = Some(course.at);
             let body_received = undelivered.as_ref().map(|_| trace.tally.body_received);
@@ -147,7 +148,7 @@ impl Forward<'_> {
             let decline = decline.as_ref().map(|decline| decline as &Decline<'_>);
             let request = self.request(&client.head().method);
             let mut exchange =
-                Exchange::new(client, view, upstream, limits, &mut trace.tally, course.at)
+                Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
                     .declining(decline);
             if let Some(undelivered) = undelivered {
                 exchange = exchange.again(request, undelivered);
@@ -296,9 +297,13 @@ impl Forward<'_> {
     }
 
     /// Writes the head into the connection's buffer, from where it leaves together with the first of the body.
-    fn write_head(&self, client: &Client, upstream: &mut Connection) {
+    fn write_head(&self, client: &Client, peer: &mut Peer) {
         let head = client.head();
-        let wire = upstream.begin(self.request(&head.method));
+        let request = self.request(&head.method);
+        let wire = match peer {
+            Peer::H1(h1) => h1.begin(request),
+            Peer::H2(h2) => h2.begin(request, hop_by_hop::takes_trailers(&head.headers)),
+        };
         request::write(head, &self.changes, wire);
     }
 

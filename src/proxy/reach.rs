@@ -3,6 +3,7 @@
 //!
 //! Nothing is sent here, so trying on is always safe. A client that leaves meanwhile ends it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::admit::while_there;
@@ -15,12 +16,12 @@ use crate::transport::now;
 use crate::upstream::connect::{ConnectError, ConnectLimits, Line};
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
-use crate::upstream::http1::Connection;
+use crate::upstream::peer::Peer;
 
-/// An endpoint, and a connection to it.
+/// An endpoint, and a connection to it or a stream of one.
 pub(super) struct Reached {
-    pub(super) connection: Box<Connection>,
-    /// What it may stand in for.
+    pub(super) peer: Peer,
+    /// What a connection may stand in for.
     pub(super) line: Line,
     /// Whether it has served a request before.
     pub(super) reused: bool,
@@ -42,31 +43,46 @@ impl Forward<'_> {
             let address = endpoint.address;
             trace.try_begins(address, course.at);
             let line = group.connector.line(address);
-            if !course.fresh
+            let by_h2 = group.connector.http2 && self.changes.upgrade.is_none();
+            if !by_h2
+                && !course.fresh
                 && let Some(connection) = self.pool.take(&line, course.at)
             {
                 self.metrics.upstream_connections_reused.inc();
                 return Ok(Reached {
-                    connection,
+                    peer: Peer::H1(connection),
                     line,
                     reused: true,
                     endpoint,
                 });
             }
             let begun = now();
-            let connecting = group.connector.connect(address, self.within(course, begun));
-            let connected = while_there(client, connecting).await;
+            let limits = self.within(course, begun);
+            let connected = match by_h2 {
+                false => while_there(client, group.connector.connect(address, limits))
+                    .await
+                    .map(|connected| Ok((Peer::H1(connected.map_err(Arc::new)?), false, true))),
+                // Boxed: larger than all the rest, and HTTP/1.1 need not carry it.
+                true => {
+                    let taking = self.stream(line, limits, course.fresh);
+                    Box::pin(while_there(client, taking)).await
+                }
+            };
             course.at = now();
             match connected {
                 None => return Err(Cause::ClientGone),
-                Some(Ok(connection)) => {
-                    self.metrics.upstream_connections_opened.inc();
-                    trace.connect_time = Some(course.at.saturating_duration_since(begun));
-                    endpoint.report(Outcome::Connected, begun);
+                Some(Ok((peer, reused, opened))) => {
+                    if opened {
+                        self.metrics.upstream_connections_opened.inc();
+                        trace.connect_time = Some(course.at.saturating_duration_since(begun));
+                        endpoint.report(Outcome::Connected, begun);
+                    } else {
+                        self.metrics.upstream_connections_reused.inc();
+                    }
                     return Ok(Reached {
-                        connection,
+                        peer,
                         line,
-                        reused: false,
+                        reused,
                         endpoint,
                     });
                 }
@@ -74,7 +90,7 @@ impl Forward<'_> {
                 Some(Err(error)) => {
                     let outcome;
                     (cause, outcome) = self.count(&error);
-                    let reason: &dyn std::error::Error = &error;
+                    let reason: &dyn std::error::Error = &*error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
                     trace.try_failed(Some(cause), course.at);
                     endpoint.report(outcome, course.at);
@@ -90,6 +106,21 @@ impl Forward<'_> {
             cause = Cause::UpstreamDown;
         }
         Err(cause)
+    }
+
+    /// A stream of HTTP/2, whether its connection has served a request before, and whether it was made for this one.
+    async fn stream(
+        &self,
+        line: Line,
+        limits: ConnectLimits,
+        fresh: bool,
+    ) -> Result<(Peer, bool, bool), Arc<ConnectError>> {
+        let group = &self.route.group;
+        let idle = group.config.keep_alive_idle;
+        let pool = &self.pool.http2;
+        let taken = pool.take(line, &group.connector, limits, idle, fresh);
+        let taken = taken.await?;
+        Ok((Peer::H2(taken.stream), taken.reused, taken.opened))
     }
 
     /// The time limits of connecting, none beyond the end of all.
@@ -118,6 +149,10 @@ impl Forward<'_> {
             ConnectError::Tls { .. } => {
                 self.metrics.upstream_connections_untrusted.inc();
                 (Cause::UpstreamTls, Outcome::ConnectFailed)
+            }
+            ConnectError::Http2 { .. } => {
+                self.metrics.upstream_connections_failed.inc();
+                (Cause::UpstreamMalformed, Outcome::ConnectFailed)
             }
             ConnectError::TlsTimedOut { .. } => {
                 self.metrics.upstream_connections_timed_out.inc();

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::http1::Connection;
-use super::tls::ClientTls;
 use super::tls::fault::TlsFault;
+use super::tls::{Alpn, ClientTls};
 use crate::transport::{BelowTls, Socket};
 
 /// How long the steps of connecting may take.
@@ -51,6 +51,14 @@ pub enum ConnectError {
         /// Why.
         source: TlsFault,
     },
+    /// The endpoint accepted, but does not speak HTTP/2.
+    #[error("`{address}` does not speak HTTP/2")]
+    Http2 {
+        /// The endpoint.
+        address: SocketAddr,
+        /// Why.
+        source: h2::Error,
+    },
     /// The endpoint accepted, but did not finish the handshake.
     #[error("`{address}` did not finish the TLS handshake within {limit:?}")]
     TlsTimedOut {
@@ -59,6 +67,14 @@ pub enum ConnectError {
         /// The limit.
         limit: Duration,
     },
+}
+
+impl ConnectError {
+    /// Whoever was connecting is no more.
+    pub(super) fn gone(address: SocketAddr) -> Self {
+        let source = io::ErrorKind::ConnectionAborted.into();
+        Self::Refused { address, source }
+    }
 }
 
 /// What connections to an endpoint have in common: only such may stand in for each other.
@@ -75,16 +91,19 @@ pub struct Line {
 pub struct Connector {
     /// `None` for plain TCP.
     pub tls: Option<Arc<ClientTls>>,
+    /// Whether requests go by HTTP/2. Upgrades go by HTTP/1.1 always.
+    pub http2: bool,
 }
 
 /// The same connections come of both.
 impl PartialEq for Connector {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.tls, &other.tls) {
+        let same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             _ => false,
-        }
+        };
+        same_tls && self.http2 == other.http2
     }
 }
 
@@ -95,23 +114,42 @@ impl Connector {
         Line { address, security }
     }
 
-    /// Connects to `address`. `TCP_NODELAY` is set: heads and small chunks must not wait for an ACK.
+    /// Connects to `address` for HTTP/1.1.
     pub async fn connect(
         &self,
         address: SocketAddr,
         limits: ConnectLimits,
     ) -> Result<Box<Connection>, ConnectError> {
-        let tcp = tcp(address, limits.tcp).await?;
-        let socket = match &self.tls {
-            None => Socket::Plain(tcp),
-            // Boxed: rare, and much larger than all the rest.
-            Some(tls) => Box::pin(secure(tls, tcp, address, limits.tls)).await?,
-        };
+        let socket = self.socket(address, limits, Alpn::Http1).await?;
         Ok(Box::new(Connection::new(socket)))
+    }
+
+    /// Connects to `address` for HTTP/2; by TLS the endpoint has agreed to it.
+    pub async fn http2_socket(
+        &self,
+        address: SocketAddr,
+        limits: ConnectLimits,
+    ) -> Result<Socket, ConnectError> {
+        self.socket(address, limits, Alpn::Http2).await
+    }
+
+    async fn socket(
+        &self,
+        address: SocketAddr,
+        limits: ConnectLimits,
+        alpn: Alpn,
+    ) -> Result<Socket, ConnectError> {
+        let tcp = tcp(address, limits.tcp).await?;
+        match &self.tls {
+            None => Ok(Socket::Plain(tcp)),
+            // Boxed: rare, and much larger than all the rest.
+            Some(tls) => Box::pin(secure(tls, tcp, address, limits.tls, alpn)).await,
+        }
     }
 }
 
-/// Connects to `address` within `limit`, with `TCP_NODELAY` and without TLS.
+/// Connects to `address` within `limit`, without TLS. `TCP_NODELAY` is set: heads and small chunks must not wait for an
+/// ACK.
 pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectError> {
     let refused = |source| ConnectError::Refused { address, source };
     let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
@@ -127,9 +165,10 @@ async fn secure(
     tcp: TcpStream,
     address: SocketAddr,
     limit: Duration,
+    alpn: Alpn,
 ) -> Result<Socket, ConnectError> {
     let name = tls.server_name(address.ip());
-    let connector = TlsConnector::from(Arc::clone(&tls.current().config));
+    let connector = TlsConnector::from(tls.current().config(alpn));
     let handshake = connector.connect(name.to_owned(), BelowTls(tcp));
     let stream = tokio::time::timeout(limit, handshake)
         .await
@@ -138,5 +177,10 @@ async fn secure(
             address,
             source: TlsFault::of(&error, &name.to_str(), tls.has_own_roots()),
         })?;
+    let agreed = stream.get_ref().1.alpn_protocol();
+    if alpn == Alpn::Http2 && agreed != Some(b"h2") {
+        let source = TlsFault::NoAgreement;
+        return Err(ConnectError::Tls { address, source });
+    }
     Ok(Socket::to_tls_server(stream))
 }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::connect::Line;
 use super::http1::Connection;
+use super::http2;
 use crate::config;
 
 /// Connections per endpoint above `keep_alive` that wait for [`SPARE_TIME`].
@@ -37,6 +38,8 @@ struct Connections {
 #[derive(Default)]
 pub struct Pool {
     lines: Mutex<HashMap<Line, Connections>>,
+    /// Those of HTTP/2, which are handed out while they are in use.
+    pub http2: http2::Pool,
 }
 
 impl Pool {
@@ -81,6 +84,7 @@ impl Pool {
     /// Closes what is over its time, was closed by the other side or was needed by a burst only, and forgets endpoints
     /// without connections.
     pub fn sweep(&self, now: Instant) {
+        self.http2.sweep(now);
         self.lines.lock().retain(|_, connections| {
             let idle = &mut connections.idle;
             idle.retain(|idle| idle.until > now && idle.connection.is_idle());

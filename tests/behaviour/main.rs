@@ -40,6 +40,7 @@ mod tls_front;
 mod truncation;
 mod tunnel_life;
 mod tunnels;
+mod upstream_h2;
 mod upstream_limits;
 mod upstream_tls;
 mod upstreams;

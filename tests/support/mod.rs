@@ -22,6 +22,7 @@ pub mod fault_proxy;
 pub mod gate;
 pub mod h2_client;
 pub mod h2_frames;
+pub mod h2_upstream;
 pub mod hubgate;
 pub mod message;
 pub mod orders;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 
 pub use client::Client;
 pub use h2_client::H2;
+pub use h2_upstream::H2Upstream;
 pub use hubgate::Hubgate;
 pub use message::{Head, Response};
 pub use upstream::{Conn, Upstream};

@@ -14,7 +14,7 @@ use crate::config::protection::Protection;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[upstream.hub]",
-    about: "Endpoints that serve the same thing; the name is what routes point at. HTTP/1.1 is spoken to them.",
+    about: "Endpoints that serve the same thing; the name is what routes point at.",
     keys: &[
         balancing::ENDPOINTS,
         balancing::BALANCE,
@@ -43,6 +43,12 @@ pub(in crate::config) static TABLE: Table = Table {
         protection::QUEUE,
         protection::QUEUE_TIMEOUT,
         protection::CIRCUIT,
+        Key::new(
+            "protocol",
+            Kind::Word(&["http1", "h2", "h2c"]),
+            "\"http1\"",
+            "What is spoken: HTTP/1.1; HTTP/2, which needs `tls`; or HTTP/2 without TLS. gRPC needs one of the latter. Upgrades (WebSockets) go by HTTP/1.1 to the same endpoints in any case.",
+        ),
         Key::rule(
             "tls",
             Kind::Tls,
@@ -62,6 +68,7 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) keep_alive: Option<At<usize>>,
     pub(in crate::config) keep_alive_idle: Option<At<Duration>>,
     pub(in crate::config) protection: Option<Protection>,
+    pub(in crate::config) protocol: Option<At<String>>,
     /// `None` has a fault, `Some(None)` is plain TCP.
     pub(in crate::config) tls: Option<Option<Tls>>,
     /// Of the table's head.
@@ -76,6 +83,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Upst
         keep_alive: reader.count("keep_alive"),
         keep_alive_idle: reader.duration("keep_alive_idle"),
         protection: protection::read(reader, context),
+        protocol: reader.word("protocol"),
         tls: upstream_tls::read(reader, context),
         span: reader.span(),
     }

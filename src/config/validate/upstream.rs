@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{NamedUpstream, each_once, health, upstream_tls};
+use crate::config::connection::{Protocol, UpstreamTls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{Site, Upstream};
 use crate::config::schema::reader::{At, Context};
@@ -130,6 +131,9 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         Some(tls) => upstream_tls::check(tls, &name.value, context).map(Some),
         None => Some(None),
     });
+    let protocol = typed
+        .protocol
+        .and_then(|word| protocol(&word, tls.as_ref(), &name.value, context));
     if let Some(Some(health)) = &typed.health {
         health::doubt(health, &typed.span, context);
     }
@@ -166,7 +170,34 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         keep_alive_idle: typed.keep_alive_idle?.value,
         protection: typed.protection?,
         tls: tls??,
+        protocol: protocol?,
     })
+}
+
+/// `tls` as far as it could be read.
+fn protocol(
+    word: &At<String>,
+    tls: Option<&Option<Option<UpstreamTls>>>,
+    name: &str,
+    context: Context<'_>,
+) -> Option<Protocol> {
+    let fault = |message: String, hint: &str| {
+        context
+            .sink
+            .refuse(Diagnostic::error("protocol-and-tls", word.span.clone(), message).hint(hint))
+    };
+    match (word.value.as_str(), tls) {
+        ("h2", Some(Some(None))) => fault(
+            format!("upstream `{name}` speaks `h2`, but has no `tls`"),
+            "add `tls = { server_name = \"hub.internal\" }`, or write \"h2c\" for HTTP/2 without TLS",
+        ),
+        ("h2c", Some(Some(Some(_)))) => fault(
+            format!("upstream `{name}` speaks `h2c`, which is HTTP/2 without TLS, but has `tls`"),
+            "write \"h2\" for HTTP/2 by TLS",
+        ),
+        ("http1", _) => Some(Protocol::Http1),
+        _ => Some(Protocol::Http2),
+    }
 }
 
 fn check_keep_alive(typed: &Typed, context: Context<'_>) {

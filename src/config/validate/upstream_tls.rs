@@ -2,8 +2,8 @@
 //!
 //! Whether the files hold what they should is found out when the configuration is loaded for running.
 
+use crate::config::connection::{ClientCertificate, ServerName, UpstreamTls};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{ClientCertificate, ServerName, UpstreamTls};
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::upstream_tls::Tls as Typed;
 use crate::types::host::Host;

@@ -39,6 +39,15 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(name.as_str().len(), 2 | 7 | 10 | 14 | 16 | 17) && ALWAYS.contains(name)
 }
 
+/// Whether the peer takes trailers (RFC 9110 section 10.1.4).
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::TE).iter();
+    values.any(|value| {
+        let mut tokens = value.as_bytes().split(|byte| *byte == b',');
+        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
 /// The further fields that `Connection` names; nearly always none, and then nothing is allocated.
 pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();

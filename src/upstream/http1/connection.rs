@@ -55,6 +55,15 @@ pub enum HeadError {
     /// It is too large.
     #[error("the response's head is larger than {LARGEST_HEAD} bytes")]
     TooLarge,
+    /// The endpoint has not looked at the request, and says so (HTTP/2 only).
+    #[error("the endpoint did not take the request")]
+    Unprocessed(#[source] h2::Error),
+    /// It breaks the rules of HTTP/2.
+    #[error("the response is not HTTP/2 as it should be")]
+    Http2(#[source] h2::Error),
+    /// The request cannot be said in HTTP/2; the endpoint got nothing.
+    #[error("the request has no form in HTTP/2")]
+    NoForm,
 }
 
 /// A connection to an endpoint.

@@ -42,6 +42,11 @@ pub enum TlsFault {
     /// It does not speak TLS.
     #[error("what it says is not TLS; perhaps this is its port for plain HTTP")]
     NotTls,
+    /// It speaks none of what is offered.
+    #[error(
+        "it does not agree to the protocol that is offered by ALPN; `protocol` of the upstream says which"
+    )]
+    NoAgreement,
     /// It left.
     #[error("it closed the connection in the middle of the handshake")]
     Closed,
@@ -60,6 +65,9 @@ impl TlsFault {
             Some(Error::InvalidCertificate(fault)) => certificate(fault, wanted, private),
             Some(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
                 Self::ClientCertificate
+            }
+            Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+                Self::NoAgreement
             }
             Some(Error::AlertReceived(alert)) => Self::Alert(format!("{alert:?}")),
             Some(Error::InvalidMessage(_)) => Self::NotTls,

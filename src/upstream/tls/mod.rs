@@ -28,7 +28,6 @@ const SESSIONS: usize = 256;
 #[derive(Debug)]
 pub struct ClientTls {
     settings: UpstreamTls,
-    protocol: &'static [u8],
     current: ArcSwap<Current>,
 }
 
@@ -38,8 +37,19 @@ pub struct Current {
     /// Never 0, and another one for each content of the files.
     pub id: u32,
     /// Holds the sessions, too.
-    pub config: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    /// The same, and the same sessions.
+    http2: Arc<ClientConfig>,
     files: Files,
+}
+
+/// What is offered by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2
+    Http2,
 }
 
 /// What the files hold, as far as there are any.
@@ -68,24 +78,19 @@ pub enum TlsError {
 }
 
 impl ClientTls {
-    /// TLS as `settings` ask for it, offering `protocol` by ALPN. Gives `old` itself when neither the settings nor the
+    /// TLS as `settings` ask for it. Gives `old` itself when neither the settings nor the
     /// files have changed, so that its sessions stay. Blocks on files.
-    pub fn load(
-        settings: &UpstreamTls,
-        protocol: &'static [u8],
-        old: Option<&Arc<Self>>,
-    ) -> Result<Arc<Self>, TlsError> {
+    pub fn load(settings: &UpstreamTls, old: Option<&Arc<Self>>) -> Result<Arc<Self>, TlsError> {
         let files = Files::read(settings)?;
-        let same = old.filter(|old| old.settings == *settings && old.protocol == protocol);
+        let same = old.filter(|old| old.settings == *settings);
         if let Some(same) = same
             && same.current.load().files == files
         {
             return Ok(Arc::clone(same));
         }
-        let current = Current::new(settings, protocol, files)?;
+        let current = Current::new(settings, files)?;
         Ok(Arc::new(Self {
             settings: settings.clone(),
-            protocol,
             current: ArcSwap::from_pointee(current),
         }))
     }
@@ -130,7 +135,7 @@ impl ClientTls {
         if self.current.load().files == files {
             return Ok(false);
         }
-        let current = Current::new(&self.settings, self.protocol, files)?;
+        let current = Current::new(&self.settings, files)?;
         self.current.store(Arc::new(current));
         Ok(true)
     }
@@ -148,11 +153,15 @@ impl Files {
 }
 
 impl Current {
-    fn new(
-        settings: &UpstreamTls,
-        protocol: &'static [u8],
-        files: Files,
-    ) -> Result<Self, TlsError> {
+    /// What is offered and verified when a connection is to speak `alpn`.
+    pub fn config(&self, alpn: Alpn) -> Arc<ClientConfig> {
+        Arc::clone(match alpn {
+            Alpn::Http1 => &self.http1,
+            Alpn::Http2 => &self.http2,
+        })
+    }
+
+    fn new(settings: &UpstreamTls, files: Files) -> Result<Self, TlsError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let provider = crate::tls::provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -173,11 +182,14 @@ impl Current {
             }
             _ => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![protocol.to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let mut http2 = config.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            config: Arc::new(config),
+            http1: Arc::new(config),
+            http2: Arc::new(http2),
             files,
         })
     }

@@ -6,6 +6,8 @@
 //! answer ends the exchange even when the rest of the request has not been sent. Choosing the endpoint, retrying and
 //! answering for failures is `forward`'s.
 
+mod failure;
+
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -13,13 +15,16 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
+pub use failure::Failure;
+use failure::failure;
+
 use super::client::{Client, ClientError, HIGH_WATER};
-use super::filter::response;
-use super::filter::trailers::{allowed, write_last_chunk};
-use crate::config::Retryable;
+use super::filter::trailers::{allowed, passing, write_last_chunk};
+use super::filter::{hop_by_hop, response};
 use crate::observe::cause::Cause;
 use crate::transport::now;
-use crate::upstream::http1::{BodyError, BodyProgress, Connection, HeadError, Request};
+use crate::upstream::http1::{BodyError, BodyProgress, Connection, Request};
+use crate::upstream::peer::Peer;
 
 /// Read of a response's body at once.
 const PIECE: usize = 64 * 1024;
@@ -49,22 +54,11 @@ pub type Decline<'a> = dyn Fn(u16, &Tally) -> bool + Send + Sync + 'a;
 
 /// How an exchange ended.
 pub enum End {
-    /// The response has been given to the client whole. The connection, when it can serve another request,
-    /// and when its last byte came.
+    /// The response has been given to the client whole. The connection, when it can serve another request and nobody
+    /// else keeps it, and when its last byte came.
     Complete(Option<Box<Connection>>, Instant),
     /// The upstream answered 101, the client has it, and the connection is now a tunnel.
     Upgraded(Box<Connection>),
-}
-
-/// How an exchange failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Why.
-    pub cause: Cause,
-    /// In what way, when nothing was answered; `None` when another try is out of the question.
-    pub fault: Option<Retryable>,
-    /// Whether nothing at all came.
-    pub silent: bool,
 }
 
 /// A request of which the endpoint got nothing, as far as it was taken from the client.
@@ -111,7 +105,7 @@ pub struct Exchange<'a> {
     client: &'a mut Client,
     client_view: response::Client,
     expects_continue: bool,
-    upstream: Box<Connection>,
+    upstream: Peer,
     limits: ExchangeLimits,
     uplink: Uplink,
     downlink: Downlink,
@@ -125,20 +119,12 @@ pub struct Exchange<'a> {
     undelivered: Option<Undelivered>,
 }
 
-fn failure(cause: Cause) -> Failure {
-    Failure {
-        cause,
-        fault: None,
-        silent: false,
-    }
-}
-
 impl<'a> Exchange<'a> {
     /// An exchange whose request head has been written to `upstream` at `start`.
     pub fn new(
         client: &'a mut Client,
         client_view: response::Client,
-        upstream: Box<Connection>,
+        upstream: Peer,
         limits: ExchangeLimits,
         tally: &'a mut Tally,
         start: Instant,
@@ -173,7 +159,16 @@ impl<'a> Exchange<'a> {
         if undelivered.complete {
             self.uplink = Uplink::Complete;
         }
-        self.upstream.begin_again(request, undelivered.wire);
+        match &mut self.upstream {
+            Peer::H1(h1) => h1.begin_again(request, undelivered.wire),
+            Peer::H2(h2) => {
+                let takes_trailers = hop_by_hop::takes_trailers(&self.client.head().headers);
+                *h2.begin(request, takes_trailers) = undelivered.wire;
+                if undelivered.complete {
+                    h2.finish_body(self.client.body_trailers());
+                }
+            }
+        }
         self
     }
 
@@ -182,12 +177,12 @@ impl<'a> Exchange<'a> {
         if let Err(failure) = std::future::poll_fn(|cx| self.poll(cx)).await {
             return Err((failure, self.undelivered));
         }
-        if self.downlink == Downlink::Upgraded {
-            return Ok(End::Upgraded(self.upstream));
-        }
         let reusable = self.uplink == Uplink::Complete && self.upstream.is_reusable();
-        let upstream = reusable.then_some(self.upstream);
-        Ok(End::Complete(upstream, self.last_down))
+        Ok(match self.upstream {
+            Peer::H1(h1) if self.downlink == Downlink::Upgraded => End::Upgraded(h1),
+            Peer::H1(h1) if reusable => End::Complete(Some(h1), self.last_down),
+            _ => End::Complete(None, self.last_down),
+        })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -227,8 +222,13 @@ impl<'a> Exchange<'a> {
                     {
                         return Err(failure(Cause::BodyTooLarge));
                     }
-                    if self.upstream.write_body(&piece, cx).is_err() {
-                        self.uplink = Uplink::Dead;
+                    match &mut self.upstream {
+                        Peer::H1(h1) => {
+                            if h1.write_body(&piece, cx).is_err() {
+                                self.uplink = Uplink::Dead;
+                            }
+                        }
+                        Peer::H2(h2) => h2.write_body(piece),
                     }
                 }
                 Poll::Ready(Ok(None)) => {
@@ -237,8 +237,12 @@ impl<'a> Exchange<'a> {
                         self.last_up = now();
                     }
                     let client = &self.client;
-                    self.upstream
-                        .finish_body(|wire| write_last_chunk(&client.body_trailers(), wire));
+                    match &mut self.upstream {
+                        Peer::H1(h1) => {
+                            h1.finish_body(|wire| write_last_chunk(&client.body_trailers(), wire));
+                        }
+                        Peer::H2(h2) => h2.finish_body(client.body_trailers()),
+                    }
                     self.uplink = Uplink::Complete;
                 }
                 Poll::Ready(Err(ClientError::Gone)) => return Err(failure(Cause::ClientGone)),
@@ -251,7 +255,11 @@ impl<'a> Exchange<'a> {
         let before = self.upstream.counts().1;
         if let Poll::Ready(Err(_)) = self.upstream.poll_drain(cx) {
             let complete = self.uplink == Uplink::Complete;
-            let undelivered = self.upstream.take_undelivered();
+            let undelivered = match &mut self.upstream {
+                Peer::H1(h1) => h1.take_undelivered(),
+                // What the endpoint says of it comes in place of the response's head.
+                Peer::H2(_) => None,
+            };
             self.undelivered = undelivered.map(|wire| Undelivered { wire, complete });
             // It may have answered before it closed; what it said is still to be read.
             self.upstream.abort();
@@ -338,34 +346,69 @@ impl<'a> Exchange<'a> {
             return Ok(true);
         }
         self.downlink = Downlink::Body;
-        // What came of it together with its head.
-        self.give(cx, |upstream, take| upstream.take_early_body(take))?;
+        match &self.upstream {
+            // What came of it together with its head.
+            Peer::H1(_) => self.give(cx, |h1, take| h1.take_early_body(take))?,
+            Peer::H2(h2) if h2.body_is_complete() => self.body_moved(Ok(BodyProgress::Complete))?,
+            Peer::H2(_) => {}
+        }
         Ok(true)
     }
 
     fn read_body(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        let h1 = match &mut self.upstream {
+            Peer::H1(h1) => h1,
+            Peer::H2(_) => return self.read_frames(cx),
+        };
         let mut scratch = [const { MaybeUninit::<u8>::uninit() }; PIECE];
         let mut scratch = ReadBuf::uninit(&mut scratch);
-        match self.upstream.poll_read(cx, &mut scratch) {
+        match h1.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(failure(Cause::UpstreamReset)),
         }
         self.last_down = now();
         let bytes = scratch.filled();
-        self.give(cx, |upstream, take| upstream.take_body(bytes, take))?;
+        self.give(cx, |h1, take| h1.take_body(bytes, take))?;
         Ok(true)
     }
 
-    /// Gives to the client what `decode` finds of the body.
+    /// As [`Self::read_body`], of HTTP/2.
+    fn read_frames(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        let Peer::H2(h2) = &mut self.upstream else {
+            return Ok(false);
+        };
+        let piece = match h2.poll_body(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(piece)) => piece,
+            Poll::Ready(Err(error)) if error.is_io() => {
+                return Err(failure(Cause::UpstreamTruncated));
+            }
+            Poll::Ready(Err(_)) => return Err(failure(Cause::UpstreamReset)),
+        };
+        self.last_down = now();
+        let Some(piece) = piece else {
+            self.body_moved(Ok(BodyProgress::Complete))?;
+            return Ok(true);
+        };
+        self.tally.body_sent += piece.len() as u64;
+        let given = self.client.send_body(&piece, cx);
+        given.map_err(|_| failure(Cause::ClientGone))?;
+        Ok(true)
+    }
+
+    /// Gives to the client what `decode` finds of the body, which HTTP/1.1 frames.
     fn give(
         &mut self,
         cx: &mut Context<'_>,
         decode: impl FnOnce(&mut Connection, &mut dyn FnMut(&[u8])) -> Result<BodyProgress, BodyError>,
     ) -> Result<(), Failure> {
+        let Peer::H1(upstream) = &mut self.upstream else {
+            return Ok(());
+        };
         let (client, sent) = (&mut *self.client, &mut self.tally.body_sent);
         let mut given = Ok(());
-        let progress = decode(&mut self.upstream, &mut |piece| {
+        let progress = decode(upstream, &mut |piece| {
             *sent += piece.len() as u64;
             if given.is_ok() {
                 given = client.send_body(piece, cx);
@@ -380,58 +423,14 @@ impl<'a> Exchange<'a> {
             Ok(BodyProgress::Partial) => Ok(()),
             Ok(BodyProgress::Complete) => {
                 self.downlink = Downlink::Complete;
-                let trailers = allowed(self.upstream.trailers());
+                let trailers = match &self.upstream {
+                    Peer::H1(h1) => allowed(h1.trailers()),
+                    Peer::H2(h2) => passing(h2.trailers()),
+                };
                 let finished = self.client.finish(trailers);
                 finished.map_err(|_| failure(Cause::ClientGone))
             }
             Err(_) => Err(failure(Cause::UpstreamTruncated)),
-        }
-    }
-
-    fn head_failure(&self, error: &HeadError) -> Failure {
-        match error {
-            HeadError::Malformed(_) | HeadError::TooLarge => Failure {
-                cause: Cause::UpstreamMalformed,
-                fault: (!self.informed).then_some(Retryable::Reset),
-                silent: false,
-            },
-            HeadError::Closed(_) => self.unanswered(
-                if self.uplink == Uplink::Dead {
-                    Cause::UpstreamSend
-                } else {
-                    Cause::UpstreamClosed
-                },
-                Retryable::Reset,
-            ),
-        }
-    }
-
-    /// A failure that another try may mend if nothing came.
-    fn unanswered(&self, cause: Cause, fault: Retryable) -> Failure {
-        let silent = self.upstream.counts().0 == self.received_before;
-        Failure {
-            cause,
-            fault: silent.then_some(fault),
-            silent,
-        }
-    }
-
-    fn declined(&mut self, status: u16) -> Failure {
-        self.tally.upstream_status = Some(status);
-        Failure {
-            cause: Cause::UpstreamDown,
-            fault: Some(match status {
-                502 => Retryable::BadGateway,
-                _ => Retryable::Unavailable,
-            }),
-            silent: false,
-        }
-    }
-
-    fn timed_out(&self, cause: Cause) -> Failure {
-        match cause {
-            Cause::UpstreamResponseTimeout => self.unanswered(cause, Retryable::Timeout),
-            other => failure(other),
         }
     }
 
