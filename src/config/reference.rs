@@ -87,7 +87,6 @@ fn kind(kind: &Kind) -> String {
         Kind::Word(words) => quoted(words).join(" or "),
         Kind::Words(words) => format!("A list of {}", quoted(words).join(", ")),
         Kind::Percent(least, most) => format!("A share, \"{least}%\" to \"{most}%\""),
-        Kind::Circuit => "A table".to_owned(),
         Kind::Text => "Text".to_owned(),
         Kind::Path => "A path".to_owned(),
         Kind::Address => "IP:port".to_owned(),

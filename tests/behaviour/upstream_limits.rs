@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::tunnels::raw_echo;
 use crate::support::hubgate::{HOST, one_site};
+use crate::support::ports::Unreachable;
 use crate::support::{Client, Conn, Hubgate, Response, Upstream, eventually, within};
 
 /// Answers `/hold` when `open` says so, everything else at once.
@@ -113,17 +114,8 @@ fn who_leaves_while_waiting_gives_his_turn_to_the_next() {
 
 #[test]
 fn who_leaves_while_a_connection_is_made_is_not_waited_for() {
-    // Its queue is full: further attempts get no answer from the kernel.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    socket.bind(&any.into()).unwrap();
-    socket.listen(0).unwrap();
-    let addr = socket.local_addr().unwrap().as_socket().unwrap();
-    let queued: Vec<_> = (0..4)
-        .map(|_| std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(200)))
-        .collect();
-    assert!(queued.iter().any(Result::is_err), "the queue is full");
-    let toml = one_site(addr, "connect_timeout = \"20s\"")
+    let nobody = Unreachable::new();
+    let toml = one_site(nobody.addr, "connect_timeout = \"20s\"")
         + "[access_log]\ntarget = \"stdout\"\nformat = \"$request_uri $status $cause\"\n";
     let hubgate = Hubgate::start(&toml);
     drop(ask(&hubgate, "/one"));

@@ -1,11 +1,10 @@
 //! What an upstream's misbehaviour turns into, and which endpoint is tried.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
 use crate::support::hubgate::{HOST, one_site};
+use crate::support::ports::Unreachable;
 use crate::support::{Hubgate, Response, Upstream, eventually};
 
 #[track_caller]
@@ -174,20 +173,8 @@ fn when_every_endpoint_refuses_the_client_gets_502() {
 
 #[test]
 fn an_upstream_that_takes_no_connection_becomes_504() {
-    // A queue of one, filled: further attempts get no answer from the kernel.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
-    socket.listen(0).unwrap();
-    let addr = TcpListener::from(socket.try_clone().unwrap())
-        .local_addr()
-        .unwrap();
-    let queued: Vec<_> = (0..4)
-        .map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200)))
-        .collect();
-    assert!(queued.iter().any(Result::is_err), "the queue is full");
-    let hubgate = Hubgate::start(&one_site(addr, "connect_timeout = \"300ms\""));
+    let nobody = Unreachable::new();
+    let hubgate = Hubgate::start(&one_site(nobody.addr, "connect_timeout = \"300ms\""));
     let start = Instant::now();
     failed(
         &hubgate.plain().get(HOST, "/"),

@@ -139,7 +139,8 @@ impl Edge {
 }
 
 /// Two of three may be out at once here.
-const OUTLIER: &str = "outlier = { rest = \"1s\", failures = 3, ejection = \"2s\", max_ejected = \"67%\" }\n";
+const OUTLIER: &str =
+    "outlier = { rest = \"1s\", failures = 3, ejection = \"2s\", max_ejected = \"67%\" }\n";
 
 #[test]
 fn two_of_three_endpoints_misbehave_in_turn() {

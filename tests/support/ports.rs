@@ -3,8 +3,11 @@
 //! Below the range the kernel gives to outgoing connections, so that no client socket of another test takes one
 //! between the choice and the bind; the start depends on the process, so that two test binaries rarely meet.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -19,4 +22,30 @@ pub fn free_addr() -> SocketAddr {
         }
     }
     panic!("no free port");
+}
+
+/// An address that answers no attempt to connect, for as long as this lives: a queue of one, filled.
+pub struct Unreachable {
+    pub addr: SocketAddr,
+    _listening: Socket,
+    _queued: Vec<std::io::Result<TcpStream>>,
+}
+
+impl Unreachable {
+    pub fn new() -> Self {
+        let listening = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        listening.bind(&any.into()).unwrap();
+        listening.listen(0).unwrap();
+        let addr = listening.local_addr().unwrap().as_socket().unwrap();
+        let queued: Vec<_> = (0..4)
+            .map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200)))
+            .collect();
+        assert!(queued.iter().any(Result::is_err), "the queue is full");
+        Self {
+            addr,
+            _listening: listening,
+            _queued: queued,
+        }
+    }
 }

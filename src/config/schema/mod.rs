@@ -108,8 +108,6 @@ pub(super) enum Kind {
     Texts,
     /// A certificate's source.
     Certificate,
-    /// A table: when an upstream is spared.
-    Circuit,
     /// `true`, `false` or a table: TLS to an upstream.
     Tls,
     /// One of these numbers.

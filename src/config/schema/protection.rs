@@ -52,7 +52,7 @@ pub(super) const QUEUE_TIMEOUT: Key = Key::new(
 );
 pub(super) const CIRCUIT: Key = Key::rule(
     "circuit",
-    Kind::Circuit,
+    Kind::Inline,
     "none",
     "{ failure_rate = \"50%\", window = \"10s\", min_requests = 20, open_for = \"10s\", trials = 3 }",
     "Spares an upstream that fails: when `failure_rate` of at least `min_requests` requests in `window` failed (no answer, a cut one, 502, 503 or 504), requests get 503 `circuit_open` for `open_for`; then `trials` requests are sent to see, and all must succeed. Keys left out are as here. Also as a table, [upstream.hub.circuit].",
@@ -99,15 +99,7 @@ static CIRCUIT_TABLE: Table = Table {
 pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Protection> {
     let retries = retries(reader);
     let limits = limits(reader);
-    let circuit = match reader.table("circuit") {
-        Some(Some(table)) => {
-            let name = format!("the circuit of {}", reader.name());
-            let reader = Reader::new(&CIRCUIT_TABLE, name, Some(table), context);
-            circuit(&reader).map(Some)
-        }
-        Some(None) => Some(None),
-        None => None,
-    };
+    let circuit = reader.inline("circuit", &CIRCUIT_TABLE, context, circuit);
     Some(Protection {
         retries: retries?,
         limits: limits?,
