@@ -188,23 +188,6 @@ fn a_certificate_is_renewed_before_it_ends_and_served_at_once() {
 }
 
 #[test]
-fn fault_12_an_expired_certificate_is_served_until_the_new_one_is_there() {
-    let edge = Edge::new();
-    let options = Options {
-        validity: 2,
-        ..Options::default()
-    };
-    let mut pebble = Pebble::start_with(edge.http_port, options);
-    let first = edge.run(&pebble, &[HOST]).wait_for_certificate(HOST);
-    pebble.down();
-    within(Duration::from_secs(5), "it expires", || {
-        time::OffsetDateTime::now_utc() > first.leaf.not_after
-    });
-    let running = edge.run(&pebble, &[HOST]);
-    assert_eq!(running.served(HOST).origin, Origin::Acme);
-}
-
-#[test]
 fn fault_22_a_reload_adds_and_removes_hosts_and_keeps_the_others_as_they_are() {
     let edge = Edge::new();
     let pebble = Pebble::start(edge.http_port);

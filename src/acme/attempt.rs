@@ -253,7 +253,7 @@ impl Attempt<'_> {
             Ok(pair) => pair,
             Err(failure) => return Err(self.unfit(failure, record).await),
         };
-        stop_at("download");
+        stop_at("verify");
         if self.trial {
             self.forget().await;
             return Ok(Issued {

@@ -139,27 +139,26 @@ impl Transport for Https {
 
 /// Says why, and whether it is the dates of the authority's own certificate.
 fn lost(error: &(dyn std::error::Error + 'static)) -> Lost {
-    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
-    let mut clock = false;
-    let mut cause = Some(error);
-    while let Some(inner) = cause {
-        // An io::Error holds its own cause beside `source`.
-        let tls = inner.downcast_ref::<rustls::Error>().or_else(|| {
-            let io = inner.downcast_ref::<std::io::Error>()?;
-            io.get_ref()?.downcast_ref::<rustls::Error>()
-        });
-        if let Some(rustls::Error::InvalidCertificate(
-            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
-        )) = tls
-        {
-            clock = true;
-        }
-        cause = inner.source();
-    }
     Lost {
         detail: with_reasons(error),
-        clock,
+        clock: is_about_dates(error),
     }
+}
+
+/// Whether the error, or one below it, is that a certificate has ended or not begun.
+fn is_about_dates(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    if let Some(rustls::Error::InvalidCertificate(
+        Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+    )) = error.downcast_ref()
+    {
+        return true;
+    }
+    // What an io::Error holds, which may be another one, its `source` passes over.
+    let held = error.downcast_ref::<std::io::Error>();
+    held.and_then(|error| error.get_ref())
+        .is_some_and(|held| is_about_dates(held))
+        || error.source().is_some_and(is_about_dates)
 }
 
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
@@ -187,7 +186,24 @@ fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, ErrorKind};
+
     use super::*;
+
+    #[test]
+    fn a_certificate_out_of_date_is_the_clocks_fault_however_deep_it_is_told() {
+        let of = |reason| {
+            let tls = rustls::Error::InvalidCertificate(reason);
+            // As the connector gives it.
+            lost(&io::Error::other(io::Error::new(
+                ErrorKind::InvalidData,
+                tls,
+            )))
+        };
+        assert!(of(rustls::CertificateError::NotValidYet).clock);
+        assert!(of(rustls::CertificateError::Expired).clock);
+        assert!(!of(rustls::CertificateError::UnknownIssuer).clock);
+    }
 
     #[test]
     fn roots_come_from_the_whole_file_and_a_file_without_any_is_refused() {

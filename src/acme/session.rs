@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{Method, Uri};
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Lost};
@@ -18,6 +19,7 @@ use super::directory::Directory;
 use super::failure::{Failure, Reach};
 use super::jose::{AccountKey, Signer};
 use super::schedule::Class;
+use crate::tls::verify::CLOCK_SLACK;
 
 /// As many as an authority that refuses every second nonce needs.
 pub(super) const TRIES: u32 = 5;
@@ -45,6 +47,8 @@ struct State {
 #[derive(Clone)]
 struct Kept {
     at: Instant,
+    /// When that was by the wall clock, which may jump.
+    wall: OffsetDateTime,
     answer: Answer,
     directory: Arc<Directory>,
 }
@@ -64,7 +68,8 @@ impl Session {
         &self.url
     }
 
-    /// The directory, asked for when it is not known or minutes old, which brings the authority's clock with it.
+    /// The directory, asked for when it is not known or minutes old, or our clock has jumped since: it brings the
+    /// authority's clock with it.
     pub(super) async fn directory(&self) -> Result<Arc<Directory>, Failure> {
         self.directory_within(DIRECTORY_AGE).await
     }
@@ -74,6 +79,7 @@ impl Session {
         let known = self.with(|state| state.directory.clone());
         if let Some(kept) = known
             && kept.at.elapsed() < age
+            && !self.has_jumped_since(&kept)
         {
             return Ok(kept.directory);
         }
@@ -94,12 +100,19 @@ impl Session {
         })?;
         let kept = Kept {
             at: Instant::now(),
+            wall: self.clock.now(),
             answer,
             directory: Arc::new(directory),
         };
         let directory = Arc::clone(&kept.directory);
         self.with(|state| state.directory = Some(kept));
         Ok(directory)
+    }
+
+    /// Whether our clock has been set since, so that nothing is known of how far it is off.
+    fn has_jumped_since(&self, kept: &Kept) -> bool {
+        let passed = self.clock.now() - kept.wall;
+        (passed - kept.at.elapsed()).abs() > CLOCK_SLACK
     }
 
     /// Whether this is the directory's URL.

@@ -15,9 +15,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
+mod clocks;
+mod crowd;
+mod handed;
+mod kills;
 mod limits;
 mod orders;
 mod others;
 mod outages;
+mod reloads;
 mod validation;
 mod windows;

@@ -102,6 +102,11 @@ impl Gate {
         all.flatten().next().expect("an account").path()
     }
 
+    /// Whether an authority has given an account.
+    pub fn account_known(&self) -> bool {
+        self.state().join("acme/accounts").exists() && self.account().join("account.json").exists()
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
         command.args(arguments).arg("-c").arg(self.config());
@@ -179,12 +184,15 @@ impl Gate {
 
     /// Moves that clock, back if `seconds` is below 0.
     pub fn turn_clock(&self, seconds: i64) {
-        self.ahead.set(self.ahead.get() + seconds);
-        let (file, new) = (
-            self.dir.path().join("clock"),
-            self.dir.path().join("clock.new"),
-        );
-        fs::write(&new, format!("{:+}", self.ahead.get())).unwrap();
+        self.set_clock(self.ahead.get() + seconds);
+    }
+
+    /// Sets that clock so many seconds ahead.
+    pub fn set_clock(&self, seconds: i64) {
+        self.ahead.set(seconds);
+        let file = self.dir.path().join("clock");
+        let new = self.dir.path().join("clock.new");
+        fs::write(&new, format!("{seconds:+}")).unwrap();
         fs::rename(new, file).unwrap();
     }
 

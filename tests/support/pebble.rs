@@ -8,9 +8,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 use super::ports::free_addr;
 use super::{eventually, tls};
@@ -23,6 +25,8 @@ pub struct Options {
     pub bad_nonces: u8,
     /// Percent of new orders that reuse valid authorizations.
     pub reuse: u8,
+    /// Its own HTTPS has been valid for a minute only.
+    pub young: bool,
     /// Longest time in seconds that it sleeps before it validates.
     pub sleep: u32,
     /// The port of TLS-ALPN-01 challenges; 0: one where nobody listens.
@@ -37,6 +41,7 @@ impl Default for Options {
             validity: 7_776_000,
             bad_nonces: 0,
             reuse: 50,
+            young: false,
             sleep: 0,
             tls_port: 0,
             external_account: None,
@@ -83,7 +88,7 @@ impl Pebble {
     pub fn stopped(http_port: u16, options: Options) -> Self {
         let dir = TempDir::new().unwrap();
         let [addr, management, dns, dns_management] = [(); 4].map(|()| free_addr());
-        let pair = write_pair(dir.path());
+        let pair = write_pair(dir.path(), options.young);
         let tls_port = match options.tls_port {
             0 => free_addr().port(),
             port => port,
@@ -165,6 +170,15 @@ impl Pebble {
     /// Stops it; its log begins anew at the next [`Pebble::up`].
     pub fn down(&mut self) {
         end(&mut self.server);
+    }
+
+    /// Has it issue certificates of so many seconds after the next [`Pebble::up`].
+    pub fn set_validity(&self, seconds: u64) {
+        let path = self.dir.path().join("pebble.json");
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config["pebble"]["certificateValidityPeriod"] = seconds.into();
+        fs::write(path, config.to_string()).unwrap();
     }
 
     /// The root of the certificates it issues, in PEM.
@@ -261,7 +275,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> String {
 }
 
 /// A root in `ca.pem` and a pair for `localhost` under it.
-fn write_pair(dir: &Path) -> (PathBuf, PathBuf) {
+fn write_pair(dir: &Path, young: bool) -> (PathBuf, PathBuf) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
     ca.distinguished_name
@@ -270,8 +284,11 @@ fn write_pair(dir: &Path) -> (PathBuf, PathBuf) {
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let root = ca.self_signed(&ca_key).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf =
+    let mut leaf =
         CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    if young {
+        leaf.not_before = OffsetDateTime::now_utc() - Duration::from_secs(60);
+    }
     let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
     fs::write(dir.join("ca.pem"), root.pem()).unwrap();
     let (chain_file, key_file) = (dir.join("https.pem"), dir.join("https.key"));

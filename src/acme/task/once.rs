@@ -72,6 +72,7 @@ impl Task {
         trial: bool,
     ) -> Result<Option<(Issued, Duration)>, Failure> {
         let shared = Arc::clone(&self.shared);
+        stop_at("precheck");
         let ends = self.held.as_ref();
         let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
         let turn = authority.turn((ends, self.host.clone())).await;
@@ -149,12 +150,14 @@ impl Task {
             return Err(Failure::new("lease", Class::Store, busy));
         };
         let _held = self.shared.board.lease_held();
+        stop_at("lease");
         if !trial && self.another_was_faster(&dir).await {
             return Ok(None);
         }
         authority.session.directory().await?;
         self.check_clock(authority)?;
         let account = authority.accounts.get().await?;
+        stop_at("account");
         let attempt = |account| Attempt {
             host: &self.host,
             authority,
