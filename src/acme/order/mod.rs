@@ -253,9 +253,7 @@ impl Order {
         match &self.step {
             // What became of it, the order and its challenges know; they are told again if they do not.
             Step::Tell { .. } => {
-                self.tells_lost += 1;
-                self.told = self.tells_lost >= TELLS;
-                self.step = Step::Look;
+                self.not_told();
                 Ok(())
             }
             Step::Finalize => {
@@ -389,6 +387,13 @@ impl Order {
         Ok(())
     }
 
+    /// The authority may not know that a challenge is ready; it is told again, but not for ever.
+    fn not_told(&mut self) {
+        self.tells_lost += 1;
+        self.told = self.tells_lost >= TELLS;
+        self.step = Step::Look;
+    }
+
     fn was_told(
         &mut self,
         answer: &Answer,
@@ -399,6 +404,11 @@ impl Order {
         let failure = Failure::of_answer("ready", answer, now);
         if !answer.is_ok() && failure.class == Class::RateLimited {
             return Err(failure);
+        }
+        if answer.is_bad_nonce() {
+            // Nothing was done: to wait for the order would be in vain.
+            self.not_told();
+            return Ok(());
         }
         // Any other refusal shows in the order, which is looked at next.
         if index + 1 < wanted.len() {

@@ -189,16 +189,21 @@ fn a_lost_answer_to_finalize_is_looked_for_in_the_order() {
 
 #[test]
 fn a_challenge_the_authority_may_not_have_heard_of_is_told_again() {
-    let mut order = Order::new(goal());
-    take(&mut order, &placed("pending"));
-    take(&mut order, &authorization("pending"));
-    order.published();
-    order.lost(&Lost::new("reset")).unwrap();
-    take(&mut order, &state("pending"));
-    assert_eq!(order.next(), Action::Authorization(0));
-    take(&mut order, &authorization("pending"));
-    order.published();
-    assert_eq!(order.next(), Action::Ready("c/h".to_owned()));
+    for refused in [None, Some(problem(400, "badNonce"))] {
+        let mut order = Order::new(goal());
+        take(&mut order, &placed("pending"));
+        take(&mut order, &authorization("pending"));
+        order.published();
+        match refused {
+            None => order.lost(&Lost::new("reset")).unwrap(),
+            Some(answer) => take(&mut order, &answer),
+        }
+        take(&mut order, &state("pending"));
+        assert_eq!(order.next(), Action::Authorization(0));
+        take(&mut order, &authorization("pending"));
+        order.published();
+        assert_eq!(order.next(), Action::Ready("c/h".to_owned()));
+    }
 }
 
 #[test]
