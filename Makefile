@@ -65,4 +65,6 @@ lint: ## formatting, clippy, licences, advisories and duplicate versions of what
 	@tests/install.sh build lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path bench/load/Cargo.toml
+	$(CARGO) clippy --locked --all-targets --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/load -- -D warnings
 	tests/deny.sh
