@@ -162,7 +162,8 @@ impl Client {
             }
         }
         self.send_body(body, cx)?;
-        self.finish(HeaderMap::new())
+        self.finish(HeaderMap::new());
+        Ok(())
     }
 
     /// Writes the client's form of the upstream's `head`; `end` when no body follows. Informational heads may come
@@ -237,7 +238,7 @@ impl Client {
     }
 
     /// Says that the body is complete, with its trailers.
-    pub fn finish(&mut self, trailers: HeaderMap) -> io::Result<()> {
+    pub fn finish(&mut self, trailers: HeaderMap) {
         match self {
             Self::H1 {
                 link,
@@ -249,12 +250,8 @@ impl Client {
                     *given = true;
                     link.append(|wire| write_last_chunk(&trailers, wire));
                 }
-                Ok(())
             }
-            Self::H2(h2) => {
-                h2.finish(trailers);
-                Ok(())
-            }
+            Self::H2(h2) => h2.finish(trailers),
         }
     }
 
@@ -347,10 +344,8 @@ fn write_framed(
             link.write(cx, &piece[..count])
         }
         Some(Framing::Chunked) => {
-            link.append(|wire| write_size(piece.len(), wire));
-            link.write(cx, piece)?;
-            link.push(b"\r\n");
-            Ok(())
+            let size = |wire: &mut Vec<u8>| write_size(piece.len(), wire);
+            link.write_between(cx, size, piece, b"\r\n")
         }
         Some(Framing::UntilClose) => link.write(cx, piece),
         Some(Framing::None) | None => Ok(()),
@@ -364,11 +359,6 @@ fn keeps_alive(session: &mut H1Session, until_close: bool) -> bool {
         session.set_server_keepalive(None);
     }
     session.will_keepalive()
-}
-
-/// The engine's error as an IO error.
-pub fn io_error(error: Box<pingora::Error>) -> io::Error {
-    io::Error::other(error)
 }
 
 fn body_error(error: Box<pingora::Error>, refused: bool) -> ClientError {

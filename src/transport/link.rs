@@ -115,11 +115,6 @@ impl Link {
         self.state.lock().wire.waiting()
     }
 
-    /// Adds bytes behind those already written.
-    pub fn push(&self, bytes: &[u8]) {
-        self.state.lock().wire.out().extend_from_slice(bytes);
-    }
-
     /// Ready when everything written has been handed to the kernel.
     pub fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.state.lock().wire.poll_drain(cx)
@@ -176,6 +171,21 @@ impl Link {
     /// Takes all of `bytes` without waiting; large ones go to the socket first as far as it takes them.
     pub fn write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         self.state.lock().wire.write(cx, bytes)
+    }
+
+    /// As [`Self::write`], with what `before` appends in front of the bytes and `after` behind them.
+    pub fn write_between(
+        &self,
+        cx: &mut Context<'_>,
+        before: impl FnOnce(&mut Vec<u8>),
+        bytes: &[u8],
+        after: &[u8],
+    ) -> io::Result<()> {
+        let mut state = self.state.lock();
+        before(state.wire.out());
+        state.wire.write(cx, bytes)?;
+        state.wire.out().extend_from_slice(after);
+        Ok(())
     }
 
     /// Ends the writing side after everything written has left.

@@ -427,8 +427,8 @@ impl<'a> Exchange<'a> {
                     Peer::H1(h1) => allowed(h1.trailers()),
                     Peer::H2(h2) => passing(h2.trailers()),
                 };
-                let finished = self.client.finish(trailers);
-                finished.map_err(|_| failure(Cause::ClientGone))
+                self.client.finish(trailers);
+                Ok(())
             }
             Err(_) => Err(failure(Cause::UpstreamTruncated)),
         }
