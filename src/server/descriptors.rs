@@ -2,9 +2,12 @@
 //!
 //! A client beyond the cap is closed at once, which costs nobody else anything; a process without descriptors cannot
 //! reach its upstreams even for the clients it has, nor be asked for its status. So the cap never promises more than
-//! the limit holds. Streams of one HTTP/2 connection that run at once are not reckoned with.
+//! the limit holds. Streams of one HTTP/2 connection that run at once are not reckoned with, except for what the pool keeps
+//! of them.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::upstream::pool::SPARE;
 
 /// For listeners, logs, event loops, the admin socket and a reload.
 const RESERVE: usize = 128;
@@ -16,7 +19,7 @@ const PER_CONNECTION: usize = 2;
 pub(super) fn room_for(wanted: usize) -> (usize, Option<String>) {
     let needed = wanted
         .saturating_mul(PER_CONNECTION)
-        .saturating_add(RESERVE);
+        .saturating_add(RESERVE + SPARE);
     let limit = match limit(u64::try_from(needed).unwrap_or(u64::MAX)) {
         Ok(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
         Err(error) => {
@@ -46,9 +49,11 @@ fn limit(needed: u64) -> nix::Result<u64> {
     Ok(raised)
 }
 
-/// Connections that fit; always one, however little there is.
+/// Connections that fit; always one, however little there is. What a burst leaves in the pool for a second gets its
+/// place, but no more than a quarter of all.
 fn fitting(limit: usize) -> usize {
-    (limit.saturating_sub(RESERVE) / PER_CONNECTION).max(1)
+    let spare = SPARE.min(limit / 4);
+    (limit.saturating_sub(RESERVE + spare) / PER_CONNECTION).max(1)
 }
 
 #[cfg(test)]
@@ -56,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_what_is_not_reserved_is_for_clients() {
-        assert_eq!((fitting(256), fitting(16512)), (64, 8192));
+    fn half_of_what_is_neither_reserved_nor_spare_is_for_clients() {
+        assert_eq!((fitting(256), fitting(17536)), (32, 8192));
         assert_eq!((fitting(0), fitting(130)), (1, 1));
     }
 

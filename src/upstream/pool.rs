@@ -17,7 +17,7 @@ use super::http2;
 use crate::config;
 
 /// Connections per endpoint above `keep_alive` that wait for [`SPARE_TIME`].
-const SPARE: usize = 1024;
+pub const SPARE: usize = 1024;
 /// For how long; the next sweep closes them.
 const SPARE_TIME: Duration = Duration::from_secs(1);
 
