@@ -23,6 +23,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
 /// The safety net.
 const POLL: Duration = Duration::from_secs(60);
+/// Paths looked at without a pause.
+const AT_ONCE: usize = 16;
+/// The pause.
+const BREATH: Duration = Duration::from_micros(300);
 /// As many symlinks as Linux follows.
 const MAX_LINKS: usize = 40;
 
@@ -78,7 +82,14 @@ impl Folders {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        let wanted: BTreeSet<PathBuf> = paths.flat_map(folders_of).collect();
+        let mut wanted: BTreeSet<PathBuf> = BTreeSet::new();
+        for (done, path) in paths.enumerate() {
+            wanted.extend(folders_of(path));
+            if done % AT_ONCE == AT_ONCE - 1 {
+                // Ten thousand paths must not keep requests waiting.
+                std::thread::sleep(BREATH);
+            }
+        }
         for gone in self.watched.difference(&wanted) {
             // A folder that was removed has taken its watch along.
             if let Err(error) = watcher.unwatch(gone) {

@@ -41,7 +41,10 @@ fn to_nowhere(format: AccessLogFormat) -> AccessLogHandle {
         format,
         redact: vec!["token".to_owned()],
     };
-    AccessLogs::new(&Metrics::new()).handle(&log).unwrap()
+    let logs = AccessLogs::new(&Metrics::new());
+    let handle = logs.handle(&log).unwrap();
+    logs.start_writers().unwrap();
+    handle
 }
 
 #[divan::bench]

@@ -223,7 +223,7 @@ async fn shake(
     }
     facts.server_name = name.as_deref().and_then(|name| Host::parse(name).ok());
     let known = facts.server_name.as_ref().map(Host::as_str);
-    if context.certificates.find(known).is_none() {
+    if !context.certificates.has(known) {
         tracing::debug!(peer = %facts.peer, server_name = ?name, "no certificate for this server name");
         let mut tcp = start.io;
         // The client may be gone already, which is as well.

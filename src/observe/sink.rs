@@ -60,8 +60,15 @@ struct State {
 }
 
 impl Sink {
-    /// Starts the writer thread of `output`. Fails when the system gives no thread.
+    /// A sink with its writer at work. Fails when the system gives no thread.
     pub fn start(output: Box<dyn Output>, counts: Arc<LineCounts>) -> io::Result<Self> {
+        let (sink, writer) = Self::new(output, counts);
+        writer.start()?;
+        Ok(sink)
+    }
+
+    /// A sink, and the writer of `output`, which is to be started: lines wait for it.
+    pub fn new(output: Box<dyn Output>, counts: Arc<LineCounts>) -> (Self, Writer) {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -73,10 +80,7 @@ impl Sink {
             output,
             complained: None,
         };
-        std::thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || writer.run())?;
-        Ok(Self { shared })
+        (Self { shared }, writer)
     }
 
     /// Queues `line`, which has its line end, or drops and counts it. Never waits for the writer.
@@ -158,7 +162,8 @@ impl Shared {
     }
 }
 
-struct Writer {
+/// Writes what a sink takes.
+pub struct Writer {
     shared: Arc<Shared>,
     output: Box<dyn Output>,
     complained: Option<Instant>,
@@ -171,7 +176,21 @@ struct Work {
     closed: bool,
 }
 
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Writer({})", self.output.name())
+    }
+}
+
 impl Writer {
+    /// Begins, on a thread of its own that is scheduled as the caller's is. Fails when the system gives no thread.
+    pub fn start(self) -> io::Result<()> {
+        std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || self.run())
+            .map(drop)
+    }
+
     fn run(mut self) {
         let mut batch = Vec::new();
         loop {

@@ -1,25 +1,21 @@
 //! Which certificates a configuration asks for, from which source, and putting them into service.
 //!
-//! Prepared completely before anything is served: files are read and checked, self-signed pairs are made. Applying
-//! cannot fail. What ACME serves is the ACME worker's business.
+//! Prepared completely before anything is served: files are read and checked, self-signed pairs are made, the table is
+//! put together. Applying cannot fail. What ACME serves is the ACME worker's business.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::config::{CertificateSource, Config};
 use crate::observe::reasons::with_reasons;
-use crate::tls::pem::Pair;
 use crate::tls::watch::FileWatch;
-use crate::tls::{Certificates, FileCertificates, FileSpec, Known, Origin, self_signed};
+use crate::tls::{Certificates, Change, FileCertificates, FileSpec, Known, Origin, self_signed};
 use crate::types::host::{Host, HostPattern};
 
 /// Everything there is to serve for one configuration.
 pub(super) struct Prepared {
     files: FileCertificates,
-    self_signed: Vec<(HostPattern, Pair)>,
-    default: Option<HostPattern>,
-    /// Every name that is served by file or self-signed.
-    patterns: Vec<HostPattern>,
+    change: Change,
     /// Hosts whose certificates are ordered.
     pub(super) acme_hosts: Vec<Host>,
 }
@@ -80,13 +76,24 @@ pub(super) fn prepare(
         faults.extend(errors.iter().map(|error| with_reasons(error)));
     });
     match files {
-        Ok(files) if faults.is_empty() => Ok(Prepared {
-            files,
-            self_signed: own,
-            default,
-            patterns,
-            acme_hosts,
-        }),
+        Ok(files) if faults.is_empty() => {
+            let rows = own
+                .into_iter()
+                .map(|(host, pair)| (host, pair, Origin::SelfSigned));
+            let rows = rows.chain(files.rows()).collect();
+            let mut wanted: HashSet<HostPattern> = patterns.into_iter().collect();
+            // A host that moved from files to ACME keeps the old pair until its own comes.
+            wanted.extend(acme_hosts.iter().cloned().map(HostPattern::Exact));
+            let keep = move |pattern: &HostPattern, origin| match origin {
+                Origin::Files | Origin::SelfSigned => wanted.contains(pattern),
+                Origin::Acme | Origin::Placeholder => true,
+            };
+            Ok(Prepared {
+                change: current.prepare(rows, keep, default),
+                files,
+                acme_hosts,
+            })
+        }
         _ => Err(faults),
     }
 }
@@ -97,22 +104,11 @@ impl Prepared {
         self.files.doubts()
     }
 
-    /// Puts everything into service, takes what went out of it, and follows the files from now on.
-    pub(super) fn apply(self, certificates: &Arc<Certificates>) -> FileWatch {
-        let rows = self
-            .self_signed
-            .into_iter()
-            .map(|(host, pair)| (host, pair, Origin::SelfSigned));
-        certificates.insert_all(rows);
-        self.files.insert_into(certificates);
-        let mut wanted: HashSet<HostPattern> = self.patterns.into_iter().collect();
-        // A host that moved from files to ACME keeps the old pair until its own comes.
-        wanted.extend(self.acme_hosts.into_iter().map(HostPattern::Exact));
-        certificates.retain(|pattern, origin| match origin {
-            Origin::Files | Origin::SelfSigned => wanted.contains(pattern),
-            Origin::Acme | Origin::Placeholder => true,
-        });
-        certificates.set_default(self.default);
-        self.files.watch(certificates.clone())
+    /// Puts everything into service, takes what went out of it, and follows the files from now on. Also gives what may
+    /// take a while to be freed.
+    pub(super) fn apply(self, certificates: &Arc<Certificates>) -> (FileWatch, Change) {
+        let change = certificates.apply(self.change);
+        self.files.warn();
+        (self.files.watch(certificates.clone()), change)
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::background::{sometime, unhurried};
 use super::process::Process;
-use super::reload::{self, Prepared, Refused};
+use super::reload::{self, Draft, Prepared, Refused};
 use crate::acme::State;
 use crate::admin::{
     CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
@@ -32,7 +33,7 @@ impl Control for Door {
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome> {
         let process = self.0.clone();
         async move {
-            match blocking(move || plan(&process)).await {
+            match plan(&process).await {
                 Ok(report) => ReloadOutcome::Done(report),
                 Err(Refused(diagnostics)) => ReloadOutcome::Refused { diagnostics },
             }
@@ -90,6 +91,9 @@ impl Control for Door {
     }
 }
 
+/// From so many lines on, telling the log of a reload takes a while.
+const MANY: usize = 100;
+
 /// For as long as `certs doctor` may take to ask for a token.
 const PROBE: Duration = Duration::from_secs(60);
 
@@ -124,16 +128,14 @@ pub(super) async fn reload_if_changed(process: &Arc<Process>) {
 
 async fn fetch(process: &Arc<Process>) -> Result<Source, Refused> {
     let process = process.clone();
-    blocking(move || reload::fetch(&process)).await
+    let fetched = unhurried(move || reload::fetch(&process)).await;
+    fetched.unwrap_or_else(|| Err(failed()))
 }
 
 /// Tries a text. To be called by whoever has the turn.
 async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadOutcome {
     let prepared = match text {
-        Ok(source) => {
-            let process = process.clone();
-            blocking(move || Prepared::new(&process, &source)).await
-        }
+        Ok(source) => prepare(process, source).await,
         Err(refused) => Err(refused),
     };
     match prepared {
@@ -146,17 +148,13 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
                 changes = changes.len(),
                 "configuration reloaded"
             );
-            for change in &changes {
-                tracing::info!(generation, "{change}");
-            }
-            for warning in &warnings {
-                tracing::warn!(generation, "{warning}");
-            }
-            ReloadOutcome::Done(ReloadReport {
+            let report = ReloadReport {
                 generation,
                 changes,
                 warnings,
-            })
+            };
+            tell(&report);
+            ReloadOutcome::Done(report)
         }
         Err(Refused(diagnostics)) => {
             process.shared.metrics.reloads_refused.inc();
@@ -166,29 +164,45 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
     }
 }
 
-fn plan(process: &Process) -> Result<ReloadReport, Refused> {
-    let source = reload::fetch(process)?;
-    let (_, plan, warnings) = reload::check(process, &source)?;
-    // Prepared and dropped: what could not be bound, loaded or opened is part of the answer.
-    drop(Prepared::new(process, &source)?);
-    let generation = process.shared.snapshot.load().generation + 1;
-    Ok(ReloadReport {
-        generation,
-        changes: plan.changes.iter().map(ToString::to_string).collect(),
-        warnings,
-    })
+/// Tells the log, in idle time when it is much.
+fn tell(report: &ReloadReport) {
+    let lines = |report: &ReloadReport| {
+        let generation = report.generation;
+        for change in &report.changes {
+            tracing::info!(generation, "{change}");
+        }
+        for warning in &report.warnings {
+            tracing::warn!(generation, "{warning}");
+        }
+    };
+    if report.changes.len() + report.warnings.len() < MANY {
+        return lines(report);
+    }
+    let report = report.clone();
+    sometime(move || lines(&report));
 }
 
-/// Runs what reads files off the event loop. Should it panic, the reload is refused and nothing has changed.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refused> + Send + 'static,
-) -> Result<T, Refused> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Refused(format!(
-            "error: hubgate failed to read the configuration: {error}\n"
-        ))),
-    }
+async fn plan(process: &Arc<Process>) -> Result<ReloadReport, Refused> {
+    let source = fetch(process).await?;
+    // Prepared and dropped: what could not be bound, loaded or opened is part of the answer.
+    let report = prepare(process, source).await?.into_report(process);
+    Ok(report)
+}
+
+/// Everything that can fail of a reload.
+async fn prepare(process: &Arc<Process>, source: Source) -> Result<Prepared, Refused> {
+    let source = Arc::new(source);
+    let draft = {
+        let process = process.clone();
+        unhurried(move || Draft::new(&process, &source)).await
+    };
+    // Should it panic, the reload is refused and nothing has changed.
+    let draft = draft.unwrap_or_else(|| Err(failed()))?;
+    draft.finish(process)
+}
+
+fn failed() -> Refused {
+    Refused("error: hubgate failed to read the configuration; its log says where\n".to_owned())
 }
 
 /// What to tell of a host that the cluster orders for as well.

@@ -2,9 +2,10 @@
 //!
 //! `run` starts everything in an order in which nothing has to be undone; `worker` is one thread that serves
 //! connections; `process` is what runs and the one place that changes it; `reload` prepares a change completely before
-//! any of it is applied; `watch` says when the file may have changed; `stop` drains. Exit codes: 0 stopped as asked, 1
+//! any of it is applied; `background` keeps that out of the way of requests; `watch` says when the file may have changed; `stop` drains. Exit codes: 0 stopped as asked, 1
 //! configuration refused, 3 could not start.
 
+mod background;
 mod certificates;
 mod control;
 mod descriptors;

@@ -1,29 +1,41 @@
 //! A new configuration for the running process: diff, plan, apply; all or nothing.
 //!
-//! Everything that can fail happens in [`Prepared::new`]: reading, checking, loading certificates, opening logs,
-//! binding sockets. It changes nothing that runs; dropping it undoes it. [`Prepared::apply`] cannot fail.
+//! Everything that can fail happens in [`Draft::new`], which takes its time: reading, checking, loading certificates,
+//! opening logs; and in [`Draft::finish`]: binding sockets. They change nothing that runs; dropping what they give undoes
+//! it. [`Prepared::apply`] cannot fail.
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use super::background::{discard, retire};
 use super::certificates;
 use super::descriptors::room_for;
 use super::process::{Listening, Process};
 use super::worker::ListenerKey;
 use crate::acme::Settings as AcmeSettings;
+use crate::admin::ReloadReport;
 use crate::config::{self, Config, Paint, Plan, Source};
 use crate::listener::bind::bind;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::reasons::with_reasons;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{BuildError, Snapshot};
+
+/// What a configuration asks for, as far as it can be made without binding sockets. It may be made several times over.
+pub(super) struct Draft {
+    snapshot: Result<Snapshot, BuildError>,
+    certificates: Result<certificates::Prepared, Vec<String>>,
+    changes: Vec<String>,
+    warnings: Vec<String>,
+    faults: Vec<String>,
+}
 
 /// A change that is ready to be applied.
 pub(super) struct Prepared {
     snapshot: Snapshot,
     certificates: certificates::Prepared,
     bound: Vec<(ListenerKey, Listening)>,
-    plan: Plan,
+    changes: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -74,18 +86,18 @@ pub(super) fn wanted(config: &Config) -> Vec<ListenerKey> {
     all
 }
 
-impl Prepared {
-    /// Prepares what a configuration asks for.
+impl Draft {
+    /// Makes what the text asks for.
     pub(super) fn new(process: &Process, source: &Source) -> Result<Self, Refused> {
-        let (config, plan, mut warnings) = check(process, source)?;
+        let (config, plan, warnings) = check(process, source)?;
         let mut faults = Vec::new();
         let known = process.known_files();
-        let prepared = certificates::prepare(&config, &process.certificates, &known);
+        let certificates = certificates::prepare(&config, &process.certificates, &known);
         let settings = AcmeSettings::new(&config);
         if let Err(error) = settings.check() {
             faults.push(with_reasons(&error));
         }
-        if let Ok(prepared) = &prepared
+        if let Ok(prepared) = &certificates
             && let Err(error) = settings.check_storage(&prepared.acme_hosts)
         {
             faults.push(format!(
@@ -99,32 +111,62 @@ impl Prepared {
         let running = process.shared.snapshot.load_full();
         let now = crate::transport::now();
         let snapshot = Snapshot::build(Arc::new(config), Some(&running), &process.access_logs, now);
-        let bound = match &snapshot {
-            Ok(snapshot) => bind_new(process, &snapshot.config, &mut faults),
+        Ok(Self {
+            snapshot,
+            certificates,
+            changes: plan.changes.iter().map(ToString::to_string).collect(),
+            warnings,
+            faults,
+        })
+    }
+
+    /// Does the rest, which is quick.
+    pub(super) fn finish(mut self, process: &Process) -> Result<Prepared, Refused> {
+        if let Err(error) = process.access_logs.start_writers() {
+            self.faults
+                .push(format!("cannot start the writer of an access log: {error}"));
+        }
+        let bound = match &self.snapshot {
+            Ok(snapshot) => bind_new(process, &snapshot.config, &mut self.faults),
             Err(error) => {
-                faults.push(with_reasons(error));
+                self.faults.push(with_reasons(error));
                 Vec::new()
             }
         };
-        match (snapshot, prepared) {
-            (Ok(snapshot), Ok(certificates)) if faults.is_empty() => {
-                warnings.extend(certificates.doubts());
-                Ok(Self {
+        match (self.snapshot, self.certificates) {
+            (Ok(snapshot), Ok(certificates)) if self.faults.is_empty() => {
+                self.warnings.extend(certificates.doubts());
+                Ok(Prepared {
                     snapshot,
                     certificates,
                     bound,
-                    plan,
-                    warnings,
+                    changes: self.changes,
+                    warnings: self.warnings,
                 })
             }
-            (_, prepared) => {
-                faults.extend(prepared.err().unwrap_or_default());
-                let lines: String = faults
+            (_, certificates) => {
+                self.faults.extend(certificates.err().unwrap_or_default());
+                let lines: String = self
+                    .faults
                     .iter()
                     .map(|fault| format!("error: {fault}\n"))
                     .collect();
                 Err(Refused(lines))
             }
+        }
+    }
+}
+
+impl Prepared {
+    /// What it would change.
+    pub(super) fn into_report(self, process: &Process) -> ReloadReport {
+        let generation = process.shared.snapshot.load().generation + 1;
+        let (changes, warnings) = (self.changes, self.warnings);
+        discard((self.snapshot, self.certificates));
+        ReloadReport {
+            generation,
+            changes,
+            warnings,
         }
     }
 
@@ -144,8 +186,11 @@ impl Prepared {
             let mut state = process.state.lock();
             // The old watch ends first: it must not put back what the new configuration took away.
             state.files = None;
-            state.files = Some(self.certificates.apply(&process.certificates));
-            process.shared.snapshot.store(Arc::new(self.snapshot));
+            let (files, change) = self.certificates.apply(&process.certificates);
+            state.files = Some(files);
+            discard(change);
+            let old = process.shared.snapshot.swap(Arc::new(self.snapshot));
+            retire(old);
             let wanted = wanted(&config);
             let gone: Vec<ListenerKey> = state
                 .listeners
@@ -164,8 +209,7 @@ impl Prepared {
         let metrics = &process.shared.metrics;
         metrics.config_generation.set(generation);
         metrics.reloads_done.inc();
-        let changes = self.plan.changes.iter().map(ToString::to_string).collect();
-        (changes, self.warnings)
+        (self.changes, self.warnings)
     }
 }
 

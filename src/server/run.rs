@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::background::step_back;
 use super::certificates;
 use super::control::{self, Door};
 use super::descriptors::room_for;
@@ -40,9 +41,6 @@ use crate::proxy::app::{Drain, Shared};
 use crate::proxy::fallback::HandedOn;
 use crate::snapshot::{BuildError, Snapshot};
 use crate::tls::{self, Certificates, Known};
-
-/// What `nice` adds for threads that no request waits for.
-const STEP_BACK: i32 = 10;
 
 /// For log lines that are still queued at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -119,6 +117,9 @@ fn start(
             }
             error => unavailable("cannot prepare the configuration", &error),
         })?;
+    access_logs
+        .start_writers()
+        .map_err(|error| unavailable("cannot start the writer of an access log", &error))?;
     let bound = bind_all(&config)?;
     let socket = AdminSocket::bind(&config.admin.socket)
         .map_err(|error| unavailable("no admin socket", &error))?;
@@ -126,7 +127,7 @@ fn start(
         .map_err(|error| unavailable("cannot set up TLS", &error))?;
     let tokens = Tokens::default();
     let hosts = prepared.acme_hosts.clone();
-    let files = prepared.apply(&certificates);
+    let (files, _) = prepared.apply(&certificates);
     let acme = AcmeWorker::start(settings, hosts, certificates.clone(), tokens.clone())
         .map_err(|error| unavailable("cannot look after certificates", &error))?;
     let (drain, drained) = watch::channel(Drain::Serving);
@@ -183,14 +184,6 @@ fn start(
         deaf,
     });
     Ok((process, socket))
-}
-
-/// For the threads that block on files and prepare reloads: the workers go first, so that a large configuration does not
-/// make requests wait.
-fn step_back() {
-    if let Err(error) = rustix::process::nice(STEP_BACK) {
-        tracing::debug!(%error, "a reload competes with requests");
-    }
 }
 
 /// As many as configured, or one for each core.

@@ -4,7 +4,7 @@
 //! number that a client sees with the one that is kept on the disk, or, for what is not kept there, with the one in the
 //! table. The outcome is for status and metrics; nothing acts on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl SelfCheck {
     }
 
     fn retain(&self, rows: &[Served]) {
-        let hosts: Vec<String> = rows.iter().map(|row| row.pattern.to_string()).collect();
+        let hosts: HashSet<String> = rows.iter().map(|row| row.pattern.to_string()).collect();
         let mut looks = self.looks.write().unwrap_or_else(PoisonError::into_inner);
         looks.retain(|host, _| hosts.contains(host));
     }
@@ -65,18 +65,20 @@ impl SelfCheck {
 pub(super) async fn run(process: Arc<Process>) {
     loop {
         sleep(ROUND).await;
+        let listing = {
+            let process = process.clone();
+            tokio::task::spawn_blocking(move || due(&process))
+        };
+        let Ok(rows) = listing.await else {
+            return; // the runtime is going down
+        };
         let config = process.shared.snapshot.load().config.clone();
-        let rows = process.certificates.list();
-        process.self_check.retain(&rows);
         let Some(address) = Listeners::new(&config.listen).https.first().copied() else {
             continue;
         };
         let storage = Storage::new(&config.server.state_dir);
         for row in rows {
             let host = row.pattern.to_string();
-            if process.self_check.is_fresh(&host, &row.leaf.serial) {
-                continue;
-            }
             let trouble = look(address, &row, &storage).await.err();
             if let Some(trouble) = &trouble {
                 tracing::error!(event = "certificate.served.wrong", %host, "{trouble}");
@@ -90,6 +92,17 @@ pub(super) async fn run(process: Arc<Process>) {
             sleep(BREATH).await;
         }
     }
+}
+
+/// The certificates to look at now; what was found of others that have gone is forgotten.
+fn due(process: &Process) -> Vec<Served> {
+    let mut rows = process.certificates.list();
+    process.self_check.retain(&rows);
+    rows.retain(|row| {
+        let host = row.pattern.to_string();
+        !process.self_check.is_fresh(&host, &row.leaf.serial)
+    });
+    rows
 }
 
 /// Fails with what is wrong, as a sentence.

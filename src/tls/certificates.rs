@@ -55,7 +55,14 @@ pub struct Served {
     pub origin: Origin,
 }
 
-/// The shared table. Cheap to read, copied on write (writes are rare and tables small).
+/// A change of the whole table, made ready: what is left to do is a swap.
+pub struct Change {
+    make: Box<dyn Fn(&Table) -> Table + Send + Sync>,
+    before: Arc<Table>,
+    after: Arc<Table>,
+}
+
+/// The shared table. Cheap to read, copied on write (writes are rare).
 pub struct Certificates {
     table: ArcSwap<Table>,
 }
@@ -102,9 +109,63 @@ impl Certificates {
         });
     }
 
+    /// Makes ready to serve `rows` beside what `keep` wants of the others, with `default` as in [`Self::set_default`].
+    pub fn prepare(
+        &self,
+        rows: Vec<(HostPattern, Pair, Origin)>,
+        keep: impl Fn(&HostPattern, Origin) -> bool + Send + Sync + 'static,
+        default: Option<HostPattern>,
+    ) -> Change {
+        let make = move |table: &Table| {
+            let mut next = Table {
+                default: default.clone(),
+                ..Default::default()
+            };
+            next.exact.reserve(rows.len());
+            let kept = table.exact.values().chain(table.wildcard.values());
+            for row in kept.filter(|row| keep(&row.pattern, row.origin)) {
+                next.insert(row.clone());
+            }
+            for (pattern, pair, origin) in &rows {
+                next.insert(Row {
+                    pattern: pattern.clone(),
+                    pair: pair.clone(),
+                    origin: *origin,
+                });
+            }
+            next
+        };
+        let before = self.table.load_full();
+        Change {
+            after: Arc::new(make(&before)),
+            make: Box::new(make),
+            before,
+        }
+    }
+
+    /// Serves what was made ready. Gives it back, because to free what it holds may take a while.
+    pub fn apply(&self, change: Change) -> Change {
+        let found = self
+            .table
+            .compare_and_swap(&change.before, change.after.clone());
+        if !Arc::ptr_eq(&found, &change.before) {
+            // An order came between; it has a certificate more to keep.
+            self.table.rcu(|table| (change.make)(table));
+        }
+        drop(found);
+        change
+    }
+
     /// Names the pattern whose certificate is served to clients that name no host, or none of ours; `None` refuses them.
     pub fn set_default(&self, pattern: Option<HostPattern>) {
         self.update(|table| table.default = pattern.clone());
+    }
+
+    /// Whether a client that sent this server name has a certificate to be shown.
+    pub fn has(&self, server_name: Option<&str>) -> bool {
+        let table = self.table.load();
+        let named = server_name.and_then(|name| table.find(name));
+        named.or_else(|| table.default()).is_some()
     }
 
     /// Keeps the rows that `keep` wants.

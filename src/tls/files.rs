@@ -29,6 +29,9 @@ pub struct FileSpec {
 #[derive(Debug)]
 pub struct FileCertificates {
     pub(super) loaded: Vec<Loaded>,
+    pub(super) known: Known,
+    /// With the chain each is about.
+    doubts: Vec<(PathBuf, String)>,
 }
 
 /// A pair with the exact bytes it was made from, so that a change can be told from a touch.
@@ -84,32 +87,44 @@ impl FileCertificates {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() {
-            Ok(Self { loaded })
-        } else {
-            Err(errors)
+        if !errors.is_empty() {
+            return Err(errors);
         }
+        let doubts = loaded.iter().flat_map(|Loaded { spec, pair, .. }| {
+            let doubts = doubts(spec, pair).into_iter();
+            doubts.map(|doubt| (spec.chain.clone(), doubt))
+        });
+        Ok(Self {
+            doubts: doubts.collect(),
+            loaded,
+            known: here,
+        })
     }
 
     /// Serves the pairs, and warns of what is doubtful about them.
     pub fn insert_into(&self, certificates: &Certificates) {
-        for loaded in &self.loaded {
-            warn_of_doubts(&loaded.spec, &loaded.pair);
-        }
+        self.warn();
         // All at once: the table is copied each time that something is put in.
-        certificates.insert_all(
-            self.loaded
-                .iter()
-                .flat_map(|loaded| rows(&loaded.spec, &loaded.pair)),
-        );
+        certificates.insert_all(self.rows());
+    }
+
+    /// What is to be served for whom.
+    pub fn rows(&self) -> impl Iterator<Item = (HostPattern, Pair, Origin)> {
+        self.loaded
+            .iter()
+            .flat_map(|loaded| rows(&loaded.spec, &loaded.pair))
     }
 
     /// What is doubtful but served: keys that others can read, names not covered, dates that are past.
     pub fn doubts(&self) -> Vec<String> {
-        self.loaded
-            .iter()
-            .flat_map(|loaded| doubts(&loaded.spec, &loaded.pair))
-            .collect()
+        self.doubts.iter().map(|(_, doubt)| doubt.clone()).collect()
+    }
+
+    /// Tells the log of the doubts.
+    pub fn warn(&self) {
+        for (chain, doubt) in &self.doubts {
+            warn_of(&chain.display(), doubt);
+        }
     }
 }
 
@@ -171,8 +186,12 @@ fn rows(spec: &FileSpec, pair: &Pair) -> impl Iterator<Item = (HostPattern, Pair
 
 pub(super) fn warn_of_doubts(spec: &FileSpec, pair: &Pair) {
     for doubt in doubts(spec, pair) {
-        warn!(event = "certificate.doubtful", chain = %spec.chain.display(), "{doubt}");
+        warn_of(&spec.chain.display(), &doubt);
     }
+}
+
+fn warn_of(chain: &std::path::Display<'_>, doubt: &str) {
+    warn!(event = "certificate.doubtful", %chain, "{doubt}");
 }
 
 fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {

@@ -20,7 +20,7 @@ pub mod unverified;
 pub mod verify;
 pub mod watch;
 
-pub use certificates::{Certificates, Origin, Served, UNRECOGNIZED_NAME};
+pub use certificates::{Certificates, Change, Origin, Served, UNRECOGNIZED_NAME};
 pub use files::{FileCertificates, FileSpec, Known};
 
 /// Makes aws-lc-rs the provider of every TLS configuration in this process. First thing in `main`; again is harmless.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -13,6 +14,11 @@ use super::Certificates;
 use super::files::{Content, FileCertificates, FileSpec, Known, Loaded, serve, warn_of_doubts};
 use crate::observe::reasons::with_reasons;
 use crate::watch::{Folders, next_look};
+
+/// So many pairs are looked at or freed without a pause; a request may wait for as long as that takes.
+const AT_ONCE: usize = 8;
+/// The pause.
+const BREATH: Duration = Duration::from_micros(300);
 
 /// Keeps the watch going; dropping it ends the watch at once.
 #[derive(Debug)]
@@ -43,10 +49,7 @@ impl FileCertificates {
     /// Must be called on a tokio runtime. Serves nothing by itself at first: see [`Self::insert_into`].
     pub fn watch(self, certificates: Arc<Certificates>) -> FileWatch {
         let ended = Arc::new(AtomicBool::new(false));
-        let known = Known::default();
-        for loaded in &self.loaded {
-            known.put(&loaded.spec, &loaded.content, &loaded.pair);
-        }
+        let known = self.known;
         let serving = Serving {
             certificates,
             ended: Arc::clone(&ended),
@@ -74,7 +77,10 @@ async fn run(loaded: Vec<Loaded>, serving: Serving) {
     }
     let changed = Arc::new(Notify::new());
     let mut folders = Folders::new(Arc::clone(&changed));
-    let mut files: Vec<Followed> = loaded.into_iter().map(Followed::new).collect();
+    let mut files = Files {
+        followed: loaded.into_iter().map(Followed::new).collect(),
+        known: serving.known.clone(),
+    };
     loop {
         // Watch first, then read: what changes in between is read, and seen again.
         let work = tokio::task::spawn_blocking({
@@ -82,11 +88,13 @@ async fn run(loaded: Vec<Loaded>, serving: Serving) {
             move || {
                 folders.follow(
                     files
+                        .followed
                         .iter()
                         .flat_map(|file| [&*file.spec.chain, &*file.spec.key]),
                 );
-                for file in &mut files {
-                    file.check(&serving);
+                for some in files.followed.chunks_mut(AT_ONCE) {
+                    some.iter_mut().for_each(|file| file.check(&serving));
+                    breathe(some.len());
                 }
                 (folders, files)
             }
@@ -96,6 +104,36 @@ async fn run(loaded: Vec<Loaded>, serving: Serving) {
         };
         (folders, files) = done;
         next_look(&changed).await;
+    }
+}
+
+/// Lets requests have the core after a piece of work, unless it was the last one and small.
+fn breathe(done: usize) {
+    if done == AT_ONCE {
+        std::thread::sleep(BREATH);
+    }
+}
+
+/// What is followed. It may be very much, so a thread that nothing waits for frees it.
+struct Files {
+    followed: Vec<Followed>,
+    known: Known,
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let mut followed = std::mem::take(&mut self.followed);
+        let known = std::mem::take(&mut self.known);
+        // Without a runtime the process is at its end.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(move || {
+                while let Some(rest) = followed.len().checked_sub(AT_ONCE) {
+                    followed.truncate(rest);
+                    breathe(AT_ONCE);
+                }
+                drop(known);
+            }));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) use redact::url as redacted;
 use self::clock::Clock;
 use super::metrics::Metrics;
 use super::output::{FileOutput, Output, StandardStream};
-use super::sink::{LineCounts, Sink, Watch};
+use super::sink::{LineCounts, Sink, Watch, Writer};
 use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget};
 
 /// All open access logs of the process.
@@ -37,6 +37,8 @@ struct Open {
     sinks: HashMap<AccessLogTarget, Weak<Sink>>,
     /// Of every sink that may still have lines to write, those that a reload closed among them.
     writers: Vec<Watch>,
+    /// Of sinks that were opened since [`AccessLogs::start_writers`].
+    waiting: Vec<Writer>,
 }
 
 impl AccessLogs {
@@ -48,9 +50,10 @@ impl AccessLogs {
         }
     }
 
-    /// Where a site's or route's records go. Opens the target unless it is open already.
+    /// Where a site's or route's records go. Opens the target unless it is open already; lines wait until
+    /// [`Self::start_writers`].
     ///
-    /// Fails when the file cannot be opened for appending or no writer thread can be had.
+    /// Fails when the file cannot be opened for appending.
     pub fn handle(&self, log: &AccessLog) -> io::Result<AccessLogHandle> {
         let Some(sink) = self.sink(&log.target)? else {
             return Ok(AccessLogHandle::off());
@@ -62,6 +65,13 @@ impl AccessLogs {
                 secrets: log.redact.clone(),
             })),
         })
+    }
+
+    /// Starts the writers of what was opened since the last time. Their threads are scheduled as the caller's is, which
+    /// is why a thread that steps aside for others must not start them. Fails when no thread can be had.
+    pub fn start_writers(&self) -> io::Result<()> {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        waiting.into_iter().try_for_each(Writer::start)
     }
 
     /// Has every file opened again after what is queued was written to the old one: for log rotation by renaming.
@@ -92,7 +102,9 @@ impl AccessLogs {
             AccessLogTarget::Stdout => Box::new(StandardStream::Out),
             AccessLogTarget::File(path) => Box::new(FileOutput::open(path)?),
         };
-        let sink = Arc::new(Sink::start(output, Arc::clone(&self.counts))?);
+        let (sink, writer) = Sink::new(output, Arc::clone(&self.counts));
+        let sink = Arc::new(sink);
+        open.waiting.push(writer);
         open.sinks.retain(|_, sink| sink.strong_count() > 0);
         open.writers.retain(|writer| !writer.is_finished());
         open.sinks.insert(target.clone(), Arc::downgrade(&sink));
@@ -173,6 +185,23 @@ mod tests {
         }
     }
 
+    fn open(logs: &AccessLogs, log: &AccessLog) -> AccessLogHandle {
+        let handle = logs.handle(log).unwrap();
+        logs.start_writers().unwrap();
+        handle
+    }
+
+    #[test]
+    fn lines_wait_for_a_writer_that_is_not_started_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = AccessLogs::new(&Metrics::new());
+        let handle = logs.handle(&log(&dir.path().join("a.log"))).unwrap();
+        write(&handle, "early");
+        assert!(!logs.flush(Duration::ZERO));
+        logs.start_writers().unwrap();
+        assert!(logs.flush(LONG));
+    }
+
     fn write(handle: &AccessLogHandle, id: &str) {
         let fields = HeaderMap::new();
         handle.write(&Record {
@@ -188,7 +217,7 @@ mod tests {
             target: AccessLogTarget::Off,
             ..log(Path::new(""))
         };
-        let handle = logs.handle(&off).unwrap();
+        let handle = open(&logs, &off);
         assert!(!handle.enabled());
         write(&handle, "x");
         assert!(logs.flush(Duration::ZERO));
@@ -198,8 +227,8 @@ mod tests {
     fn sites_that_name_the_same_file_share_it_until_the_last_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let logs = AccessLogs::new(&Metrics::new());
-        let first = logs.handle(&log(&dir.path().join("a.log"))).unwrap();
-        let second = logs.handle(&log(&dir.path().join("a.log"))).unwrap();
+        let first = open(&logs, &log(&dir.path().join("a.log")));
+        let second = open(&logs, &log(&dir.path().join("a.log")));
         assert_eq!(logs.sinks().len(), 1);
         drop(first);
         write(&second, "still");
@@ -216,7 +245,7 @@ mod tests {
     fn a_flush_waits_for_logs_that_were_closed_just_before() {
         let dir = tempfile::tempdir().unwrap();
         let logs = AccessLogs::new(&Metrics::new());
-        let handle = logs.handle(&log(&dir.path().join("a.log"))).unwrap();
+        let handle = open(&logs, &log(&dir.path().join("a.log")));
         write(&handle, "last");
         drop(handle);
         assert!(logs.flush(LONG));
@@ -224,7 +253,7 @@ mod tests {
             std::fs::read_to_string(dir.path().join("a.log")).unwrap(),
             "last\n"
         );
-        let _other = logs.handle(&log(&dir.path().join("b.log"))).unwrap();
+        let _other = open(&logs, &log(&dir.path().join("b.log")));
         assert_eq!(logs.lock().writers.len(), 1);
     }
 
@@ -234,7 +263,7 @@ mod tests {
         let path = dir.path().join("a.log");
         let metrics = Metrics::new();
         let logs = AccessLogs::new(&metrics);
-        let handle = logs.handle(&log(&path)).unwrap();
+        let handle = open(&logs, &log(&path));
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let handle = handle.clone();
@@ -280,7 +309,7 @@ mod tests {
         );
         let metrics = Metrics::new();
         let logs = AccessLogs::new(&metrics);
-        let handle = logs.handle(&log(&path)).unwrap();
+        let handle = open(&logs, &log(&path));
         write(&handle, "x");
         assert!(logs.flush(LONG));
         assert_eq!(metrics.access_log_lines.dropped.get(), 1);
