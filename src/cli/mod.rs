@@ -8,11 +8,14 @@ mod certs;
 pub mod check;
 mod client;
 mod demo;
+mod doctor;
 mod exit;
+mod finding;
 mod reload;
 mod run;
 mod socket;
 mod status;
+mod web;
 mod why;
 
 use std::ffi::OsString;
@@ -88,6 +91,18 @@ enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// Look at every endpoint of the configuration from here: connect, TLS and HTTP, with times; needs no running hubgate
+    #[command(after_help = finding::EXIT_CODES)]
+    Doctor {
+        /// Only this upstream
+        #[arg(value_name = "UPSTREAM")]
+        upstream: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// List every cause that answers and logs name: what it means and what to do
     #[command(after_help = EXIT_CODES)]
     Causes {
@@ -145,6 +160,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run { file } => run::run(&file.config),
         Command::Demo => demo::run(),
         Command::Why { id, json, door } => why::run(&door, &id, json),
+        Command::Doctor {
+            upstream,
+            json,
+            file,
+        } => doctor::run(&file.config, upstream.as_deref(), json),
         Command::Causes { json } => causes::run(json),
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
@@ -200,7 +220,11 @@ mod tests {
     fn every_command_tells_its_exit_codes() {
         for command in Arguments::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string);
-            assert_eq!(help.as_deref(), Some(EXIT_CODES), "{}", command.get_name());
+            let codes = match command.get_name() {
+                "doctor" => finding::EXIT_CODES,
+                _ => EXIT_CODES,
+            };
+            assert_eq!(help.as_deref(), Some(codes), "{}", command.get_name());
         }
     }
 }

@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 
 mod certificates;
 mod files;
-mod leaf;
+pub mod leaf;
 pub mod peek;
 pub mod pem;
 pub mod self_signed;

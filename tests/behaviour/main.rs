@@ -14,6 +14,7 @@ mod backpressure;
 mod cancel;
 mod causes;
 mod deadlines;
+mod doctor;
 mod early;
 mod events;
 mod forwarded;

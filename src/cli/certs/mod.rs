@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{ConfigFile, Door, EXIT_CODES};
+use super::{ConfigFile, Door, EXIT_CODES, finding};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -64,7 +64,7 @@ pub(super) enum Command {
         door: Door,
     },
     /// Find out why a certificate does not come; changes nothing
-    #[command(after_help = DOCTOR_CODES)]
+    #[command(after_help = finding::EXIT_CODES)]
     Doctor(Doctor),
 }
 
@@ -86,13 +86,6 @@ pub(super) struct Renew {
     #[command(flatten)]
     door: Door,
 }
-
-/// The end of `certs doctor --help`.
-const DOCTOR_CODES: &str = "\
-Exit codes:
-  0  all is well
-  1  something wants attention, or the configuration was refused
-  2  certificates cannot be had or served like this, or the command line is wrong";
 
 /// At what, and how.
 #[derive(Debug, clap::Args)]

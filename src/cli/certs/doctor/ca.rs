@@ -10,9 +10,10 @@ use time::OffsetDateTime;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 
-use super::{Finding, Level, Look, web};
+use super::{Finding, Level, Look};
 use crate::acme::inspect::{self, AccountLook};
 use crate::acme::storage::Storage;
+use crate::cli::web;
 use crate::config::{AcmeAuthority, ChallengeKind};
 use crate::observe::reasons::with_reasons;
 

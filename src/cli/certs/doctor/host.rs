@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use http::Method;
 
 use super::ca::Identity;
-use super::web::{self, Page};
 use super::{Finding, Level, Look, ask, at, caa, own};
 use crate::acme::storage::Storage;
 use crate::admin::ChallengeProbe;
+use crate::cli::web::{self, Page};
 use crate::config::ChallengeKind;
 use crate::tls::peek;
 use crate::types::host::Host;

@@ -11,53 +11,15 @@ mod dns;
 mod host;
 mod kept;
 mod own;
-mod web;
 
 use std::net::SocketAddr;
 
-use serde::Serialize;
-
 use self::dns::Resolver;
 use super::Doctor;
+use crate::cli::finding::{self, Finding, Level};
 use crate::cli::{Door, client, complain, exit, print};
 use crate::config::{self, CertificateSource, Config, Paint};
 use crate::types::host::{Host, HostPattern};
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Level {
-    Fine,
-    Unknown,
-    Attention,
-    Broken,
-}
-
-/// What was found.
-#[derive(Clone, Debug, Serialize)]
-struct Finding {
-    level: Level,
-    /// A host, `state directory`, `authority`.
-    about: String,
-    found: String,
-    /// What to do; empty when all is well.
-    fix: String,
-}
-
-impl Finding {
-    fn fine(about: &str, found: impl Into<String>) -> Self {
-        Self::of(Level::Fine, about, found, "")
-    }
-
-    fn of(level: Level, about: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            level,
-            about: about.to_owned(),
-            found: found.into(),
-            fix: fix.into(),
-        }
-    }
-}
 
 /// What the looks need.
 struct Look {
@@ -113,12 +75,11 @@ pub(super) fn run(asked: Doctor) -> u8 {
             }
         });
     }
-    report(&findings, asked.json);
-    match findings.iter().map(|finding| finding.level).max() {
-        Some(Level::Broken) => exit::USAGE,
-        Some(Level::Attention) => exit::REFUSED,
-        _ => exit::OK,
+    match asked.json {
+        true => finding::print_json("hubgate certs doctor", &findings),
+        false => print(&finding::told(&findings)),
     }
+    finding::exit_code(&findings)
 }
 
 fn acme_hosts(config: &Config) -> Vec<Host> {
@@ -126,28 +87,6 @@ fn acme_hosts(config: &Config) -> Vec<Host> {
     let acme = sites.filter(|site| site.certificate == CertificateSource::Acme);
     acme.flat_map(|site| site.hosts.iter().filter_map(HostPattern::exact).cloned())
         .collect()
-}
-
-fn report(findings: &[Finding], json: bool) {
-    if json {
-        match serde_json::to_string_pretty(findings) {
-            Ok(text) => print(&format!("{text}\n")),
-            Err(error) => complain(&format!("hubgate certs doctor: {error}\n")),
-        }
-        return;
-    }
-    for finding in findings {
-        let level = match finding.level {
-            Level::Fine => "ok     ",
-            Level::Unknown => "unknown",
-            Level::Attention => "look   ",
-            Level::Broken => "BROKEN ",
-        };
-        print(&format!("{level}  {}: {}\n", finding.about, finding.found));
-        if !finding.fix.is_empty() {
-            print(&format!("         fix: {}\n", finding.fix));
-        }
-    }
 }
 
 /// An address as in URLs.

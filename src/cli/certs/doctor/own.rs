@@ -8,12 +8,12 @@ use std::time::Duration;
 use http::Method;
 
 use super::host::PATH;
-use super::web;
 use super::{Finding, Level, Look};
 use crate::acme::storage::Storage;
 use crate::acme::{Listeners, inspect};
 use crate::admin::ChallengeProbe;
 use crate::cli::client;
+use crate::cli::web;
 use crate::tls::peek;
 use crate::types::host::Host;
 

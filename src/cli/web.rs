@@ -1,6 +1,7 @@
 //! One GET, in the clear or by TLS, with an answer of at most [`MOST_BYTES`] within [`DEADLINE`] a step.
 //!
-//! Follows nothing and keeps nothing: what comes back is what `certs doctor` judges.
+//! Follows nothing and keeps nothing: what comes back is what `doctor` and `certs doctor` judge. Something that is not HTTP
+//! is an error of kind `InvalidData`.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -13,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-const MOST_BYTES: u64 = 64 * 1024;
+const MOST_BYTES: usize = 64 * 1024;
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
@@ -92,16 +93,34 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn exchange(mut stream: impl Read + Write, host: &str, path: &str) -> io::Result<Page> {
+/// GETs `path` of `host` over an open connection, which is of no more use then.
+pub(super) fn exchange(mut stream: impl Read + Write, host: &str, path: &str) -> io::Result<Page> {
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hubgate certs doctor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hubgate doctor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let mut answer = Vec::new();
-    let read = stream.take(MOST_BYTES).read_to_end(&mut answer);
+    let mut piece = vec![0; 8 * 1024];
+    let read = loop {
+        match stream.read(&mut piece) {
+            Ok(0) => break Ok(()),
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+        // Not everybody closes when asked to.
+        if answer.len() >= MOST_BYTES || is_whole(&answer) {
+            break Ok(());
+        }
+    };
     match parse(&answer) {
         Some(page) => Ok(page), // however the connection ended
+        None if !answer.is_empty() => {
+            let start: String = String::from_utf8_lossy(&answer).chars().take(24).collect();
+            let what = format!("it says `{}`, which is not HTTP", start.escape_debug());
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        }
         None => {
             read?;
             Err(io::Error::new(
@@ -109,6 +128,22 @@ fn exchange(mut stream: impl Read + Write, host: &str, path: &str) -> io::Result
                 "closed without an answer in HTTP",
             ))
         }
+    }
+}
+
+/// Whether the answer has all that it announced.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(page) = parse(answer) else {
+        return false;
+    };
+    let Some(head) = memchr::memmem::find(answer, b"\r\n\r\n") else {
+        return false;
+    };
+    let length = page.field("content-length").map(str::parse::<usize>);
+    match length {
+        Some(Ok(length)) => answer.len() >= head + 4 + length,
+        _ if page.field("transfer-encoding").is_some() => answer.ends_with(b"\r\n0\r\n\r\n"),
+        _ => matches!(page.status, 204 | 304),
     }
 }
 
