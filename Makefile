@@ -36,7 +36,7 @@ journey: ## the same journey with the release, long silences included (15 minute
 chaos: ## endpoints that misbehave in turn under load, and one that is killed: what is lost, doubled or cut (7 minutes)
 	@tests/install.sh build
 	$(CARGO) build --release --locked
-	HUBGATE=$(abspath $(TARGET))/release/hubgate HUBGATE_CHAOS_SECONDS=$(or $(SECONDS),300) HUBGATE_CHAOS_RATE=$(or $(RATE),720) \
+	HUBGATE=$(abspath $(TARGET))/release/hubgate HUBGATE_CHAOS_SECONDS=$(or $(SECONDS),300) HUBGATE_CHAOS_RATE=$(or $(RATE),900) \
 	HUBGATE_CHAOS_KILL_RATE=2000 HUBGATE_CHAOS_SEED=$(or $(SEED),1) \
 	$(CARGO) test --locked --test chaos -- --nocapture --test-threads=1
 

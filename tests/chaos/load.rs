@@ -11,7 +11,7 @@ pub(crate) use crate::endpoint::Posts;
 use crate::endpoint::body;
 use crate::support::Client;
 
-const CLIENTS: u32 = 48;
+const CLIENTS: u32 = 96;
 
 /// What became of the requests.
 #[derive(Clone, Debug, Default)]
