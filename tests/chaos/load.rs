@@ -11,7 +11,7 @@ pub(crate) use crate::endpoint::Posts;
 use crate::endpoint::body;
 use crate::support::Client;
 
-const CLIENTS: u32 = 96;
+pub(crate) const CLIENTS: u32 = 96;
 
 /// What became of the requests.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Counts {
     pub failed_posts: Vec<u64>,
     /// The latest cause.
     last_cause: String,
+    /// Whether every failed POST had been sent, to an endpoint that then closed.
+    pub(crate) only_closed: bool,
 }
 
 impl Counts {
@@ -43,6 +45,7 @@ impl Counts {
             failed_gets: self.failed_gets - before.failed_gets,
             failed_posts: self.failed_posts[before.failed_posts.len()..].to_vec(),
             last_cause: self.last_cause.clone(),
+            only_closed: self.only_closed,
         }
     }
 }
@@ -77,7 +80,10 @@ impl Load {
         rate: u32,
         prefixes: &[(&'static str, u32)],
     ) -> Self {
-        let counts = Arc::new(Mutex::new(Counts::default()));
+        let counts = Arc::new(Mutex::new(Counts {
+            only_closed: true,
+            ..Counts::default()
+        }));
         let stop = Arc::new(AtomicBool::new(false));
         let number = Arc::new(AtomicU64::new(1));
         let clients = (0..CLIENTS)
@@ -159,6 +165,7 @@ impl Asker {
         let mut counts = counts.lock().unwrap();
         let mut failed = |cause: &str| {
             counts.last_cause = cause.to_owned();
+            counts.only_closed &= !is_post || ["upstream_closed", "upstream_send"].contains(&cause);
             match is_post {
                 true => counts.failed_posts.push(number),
                 false => counts.failed_gets += 1,

@@ -313,14 +313,14 @@ fn one_of_three_endpoints_is_killed_and_comes_back() {
         .filter(|id| posts.iter().any(|one| one.contains_key(*id)))
         .count();
     println!("killed one of three at {rate} requests/s, seed {seed}: {during}");
-    println!(
-        "requests lost:          {}",
-        counts.failed_gets + counts.failed_posts.len() as u64 - taken as u64
-    );
-    println!("POSTs it took along:    {taken}");
+    // Its kernel had taken the others, and it died before it read them: nobody but the dead can know.
+    let with_it = counts.failed_posts.len();
+    println!("requests lost that could be saved: {}", counts.failed_gets);
+    println!("POSTs that were with it when it died: {with_it}, of which it had read {taken}");
     println!("cut in the middle:      {}", counts.cut);
     println!("last try to reach it:   {quiet:.0?} after its death");
     println!("first request again:    {back:.1?} after its return");
     assert_eq!(counts.failed_gets, 0);
-    assert_eq!(counts.failed_posts.len(), taken, "a POST nobody got");
+    assert!(with_it <= load::CLIENTS as usize / 3, "POSTs on its way");
+    assert!(counts.only_closed, "POSTs failed for another reason");
 }
