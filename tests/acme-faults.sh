@@ -16,11 +16,17 @@ names=(
     [20]='name or profile refused' [21]='500 hosts at once' [22]='hosts removed and reloads during orders'
 )
 
+tests=(--lib --test behaviour)
+for file in tests/acme*.rs tests/acme*/main.rs; do
+    name=${file#tests/}
+    name=${name%/main.rs}
+    tests+=(--test "${name%.rs}")
+done
+
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 start=$SECONDS
-${CARGO:-cargo} test --locked --no-fail-fast --lib --test acme --test acme_account --test acme_orders --test acme_storage --test acme_faults --test behaviour \
-    "${1:-fault_}" 2>&1 | tee "$out"
+${CARGO:-cargo} test --locked --no-fail-fast "${tests[@]}" "${1:-fault_}" 2>&1 | tee "$out"
 status=$?
 
 echo

@@ -18,10 +18,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use hubgate::tls::pem::load_pair;
-use support::gate::{Gate, Running, authority};
+use hubgate::tls::self_signed::generate_pem;
+use hubgate::types::host::HostPattern;
+use support::fault_proxy::Fault;
+use support::gate::{Clock, Gate, Running, Scene, authority};
 use support::orders::HOST;
 use support::pebble::{Options, Pebble};
 use support::{PATIENCE, eventually, tls, within};
@@ -71,7 +75,7 @@ fn fault_10_a_kill_at_any_write_costs_neither_a_key_nor_an_account_nor_a_second_
 }
 
 /// Runs hubgate with a tmpfs of its own in the place of its state directory; `None` where that is not allowed.
-fn on_own_disk(gate: &Gate, options: &str) -> Option<Running> {
+fn on_own_disk(gate: &Gate, options: &str, clock: Clock) -> Option<Running> {
     fs::create_dir_all(gate.state()).unwrap();
     let unshare = || {
         let mut command = Command::new("unshare");
@@ -89,6 +93,9 @@ fn on_own_disk(gate: &Gate, options: &str) -> Option<Running> {
     command
         .arg(env!("CARGO_BIN_EXE_hubgate"))
         .arg(gate.config());
+    for (name, value) in gate.command_by(clock).get_envs() {
+        command.env(name, value.unwrap());
+    }
     Some(gate.start(&mut command))
 }
 
@@ -116,7 +123,9 @@ fn fault_09_a_disk_that_is_full_at_any_write_costs_no_certificate_and_no_second_
     for pages in 1..=12 {
         let gate = Gate::new(&pebble, http);
         let issued = pebble.issued();
-        let Some(running) = on_own_disk(&gate, &format!("mode=700,size={}k", 4 * pages)) else {
+        let Some(running) =
+            on_own_disk(&gate, &format!("mode=700,size={}k", 4 * pages), Clock::True)
+        else {
             return;
         };
         let current = || disk(&running, &gate).join(format!("acme/certs/{HOST}/current"));
@@ -144,10 +153,93 @@ fn fault_09_a_disk_that_is_full_at_any_write_costs_no_certificate_and_no_second_
 }
 
 #[test]
+fn fault_09_a_disk_that_fills_during_a_renewal_keeps_the_old_pair_and_gets_the_new_one_a_minute_after_it_has_room()
+ {
+    let scene = Scene::new(&[HOST]);
+    let gate = &scene.gate;
+    let Some(running) = on_own_disk(gate, "mode=700,size=1m", Clock::Moved) else {
+        return;
+    };
+    let first = gate.wait_served();
+    let folder = disk(&running, gate).join("acme/certs").join(HOST);
+    let stored = || {
+        let current = folder.join("current");
+        let pair = load_pair(&current.join("chain.pem"), &current.join("key.pem"));
+        pair.unwrap().leaf.serial.clone()
+    };
+    eventually("it is stored", || folder.join("current").exists());
+    eventually("the order is done", || !folder.join("order.json").exists());
+    let late = Fault::Late(Duration::from_secs(4));
+    scene.proxy.rule("/finalize-order/", 1, late);
+    let mut renewal = gate.command(&["certs", "renew", HOST, "--force"]);
+    let mut renewal = renewal.stdout(Stdio::null()).spawn().unwrap();
+    within(PATIENCE, "it is ordered", || {
+        folder.join("order.json").exists()
+    });
+    let fill = "dd if=/dev/zero of=\"$1/fill\" bs=512 2> /dev/null; true";
+    on_disk_of(&running, fill, &gate.state());
+    let failure = running.wait_failure(HOST, 1);
+    renewal.wait().unwrap();
+    assert_eq!(
+        (failure.text("class"), failure.text("step")),
+        ("store", "store")
+    );
+    assert_eq!(failure.text("level"), "ERROR");
+    assert!((53.0..=66.5).contains(&failure.wait()), "{failure:?}");
+    let second = gate.wait_served();
+    assert_ne!(second, first, "what was issued is served");
+    assert_eq!(stored(), first, "the old generation is whole");
+    // Tried again a minute later, it fails again; with room, it is stored.
+    gate.pass_until(failure.next(), Duration::ZERO);
+    let again = running.wait_failure(HOST, 2);
+    on_disk_of(&running, "rm \"$1/fill\"", &gate.state());
+    gate.pass_until(again.next(), Duration::ZERO);
+    within(PATIENCE, "it is stored", || stored() == second);
+    assert_eq!(gate.wait_served(), second);
+    assert_eq!((scene.pebble.orders(), scene.pebble.issued()), (2, 2));
+}
+
+#[test]
+fn fault_14_a_pair_that_does_not_match_or_names_another_host_is_set_aside_and_never_served() {
+    let (pebble, http) = pebble();
+    let gate = Gate::new(&pebble, http);
+    let pair_for = |name: &str| generate_pem(&[HostPattern::parse(name).unwrap()]).unwrap();
+    // The old generation stays good, so that there is something to go back to.
+    let first = gate.prepare();
+    let older = gate.file("g000001");
+    for (what, with_chain) in [("another key", false), ("another host", true)] {
+        let other = pair_for("stranger.test");
+        let newer = gate.file("g000002");
+        let done = Command::new("cp")
+            .arg("-a")
+            .arg(&older)
+            .arg(&newer)
+            .status();
+        assert!(done.unwrap().success());
+        fs::write(newer.join("key.pem"), other.key).unwrap();
+        if with_chain {
+            fs::write(newer.join("chain.pem"), other.chain).unwrap();
+        }
+        fs::remove_file(gate.file("current")).unwrap();
+        symlink("g000002", gate.file("current")).unwrap();
+        let orders = pebble.orders();
+        let running = gate.run();
+        running.wait_ready();
+        assert_eq!(gate.wait_served(), first, "{what}");
+        eventually("it is set aside", || !newer.exists());
+        let mut names = fs::read_dir(gate.file("")).unwrap().flatten();
+        let is_aside = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("bad-");
+        assert!(names.any(|entry| is_aside(&entry.file_name())), "{what}");
+        gate.wait_idle(HOST);
+        assert_eq!(pebble.orders(), orders, "{what}");
+    }
+}
+
+#[test]
 fn fault_09_a_read_only_disk_refuses_the_start_unless_it_holds_what_is_to_be_served() {
     let (pebble, http) = pebble();
     let gate = Gate::new(&pebble, http);
-    let Some(mut running) = on_own_disk(&gate, "ro") else {
+    let Some(mut running) = on_own_disk(&gate, "ro", Clock::True) else {
         return;
     };
     assert_eq!(running.ended().code(), Some(3), "{}", running.log());
