@@ -249,6 +249,7 @@ fn metrics(admin: &Admin) -> String {
     });
     admin.metrics.set_certificates(facts);
     admin.metrics.set_acme(admin.control.orders());
+    admin.metrics.set_upstreams(admin.control.upstreams());
     admin.metrics.render()
 }
 

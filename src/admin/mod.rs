@@ -25,7 +25,7 @@ pub use status::{
 
 use crate::acme::Renew;
 use crate::observe::history::Explained;
-use crate::observe::metrics::{AcmeFacts, Metrics};
+use crate::observe::metrics::{AcmeFacts, Metrics, UpstreamFacts};
 
 /// What the running process can be asked to do. Every call may take as long as what it does.
 pub trait Control: Send + Sync + 'static {
@@ -37,6 +37,10 @@ pub trait Control: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// What is known of certificates being ordered.
     fn orders(&self) -> AcmeFacts;
+    /// What is known of upstreams.
+    fn upstreams(&self) -> Vec<UpstreamFacts> {
+        Vec::new()
+    }
     /// Carries out a wish for `host`'s certificate and says what was done, or why nothing. May take minutes.
     fn wish(&self, _host: &str, _wish: Wish) -> BoxFuture<'_, Result<String, String>> {
         async { Err("this process orders no certificates".to_owned()) }.boxed()

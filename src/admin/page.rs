@@ -129,11 +129,32 @@ fn sites(page: &mut Page, sites: &[SiteStatus]) {
 }
 
 fn upstreams(page: &mut Page, report: &StatusReport) {
-    page.raw("<h2>Upstreams</h2><table><tr><th>name<th>endpoints");
+    page.raw("<h2>Upstreams</h2><table><tr><th>name<th>endpoint<th>state<th>in flight<th>");
     for upstream in &report.status.upstreams {
-        page.add(format_args!("<tr><td>{}<td>", Escaped(&upstream.name)));
-        for endpoint in &upstream.endpoints {
-            page.add(format_args!("<code>{}</code> ", Escaped(&endpoint.address)));
+        let rows = upstream.endpoints.len().max(1);
+        let note = match upstream.fails_open {
+            true => "<br><span class=\"alarm\">all down, all are tried</span>",
+            false => "",
+        };
+        page.add(format_args!(
+            "<tr><td rowspan={rows}>{}{note}",
+            Escaped(&upstream.name)
+        ));
+        for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+            page.raw(if index > 0 { "<tr>" } else { "" });
+            let class = if endpoint.state == "down" {
+                "alarm"
+            } else {
+                ""
+            };
+            page.add(format_args!(
+                "<td><code>{}</code>{}<td class=\"{class}\">{}<td>{}<td>{}",
+                Escaped(&endpoint.address),
+                if endpoint.backup { " (backup)" } else { "" },
+                Escaped(&endpoint.state),
+                endpoint.in_flight,
+                Escaped(endpoint.reason.as_deref().unwrap_or("")),
+            ));
         }
     }
     page.raw("</table>");

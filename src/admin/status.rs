@@ -76,13 +76,27 @@ pub struct UpstreamStatus {
     pub name: String,
     /// Its endpoints in the order of the file.
     pub endpoints: Vec<EndpointStatus>,
+    /// Whether none of them is up, so that all get requests.
+    #[serde(default)]
+    pub fails_open: bool,
 }
 
 /// An endpoint of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EndpointStatus {
     /// Address and port.
     pub address: String,
+    /// `up`, `down`, `draining` or `disabled`.
+    pub state: String,
+    /// Why it is left out, whatever the operator says.
+    pub reason: Option<String>,
+    /// Requests and tunnels that are with it.
+    pub in_flight: u32,
+    /// Its share of the requests.
+    pub weight: u8,
+    /// Whether it gets requests only while no other can.
+    pub backup: bool,
 }
 
 /// A certificate that is served.
@@ -195,10 +209,14 @@ impl UpstreamStatus {
     fn of(upstream: &config::Upstream) -> Self {
         let endpoints = upstream.endpoints.iter().map(|endpoint| EndpointStatus {
             address: endpoint.address.to_string(),
+            weight: endpoint.weight,
+            backup: endpoint.backup,
+            ..EndpointStatus::default()
         });
         Self {
             name: upstream.name.to_string(),
             endpoints: endpoints.collect(),
+            fails_open: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::{Door, client, complain, exit, print};
-use crate::admin::{SiteStatus, StatusReport};
+use crate::admin::{EndpointStatus, SiteStatus, StatusReport, UpstreamStatus};
 use crate::types::amount::format_duration;
 
 /// Prints the status. Gives the exit code.
@@ -114,20 +114,10 @@ fn told(report: &StatusReport) -> String {
         ],
         site_rows(&status.sites),
     );
-    let endpoints = |upstream: &crate::admin::UpstreamStatus| {
-        let addresses = upstream
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.address.as_str());
-        vec![
-            upstream.name.clone(),
-            addresses.collect::<Vec<_>>().join(", "),
-        ]
-    };
     table(
         &mut out,
-        &["UPSTREAM", "ENDPOINTS"],
-        status.upstreams.iter().map(endpoints).collect(),
+        &["UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"],
+        status.upstreams.iter().flat_map(upstream_rows).collect(),
     );
     table(
         &mut out,
@@ -143,6 +133,27 @@ fn told(report: &StatusReport) -> String {
 }
 
 /// One row per route; the site's own columns stand in its first.
+fn upstream_rows(upstream: &UpstreamStatus) -> Vec<Vec<String>> {
+    let row = |endpoint: &EndpointStatus| {
+        let name = match upstream.fails_open {
+            true => format!("{} (all down, all are tried)", upstream.name),
+            false => upstream.name.clone(),
+        };
+        let state = match endpoint.backup {
+            true => format!("{} (backup)", endpoint.state),
+            false => endpoint.state.clone(),
+        };
+        vec![
+            name,
+            endpoint.address.clone(),
+            state,
+            endpoint.in_flight.to_string(),
+            endpoint.reason.clone().unwrap_or_default(),
+        ]
+    };
+    upstream.endpoints.iter().map(row).collect()
+}
+
 fn site_rows(sites: &[SiteStatus]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for site in sites {

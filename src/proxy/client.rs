@@ -12,7 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 
@@ -173,6 +174,7 @@ impl Client {
         head: ResponseHead<'_>,
         view: response::Client,
         end: bool,
+        cookie: Option<&HeaderValue>,
     ) -> io::Result<()> {
         let (session, link, framing) = match self {
             Self::H1 {
@@ -186,9 +188,12 @@ impl Client {
                 (session, link, framing)
             }
             Self::H2(h2) => {
-                let fields = response::fields(&head).map_err(io::Error::other)?;
+                let mut fields = response::fields(&head).map_err(io::Error::other)?;
                 if head.status().is_informational() {
                     return h2.send_informational(head.status(), fields);
+                }
+                if let Some(cookie) = cookie {
+                    fields.append(SET_COOKIE, cookie.clone());
                 }
                 return h2.send_head(head.status(), fields, end);
             }
@@ -202,7 +207,7 @@ impl Client {
         }
         let body = response::framing(&head, view);
         let keep_alive = keeps_alive(session, body == Framing::UntilClose);
-        link.append(|wire| response::write(&head, body, keep_alive, &date::now(), wire));
+        link.append(|wire| response::write(&head, body, keep_alive, &date::now(), cookie, wire));
         *framing = Some(body);
         Ok(())
     }

@@ -5,9 +5,9 @@
 //! request that may have reached an endpoint is sent again only if its method may be repeated.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::Method;
+use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 
 use super::admit::{Admitted, admit};
@@ -17,12 +17,11 @@ use super::filter::request::{self, Changes};
 use super::filter::{hop_by_hop, response};
 use super::reach::Reached;
 use super::trace::Trace;
-use crate::config::{ClientTimeouts, Retryable};
+use crate::config::{ClientTimeouts, Retryable, Sticky};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::RunningRoute;
 use crate::transport::now;
-use crate::upstream::Keys;
 use crate::upstream::admission::Place;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
@@ -30,6 +29,7 @@ use crate::upstream::http1::{Connection, Request};
 use crate::upstream::peer::Peer;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::{Tried, Verdict, is_idempotent};
+use crate::upstream::{CookieScope, Keys};
 
 /// What a request is forwarded with.
 pub struct Forward<'a> {
@@ -149,7 +149,8 @@ impl Forward<'_> {
             let request = self.request(&client.head().method);
             let mut exchange =
                 Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
-                    .declining(decline);
+                    .declining(decline)
+                    .setting(self.cookie(&chosen));
             if let Some(undelivered) = undelivered {
                 exchange = exchange.again(request, undelivered);
             }
@@ -250,8 +251,25 @@ impl Forward<'_> {
         let keys = Keys {
             client: self.changes.origin.client,
             headers: Some(&client.head().headers),
+            unix: self.sessions().map_or(0, |_| unix_now()),
         };
         self.route.group.choose(&keys, &course.tried, course.at)
+    }
+
+    fn sessions(&self) -> Option<&Sticky> {
+        self.route.group.config.sticky.as_ref()
+    }
+
+    /// What keeps the browser with its endpoint, when there is something to set.
+    fn cookie(&self, chosen: &Chosen) -> Option<Box<HeaderValue>> {
+        self.sessions()?;
+        let scope = CookieScope {
+            path: self.route.config.path.as_str(),
+            secure: self.changes.origin.scheme == "https",
+        };
+        let random = || std::array::from_fn(|_| fastrand::u8(..));
+        let cookie = (self.route.group).session_cookie(chosen, scope, unix_now(), random)?;
+        Some(Box::new(cookie))
     }
 
     /// Whether answers of the upstream may be thrown away to ask another endpoint.
@@ -347,6 +365,12 @@ impl Course {
     pub(super) fn is_over(&self) -> bool {
         self.total.is_some_and(|total| total <= self.at)
     }
+}
+
+/// Seconds since 1970.
+fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 /// What the endpoint did in an exchange that went well.

@@ -17,7 +17,7 @@ use crate::admin::{
 };
 use crate::config::Source;
 use crate::observe::history::Explained;
-use crate::observe::metrics::AcmeFacts;
+use crate::observe::metrics::{AcmeFacts, UpstreamFacts};
 use crate::proxy::app::Drain;
 use crate::tls::Origin;
 use crate::types::host::Host;
@@ -43,6 +43,10 @@ impl Control for Door {
 
     fn orders(&self) -> AcmeFacts {
         super::orders::facts(&self.0.acme, &self.0.shared)
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamFacts> {
+        super::upstreams::facts(&self.0.shared.snapshot.load(), crate::transport::now())
     }
 
     fn status(&self) -> Status {
@@ -216,6 +220,7 @@ fn status(process: &Process) -> Status {
     let snapshot = process.shared.snapshot.load();
     let mut status = Status::of(&snapshot.config);
     status.generation = snapshot.generation;
+    status.upstreams = super::upstreams::status(&snapshot, crate::transport::now());
     status.config_file = process.config_path.display().to_string();
     status.draining = *process.drain.borrow() != Drain::Serving;
     let orders = process.acme.status();

@@ -9,14 +9,17 @@ mod background;
 mod certificates;
 mod control;
 mod descriptors;
+mod health;
 mod orders;
 mod process;
 mod reload;
 mod run;
 mod self_check;
+mod session_key;
 mod start_error;
 mod stop;
 mod upstream_files;
+mod upstreams;
 mod watch;
 mod worker;
 

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::reload::Refused;
 use super::self_check::SelfCheck;
+use super::session_key::SessionKeys;
 use super::worker::{Deaf, ListenerKey, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
 use crate::config::Source;
@@ -33,6 +34,7 @@ pub(super) struct Process {
     pub(super) log: LogHandle,
     pub(super) acme: AcmeWorker,
     pub(super) self_check: SelfCheck,
+    pub(super) session_keys: SessionKeys,
     pub(super) drain: watch::Sender<Drain>,
     /// As the engine wants to be told: true once the drain has begun.
     pub(super) shutdown: watch::Sender<bool>,

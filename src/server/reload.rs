@@ -189,6 +189,7 @@ impl Prepared {
             let (files, change) = self.certificates.apply(&process.certificates);
             state.files = Some(files);
             discard(change);
+            process.session_keys.give_to(&self.snapshot);
             let old = process.shared.snapshot.swap(Arc::new(self.snapshot));
             retire(old);
             let wanted = wanted(&config);

@@ -21,10 +21,11 @@ use super::control::{self, Door};
 use super::descriptors::room_for;
 use super::process::{Listening, Process, State};
 use super::self_check::{self, SelfCheck};
+use super::session_key::SessionKeys;
 use super::start_error::{StartError, unavailable};
 use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
-use super::{reload, stop, upstream_files};
+use super::{health, reload, stop, upstream_files};
 use crate::acme::challenge::Tokens;
 use crate::acme::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
@@ -120,6 +121,8 @@ fn start(
     access_logs
         .start_writers()
         .map_err(|error| unavailable("cannot start the writer of an access log", &error))?;
+    let session_keys = SessionKeys::default();
+    session_keys.give_to(&snapshot);
     let bound = bind_all(&config)?;
     let socket = AdminSocket::bind(&config.admin.socket)
         .map_err(|error| unavailable("no admin socket", &error))?;
@@ -176,6 +179,7 @@ fn start(
         log,
         acme,
         self_check: SelfCheck::default(),
+        session_keys,
         drain,
         shutdown,
         state: Mutex::new(state),
@@ -263,6 +267,7 @@ async fn live(
     let following = tokio::spawn(follow(process.clone()));
     let upstream_files = tokio::spawn(upstream_files::follow(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
+    let checking = tokio::spawn(health::run(process.clone()));
     loop {
         tokio::select! {
             Some(()) = signals.hang_up.recv() => { control::reload(process.clone()).await; }
@@ -277,6 +282,7 @@ async fn live(
     following.abort();
     upstream_files.abort();
     looking.abort();
+    checking.abort();
     stop::drain(
         process,
         stop_signal(&mut signals.terminate, &mut signals.interrupt),

@@ -144,7 +144,7 @@ impl Course {
         let client = passage.peer.ip().to_string();
         let keys = Keys {
             client: &client,
-            headers: None,
+            ..Keys::default()
         };
         let mut tried = Vec::new();
         let mut cause = Cause::UpstreamEmpty;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::ledger::{Ledger, Padded};
-use super::standing::{Event, Standing};
+use super::standing::{Event, Standing, Terms};
 use crate::config::{self, Outlier};
 use crate::types::amount::format_duration;
 use crate::types::name::UpstreamName;
@@ -60,6 +60,7 @@ pub enum Override {
 pub(super) struct Rules {
     pub(super) upstream: UpstreamName,
     pub(super) outlier: Outlier,
+    pub(super) terms: Terms,
     /// How many there are.
     pub(super) members: usize,
 }
@@ -131,7 +132,7 @@ impl Endpoint {
 
     /// Why it is left out at `now`; `None` when it is not, as far as requests and checks tell.
     pub fn trouble(&self, now: Instant) -> Option<Reason> {
-        self.state.standing.lock().reason(now)
+        self.state.standing.lock().reason(self.rules.terms, now)
     }
 
     /// Takes note of a health check: it counts after `rise` passes or `fall` failures in a row.
@@ -250,6 +251,8 @@ pub enum Reason {
     Status(u16),
     /// Its answers took too long.
     Slow,
+    /// It has not been checked yet, and begins as down.
+    NotChecked,
     /// A health check failed: what it saw.
     Check(Box<str>),
 }
@@ -270,6 +273,7 @@ impl std::fmt::Display for Reason {
             Self::Malformed => f.write_str("answer is not HTTP"),
             Self::Status(status) => write!(f, "answered {status}"),
             Self::Slow => f.write_str("answers too slowly"),
+            Self::NotChecked => f.write_str("not checked yet"),
             Self::Check(seen) => write!(f, "health check: {seen}"),
         }
     }

@@ -8,19 +8,21 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
+use http::HeaderValue;
 use parking_lot::Mutex;
 
+use super::balance::sticky::{CookieScope, Session, SessionKey, Stuck, set_cookie};
 use super::balance::{self, Keys, Set};
 use super::connect::Connector;
 use super::endpoint::{Endpoint, InFlight, Rules, State};
 use super::ledger::{Counts, Ledger, Padded};
 use super::protection::Protection;
-use super::standing::Standing;
+use super::standing::{Standing, Terms};
 use crate::config::{self, Balance};
 use crate::types::name::UpstreamName;
 
@@ -36,19 +38,23 @@ pub struct Group {
     making: Mutex<()>,
     turn: Padded<AtomicUsize>,
     ledger: Arc<Ledger>,
+    session_key: OnceLock<Arc<SessionKey>>,
     /// What spares it and saves its requests.
     pub protection: Protection,
 }
 
 /// An endpoint that was chosen for a request, which is in flight there until this is dropped.
 #[derive(Debug)]
-pub struct Chosen(InFlight);
+pub struct Chosen {
+    in_flight: InFlight,
+    stuck: Stuck,
+}
 
 impl Deref for Chosen {
     type Target = Endpoint;
 
     fn deref(&self) -> &Endpoint {
-        self.0.endpoint()
+        self.in_flight.endpoint()
     }
 }
 
@@ -66,6 +72,7 @@ impl Group {
             turn: Padded::default(),
             ledger,
             connector: Connector::default(),
+            session_key: OnceLock::new(),
         }
     }
 
@@ -101,14 +108,52 @@ impl Group {
     /// nowhere else to go loses nothing there.
     pub fn choose(&self, keys: &Keys<'_>, tried: &[SocketAddr], now: Instant) -> Option<Chosen> {
         let set = self.current(now);
+        let mut stuck = Stuck::Off;
+        if self.config.sticky.is_some() {
+            let session = self.session(keys);
+            let kept = session.and_then(|one| Some((set.keeping(one.endpoint, tried)?, one.ends)));
+            if let Some((endpoint, ends)) = kept {
+                return Some(self.chosen(endpoint, Stuck::Kept { ends }));
+            }
+            stuck = Stuck::New;
+        }
         let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
         let in_flight = || self.ledger.in_flight.load(Ordering::Relaxed);
         let picked = balance::pick(&self.config.balance, &set, keys, tried, turn, in_flight)?;
         if set.fails_open() {
             self.ledger.counts.fail_open.inc();
         }
+        Some(self.chosen(picked, stuck))
+    }
+
+    fn chosen(&self, endpoint: &Arc<Endpoint>, stuck: Stuck) -> Chosen {
         let in_ledger = matches!(self.config.balance, Balance::Hash(_));
-        Some(Chosen(InFlight::new(picked.clone(), in_ledger)))
+        let in_flight = InFlight::new(endpoint.clone(), in_ledger);
+        Chosen { in_flight, stuck }
+    }
+
+    /// Has sessions sealed with this key, unless there is one already.
+    pub fn seal_sessions_with(&self, key: &Arc<SessionKey>) {
+        self.session_key.get_or_init(|| key.clone());
+    }
+
+    fn session(&self, keys: &Keys<'_>) -> Option<Session> {
+        let (sticky, key) = (self.config.sticky.as_ref()?, self.session_key.get()?);
+        key.session(sticky, self.name(), keys)
+    }
+
+    /// `Set-Cookie` for the answer to a request that went to `chosen`; `None` when there is nothing to set. `unix` is the
+    /// time in seconds since 1970.
+    pub fn session_cookie(
+        &self,
+        chosen: &Chosen,
+        scope: CookieScope<'_>,
+        unix: u64,
+        random: impl FnOnce() -> [u8; 12],
+    ) -> Option<HeaderValue> {
+        let (sticky, key) = (self.config.sticky.as_ref()?, self.session_key.get()?);
+        let choice = (chosen.address, chosen.stuck);
+        set_cookie(key, sticky, self.name(), choice, scope, unix, random)
     }
 
     /// Takes other endpoints from now on. Those that stay keep what is known about them; requests that are with one
@@ -180,6 +225,10 @@ fn members(
     let rules = Arc::new(Rules {
         upstream: config.name.clone(),
         outlier: config.outlier.clone(),
+        terms: Terms {
+            slow_start: config.slow_start,
+            is_checked: config.health.is_some(),
+        },
         members: endpoints.len(),
     });
     let states: HashMap<SocketAddr, &Arc<State>> = known
@@ -187,10 +236,13 @@ fn members(
         .flat_map(|set| set.endpoints())
         .map(|endpoint| (endpoint.address, &endpoint.state))
         .collect();
+    let initially_up = (config.health.as_ref()).is_none_or(|health| health.initially_up);
     let state = |address| match states.get(&address) {
         Some(state) => Arc::clone(state),
-        None if states.is_empty() => State::new(ledger, Standing::default()),
-        None => State::new(ledger, Standing::joining(now)),
+        None => {
+            let joined = (!states.is_empty()).then_some(now);
+            State::new(ledger, Standing::new(joined, initially_up))
+        }
     };
     endpoints
         .iter()

@@ -2,7 +2,7 @@
 //!
 //! `group` decides which endpoint is next (pure), with `balance` for the choice, `endpoint`, `standing` and `ledger` for
 //! what is known; `protection` is what spares an upstream, with `retry`, `admission` and `circuit`; `pool` keeps idle
-//! connections, one pool per worker; `connect` makes new ones, secured by `tls`; `http1` speaks on them.
+//! connections, one pool per worker; `health` asks endpoints how they are; `connect` makes new ones, secured by `tls`; `http1` speaks on them.
 
 pub mod admission;
 mod balance;
@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod connect;
 pub mod endpoint;
 pub mod group;
+pub mod health;
 pub mod http1;
 pub mod http2;
 mod ledger;
@@ -21,4 +22,5 @@ mod standing;
 pub mod tls;
 
 pub use balance::Keys;
+pub use balance::sticky::{CookieScope, SessionKey};
 pub use ledger::Counts;

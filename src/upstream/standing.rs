@@ -31,6 +31,15 @@ pub(super) enum Checked {
     Down(Reason),
 }
 
+/// What of a standing counts for an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// How long an endpoint that joins or comes back takes to its full share.
+    pub(super) slow_start: Duration,
+    /// Whether the upstream is checked: else what checks said once is forgotten.
+    pub(super) is_checked: bool,
+}
+
 /// Something to tell the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -73,10 +82,14 @@ pub(super) struct Place {
 }
 
 impl Standing {
-    /// Of an endpoint that joins others at `now`.
-    pub(super) fn joining(now: Instant) -> Self {
+    /// Of a new endpoint; `joined` when it joins others. Without `up` it is down until its first check.
+    pub(super) fn new(joined: Option<Instant>, up: bool) -> Self {
         Self {
-            joined: Some(now),
+            joined,
+            checked: match up {
+                true => Checked::Up,
+                false => Checked::Down(Reason::NotChecked),
+            },
             ..Self::default()
         }
     }
@@ -93,13 +106,18 @@ impl Standing {
 
     /// Whether a success would change something.
     pub(super) fn is_troubled(&self) -> bool {
-        self.failures > 0 || self.ejections > 0 || self.rest.is_some() || self.told_down.is_some()
+        let is_down = matches!(self.checked, Checked::Down(_));
+        self.failures > 0
+            || self.ejections > 0
+            || self.rest.is_some()
+            // What a check took out, no request brings back.
+            || (self.told_down.is_some() && !is_down)
     }
 
     /// Whether it can be chosen at `now`, whatever the operator says.
-    pub(super) fn at(&self, slow_start: Duration, now: Instant) -> Place {
+    pub(super) fn at(&self, terms: Terms, now: Instant) -> Place {
         let rests_until = self.rest.as_ref().map(|rest| rest.until);
-        if matches!(self.checked, Checked::Down(_)) {
+        if terms.is_checked && matches!(self.checked, Checked::Down(_)) {
             return Place {
                 usable: false,
                 part: STEPS,
@@ -114,7 +132,7 @@ impl Standing {
             };
         }
         let began = rests_until.max(self.joined);
-        let step = slow_start / STEPS;
+        let step = terms.slow_start / STEPS;
         let gone = began
             .filter(|_| !step.is_zero())
             .map(|began| now.saturating_duration_since(began).as_nanos() / step.as_nanos());
@@ -133,9 +151,9 @@ impl Standing {
     }
 
     /// Why it is left out at `now`.
-    pub(super) fn reason(&self, now: Instant) -> Option<Reason> {
+    pub(super) fn reason(&self, terms: Terms, now: Instant) -> Option<Reason> {
         match &self.checked {
-            Checked::Down(reason) => Some(reason.clone()),
+            Checked::Down(reason) if terms.is_checked => Some(reason.clone()),
             _ => (self.rest.as_ref())
                 .filter(|rest| rest.until > now)
                 .map(|rest| rest.reason.clone()),
@@ -185,7 +203,9 @@ impl Standing {
             }
             (Checked::Down(_), Ok(())) => {
                 self.doubts += 1;
-                if self.doubts < rise {
+                // Of an endpoint that nobody has asked yet, the first answer tells.
+                if self.doubts < rise && !matches!(self.checked, Checked::Down(Reason::NotChecked))
+                {
                     return None;
                 }
                 self.doubts = 0;

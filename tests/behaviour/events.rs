@@ -128,7 +128,8 @@ fn a_preset_needs_no_further_line_for_a_stream_that_is_silent_for_longer_than_a_
     for preset in ["jupyterhub", "binderhub"] {
         let (upstream, tell) = on_demand(true);
         let toml = one_site(upstream.addr, &format!("preset = \"{preset}\""))
-            + "[timeouts]\nbody = \"300ms\"\nwrite = \"300ms\"\nkeep_alive = \"300ms\"\nhead = \"300ms\"\n";
+            // The upstream answers one request alone.
+            + "health = { kind = \"off\" }\n[timeouts]\nbody = \"300ms\"\nwrite = \"300ms\"\nkeep_alive = \"300ms\"\nhead = \"300ms\"\n";
         let hubgate = Hubgate::start(&toml);
         let mut client = hubgate.tls();
         client.send("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n");

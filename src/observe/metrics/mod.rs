@@ -6,12 +6,14 @@
 
 mod acme;
 mod page;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 pub use acme::{AcmeFacts, AcmeHost, Histogram};
+pub use upstreams::{EndpointFacts, UpstreamFacts};
 
 use super::cause::Cause;
 use super::count::{Counter, Gauge, GaugeGuard};
@@ -117,6 +119,7 @@ pub struct Metrics {
     pub config_generation: Gauge,
     certificates: Mutex<BTreeMap<String, CertificateFacts>>,
     acme: Mutex<AcmeFacts>,
+    upstreams: Mutex<Vec<UpstreamFacts>>,
     pub panics: Counter,
 }
 
@@ -163,6 +166,7 @@ impl Metrics {
             config_generation: Gauge::default(),
             certificates: Mutex::default(),
             acme: Mutex::default(),
+            upstreams: Mutex::default(),
             panics: Counter::default(),
         })
     }
@@ -219,6 +223,11 @@ impl Metrics {
     /// Replaces what is known about certificates being ordered.
     pub fn set_acme(&self, facts: AcmeFacts) {
         *self.acme.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
+    /// Replaces what is known about upstreams.
+    pub fn set_upstreams(&self, facts: Vec<UpstreamFacts>) {
+        *(self.upstreams.lock()).unwrap_or_else(PoisonError::into_inner) = facts;
     }
 
     /// Replaces what is known about certificates, by host.

@@ -1,4 +1,5 @@
-//! Prints the metrics in Prometheus' text format, version 0.0.4. Every metric's name is in this file or in `acme`.
+//! Prints the metrics in Prometheus' text format, version 0.0.4. Every metric's name is in this file, `acme` or
+//! `upstreams`.
 //!
 //! Invariant: every series is there from the start with 0, so that a rate over its first event is right.
 
@@ -6,7 +7,7 @@ use std::fmt::{Display, Write};
 use std::sync::PoisonError;
 use std::time::UNIX_EPOCH;
 
-use super::{CLASSES, LISTENERS, Metrics, PROTOCOLS};
+use super::{CLASSES, LISTENERS, Metrics, PROTOCOLS, upstreams};
 use crate::observe::cause::Cause;
 use crate::observe::count::Counter;
 
@@ -23,6 +24,11 @@ impl Metrics {
         self.render_requests(&mut page);
         self.render_streams(&mut page);
         self.render_upstreams(&mut page);
+        let upstreams = self.upstreams.lock();
+        upstreams::render(
+            &upstreams.unwrap_or_else(PoisonError::into_inner),
+            &mut page,
+        );
         page.0
     }
 

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tokio::io::ReadBuf;
 
 pub use failure::Failure;
@@ -115,6 +115,8 @@ pub struct Exchange<'a> {
     tally: &'a mut Tally,
     /// Whether a head has come, be it an informational one.
     informed: bool,
+    /// Of our own, for the client.
+    cookie: Option<Box<HeaderValue>>,
     decline: Option<&'a Decline<'a>>,
     undelivered: Option<Undelivered>,
 }
@@ -144,8 +146,15 @@ impl<'a> Exchange<'a> {
             tally,
             informed: false,
             decline: None,
+            cookie: None,
             undelivered: None,
         }
+    }
+
+    /// Gives the client this cookie with the answer's head.
+    pub fn setting(mut self, cookie: Option<Box<HeaderValue>>) -> Self {
+        self.cookie = cookie;
+        self
     }
 
     /// Throws answers away that `decline` says so of.
@@ -322,7 +331,7 @@ impl<'a> Exchange<'a> {
             let wanted = view.version >= http::Version::HTTP_11
                 && (status != StatusCode::CONTINUE || self.expects_continue);
             if wanted {
-                let given = self.client.relay_head(head, view, false);
+                let given = self.client.relay_head(head, view, false, None);
                 given.map_err(|_| failure(Cause::ClientGone))?;
             }
             return Ok(true);
@@ -339,7 +348,9 @@ impl<'a> Exchange<'a> {
         self.tally.answered_at = Some(self.last_down);
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
-        let given = self.client.relay_head(head, view, end);
+        let given = self
+            .client
+            .relay_head(head, view, end, self.cookie.as_deref());
         given.map_err(|_| failure(Cause::ClientGone))?;
         if upgraded {
             self.downlink = Downlink::Upgraded;

@@ -65,12 +65,13 @@ pub fn framing(head: &ResponseHead<'_>, client: Client) -> Framing {
     }
 }
 
-/// Writes an HTTP/1 client's head for `head`, its empty line included. `date` is the value of `Date`.
+/// Writes an HTTP/1 client's head for `head`, its empty line included. `date` is the value of `Date`, `cookie` one of our own.
 pub fn write(
     head: &ResponseHead<'_>,
     framing: Framing,
     keep_alive: bool,
     date: &[u8],
+    cookie: Option<&HeaderValue>,
     wire: &mut Vec<u8>,
 ) {
     status_line(head.status(), head.reason(), wire);
@@ -83,6 +84,9 @@ pub fn write(
     }
     write_connection(keep_alive, wire);
     write_rest(head, wire);
+    if let Some(cookie) = cookie {
+        field(wire, b"Set-Cookie", cookie.as_bytes());
+    }
     wire.extend_from_slice(b"\r\n");
 }
 
@@ -194,7 +198,7 @@ mod tests {
             let client = Client::of(&method, version);
             let framing = framing(&head, client);
             let mut wire = Vec::new();
-            write(&head, framing, true, b"today", &mut wire);
+            write(&head, framing, true, b"today", None, &mut wire);
             String::from_utf8(wire).unwrap()
         })
     }
@@ -270,7 +274,7 @@ mod tests {
                 let from = parsed.with(head.as_bytes());
                 let framing = framing(&from, Client::of(&method, Version::HTTP_11));
                 let mut wire = Vec::new();
-                write(&from, framing, true, b"today", &mut wire);
+                write(&from, framing, true, b"today", None, &mut wire);
                 let mut again = Parsed::default();
                 prop_assert_eq!(again.parse(&wire), Ok(Some(wire.len())));
                 let to = again.with(&wire);

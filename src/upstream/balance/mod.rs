@@ -1,13 +1,14 @@
 //! Who gets the next request: [`pick`] from a [`Set`], by what the upstream's `balance` says.
 //!
 //! `set` says who can be chosen and in what order, and is made when that changes; `round_robin`, `least_requests` and
-//! `consistent_hash` choose. All pure: a turn's number stands for chance, and what a request offers comes in as
+//! `consistent_hash` choose, `sticky` remembers. All pure: a turn's number stands for chance, and what a request offers comes in as
 //! [`Keys`].
 
 mod consistent_hash;
 mod least_requests;
 mod round_robin;
 mod set;
+pub(super) mod sticky;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Keys<'a> {
     pub client: &'a str,
     /// The request's fields.
     pub headers: Option<&'a HeaderMap>,
+    /// The time in seconds since 1970, which only sessions need.
+    pub unix: u64,
 }
 
 /// The endpoint for the next request that is not in `tried`. `turn` counts up; it is asked at most once. `in_flight`

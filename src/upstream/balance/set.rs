@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::HashMap;
+
 use super::consistent_hash::Ring;
 use super::round_robin;
 use crate::config::{self, Balance};
@@ -29,6 +31,8 @@ pub(in crate::upstream) struct Set {
     open: Box<[Turn]>,
     /// Weights of all endpoints; 0 for those that take no turns. Only for hashing, as `ring`.
     weights: Box<[u32]>,
+    /// Where those are that sessions may go on with. Only with sessions.
+    sessions: HashMap<SocketAddr, u32>,
     whole_weight: u64,
     ring: Option<Arc<Ring>>,
     /// Indices of those that take turns, each as often as its weight says.
@@ -51,11 +55,16 @@ impl Set {
         now: Instant,
     ) -> Self {
         let mut until: Option<Instant> = None;
+        let mut sessions = HashMap::default();
         let (mut first, mut backups, mut out) = (Vec::new(), Vec::new(), Vec::new());
         for (index, endpoint) in (0..).zip(&endpoints) {
             let standing = endpoint.state.standing.lock();
-            let place = standing.at(config.slow_start, now);
+            let place = standing.at(endpoint.rules.terms, now);
             until = [until, place.until].into_iter().flatten().min();
+            let keeps = standing.overridden != Override::Disabled;
+            if config.sticky.is_some() && place.usable && keeps {
+                sessions.insert(endpoint.address, index);
+            }
             let turn = Turn {
                 index,
                 weight: u32::from(endpoint.weight) * place.part,
@@ -92,6 +101,7 @@ impl Set {
             whole_weight: first.iter().map(|turn| u64::from(turn.weight)).sum(),
             open: first.into(),
             weights: weights.into(),
+            sessions,
             ring: hashes.then(|| ring(&endpoints, old)),
             endpoints,
             version,
@@ -139,6 +149,15 @@ impl Set {
 
     pub(super) fn last(&self) -> &[u32] {
         &self.last
+    }
+
+    /// The endpoint that a session is with, while it can go on and is not in `tried`.
+    pub(in crate::upstream) fn keeping(
+        &self,
+        endpoint: SocketAddr,
+        tried: &[SocketAddr],
+    ) -> Option<&Arc<Endpoint>> {
+        self.untried(*self.sessions.get(&endpoint)?, tried)
     }
 
     /// The endpoint of this index, unless it is in `tried`.

@@ -1,0 +1,130 @@
+//! What is known of upstreams and their endpoints, and how it is printed.
+//!
+//! Handed in whole when the page is asked for; nothing here counts. Names of upstreams and addresses cannot hold what
+//! would end a label.
+
+use super::page::Page;
+
+/// An upstream at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamFacts {
+    /// Its name.
+    pub name: String,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointFacts>,
+    /// Endpoints ejected so far.
+    pub ejections: u64,
+    /// Requests that were sent although no endpoint was up.
+    pub fail_open: u64,
+    /// Health checks that were passed.
+    pub checks_passed: u64,
+    /// Health checks that were not.
+    pub checks_failed: u64,
+}
+
+/// One of its endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointFacts {
+    /// Its address.
+    pub address: String,
+    /// Whether it takes part.
+    pub up: bool,
+    /// Requests and tunnels that are with it.
+    pub in_flight: u32,
+}
+
+pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
+    page.gauge(
+        "upstream_endpoint_up",
+        "Whether the endpoint takes part: not resting, ejected, failed by checks, draining or disabled.",
+    );
+    each_endpoint(upstreams, page, "upstream_endpoint_up", |one| {
+        u32::from(one.up)
+    });
+    page.gauge(
+        "upstream_endpoint_in_flight",
+        "Requests and tunnels that are with the endpoint now.",
+    );
+    each_endpoint(upstreams, page, "upstream_endpoint_in_flight", |one| {
+        one.in_flight
+    });
+    page.counter("upstream_checks_total", "Health checks made, by result.");
+    for upstream in upstreams {
+        for (result, count) in [
+            ("passed", upstream.checks_passed),
+            ("failed", upstream.checks_failed),
+        ] {
+            let labels = [("upstream", &*upstream.name), ("result", result)];
+            page.sample("upstream_checks_total", &labels, count);
+        }
+    }
+    type Count = fn(&UpstreamFacts) -> u64;
+    let counts: [(&str, &str, Count); 2] = [
+        (
+            "upstream_ejections_total",
+            "Endpoints ejected because of what requests met there.",
+            |upstream| upstream.ejections,
+        ),
+        (
+            "upstream_fail_open_total",
+            "Requests sent to an endpoint that was out, because all were.",
+            |upstream| upstream.fail_open,
+        ),
+    ];
+    for (name, help, count) in counts {
+        page.counter(name, help);
+        for upstream in upstreams {
+            page.sample(name, &[("upstream", &upstream.name)], count(upstream));
+        }
+    }
+}
+
+fn each_endpoint(
+    upstreams: &[UpstreamFacts],
+    page: &mut Page,
+    name: &str,
+    value: impl Fn(&EndpointFacts) -> u32,
+) {
+    for upstream in upstreams {
+        for endpoint in &upstream.endpoints {
+            let labels = [
+                ("upstream", &*upstream.name),
+                ("endpoint", &endpoint.address),
+            ];
+            page.sample(name, &labels, value(endpoint));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::metrics::Metrics;
+
+    #[test]
+    fn an_endpoint_that_is_out_is_on_the_page_with_0() {
+        let metrics = Metrics::new();
+        let endpoint = |port: u16, up| EndpointFacts {
+            address: format!("192.0.2.1:{port}"),
+            up,
+            in_flight: 7,
+        };
+        metrics.set_upstreams(vec![UpstreamFacts {
+            name: "hub".to_owned(),
+            endpoints: vec![endpoint(80, true), endpoint(81, false)],
+            fail_open: 3,
+            ..UpstreamFacts::default()
+        }]);
+        let page = metrics.render();
+        for line in [
+            "hubgate_upstream_endpoint_up{upstream=\"hub\",endpoint=\"192.0.2.1:80\"} 1\n",
+            "hubgate_upstream_endpoint_up{upstream=\"hub\",endpoint=\"192.0.2.1:81\"} 0\n",
+            "hubgate_upstream_endpoint_in_flight{upstream=\"hub\",endpoint=\"192.0.2.1:81\"} 7\n",
+            "hubgate_upstream_checks_total{upstream=\"hub\",result=\"failed\"} 0\n",
+            "hubgate_upstream_ejections_total{upstream=\"hub\"} 0\n",
+            "hubgate_upstream_fail_open_total{upstream=\"hub\"} 3\n",
+        ] {
+            assert!(page.contains(line), "{line}{page}");
+        }
+    }
+}

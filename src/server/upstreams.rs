@@ -1,0 +1,62 @@
+//! What is known of upstreams, as status and metrics want it.
+//!
+//! Only translates; what the words and numbers mean is said where they are printed.
+
+use std::time::Instant;
+
+use crate::admin::{EndpointStatus, UpstreamStatus};
+use crate::observe::metrics::{EndpointFacts, UpstreamFacts};
+use crate::snapshot::Snapshot;
+use crate::upstream::endpoint::{Endpoint, Override};
+use crate::upstream::group::Group;
+
+/// For the metrics.
+pub(super) fn facts(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamFacts> {
+    let of = |group: &Group| {
+        let counts = group.counts();
+        UpstreamFacts {
+            name: group.name().to_string(),
+            endpoints: (group.endpoints().iter())
+                .map(|endpoint| EndpointFacts {
+                    address: endpoint.label.to_string(),
+                    up: state(endpoint, now) == "up",
+                    in_flight: endpoint.in_flight(),
+                })
+                .collect(),
+            ejections: counts.ejections.get(),
+            fail_open: counts.fail_open.get(),
+            checks_passed: counts.checks_passed.get(),
+            checks_failed: counts.checks_failed.get(),
+        }
+    };
+    snapshot.groups.values().map(|group| of(group)).collect()
+}
+
+/// For the status.
+pub(super) fn status(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamStatus> {
+    let of = |group: &Group| UpstreamStatus {
+        name: group.name().to_string(),
+        endpoints: (group.endpoints().iter())
+            .map(|endpoint| EndpointStatus {
+                address: endpoint.label.to_string(),
+                state: state(endpoint, now).to_owned(),
+                reason: endpoint.trouble(now).map(|reason| reason.to_string()),
+                in_flight: endpoint.in_flight(),
+                weight: endpoint.weight,
+                backup: endpoint.backup,
+            })
+            .collect(),
+        fails_open: group.is_open_by_failure(now),
+    };
+    snapshot.groups.values().map(|group| of(group)).collect()
+}
+
+/// An operator's word before what requests and checks met.
+fn state(endpoint: &Endpoint, now: Instant) -> &'static str {
+    match endpoint.overridden() {
+        Override::Draining => "draining",
+        Override::Disabled => "disabled",
+        Override::Enabled if endpoint.trouble(now).is_some() => "down",
+        Override::Enabled => "up",
+    }
+}

@@ -1,0 +1,184 @@
+//! One check of one endpoint: connects as requests do, asks what the check says, and judges the answer.
+//!
+//! A connection of its own, closed after. Everything within the check's `timeout`; of an answer's body no more than
+//! [`MOST_BODY`] is read.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+
+use tokio::io::ReadBuf;
+
+use super::Check;
+use super::said::said;
+use crate::config::{CheckKind, HttpCheck};
+use crate::observe::reasons::with_reasons;
+use crate::types::amount::format_duration;
+use crate::upstream::connect::ConnectLimits;
+use crate::upstream::endpoint::Reason;
+use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
+
+/// As much of a body is looked through.
+const MOST_BODY: usize = 64 * 1024;
+
+/// Makes the check.
+pub async fn probe(check: &Check) -> Result<(), Reason> {
+    let limit = check.health.timeout;
+    match tokio::time::timeout(limit, asked(check)).await {
+        Ok(seen) => seen.map_err(|seen| Reason::Check(seen.into())),
+        Err(_) => {
+            let seen = format!("no answer within {}", format_duration(limit));
+            Err(Reason::Check(seen.into()))
+        }
+    }
+}
+
+async fn asked(check: &Check) -> Result<(), String> {
+    let endpoint = check.endpoint.address;
+    let port = check.health.port.unwrap_or(endpoint.port());
+    let address = SocketAddr::new(endpoint.ip(), port);
+    let limits = ConnectLimits {
+        tcp: check.health.timeout,
+        tls: check.health.timeout,
+    };
+    let connected = check.group.connector.connect(address, limits).await;
+    let connection = connected.map_err(|error| with_reasons(&error))?;
+    match &check.health.kind {
+        CheckKind::Tcp => Ok(()),
+        CheckKind::Http(http) => {
+            let (status, body) = get(connection, http, address).await?;
+            judge(http, status, &body)
+        }
+    }
+}
+
+async fn get(
+    mut connection: Box<Connection>,
+    check: &HttpCheck,
+    address: SocketAddr,
+) -> Result<(u16, Vec<u8>), String> {
+    let wire = connection.begin(Request {
+        body: RequestBody::None,
+        is_head: false,
+        upgrade: false,
+    });
+    let host = match &check.host {
+        Some(host) => host.to_string(),
+        None => address.to_string(),
+    };
+    let head = format!(
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hubgate/{} (health check)\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        check.path,
+        env!("CARGO_PKG_VERSION"),
+    );
+    wire.extend_from_slice(head.as_bytes());
+    let sent = poll_fn(|cx| connection.poll_drain(cx)).await;
+    sent.map_err(|error| format!("the request was not taken: {error}"))?;
+    loop {
+        let came = poll_fn(|cx| connection.poll_head(cx)).await;
+        came.map_err(|error| with_reasons(&error))?;
+        if !connection.head().status().is_informational() {
+            break;
+        }
+    }
+    let status = connection.head().status().as_u16();
+    let mut body = Vec::new();
+    if check.reads_body(status) {
+        read_body(&mut connection, &mut body).await?;
+    }
+    Ok((status, body))
+}
+
+async fn read_body(connection: &mut Connection, body: &mut Vec<u8>) -> Result<(), String> {
+    let broken = |error: &dyn std::error::Error| format!("the answer broke off: {error}");
+    let mut scratch = vec![0; 8 * 1024];
+    let mut progress = connection
+        .take_early_body(|piece| body.extend_from_slice(piece))
+        .map_err(|error| broken(&error))?;
+    while progress == BodyProgress::Partial && body.len() < MOST_BODY {
+        let mut scratch = ReadBuf::new(&mut scratch);
+        let read = poll_fn(|cx| connection.poll_read(cx, &mut scratch)).await;
+        read.map_err(|error| broken(&error))?;
+        progress = connection
+            .take_body(scratch.filled(), |piece| body.extend_from_slice(piece))
+            .map_err(|error| broken(&error))?;
+    }
+    body.truncate(MOST_BODY);
+    Ok(())
+}
+
+impl HttpCheck {
+    /// Whether the answer's body tells more than the status: it may hold what is wrong, or what must be in it.
+    fn reads_body(&self, status: u16) -> bool {
+        !self.expects(status) || self.body.is_some() || self.speaks.is_some()
+    }
+}
+
+/// Whether an answer passes the check; else what it says.
+fn judge(check: &HttpCheck, status: u16, body: &[u8]) -> Result<(), String> {
+    let said = said(body);
+    if !check.expects(status) {
+        return Err(match said {
+            Some(said) => format!("answered {status}: {said}"),
+            None => format!("answered {status}"),
+        });
+    }
+    if let Some(said) = said.filter(|_| check.speaks.is_some()) {
+        return Err(format!("answered {status}, but says: {said}"));
+    }
+    match &check.body {
+        Some(wanted) if memchr::memmem::find(body, wanted.as_bytes()).is_none() => {
+            Err(format!("answered {status} without `{wanted}`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+
+    fn check(body: Option<&str>, speaks: Option<Preset>) -> HttpCheck {
+        HttpCheck {
+            path: "/".into(),
+            host: None,
+            expect: vec![(200, 299)],
+            body: body.map(Into::into),
+            speaks,
+        }
+    }
+
+    const SICK: &[u8] =
+        br#"{"ok": false, "checks": [{"service": "JupyterHub API", "ok": false}, {"service": "Docker registry", "ok": true}]}"#;
+
+    #[test]
+    fn a_status_and_a_part_of_the_body_are_expected() {
+        assert_eq!(judge(&check(None, None), 204, b""), Ok(()));
+        assert_eq!(
+            judge(&check(Some("well"), None), 200, b"all is well"),
+            Ok(())
+        );
+        let missing = judge(&check(Some("well"), None), 200, b"hm");
+        assert_eq!(missing, Err("answered 200 without `well`".to_owned()));
+        assert_eq!(
+            judge(&check(None, None), 404, b"no"),
+            Err("answered 404".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_binderhub_says_is_the_reason() {
+        let binder = check(None, Some(Preset::BinderHub));
+        let sick = judge(&binder, 503, SICK);
+        assert_eq!(
+            sick,
+            Err("answered 503: JupyterHub API is not ok".to_owned())
+        );
+        assert!(judge(&binder, 200, SICK).is_err());
+        assert_eq!(judge(&check(None, None), 200, SICK), Ok(()));
+        assert_eq!(
+            judge(&binder, 200, br#"{"ok": true, "checks": []}"#),
+            Ok(())
+        );
+    }
+}
