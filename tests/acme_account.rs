@@ -52,6 +52,43 @@ fn url(state: &Path) -> String {
     record["url"].as_str().unwrap().to_owned()
 }
 
+/// An authority behind a proxy, and what outlives a worker.
+struct Scene {
+    edge: Edge,
+    pebble: Pebble,
+    proxy: FaultProxy,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let edge = Edge::new();
+        let pebble = Pebble::start(edge.http_port);
+        let proxy = FaultProxy::before(&pebble);
+        Self {
+            edge,
+            pebble,
+            proxy,
+        }
+    }
+
+    fn run(&self, hosts: &[&str]) -> Running {
+        let directory = &self.proxy.directory_url;
+        self.edge.run_at(&self.pebble, directory, hosts)
+    }
+
+    /// Has the worker look after these hosts from now on.
+    fn ask(&self, running: &Running, hosts: &[&str]) {
+        let directory = &self.proxy.directory_url;
+        let settings = self.edge.settings(&self.pebble, directory);
+        let hosts = support::orders::hosts(hosts);
+        running.worker.reconfigure(settings, hosts);
+    }
+
+    fn state(&self) -> &Path {
+        self.edge.state.path()
+    }
+}
+
 fn is_under_way(state: &Path) -> bool {
     ["key-next.pem", "rollover.json"]
         .iter()
@@ -87,11 +124,9 @@ fn fault_18_the_account_gets_another_key_and_orders_with_it() {
 
 #[test]
 fn fault_18_whichever_key_the_authority_knows_after_a_lost_answer_is_kept() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
-    let state = edge.state.path();
-    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    let scene = Scene::new();
+    let (state, pebble, proxy) = (scene.state(), &scene.pebble, &scene.proxy);
+    let running = scene.run(&[HOST]);
     running.wait_for_certificate(HOST);
     let (first, account) = (key(state), url(state));
     // Done, and found out at once.
@@ -101,9 +136,7 @@ fn fault_18_whichever_key_the_authority_knows_after_a_lost_answer_is_kept() {
     assert_ne!(second, first);
     // Done, and not found out before the account is needed again.
     let orders = |names: &[&str]| {
-        let settings = edge.settings(&pebble, &proxy.directory_url);
-        let hosts = support::orders::hosts(names);
-        running.worker.reconfigure(settings, hosts);
+        scene.ask(&running, names);
         running.wait_for_certificate(names.last().unwrap());
     };
     proxy.rule(KEY_CHANGE, 1, Fault::LoseAnswer);
@@ -130,11 +163,9 @@ fn fault_18_whichever_key_the_authority_knows_after_a_lost_answer_is_kept() {
 
 #[test]
 fn fault_18_an_authority_that_refuses_leaves_the_key_as_it_was() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
-    let state = edge.state.path();
-    let running = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    let scene = Scene::new();
+    let (state, proxy) = (scene.state(), &scene.proxy);
+    let running = scene.run(&[HOST]);
     running.wait_for_certificate(HOST);
     let before = key(state);
     proxy.rule(KEY_CHANGE, 1, Fault::problem(403, "unauthorized", ""));
@@ -146,18 +177,14 @@ fn fault_18_an_authority_that_refuses_leaves_the_key_as_it_was() {
 
 #[test]
 fn fault_18_orders_under_way_end_before_the_key_changes_and_those_after_have_the_new_one() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
-    let state = edge.state.path();
-    let first = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    let scene = Scene::new();
+    let (state, pebble, proxy) = (scene.state(), &scene.pebble, &scene.proxy);
+    let first = scene.run(&[HOST]);
     first.wait_for_certificate(HOST);
     let (before, orders) = (key(state), pebble.orders());
     proxy.rule("/my-order/", 6, Fault::Status("pending"));
     let seen = proxy.seen("/my-order/");
-    let settings = edge.settings(&pebble, &proxy.directory_url);
-    let names = support::orders::hosts(&[HOST, OTHER]);
-    first.worker.reconfigure(settings, names);
+    scene.ask(&first, &[HOST, OTHER]);
     eventually("an order is under way", || proxy.seen("/my-order/") > seen);
     roll_over(&first, None).unwrap();
     assert_eq!(first.served(OTHER).origin, Origin::Acme, "it has ended");
@@ -167,20 +194,19 @@ fn fault_18_orders_under_way_end_before_the_key_changes_and_those_after_have_the
 
 #[test]
 fn fault_18_an_order_cut_before_the_key_changed_is_resumed_with_the_new_key() {
-    let edge = Edge::new();
-    let pebble = Pebble::start(edge.http_port);
-    let proxy = FaultProxy::before(&pebble);
+    let scene = Scene::new();
+    let (pebble, proxy) = (&scene.pebble, &scene.proxy);
     proxy.rule("/my-order/", 8, Fault::Status("pending"));
-    let cut = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    let cut = scene.run(&[HOST]);
     eventually("it is under way", || proxy.seen("/my-order/") >= 2);
     drop(cut);
-    assert!(edge.file(HOST, "order.json").exists());
-    let before = key(edge.state.path());
-    let changing = edge.run_at(&pebble, &proxy.directory_url, &[]);
+    assert!(scene.edge.file(HOST, "order.json").exists());
+    let before = key(scene.state());
+    let changing = scene.run(&[]);
     roll_over(&changing, None).unwrap();
     drop(changing);
-    assert_ne!(key(edge.state.path()), before);
-    let again = edge.run_at(&pebble, &proxy.directory_url, &[HOST]);
+    assert_ne!(key(scene.state()), before);
+    let again = scene.run(&[HOST]);
     again.wait_for_certificate(HOST);
     assert_eq!((pebble.orders(), pebble.issued()), (1, 1));
 }
