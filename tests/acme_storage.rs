@@ -560,12 +560,13 @@ fn the_doctor_orders_at_staging_when_asked_to_and_tells_of_an_account_that_is_no
     // The authority forgets the account.
     production.down();
     production.up();
-    let (code, text) = doctor(&[]);
-    assert!(
-        code == 1 && text.contains("does not know the account"),
-        "{text}"
-    );
-    assert_eq!(production.registrations(), 0, "the doctor changes nothing");
+    // Asking makes none, so that the second finds what the first did.
+    for _ in 0..2 {
+        let (code, text) = doctor(&[]);
+        let unknown = text.contains("does not know the account");
+        assert!(code == 1 && unknown, "{text}");
+    }
+    assert_eq!(production.registrations(), 2, "looked up, not registered");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::client::Https;
 use super::clock::SystemClock;
 use super::failure::Failure;
-use super::jose::{AccountKey, Signer};
+use super::line::Line;
 use super::pace;
 use super::session::Session;
 use super::storage::{History, Limits, Storage};
@@ -30,7 +30,7 @@ pub struct AccountLook {
     pub is_unknown: bool,
 }
 
-/// Asks the authority for the account by a signed POST-as-GET (RFC 8555 section 7.3.3). `None`: there is none yet. Fails
+/// Asks the authority which account has our key (RFC 8555 section 7.3.1), which makes none. `None`: there is none yet. Fails
 /// when the state directory cannot be read.
 pub fn account(settings: &AcmeAuthority, storage: &Storage) -> io::Result<Option<AccountLook>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -42,7 +42,7 @@ pub fn account(settings: &AcmeAuthority, storage: &Storage) -> io::Result<Option
             return Ok(None);
         };
         let url = registered.url;
-        let asked = ask(settings, &key, &url).await;
+        let asked = ask(settings, &key).await;
         Ok(Some(AccountLook {
             is_unknown: asked.as_ref().is_err_and(|failure| failure.account_unknown),
             status: asked.map_err(|failure| failure.detail),
@@ -51,16 +51,15 @@ pub fn account(settings: &AcmeAuthority, storage: &Storage) -> io::Result<Option
     })
 }
 
-async fn ask(settings: &AcmeAuthority, key: &[u8], url: &str) -> Result<String, Failure> {
+async fn ask(settings: &AcmeAuthority, key: &[u8]) -> Result<String, Failure> {
     const STEP: &str = "account";
     let failed = |error: &dyn std::error::Error| Failure::of_storage(STEP, error);
     let transport = Https::new(settings.ca_file.as_deref()).map_err(|error| failed(&error))?;
     let clock = Arc::new(SystemClock);
     let session = Session::new(&settings.directory, Arc::new(transport), clock);
+    let session = Arc::new(session);
     session.directory().await?;
-    let key = AccountKey::new(key).map_err(|error| failed(&error))?;
-    let signer = Signer::Account(url);
-    let answer = session.post(&key, signer, url, &Value::Null).await;
+    let answer = Line::look_up(&session, key).await;
     let answer = answer.map_err(|lost| Failure::of_lost(STEP, &lost))?;
     if !answer.is_ok() {
         return Err(Failure::of_answer(STEP, &answer, OffsetDateTime::now_utc()));

@@ -52,7 +52,7 @@ impl AccountKey {
         })
     }
 
-    /// A request's body, or what is to be sent within one, which has no nonce. The payload `null` makes it a POST-as-GET.
+    /// A request's body, or what is to be sent within one, which has no nonce.
     pub(super) fn sign(
         &self,
         signer: Signer<'_>,
@@ -68,14 +68,10 @@ impl AccountKey {
             Signer::Account(id) => header["kid"] = id.into(),
             Signer::Key => header["jwk"] = self.jwk.clone(),
         }
-        let payload = match payload {
-            Value::Null => String::new(),
-            payload => payload.to_string(),
-        };
         let signed = format!(
             "{}.{}",
             encode(header.to_string().as_bytes()),
-            encode(payload.as_bytes())
+            encode(payload.to_string().as_bytes())
         );
         let signature = self
             .pair
