@@ -39,8 +39,8 @@ fn step_aside() {
     }
 }
 
-/// Does `work` in idle time. If there is too little of that, does it twice at once, the second time in competition with
-/// requests, and takes what is ready first; so `work` must not change anything. `None` when it panicked or there is no
+/// Does `work` in idle time. If there is too little of that, does it twice at once, the second time as an equal of the
+/// workers, and takes what is ready first; so `work` must not change anything. `None` when it panicked or there is no
 /// thread to be had.
 pub(super) async fn unhurried<T: Send + 'static>(
     work: impl Fn() -> T + Clone + Send + 'static,
@@ -49,7 +49,8 @@ pub(super) async fn unhurried<T: Send + 'static>(
     if let Ok(done) = timeout(PATIENCE, &mut idle).await {
         return done.ok();
     }
-    let hurried = begin("reload-now", step_back, work);
+    // Not niced: among many that want the core, a tenth of a share is seconds.
+    let hurried = begin("reload-now", || {}, work);
     tokio::select! {
         Ok(done) = idle => Some(done),
         Ok(done) = hurried => Some(done),

@@ -132,8 +132,8 @@ pub(super) async fn reload_if_changed(process: &Arc<Process>) {
 
 async fn fetch(process: &Arc<Process>) -> Result<Source, Refused> {
     let process = process.clone();
-    let fetched = unhurried(move || reload::fetch(&process)).await;
-    fetched.unwrap_or_else(|| Err(failed()))
+    let fetched = tokio::task::spawn_blocking(move || reload::fetch(&process)).await;
+    fetched.unwrap_or_else(|_| Err(failed()))
 }
 
 /// Tries a text. To be called by whoever has the turn.
