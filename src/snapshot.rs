@@ -17,10 +17,12 @@ use crate::config::{
     self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
+use crate::observe::reasons::with_reasons;
 use crate::router::{PathTable, Router, StreamTable};
 use crate::types::amount::ByteSize;
 use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
+use crate::upstream::endpoints_file;
 use crate::upstream::group::Group;
 use crate::upstream::tls::{ClientTls, TlsError};
 
@@ -153,7 +155,9 @@ impl Snapshot {
                     known => {
                         let known = known.map(|group| &**group);
                         let group = Group::new(upstream.clone(), known, now);
-                        Arc::new(group.connected_by(connector))
+                        let group = group.connected_by(connector);
+                        look_into_file(&group, known, now);
+                        Arc::new(group)
                     }
                 };
                 Ok((name.clone(), group))
@@ -189,6 +193,19 @@ impl Snapshot {
             config,
         })
     }
+}
+
+/// Takes the endpoints that are in the group's file, or those that `old` had from there. Blocks on the file.
+fn look_into_file(group: &Group, old: Option<&Group>, now: Instant) {
+    let Some(path) = &group.config.endpoints_file else {
+        return;
+    };
+    let found = endpoints_file::read(path).unwrap_or_else(|fault| {
+        let (upstream, file, error) = (group.name(), path.display(), with_reasons(&fault));
+        tracing::warn!(event = "upstream.endpoints.kept", %upstream, %file, %error, "the file of endpoints cannot be used; those that are known stay");
+        old.map(Group::found).unwrap_or_default()
+    });
+    group.take_found(&found, now);
 }
 
 /// How the upstream's endpoints are connected to; `old` itself where nothing has changed. Blocks on files.

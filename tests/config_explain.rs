@@ -125,6 +125,7 @@ sticky = { cookie = "edge", ttl = "2h" }
 slow_start = "31s"
 outlier = { rest = "1s", failures = 6, statuses = ["500", "502-504"], latency = "7s", ejection = "8s", longest_ejection = "9m", max_ejected = "31%" }
 health = { path = "/hub/health", host = "h.example", expect = ["204"], body = "well", port = 8081, interval = "15s", jitter = "20%", timeout = "4s", rise = 5, fall = 6, initial = "down" }
+endpoints_file = "nodes"
 keep_alive = 0
 keep_alive_idle = "1h"
 retry_on = ["503", "connect"]

@@ -18,6 +18,7 @@ use super::{Admin, ReloadOutcome, StatusReport, Wish, page};
 use crate::acme::Renew;
 use crate::observe::metrics::CertificateFacts;
 use crate::types::host::Authority;
+use crate::upstream::endpoint::Override;
 
 /// Through which door a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(super) enum Door {
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /challenge-probe?host=HOST, \
+const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /endpoints, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
      POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST, \
      POST /certificates/rollover?ca=NAME";
 
@@ -56,9 +57,13 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/", true) => of_type("text/html; charset=utf-8", page::render(&report(admin))),
         ("/status", true) => json(StatusCode::OK, &report(admin)),
         ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
+        ("/endpoints", true) => json(StatusCode::OK, &admin.control.endpoints()),
         ("/health", true) => text(StatusCode::OK, "ok\n"),
         ("/why", true) => why(admin, door, head.uri.query()),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
+        ("/endpoint", false) if head.method == Method::POST => {
+            override_endpoint(admin, head.uri.query())
+        }
         ("/challenge-probe", false) if head.method == Method::POST => {
             probe(admin, head.uri.query())
         }
@@ -70,9 +75,12 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/certificates/rollover", false) if head.method == Method::POST => {
             roll_over(admin, head.uri.query()).await
         }
-        ("/" | "/status" | "/metrics" | "/health" | "/why", false) => wrong_method("GET, HEAD"),
+        ("/" | "/status" | "/metrics" | "/health" | "/why" | "/endpoints", false) => {
+            wrong_method("GET, HEAD")
+        }
         (
             "/reload"
+            | "/endpoint"
             | "/challenge-probe"
             | "/certificates/renew"
             | "/certificates/revoke"
@@ -113,6 +121,29 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
                 "the reload ended unexpectedly; the log says more\n",
             )
         }
+    }
+}
+
+/// Takes an operator's word on an endpoint.
+fn override_endpoint(admin: &Admin, query: Option<&str>) -> Answer {
+    let (mut to, mut endpoint, mut upstream) = (None, None, None);
+    for parameter in query.unwrap_or_default().split('&') {
+        match parameter.split_once('=') {
+            Some(("to", word)) => to = Override::parse(word),
+            Some(("endpoint", text)) => endpoint = Some(text),
+            Some(("upstream", name)) => upstream = Some(name),
+            _ => {}
+        }
+    }
+    let (Some(to), Some(endpoint)) = (to, endpoint) else {
+        return text(
+            StatusCode::BAD_REQUEST,
+            "the parameters are `to=enabled`, `draining` or `disabled`, `endpoint=IP:PORT`, and `upstream=NAME`\n",
+        );
+    };
+    match admin.control.override_endpoint(upstream, endpoint, to) {
+        Ok(done) => text(StatusCode::OK, done),
+        Err(fault) => text(StatusCode::NOT_FOUND, fault),
     }
 }
 

@@ -15,6 +15,7 @@ mod reload;
 mod run;
 mod socket;
 mod status;
+mod upstream;
 mod web;
 mod why;
 
@@ -110,6 +111,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look after endpoints: list them, take one out of service, take it back
+    #[command(after_help = EXIT_CODES)]
+    Upstream {
+        #[command(subcommand)]
+        command: upstream::Command,
+    },
     /// Look after certificates
     #[command(after_help = EXIT_CODES)]
     Certs {
@@ -166,6 +173,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             file,
         } => doctor::run(&file.config, upstream.as_deref(), json),
         Command::Causes { json } => causes::run(json),
+        Command::Upstream { command } => upstream::run(&command),
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),

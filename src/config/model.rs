@@ -415,8 +415,10 @@ pub struct RouteTimeouts {
 pub struct Upstream {
     /// Its name.
     pub name: UpstreamName,
-    /// Addresses, in the order of the file. Never empty.
+    /// Addresses, in the order of the file. Not empty, unless there is an `endpoints_file`.
     pub endpoints: Vec<Endpoint>,
+    /// A file with further ones, followed.
+    pub endpoints_file: Option<PathBuf>,
     /// Who gets the next request.
     pub balance: Balance,
     /// How long an endpoint that joins or comes back takes to its full share; zero is at once.
@@ -445,6 +447,7 @@ impl Upstream {
         Self {
             name,
             endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+            endpoints_file: None,
             balance: Balance::RoundRobin,
             slow_start: Duration::ZERO,
             outlier: Outlier::default(),

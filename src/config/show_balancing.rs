@@ -10,7 +10,12 @@ use super::show::{Entry, duration, inline, list, percent, quoted};
 /// The keys and their values.
 pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
     let endpoints: Vec<_> = upstream.endpoints.iter().map(endpoint).collect();
-    let mut entries = vec![("endpoints", format!("[{}]", endpoints.join(", ")))];
+    let mut entries = Vec::new();
+    if !endpoints.is_empty() {
+        entries.push(("endpoints", format!("[{}]", endpoints.join(", "))));
+    }
+    let file = upstream.endpoints_file.as_ref();
+    entries.extend(file.map(|file| ("endpoints_file", quoted(file.display()))));
     match &upstream.balance {
         Balance::RoundRobin => entries.push(("balance", quoted("round-robin"))),
         Balance::LeastRequests => entries.push(("balance", quoted("least-requests"))),

@@ -9,11 +9,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::background::{sometime, unhurried};
+use super::overrides;
 use super::process::Process;
 use super::reload::{self, Draft, Prepared, Refused};
 use crate::acme::State;
 use crate::admin::{
-    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
+    CertificateStatus, ChallengeProbe, Control, EndpointRow, ReloadOutcome, ReloadReport, Status,
+    Wish,
 };
 use crate::config::Source;
 use crate::observe::history::Explained;
@@ -21,6 +23,7 @@ use crate::observe::metrics::{AcmeFacts, UpstreamFacts};
 use crate::proxy::app::Drain;
 use crate::tls::Origin;
 use crate::types::host::Host;
+use crate::upstream::endpoint::Override;
 
 /// The process as admin sees it.
 pub(super) struct Door(pub(super) Arc<Process>);
@@ -73,6 +76,20 @@ impl Control for Door {
     fn roll_over(&self, authority: Option<&str>) -> BoxFuture<'_, Result<String, String>> {
         let (wishes, authority) = (self.0.acme.wishes(), authority.map(str::to_owned));
         async move { wishes.roll_over(authority.as_deref()).await }.boxed()
+    }
+
+    fn endpoints(&self) -> Vec<EndpointRow> {
+        overrides::rows(&self.0.shared.snapshot.load(), crate::transport::now())
+    }
+
+    fn override_endpoint(
+        &self,
+        upstream: Option<&str>,
+        endpoint: &str,
+        to: Override,
+    ) -> Result<String, String> {
+        let snapshot = self.0.shared.snapshot.load();
+        overrides::set(&snapshot, upstream, endpoint, to)
     }
 
     fn probe(&self, host: &str) -> Option<ChallengeProbe> {

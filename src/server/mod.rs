@@ -11,6 +11,7 @@ mod control;
 mod descriptors;
 mod health;
 mod orders;
+mod overrides;
 mod process;
 mod reload;
 mod run;

@@ -1,10 +1,10 @@
-//! Follows the files that secure connections to upstreams: roots of private authorities, client certificates.
+//! Follows the files that upstreams name: endpoints, roots of private authorities, client certificates.
 //!
-//! `crate::watch` says when to look, `upstream::tls` whether there is something new and good. Invariants: what cannot be
-//! used is told once and changes nothing; connections that are open go on.
+//! `crate::watch` says when to look, `upstream::endpoints_file` and `upstream::tls` whether there is something new and
+//! good. Invariants: what cannot be used is told once and changes nothing; connections that are open go on.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -12,10 +12,9 @@ use tokio::sync::Notify;
 use super::process::Process;
 use crate::observe::reasons::with_reasons;
 use crate::types::name::UpstreamName;
-use crate::upstream::tls::ClientTls;
+use crate::upstream::endpoints_file;
+use crate::upstream::group::Group;
 use crate::watch::{Folders, next_look};
-
-type Secured = Vec<(UpstreamName, Arc<ClientTls>)>;
 
 /// Takes over what the files come to hold for as long as the process runs; ends when it is aborted.
 pub(super) async fn follow(process: Arc<Process>) {
@@ -24,16 +23,12 @@ pub(super) async fn follow(process: Arc<Process>) {
     let mut folders = Folders::new(Arc::clone(&changed));
     let mut troubles = Troubles::default();
     loop {
-        let secured = secured(&process);
-        let idle = secured.iter().all(|(_, tls)| tls.paths().next().is_none());
+        let groups = naming_files(&process);
+        let idle = groups.is_empty();
         // Watch first, then read: what changes in between is read, and seen again.
         let looking = tokio::task::spawn_blocking(move || {
-            let paths: Vec<PathBuf> = secured
-                .iter()
-                .flat_map(|(_, tls)| tls.paths().map(PathBuf::from))
-                .collect();
-            folders.follow(paths.iter().map(PathBuf::as_path));
-            troubles.look(secured);
+            folders.follow(groups.iter().flat_map(|group| paths(group)));
+            troubles.look(&groups);
             (folders, troubles)
         });
         let Ok(back) = looking.await else {
@@ -50,35 +45,56 @@ pub(super) async fn follow(process: Arc<Process>) {
     }
 }
 
-fn secured(process: &Process) -> Secured {
+fn naming_files(process: &Process) -> Vec<Arc<Group>> {
     let snapshot = process.shared.snapshot.load();
-    let groups = snapshot.groups.iter();
+    let mut groups: Vec<_> = snapshot.groups.values().cloned().collect();
+    groups.retain(|group| paths(group).next().is_some());
     groups
-        .filter_map(|(name, group)| Some((name.clone(), group.connector.tls.clone()?)))
-        .collect()
 }
 
-/// What was told of each upstream's files last, and has not been mended.
+fn paths(group: &Group) -> impl Iterator<Item = &Path> {
+    let tls = group.connector.tls.iter();
+    let endpoints = group.config.endpoints_file.as_deref();
+    endpoints.into_iter().chain(tls.flat_map(|tls| tls.paths()))
+}
+
+/// What was told of an upstream's files last, and has not been mended.
 #[derive(Default)]
-struct Troubles(HashMap<UpstreamName, String>);
+struct Troubles(HashMap<(UpstreamName, &'static str), String>);
 
 impl Troubles {
     /// Takes over what is new, and tells of it.
-    fn look(&mut self, secured: Secured) {
+    fn look(&mut self, groups: &[Arc<Group>]) {
         let before = std::mem::take(&mut self.0);
-        for (upstream, tls) in secured {
-            match tls.refresh() {
-                Ok(false) => {}
-                Ok(true) => {
-                    tracing::info!(event = "upstream.tls.reloaded", %upstream, "files for TLS to the upstream reloaded");
+        for group in groups {
+            let upstream = group.name();
+            let mut kept = |what: &'static str, error: String| {
+                let key = (upstream.clone(), what);
+                if before.get(&key) != Some(&error) {
+                    tracing::warn!(event = what, %upstream, %error, "changed files of the upstream cannot be used; what was good before stays");
                 }
-                Err(error) => {
-                    let error = with_reasons(&error);
-                    if before.get(&upstream) != Some(&error) {
-                        tracing::warn!(event = "upstream.tls.kept", %upstream, %error, "changed files for TLS to the upstream cannot be used; the last good ones stay");
+                self.0.insert(key, error);
+            };
+            if let Some(tls) = &group.connector.tls {
+                match tls.refresh() {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        tracing::info!(event = "upstream.tls.reloaded", %upstream, "files for TLS to the upstream reloaded");
                     }
-                    self.0.insert(upstream, error);
+                    Err(error) => kept("upstream.tls.kept", with_reasons(&error)),
                 }
+            }
+            let Some(path) = &group.config.endpoints_file else {
+                continue;
+            };
+            match endpoints_file::read(path) {
+                Ok(found) => {
+                    if group.take_found(&found, crate::transport::now()) {
+                        let endpoints = group.endpoints().len();
+                        tracing::info!(event = "upstream.endpoints", %upstream, file = %path.display(), endpoints, "the file of endpoints has changed");
+                    }
+                }
+                Err(error) => kept("upstream.endpoints.kept", with_reasons(&error)),
             }
         }
     }

@@ -55,6 +55,24 @@ pub enum Override {
     Disabled,
 }
 
+impl Override {
+    const ALL: [Self; 3] = [Self::Enabled, Self::Draining, Self::Disabled];
+
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// What the word stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
+}
+
 /// What the endpoints of one upstream are judged by.
 #[derive(Debug)]
 pub(super) struct Rules {

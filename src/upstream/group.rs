@@ -156,6 +156,36 @@ impl Group {
         set_cookie(key, sticky, self.name(), choice, scope, unix, random)
     }
 
+    /// Takes, beside those that are configured, these from now on; true when that is a change.
+    pub fn take_found(&self, found: &[config::Endpoint], now: Instant) -> bool {
+        let configured = &self.config.endpoints;
+        let is_new =
+            |one: &&config::Endpoint| configured.iter().all(|it| it.address != one.address);
+        let mut wanted = configured.clone();
+        wanted.extend(found.iter().filter(is_new));
+        let is_same = self.as_configured() == wanted;
+        if !is_same {
+            self.replace(&wanted, now);
+        }
+        !is_same
+    }
+
+    /// Those of its endpoints that are not configured.
+    pub fn found(&self) -> Vec<config::Endpoint> {
+        let mut all = self.as_configured();
+        all.retain(|endpoint| !self.config.endpoints.contains(endpoint));
+        all
+    }
+
+    fn as_configured(&self) -> Vec<config::Endpoint> {
+        let one = |endpoint: &Arc<Endpoint>| config::Endpoint {
+            address: endpoint.address,
+            weight: endpoint.weight,
+            backup: endpoint.backup,
+        };
+        self.set.load().endpoints().iter().map(one).collect()
+    }
+
     /// Takes other endpoints from now on. Those that stay keep what is known about them; requests that are with one
     /// that leaves go on.
     pub fn replace(&self, endpoints: &[config::Endpoint], now: Instant) {

@@ -9,6 +9,7 @@ mod balance;
 pub mod circuit;
 pub mod connect;
 pub mod endpoint;
+pub mod endpoints_file;
 pub mod group;
 pub mod health;
 pub mod http1;

@@ -16,6 +16,7 @@ mod causes;
 mod deadlines;
 mod doctor;
 mod early;
+mod endpoints;
 mod events;
 mod forwarded;
 mod forwarding;

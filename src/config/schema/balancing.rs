@@ -3,6 +3,8 @@
 //! They are part of that table, and read apart from it because they go together. Statuses, as ranges, are read here
 //! for `health` too.
 
+use std::path::PathBuf;
+
 use http::HeaderName;
 use toml::de::DeValue;
 
@@ -10,12 +12,21 @@ use super::reader::{At, Context, Reader, value};
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
+use crate::config::diagnostic::Diagnostic;
 
-pub(super) const ENDPOINTS: Key = Key::required(
+pub(super) const ENDPOINTS: Key = Key::either(
     "endpoints",
     Kind::Endpoints,
+    "endpoints_file",
     "[\"192.0.2.10:80\"]",
     "IP:port of each, or a table with `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can).",
+);
+pub(super) const ENDPOINTS_FILE: Key = Key::rule(
+    "endpoints_file",
+    Kind::Path,
+    "none",
+    "\"/run/hubgate/hub-nodes\"",
+    "A file with further endpoints, which a script may write: a line for each, IP:port, then, if wanted, `weight=3` and `backup`; `#` begins a comment. It is read again when it changes. A file that is missing, damaged or empty leaves the endpoints as they were.",
 );
 pub(super) const BALANCE: Key = Key::new(
     "balance",
@@ -108,6 +119,7 @@ static OUTLIER_TABLE: Table = Table {
 #[derive(Debug)]
 pub(in crate::config) struct Balancing {
     pub(in crate::config) endpoints: Vec<At<Endpoint>>,
+    pub(in crate::config) endpoints_file: Option<PathBuf>,
     pub(in crate::config) balance: Balance,
     pub(in crate::config) sticky: Option<Sticky>,
     pub(in crate::config) slow_start: std::time::Duration,
@@ -116,7 +128,18 @@ pub(in crate::config) struct Balancing {
 
 /// Reads the keys.
 pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancing> {
-    let endpoints = reader.list("endpoints", |field| endpoint(field, context));
+    let endpoints = reader.optional("endpoints", |reader, key| {
+        reader.list(key, |field| endpoint(field, context))
+    });
+    let file = reader.optional("endpoints_file", Reader::path);
+    if let (Some(None), Some(None)) = (&endpoints, &file) {
+        let message = format!("{} has no `endpoints`", reader.name());
+        reader.note(
+            Diagnostic::error("missing-key", reader.span(), message)
+                .label("needs `endpoints`")
+                .hint("add `endpoints = [\"192.0.2.10:80\"]`, or an `endpoints_file`"),
+        );
+    }
     let on = reader.field("hash_on", hash_on);
     let balance = reader.word("balance");
     let sticky = reader.inline("sticky", &STICKY_TABLE, context, sticky);
@@ -124,7 +147,12 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
     let outlier = reader.inline("outlier", &OUTLIER_TABLE, context, outlier);
     let on = value(on)?;
     Some(Balancing {
-        endpoints: endpoints?,
+        endpoints: match (endpoints?, &file) {
+            (Some(endpoints), _) => endpoints,
+            (None, Some(Some(_))) => Vec::new(),
+            (None, _) => return None,
+        },
+        endpoints_file: file?.map(|at| at.value),
         balance: match balance?.value.as_str() {
             "least-requests" => Balance::LeastRequests,
             "hash" => Balance::Hash(on),

@@ -138,7 +138,7 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         health::doubt(health, &typed.span, context);
     }
     let balancing = typed.balancing?;
-    if balancing.endpoints.is_empty() {
+    if balancing.endpoints.is_empty() && balancing.endpoints_file.is_none() {
         let message = format!("upstream `{}` has no endpoint", name.value);
         return context.sink.refuse(
             Diagnostic::error("no-endpoint", typed.span, message)
@@ -160,6 +160,7 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
     let endpoints = balancing.endpoints.iter().map(|at| at.value);
     Some(Upstream {
         endpoints: endpoints.collect(),
+        endpoints_file: balancing.endpoints_file,
         balance: balancing.balance,
         slow_start: balancing.slow_start,
         outlier: balancing.outlier,

@@ -1,0 +1,131 @@
+//! `hubgate upstream`: which endpoints there are and how they do, and an operator's word on one of them.
+//!
+//! The running process holds the word, over reloads, until it is taken back or the process ends.
+
+use clap::Subcommand;
+use http::{Method, StatusCode};
+
+use super::{Door, EXIT_CODES, client, complain, exit, print};
+use crate::upstream::endpoint::Override;
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List endpoints: state, requests in flight, why one is left out
+    #[command(after_help = EXIT_CODES)]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Give an endpoint no further requests but those of sessions that stick to it
+    #[command(after_help = EXIT_CODES)]
+    Drain(Which),
+    /// Take `drain` back
+    #[command(after_help = EXIT_CODES)]
+    Undrain(Which),
+    /// Give an endpoint no further requests at all
+    #[command(after_help = EXIT_CODES)]
+    Disable(Which),
+    /// Take `disable` back
+    #[command(after_help = EXIT_CODES)]
+    Enable(Which),
+}
+
+/// Which endpoint.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// IP:port, as `list` shows it
+    #[arg(value_name = "ENDPOINT")]
+    endpoint: String,
+    /// Only in this upstream [default: in all that have it]
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+    #[command(flatten)]
+    door: Door,
+}
+
+/// Does it. Gives the exit code.
+pub(super) fn run(command: &Command) -> u8 {
+    match command {
+        Command::List { json, door } => list(door, *json),
+        Command::Drain(which) => say("drain", which, Override::Draining),
+        Command::Undrain(which) => say("undrain", which, Override::Enabled),
+        Command::Disable(which) => say("disable", which, Override::Disabled),
+        Command::Enable(which) => say("enable", which, Override::Enabled),
+    }
+}
+
+/// What `GET /endpoints` tells of one.
+#[derive(serde::Deserialize)]
+struct Row {
+    upstream: String,
+    address: String,
+    state: String,
+    in_flight: u32,
+    reason: Option<String>,
+}
+
+fn list(door: &Door, json: bool) -> u8 {
+    let answer = match client::ask(door, Method::GET, "/endpoints") {
+        Ok(answer) => answer,
+        Err(failure) => {
+            complain(&format!("hubgate upstream list: {}", failure.text));
+            return failure.code;
+        }
+    };
+    let rows: Vec<Row> = match serde_json::from_str(&answer.body) {
+        Ok(rows) if answer.status == StatusCode::OK => rows,
+        _ => {
+            complain(&format!(
+                "hubgate upstream list: {}\n",
+                answer.body.trim_end()
+            ));
+            return exit::UNREACHABLE;
+        }
+    };
+    if json {
+        print(&answer.body);
+        return exit::OK;
+    }
+    let mut out = format!(
+        "{:<16}{:<28}{:<10}{:>9}  {}\n",
+        "UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"
+    );
+    for row in rows {
+        let reason = row.reason.unwrap_or_default();
+        let line = format!(
+            "{:<16}{:<28}{:<10}{:>9}  {reason}",
+            row.upstream, row.address, row.state, row.in_flight
+        );
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    print(&out);
+    exit::OK
+}
+
+fn say(what: &str, which: &Which, to: Override) -> u8 {
+    let endpoint = &which.endpoint;
+    let mut target = format!("/endpoint?to={}&endpoint={endpoint}", to.as_str());
+    if let Some(upstream) = &which.upstream {
+        target.push_str("&upstream=");
+        target.push_str(upstream);
+    }
+    match client::ask(&which.door, Method::POST, &target) {
+        Ok(answer) if answer.status == StatusCode::OK => {
+            print(&answer.body);
+            exit::OK
+        }
+        Ok(answer) => {
+            complain(&format!("hubgate upstream {what}: {}", answer.body));
+            exit::REFUSED
+        }
+        Err(failure) => {
+            complain(&format!("hubgate upstream {what}: {}", failure.text));
+            failure.code
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The endpoints of all upstreams, and an operator's word on one: no further requests, or requests again.
+//!
+//! It is kept with what is known of the endpoint, over reloads, and ends with the process. Says what it means for the
+//! requests that are there.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::admin::EndpointRow;
+use crate::snapshot::Snapshot;
+use crate::upstream::endpoint::{Endpoint, Override};
+
+/// Every endpoint as it is at `now`.
+pub(super) fn rows(snapshot: &Snapshot, now: Instant) -> Vec<EndpointRow> {
+    let row = |upstream: &str, endpoint: &Endpoint| {
+        let reason = endpoint.trouble(now);
+        EndpointRow {
+            upstream: upstream.to_owned(),
+            address: endpoint.label.to_string(),
+            state: match (endpoint.overridden(), &reason) {
+                (Override::Enabled, None) => "up",
+                (Override::Enabled, Some(_)) => "down",
+                (overridden, _) => overridden.as_str(),
+            }
+            .to_owned(),
+            reason: reason.map(|reason| reason.to_string()),
+            in_flight: endpoint.in_flight(),
+            weight: endpoint.weight,
+            backup: endpoint.backup,
+        }
+    };
+    let groups = snapshot.groups.values();
+    groups
+        .flat_map(|group| {
+            let endpoints = group.endpoints().into_iter();
+            endpoints.map(|endpoint| row(group.name().as_str(), &endpoint))
+        })
+        .collect()
+}
+
+/// Takes the word on `endpoint` in the upstream of that name, or in all that have it. Says what holds now, or why nothing
+/// has changed.
+pub(super) fn set(
+    snapshot: &Snapshot,
+    upstream: Option<&str>,
+    endpoint: &str,
+    to: Override,
+) -> Result<String, String> {
+    let address: SocketAddr = endpoint
+        .parse()
+        .map_err(|_| format!("`{endpoint}` is not an IP address with a port\n"))?;
+    let named = |name: &str| upstream.is_none_or(|upstream| upstream == name);
+    let mut said = String::new();
+    let mut known = Vec::new();
+    for group in snapshot.groups.values() {
+        for endpoint in group.endpoints() {
+            if !named(group.name().as_str()) || endpoint.address != address {
+                known.push(format!("{} of `{}`", endpoint.label, group.name()));
+                continue;
+            }
+            let before = endpoint.overridden();
+            endpoint.set_override(to);
+            let upstream = group.name();
+            if before != to {
+                tracing::warn!(event = "upstream.override", %upstream, endpoint = %address, to = to.as_str(), "an operator has spoken");
+            }
+            let in_flight = endpoint.in_flight();
+            said.push_str(&match to {
+                Override::Enabled => format!("{address} of `{upstream}` is enabled\n"),
+                _ => format!(
+                    "{address} of `{upstream}` is {}; requests and tunnels still there: {in_flight}\n",
+                    to.as_str()
+                ),
+            });
+        }
+    }
+    match said.is_empty() {
+        false => Ok(said),
+        true => Err(format!(
+            "no such endpoint: `{endpoint}`; there are: {}\n",
+            known.join(", ")
+        )),
+    }
+}
