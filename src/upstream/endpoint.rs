@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::ledger::{Ledger, Padded};
 use super::standing::{Event, Standing, Terms};
@@ -44,7 +45,7 @@ pub enum Outcome {
 }
 
 /// What an operator says of an endpoint, whatever is known about it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Override {
     /// Nothing.
     #[default]
@@ -271,6 +272,8 @@ pub enum Reason {
     Slow,
     /// It has not been checked yet, and begins as down.
     NotChecked,
+    /// What a process before this one said.
+    Before(Box<str>),
     /// A health check failed: what it saw.
     Check(Box<str>),
 }
@@ -291,6 +294,7 @@ impl std::fmt::Display for Reason {
             Self::Malformed => f.write_str("answer is not HTTP"),
             Self::Status(status) => write!(f, "answered {status}"),
             Self::Slow => f.write_str("answers too slowly"),
+            Self::Before(said) => f.write_str(said),
             Self::NotChecked => f.write_str("not checked yet"),
             Self::Check(seen) => write!(f, "health check: {seen}"),
         }

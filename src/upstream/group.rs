@@ -22,7 +22,7 @@ use super::connect::Connector;
 use super::endpoint::{Endpoint, InFlight, Rules, State};
 use super::ledger::{Counts, Ledger, Padded};
 use super::protection::Protection;
-use super::standing::{Standing, Terms};
+use super::standing::{Record, Standing, Terms};
 use crate::config::{self, Balance};
 use crate::types::name::UpstreamName;
 
@@ -90,6 +90,28 @@ impl Group {
     /// Its endpoints as they are now.
     pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.set.load().endpoints().to_vec()
+    }
+
+    /// What is known of its endpoints, by address, as a value for a process that takes over from this one.
+    pub fn records(&self, now: Instant) -> Vec<(SocketAddr, Record)> {
+        let set = self.set.load();
+        let of = |one: &Arc<Endpoint>| (one.address, one.state.standing.lock().record(now));
+        set.endpoints().iter().map(of).collect()
+    }
+
+    /// Takes over what another process knew of endpoints that are here too.
+    pub fn restore(&self, records: &[(SocketAddr, Record)], now: Instant) {
+        for endpoint in self.set.load().endpoints() {
+            let record = records
+                .iter()
+                .find(|(address, _)| *address == endpoint.address);
+            if let Some((_, record)) = record {
+                endpoint.change(|standing, _| {
+                    standing.restore(record, now);
+                    None
+                });
+            }
+        }
     }
 
     /// What was counted.

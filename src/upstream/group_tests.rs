@@ -128,3 +128,19 @@ fn a_draining_endpoint_and_a_disabled_one_get_nothing_even_when_all_others_are_d
     assert_eq!(ports(&group, 3, now), [3; 3]);
     assert_eq!(chosen(&group, &[address(3)], now), None);
 }
+
+#[test]
+fn another_process_knows_what_this_one_knew() {
+    use crate::upstream::endpoint::Override;
+    let (old, now) = group(3);
+    report(&old, 1, Outcome::ConnectFailed, now);
+    old.endpoints()[1].set_override(Override::Disabled);
+    let later = now + REST / 2;
+    let text = serde_json::to_string(&old.records(later)).unwrap();
+
+    let (new, now) = group(3);
+    new.restore(&serde_json::from_str::<Vec<_>>(&text).unwrap(), now);
+    assert_eq!(ports(&new, 3, now), [3; 3]);
+    assert!(ports(&new, 2, now + REST / 2).contains(&1));
+    assert_eq!(new.records(now), old.records(later));
+}

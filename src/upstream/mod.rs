@@ -25,3 +25,4 @@ pub mod tls;
 pub use balance::Keys;
 pub use balance::sticky::{CookieScope, SessionKey};
 pub use ledger::Counts;
+pub use standing::Record;

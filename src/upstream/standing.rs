@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::endpoint::{Endpoint, Override, Reason};
 use super::ledger::Ledger;
 
@@ -38,6 +40,19 @@ pub(super) struct Terms {
     pub(super) slow_start: Duration,
     /// Whether the upstream is checked: else what checks said once is forgotten.
     pub(super) is_checked: bool,
+}
+
+/// What is known about an endpoint, for a process that takes over from this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What the operator said.
+    pub overridden: Override,
+    /// Why checks took it out.
+    pub down: Option<String>,
+    /// How long it is still left out because of what requests met.
+    pub rests_for: Option<Duration>,
+    /// Ejections in a row.
+    pub ejections: u32,
 }
 
 /// Something to tell the operator.
@@ -92,6 +107,36 @@ impl Standing {
             },
             ..Self::default()
         }
+    }
+
+    /// What outlives the process; times count from `now`.
+    pub(super) fn record(&self, now: Instant) -> Record {
+        let rest = self.rest.as_ref().filter(|rest| rest.until > now);
+        Record {
+            overridden: self.overridden,
+            down: match &self.checked {
+                Checked::Up => None,
+                Checked::Down(reason) => Some(reason.to_string()),
+            },
+            rests_for: rest.map(|rest| rest.until.saturating_duration_since(now)),
+            ejections: self.ejections,
+        }
+    }
+
+    /// Takes over what a process before this one knew.
+    pub(super) fn restore(&mut self, record: &Record, now: Instant) {
+        self.overridden = record.overridden;
+        self.checked = match &record.down {
+            None => Checked::Up,
+            Some(reason) => Checked::Down(Reason::Before(reason.as_str().into())),
+        };
+        self.rest = record.rests_for.map(|rest| Rest {
+            until: now + rest,
+            for_connect: record.ejections == 0,
+            reason: Reason::Before("it was left out before the upgrade".into()),
+        });
+        self.ejections = record.ejections;
+        self.ejected_until = self.rest.as_ref().map(|rest| rest.until);
     }
 
     /// What a choice depends on, but for the time.

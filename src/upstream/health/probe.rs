@@ -40,6 +40,11 @@ async fn asked(check: &Check) -> Result<(), String> {
         tcp: check.health.timeout,
         tls: check.health.timeout,
     };
+    if check.group.connector.http2 {
+        // A check in HTTP/1.1 would fail where nothing else is spoken; that HTTP/2 is agreed to is what can be seen.
+        let connected = check.group.connector.http2_socket(address, limits).await;
+        return connected.map(drop).map_err(|error| with_reasons(&error));
+    }
     let connected = check.group.connector.connect(address, limits).await;
     let connection = connected.map_err(|error| with_reasons(&error))?;
     match &check.health.kind {
