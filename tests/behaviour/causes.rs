@@ -12,7 +12,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use super::why::explained;
-use crate::support::hubgate::{HOST, one_site};
+use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::ports::free_addr;
 use crate::support::{Client, Conn, Hubgate, Response, Upstream, authority, eventually, websocket};
 
@@ -49,6 +49,8 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::ChallengeLimited, too_many_challenges),
     (Cause::RedirectToHttps, || with(&one_site(free_addr(), "").replace("\"forward\"", "\"redirect\""), "GET / HTTP/1.1")),
     (Cause::RedirectSlash, || with(&one_site(free_addr(), "").replace("path = \"/\"", "path = \"/x/\""), "GET /x HTTP/1.1")),
+    (Cause::UpstreamEmpty, no_endpoint),
+    (Cause::UpstreamDown, disabled),
     (Cause::UpstreamConnect, || asked("", &request("GET / HTTP/1.1", ""))),
     (Cause::UpstreamConnectTimeout, no_room),
     (Cause::UpstreamSend, takes_nothing),
@@ -76,16 +78,7 @@ const PROVOKED: &[(Cause, Provoke)] = &[
 ];
 
 /// Causes that cannot be provoked yet, and how they will be.
-const PENDING: &[(Cause, &str)] = &[
-    (
-        Cause::UpstreamEmpty,
-        "an upstream fed by a file or a name that has no endpoint",
-    ),
-    (
-        Cause::UpstreamDown,
-        "`hubgate upstream disable` of every endpoint",
-    ),
-];
+const PENDING: &[(Cause, &str)] = &[];
 
 const LOG: &str = "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"json\"\n";
 /// So that a stop does not wait, and nobody has to.
@@ -274,6 +267,26 @@ fn cut_off(then: fn(&mut Conn)) -> Seen {
     let (bytes, _) = client.rest();
     assert!(bytes.ends_with(b"half"), "nothing is made up");
     seen(hubgate, None, vec![Box::new(upstream)])
+}
+
+fn no_endpoint() -> Seen {
+    let nobody = free_addr();
+    let named = format!("endpoints = [\"{nobody}\"]");
+    let toml = one_site(nobody, "").replace(&named, "endpoints_file = \"@DIR@/nodes\"");
+    with(&toml, "GET / HTTP/1.1")
+}
+
+/// Every endpoint taken out by the operator.
+fn disabled() -> Seen {
+    let upstream = Upstream::saying("ok");
+    let hubgate = start(&one_site(upstream.addr, ""));
+    let address = upstream.addr.to_string();
+    let mut command = command(&["upstream", "disable", &address, "--socket"]);
+    let (code, output) = run(command.arg(hubgate.socket()));
+    assert_eq!(code, 0, "{output}");
+    let answer = hubgate.plain().exchange(request("GET / HTTP/1.1", ""));
+    assert!(upstream.requests().is_empty());
+    seen(hubgate, Some(answer), vec![Box::new(upstream)])
 }
 
 fn other_name() -> Seen {

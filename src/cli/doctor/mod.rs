@@ -20,6 +20,7 @@ use super::status::table;
 use super::{complain, exit, print};
 use crate::config::{self, CheckKind, Config, Paint, Upstream};
 use crate::observe::reasons::with_reasons;
+use crate::upstream::endpoints_file;
 use crate::upstream::tls::ClientTls;
 
 /// Endpoints looked at at once.
@@ -146,7 +147,18 @@ fn questions<'a>(
         path: path.clone(),
         is_check: check.is_some(),
     };
-    upstream.endpoints.iter().map(question).collect()
+    let mut endpoints = upstream.endpoints.clone();
+    if let Some(file) = &upstream.endpoints_file {
+        match endpoints_file::read(file) {
+            Ok(found) => endpoints.extend(found),
+            Err(fault) => {
+                let found = format!("`{}`: {}", file.display(), with_reasons(&fault));
+                let fix = "have what writes the file write a line with IP:port for each endpoint, to another name, and rename it";
+                findings.push(Finding::of(Level::Broken, &about, found, fix));
+            }
+        }
+    }
+    endpoints.iter().map(question).collect()
 }
 
 /// Looks at all of them, in the order of the questions.
