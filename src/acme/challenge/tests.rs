@@ -1,4 +1,6 @@
 //! Tests of `challenge`: which paths are challenges, and whose tokens are answered for how long.
+//!
+//! Nothing is asked of anyone: tokens are published and looked up in one map.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,6 @@
 //! Tests of `renewal`: what windows and dates mean for when a certificate is renewed.
+//!
+//! Times are values; nothing waits and nothing is sent.
 
 use super::*;
 use proptest::prelude::*;
