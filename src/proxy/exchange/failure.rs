@@ -56,6 +56,7 @@ impl Exchange<'_> {
             self.undelivered = Some(Undelivered {
                 wire: h2.take_head(),
                 complete: self.uplink == Uplink::Complete,
+                open: true,
             });
         }
         Failure {

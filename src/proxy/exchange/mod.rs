@@ -67,6 +67,8 @@ pub struct Undelivered {
     wire: Vec<u8>,
     /// Whether that is all of it.
     complete: bool,
+    /// Whether the end of its body is yet to be framed, as HTTP/1.1 does it.
+    open: bool,
 }
 
 /// What has happened so far; also what there is to say after a failure.
@@ -169,7 +171,13 @@ impl<'a> Exchange<'a> {
             self.uplink = Uplink::Complete;
         }
         match &mut self.upstream {
-            Peer::H1(h1) => h1.begin_again(request, undelivered.wire),
+            Peer::H1(h1) => {
+                h1.begin_again(request, undelivered.wire);
+                if undelivered.complete && undelivered.open {
+                    let trailers = self.client.body_trailers();
+                    h1.finish_body(|wire| write_last_chunk(&trailers, wire));
+                }
+            }
             Peer::H2(h2) => {
                 let takes_trailers = hop_by_hop::takes_trailers(&self.client.head().headers);
                 *h2.begin(request, takes_trailers) = undelivered.wire;
@@ -269,7 +277,11 @@ impl<'a> Exchange<'a> {
                 // What the endpoint says of it comes in place of the response's head.
                 Peer::H2(_) => None,
             };
-            self.undelivered = undelivered.map(|wire| Undelivered { wire, complete });
+            self.undelivered = undelivered.map(|wire| Undelivered {
+                wire,
+                complete,
+                open: false,
+            });
             // It may have answered before it closed; what it said is still to be read.
             self.upstream.abort();
             if self.uplink != Uplink::Dead {
