@@ -20,7 +20,7 @@ test: ## every test: cargo's, then a user's journey through a real JupyterHub an
 	$(CARGO) test --locked
 	HUBGATE=$(TARGET)/debug/hubgate tests/hub/run-journey.sh --quick
 
-acme-faults: ## every fault of authorities, disks, clocks and networks that certificates must survive; a table of what was shown (15 minutes)
+acme-faults: ## every fault of authorities, disks, clocks and networks that certificates must survive; a table of what was shown (10 minutes)
 	@tests/install.sh build test
 	CARGO="$(CARGO)" tests/acme-faults.sh
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hubgate::tls::Origin;
 
-use crate::support::gate::{Clock, Gate, Scene, toml};
+use crate::support::gate::{Clock, Gate, Running, Scene, authority, toml};
 use crate::support::orders::{Edge, HOST};
 use crate::support::pebble::{Options, Pebble};
 use crate::support::{Client, PATIENCE, eventually, ports, within};
@@ -15,13 +15,23 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// It says what is wrong, as an error of the class `clock`, and tries again within minutes.
 #[track_caller]
-fn clock_is_told(running: &crate::support::gate::Running, host: &str) {
+fn clock_is_told(running: &Running, host: &str) {
     let failure = running.wait_failure(host, 1);
     assert_eq!(failure.text("class"), "clock", "{failure:?}");
     assert_eq!(failure.text("level"), "ERROR");
     let detail = failure.text("detail");
     assert!(detail.contains("check this machine's clock"), "{detail}");
     assert!((50.0..=70.0).contains(&failure.wait()), "{failure:?}");
+}
+
+/// After the first failure it tries and fails some more times, each when it said.
+#[track_caller]
+fn keeps_failing(scene: &Scene, running: &Running) {
+    for count in 2..6 {
+        let last = running.wait_failure(HOST, count - 1);
+        scene.gate.pass_until(last.next(), Duration::ZERO);
+        running.wait_failure(HOST, count);
+    }
 }
 
 /// A stored certificate is neither renewed nor taken away, however often a clock that is so far off is looked at.
@@ -33,11 +43,7 @@ fn renews_nothing(days: u64) {
     scene.gate.pass(DAY * u32::try_from(days).unwrap());
     let running = scene.gate.run_by(Clock::Moved);
     clock_is_told(&running, HOST);
-    for count in 2..6 {
-        let last = running.wait_failure(HOST, count - 1);
-        scene.gate.pass_until(last.next(), Duration::ZERO);
-        running.wait_failure(HOST, count);
-    }
+    keeps_failing(&scene, &running);
     assert_eq!(scene.gate.served(), Some(first.clone()));
     drop(running);
     scene.gate.set_clock(0);
@@ -64,11 +70,7 @@ fn is_kept_back(off: i64) {
     scene.gate.turn_clock(off);
     let running = scene.gate.run_by(Clock::Moved);
     clock_is_told(&running, HOST);
-    for count in 2..5 {
-        let last = running.wait_failure(HOST, count - 1);
-        scene.gate.pass_until(last.next(), Duration::ZERO);
-        running.wait_failure(HOST, count);
-    }
+    keeps_failing(&scene, &running);
     assert_eq!(
         scene.gate.served(),
         None,
@@ -178,7 +180,7 @@ fn fault_12_an_expired_pair_on_disk_is_served_called_expired_and_renewed_at_once
         validity: 20,
         ..Options::default()
     };
-    let (mut pebble, http) = crate::support::gate::authority(options);
+    let (mut pebble, http) = authority(options);
     let gate = Gate::new(&pebble, http);
     let first = gate.prepare();
     pebble.down();
