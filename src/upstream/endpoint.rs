@@ -25,7 +25,7 @@ use crate::types::name::UpstreamName;
 pub enum Outcome {
     /// It accepted a connection.
     Connected,
-    /// It refused a connection, or there is no way to it.
+    /// It refused a connection, or one that cannot be trusted was all there was. or there is no way to it.
     ConnectFailed,
     /// It did not accept a connection in time.
     ConnectTimedOut,
@@ -256,7 +256,7 @@ impl State {
 /// Why an endpoint is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It refused a connection.
+    /// It refused a connection, or one that cannot be trusted was all there was.
     ConnectFailed,
     /// It did not accept one in time.
     ConnectTimedOut,
@@ -287,7 +287,7 @@ impl Reason {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::ConnectFailed => f.write_str("connection refused"),
+            Self::ConnectFailed => f.write_str("no connection can be made"),
             Self::ConnectTimedOut => f.write_str("no connection in time"),
             Self::Reset => f.write_str("connection ended"),
             Self::TimedOut => f.write_str("no answer in time"),
