@@ -32,7 +32,7 @@ pub(super) enum Door {
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /endpoints, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
+const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
      POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST, \
      POST /certificates/rollover?ca=NAME";
 
@@ -57,7 +57,6 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/", true) => of_type("text/html; charset=utf-8", page::render(&report(admin))),
         ("/status", true) => json(StatusCode::OK, &report(admin)),
         ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
-        ("/endpoints", true) => json(StatusCode::OK, &admin.control.endpoints()),
         ("/health", true) => text(StatusCode::OK, "ok\n"),
         ("/why", true) => why(admin, door, head.uri.query()),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
@@ -75,9 +74,7 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/certificates/rollover", false) if head.method == Method::POST => {
             roll_over(admin, head.uri.query()).await
         }
-        ("/" | "/status" | "/metrics" | "/health" | "/why" | "/endpoints", false) => {
-            wrong_method("GET, HEAD")
-        }
+        ("/" | "/status" | "/metrics" | "/health" | "/why", false) => wrong_method("GET, HEAD"),
         (
             "/reload"
             | "/endpoint"

@@ -55,10 +55,6 @@ pub trait Control: Send + Sync + 'static {
     fn explain(&self, _request_id: &str) -> Explained {
         Explained::default()
     }
-    /// Every endpoint of every upstream as it is now.
-    fn endpoints(&self) -> Vec<EndpointRow> {
-        Vec::new()
-    }
     /// Takes an operator's word on `endpoint`, an IP:port, in the upstream of that name or in all that have it. Says what
     /// holds now, or why nothing has changed.
     fn override_endpoint(
@@ -73,25 +69,6 @@ pub trait Control: Send + Sync + 'static {
     fn probe(&self, _host: &str) -> Option<ChallengeProbe> {
         None
     }
-}
-
-/// An endpoint as it is now. One of the answer to `GET /endpoints`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointRow {
-    /// The upstream's name.
-    pub upstream: String,
-    /// IP:port.
-    pub address: String,
-    /// `up`, `down`, or what an operator said: `draining`, `disabled`.
-    pub state: String,
-    /// Why requests or checks leave it out.
-    pub reason: Option<String>,
-    /// Requests and tunnels that are with it.
-    pub in_flight: u32,
-    /// Its share of the requests.
-    pub weight: u8,
-    /// Whether it gets requests only while no other can.
-    pub backup: bool,
 }
 
 /// What a person can ask for one host's certificate.

@@ -14,7 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::socket::{self, Found, SocketError};
-use super::{Door, exit};
+use super::{Door, complain, exit};
+use crate::admin::StatusReport;
 
 /// For connecting, asking and the whole answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -39,6 +40,27 @@ pub(super) struct Failure {
 /// Sends `method` `target` to the process behind `door`.
 pub(super) fn ask(door: &Door, method: Method, target: &str) -> Result<Answer, Failure> {
     ask_within(DEADLINE, door, method, target)
+}
+
+/// What the running process knows, or the exit code after the user was told why that is not to be had.
+pub(super) fn status(command: &str, door: &Door) -> Result<StatusReport, u8> {
+    let (code, text) = match ask(door, Method::GET, "/status") {
+        Ok(answer) if answer.status == StatusCode::OK => match serde_json::from_str(&answer.body) {
+            Ok(report) => return Ok(report),
+            Err(error) => {
+                let other = "the running hubgate is of another version and answers in a form that is not known here";
+                (exit::UNREACHABLE, format!("{other}: {error}\n"))
+            }
+        },
+        Ok(answer) => {
+            let body = answer.body.trim_end();
+            let text = format!("the process answered {}: {body}\n", answer.status);
+            (exit::UNREACHABLE, text)
+        }
+        Err(failure) => (failure.code, failure.text),
+    };
+    complain(&format!("{command}: {text}"));
+    Err(code)
 }
 
 /// As [`ask`], for what may take longer.

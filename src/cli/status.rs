@@ -46,6 +46,17 @@ pub(super) fn run(door: &Door, json: bool) -> u8 {
     }
 }
 
+/// A table of all endpoints.
+pub(super) fn upstreams(upstreams: &[UpstreamStatus]) -> String {
+    let mut out = String::new();
+    table(
+        &mut out,
+        &["UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"],
+        upstreams.iter().flat_map(upstream_rows).collect(),
+    );
+    out
+}
+
 fn told(report: &StatusReport) -> String {
     let status = &report.status;
     let traffic = &report.traffic;
@@ -114,11 +125,7 @@ fn told(report: &StatusReport) -> String {
         ],
         site_rows(&status.sites),
     );
-    table(
-        &mut out,
-        &["UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"],
-        status.upstreams.iter().flat_map(upstream_rows).collect(),
-    );
+    out.push_str(&upstreams(&status.upstreams));
     table(
         &mut out,
         &["CERTIFICATE FOR", "SOURCE", "DAYS LEFT", "TROUBLE"],

@@ -5,7 +5,7 @@
 use clap::Subcommand;
 use http::{Method, StatusCode};
 
-use super::{Door, EXIT_CODES, client, complain, exit, print};
+use super::{Door, EXIT_CODES, client, complain, exit, print, status};
 use crate::upstream::endpoint::Override;
 
 /// What there is to do.
@@ -58,52 +58,20 @@ pub(super) fn run(command: &Command) -> u8 {
     }
 }
 
-/// What `GET /endpoints` tells of one.
-#[derive(serde::Deserialize)]
-struct Row {
-    upstream: String,
-    address: String,
-    state: String,
-    in_flight: u32,
-    reason: Option<String>,
-}
-
 fn list(door: &Door, json: bool) -> u8 {
-    let answer = match client::ask(door, Method::GET, "/endpoints") {
-        Ok(answer) => answer,
-        Err(failure) => {
-            complain(&format!("hubgate upstream list: {}", failure.text));
-            return failure.code;
-        }
+    let report = match client::status("hubgate upstream list", door) {
+        Ok(report) => report,
+        Err(code) => return code,
     };
-    let rows: Vec<Row> = match serde_json::from_str(&answer.body) {
-        Ok(rows) if answer.status == StatusCode::OK => rows,
-        _ => {
-            complain(&format!(
-                "hubgate upstream list: {}\n",
-                answer.body.trim_end()
-            ));
-            return exit::UNREACHABLE;
-        }
-    };
+    let upstreams = &report.status.upstreams;
     if json {
-        print(&answer.body);
+        match serde_json::to_string_pretty(upstreams) {
+            Ok(text) => print(&format!("{text}\n")),
+            Err(error) => complain(&format!("hubgate upstream list: {error}\n")),
+        }
         return exit::OK;
     }
-    let mut out = format!(
-        "{:<16}{:<28}{:<10}{:>9}  {}\n",
-        "UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"
-    );
-    for row in rows {
-        let reason = row.reason.unwrap_or_default();
-        let line = format!(
-            "{:<16}{:<28}{:<10}{:>9}  {reason}",
-            row.upstream, row.address, row.state, row.in_flight
-        );
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    print(&out);
+    print(status::upstreams(upstreams).trim_start());
     exit::OK
 }
 

@@ -14,8 +14,7 @@ use super::process::Process;
 use super::reload::{self, Draft, Prepared, Refused};
 use crate::acme::State;
 use crate::admin::{
-    CertificateStatus, ChallengeProbe, Control, EndpointRow, ReloadOutcome, ReloadReport, Status,
-    Wish,
+    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
 };
 use crate::config::Source;
 use crate::observe::history::Explained;
@@ -76,10 +75,6 @@ impl Control for Door {
     fn roll_over(&self, authority: Option<&str>) -> BoxFuture<'_, Result<String, String>> {
         let (wishes, authority) = (self.0.acme.wishes(), authority.map(str::to_owned));
         async move { wishes.roll_over(authority.as_deref()).await }.boxed()
-    }
-
-    fn endpoints(&self) -> Vec<EndpointRow> {
-        overrides::rows(&self.0.shared.snapshot.load(), crate::transport::now())
     }
 
     fn override_endpoint(

@@ -1,42 +1,12 @@
-//! The endpoints of all upstreams, and an operator's word on one: no further requests, or requests again.
+//! An operator's word on an endpoint: no further requests, or requests again.
 //!
 //! It is kept with what is known of the endpoint, over reloads, and ends with the process. Says what it means for the
 //! requests that are there.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
-use crate::admin::EndpointRow;
 use crate::snapshot::Snapshot;
-use crate::upstream::endpoint::{Endpoint, Override};
-
-/// Every endpoint as it is at `now`.
-pub(super) fn rows(snapshot: &Snapshot, now: Instant) -> Vec<EndpointRow> {
-    let row = |upstream: &str, endpoint: &Endpoint| {
-        let reason = endpoint.trouble(now);
-        EndpointRow {
-            upstream: upstream.to_owned(),
-            address: endpoint.label.to_string(),
-            state: match (endpoint.overridden(), &reason) {
-                (Override::Enabled, None) => "up",
-                (Override::Enabled, Some(_)) => "down",
-                (overridden, _) => overridden.as_str(),
-            }
-            .to_owned(),
-            reason: reason.map(|reason| reason.to_string()),
-            in_flight: endpoint.in_flight(),
-            weight: endpoint.weight,
-            backup: endpoint.backup,
-        }
-    };
-    let groups = snapshot.groups.values();
-    groups
-        .flat_map(|group| {
-            let endpoints = group.endpoints().into_iter();
-            endpoints.map(|endpoint| row(group.name().as_str(), &endpoint))
-        })
-        .collect()
-}
+use crate::upstream::endpoint::Override;
 
 /// Takes the word on `endpoint` in the upstream of that name, or in all that have it. Says what holds now, or why nothing
 /// has changed.

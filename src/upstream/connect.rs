@@ -86,6 +86,16 @@ pub struct Line {
     pub security: u32,
 }
 
+impl Line {
+    /// What URLs call it.
+    pub fn scheme(&self) -> &'static str {
+        match self.security {
+            0 => "http",
+            _ => "https",
+        }
+    }
+}
+
 /// How an upstream's endpoints are connected to.
 #[derive(Clone, Debug, Default)]
 pub struct Connector {
@@ -122,6 +132,16 @@ impl Connector {
     ) -> Result<Box<Connection>, ConnectError> {
         let socket = self.socket(address, limits, Alpn::Http1).await?;
         Ok(Box::new(Connection::new(socket)))
+    }
+
+    /// Connects to `address` as requests would, and leaves.
+    pub async fn try_out(
+        &self,
+        address: SocketAddr,
+        limits: ConnectLimits,
+    ) -> Result<(), ConnectError> {
+        let alpn = if self.http2 { Alpn::Http2 } else { Alpn::Http1 };
+        self.socket(address, limits, alpn).await.map(drop)
     }
 
     /// Connects to `address` for HTTP/2; by TLS the endpoint has agreed to it.

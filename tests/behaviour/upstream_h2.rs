@@ -472,3 +472,32 @@ fn by_tls_http_2_is_agreed_on_and_upgrades_go_by_http_1() {
     let (mut socket, _) = websocket::open(hubgate.tls(), HOST, "/ws", "");
     echoes(&mut socket, "by HTTP/1.1");
 }
+
+#[test]
+fn checks_speak_what_requests_speak() {
+    let ours = Authority::new("ours");
+    let dir = TempDir::new().unwrap();
+    ours.file(dir.path());
+    let settings = Settings {
+        tls: Some(Arc::new(ours.issue(&["hub.internal"]).server(&["h2"]))),
+        ..Settings::default()
+    };
+    let upstream = H2Upstream::saying(settings, "ok");
+    let lines =
+        "protocol = \"h2\"\ntls = { server_name = \"hub.internal\", ca_file = \"ca.pem\" }\n";
+    let tcp = "health = { kind = \"tcp\", interval = \"50ms\" }\n";
+    let hubgate = Hubgate::start_in(dir, &(one_site(upstream.addr, "") + lines + tcp));
+    eventually("checks have been made", || upstream.connections() > 3);
+    assert!(!hubgate.log().contains("upstream.endpoint.down"));
+    let http = "health = { kind = \"http\", path = \"/well\", interval = \"50ms\" }\n";
+    hubgate.reload_to(&(one_site(upstream.addr, "") + lines + http));
+    eventually("it is asked", || {
+        let seen = upstream.seen();
+        seen.iter()
+            .filter(|seen| seen.uri.path() == "/well")
+            .count()
+            > 3
+    });
+    assert!(!hubgate.log().contains("upstream.endpoint.down"));
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
+}

@@ -2,7 +2,6 @@
 //!
 //! Shows what `GET /status` told; decides nothing but the layout. Where no process runs, `status` says how to reach one.
 
-use http::{Method, StatusCode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -12,23 +11,7 @@ use crate::cli::{Door, client, complain, exit, print};
 
 /// What the running process knows, or the exit code after the user was told why that is not to be had.
 pub(super) fn report(door: &Door) -> Result<StatusReport, u8> {
-    let (code, text) = match client::ask(door, Method::GET, "/status") {
-        Ok(answer) if answer.status == StatusCode::OK => match serde_json::from_str(&answer.body) {
-            Ok(report) => return Ok(report),
-            Err(error) => {
-                let other = "the running hubgate is of another version and answers in a form that is not known here";
-                (exit::UNREACHABLE, format!("{other}: {error}\n"))
-            }
-        },
-        Ok(answer) => {
-            let body = answer.body.trim_end();
-            let text = format!("the process answered {}: {body}\n", answer.status);
-            (exit::UNREACHABLE, text)
-        }
-        Err(failure) => (failure.code, failure.text),
-    };
-    complain(&format!("hubgate certs: {text}"));
-    Err(code)
+    client::status("hubgate certs", door)
 }
 
 /// Prints all certificates, or one host's. Gives the exit code.

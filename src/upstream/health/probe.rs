@@ -16,6 +16,8 @@ use crate::types::amount::format_duration;
 use crate::upstream::connect::ConnectLimits;
 use crate::upstream::endpoint::Reason;
 use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
+use crate::upstream::http2::{self, Stream};
+use crate::upstream::peer::Peer;
 
 /// As much of a body is looked through.
 const MOST_BODY: usize = 64 * 1024;
@@ -40,32 +42,38 @@ async fn asked(check: &Check) -> Result<(), String> {
         tcp: check.health.timeout,
         tls: check.health.timeout,
     };
-    if check.group.connector.http2 {
-        // A check in HTTP/1.1 would fail where nothing else is spoken; that HTTP/2 is agreed to is what can be seen.
-        let connected = check.group.connector.http2_socket(address, limits).await;
-        return connected.map(drop).map_err(|error| with_reasons(&error));
-    }
-    let connected = check.group.connector.connect(address, limits).await;
-    let connection = connected.map_err(|error| with_reasons(&error))?;
+    let connector = &check.group.connector;
     match &check.health.kind {
-        CheckKind::Tcp => Ok(()),
+        CheckKind::Tcp => {
+            let connected = connector.try_out(address, limits).await;
+            connected.map_err(|error| with_reasons(&error))
+        }
         CheckKind::Http(http) => {
-            let (status, body) = get(connection, http, address).await?;
+            let peer = match connector.http2 {
+                false => connector.connect(address, limits).await.map(Peer::H1),
+                true => http2::alone(connector, address, limits).await.map(Peer::H2),
+            };
+            let peer = peer.map_err(|error| with_reasons(&error))?;
+            let (status, body) = get(peer, http, address).await?;
             judge(http, status, &body)
         }
     }
 }
 
 async fn get(
-    mut connection: Box<Connection>,
+    mut peer: Peer,
     check: &HttpCheck,
     address: SocketAddr,
 ) -> Result<(u16, Vec<u8>), String> {
-    let wire = connection.begin(Request {
+    let request = Request {
         body: RequestBody::None,
         is_head: false,
         upgrade: false,
-    });
+    };
+    let wire = match &mut peer {
+        Peer::H1(h1) => h1.begin(request),
+        Peer::H2(h2) => h2.begin(request, false),
+    };
     let host = match &check.host {
         Some(host) => host.to_string(),
         None => address.to_string(),
@@ -76,19 +84,22 @@ async fn get(
         env!("CARGO_PKG_VERSION"),
     );
     wire.extend_from_slice(head.as_bytes());
-    let sent = poll_fn(|cx| connection.poll_drain(cx)).await;
+    let sent = poll_fn(|cx| peer.poll_drain(cx)).await;
     sent.map_err(|error| format!("the request was not taken: {error}"))?;
     loop {
-        let came = poll_fn(|cx| connection.poll_head(cx)).await;
+        let came = poll_fn(|cx| peer.poll_head(cx)).await;
         came.map_err(|error| with_reasons(&error))?;
-        if !connection.head().status().is_informational() {
+        if !peer.head().status().is_informational() {
             break;
         }
     }
-    let status = connection.head().status().as_u16();
+    let status = peer.head().status().as_u16();
     let mut body = Vec::new();
     if check.reads_body(status) {
-        read_body(&mut connection, &mut body).await?;
+        match &mut peer {
+            Peer::H1(h1) => read_body(h1, &mut body).await?,
+            Peer::H2(h2) => read_frames(h2, &mut body).await?,
+        }
     }
     Ok((status, body))
 }
@@ -106,6 +117,18 @@ async fn read_body(connection: &mut Connection, body: &mut Vec<u8>) -> Result<()
         progress = connection
             .take_body(scratch.filled(), |piece| body.extend_from_slice(piece))
             .map_err(|error| broken(&error))?;
+    }
+    body.truncate(MOST_BODY);
+    Ok(())
+}
+
+async fn read_frames(stream: &mut Stream, body: &mut Vec<u8>) -> Result<(), String> {
+    while body.len() < MOST_BODY {
+        let piece = poll_fn(|cx| stream.poll_body(cx)).await;
+        match piece.map_err(|error| format!("the answer broke off: {error}"))? {
+            Some(piece) => body.extend_from_slice(&piece),
+            None => break,
+        }
     }
     body.truncate(MOST_BODY);
     Ok(())

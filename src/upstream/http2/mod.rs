@@ -11,5 +11,5 @@ mod io;
 mod pool;
 mod stream;
 
-pub use pool::Pool;
+pub use pool::{Pool, alone};
 pub use stream::Stream;

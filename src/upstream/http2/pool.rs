@@ -4,6 +4,7 @@
 //! own: whoever waits for it may leave, and those who stay share it, or its failure. Invariant: no more requests wait
 //! for a connection than it is expected to take.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,9 +101,9 @@ impl Pool {
         connections.open.retain(|connection| !connection.is_over());
         for connection in &connections.open {
             if let Some((send, place)) = connection.enter(now) {
-                let scheme = if line.security == 0 { "http" } else { "https" };
                 let reused = connection.state.has_served();
-                return Ok((Box::new(Stream::new(send, place, scheme)), reused));
+                let stream = Stream::new(send, place, line.scheme());
+                return Ok((Box::new(stream), reused));
             }
         }
         let mut attempts = connections.attempts.iter_mut();
@@ -169,6 +170,19 @@ impl Pool {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A stream on a connection of its own, which ends with it.
+pub async fn alone(
+    connector: &Connector,
+    address: SocketAddr,
+    limits: ConnectLimits,
+) -> Result<Box<Stream>, ConnectError> {
+    let line = connector.line(address);
+    let connection = make(line, connector, limits).await?;
+    let entered = connection.enter(crate::transport::now());
+    let (send, place) = entered.ok_or_else(|| ConnectError::gone(address))?;
+    Ok(Box::new(Stream::new(send, place, line.scheme())))
 }
 
 async fn make(
