@@ -57,6 +57,7 @@ impl Control for Fake {
             certificates: vec![CertificateStatus {
                 host: "a.test".to_owned(),
                 source: "acme".to_owned(),
+                not_before: Some(1_790_000_000),
                 not_after: Some(1_800_000_000),
                 trouble: None,
                 ..CertificateStatus::default()
