@@ -274,6 +274,11 @@ fn fault_09_a_certificate_that_cannot_be_saved_is_served_and_saved_later_without
                 .is_some_and(|error| error.contains("current"))
     });
     assert!(edge.file(HOST, "order.json").exists());
+    // Between two attempts: the next one finds the pair whole on the disk, and must not order another.
+    let failures = running.status(HOST).failures;
+    eventually("it fails once more", || {
+        running.status(HOST).failures > failures
+    });
     std::fs::remove_dir_all(&current).unwrap();
     eventually("it is saved", || current.join("chain.pem").exists());
     eventually("the order is done", || {

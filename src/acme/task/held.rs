@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tracing::{info, warn};
 
 use super::Task;
-use crate::acme::storage::{Backoff, CertificateDir, Stored};
+use crate::acme::storage::{Backoff, CertificateDir, Order, Stored};
 use crate::tls::Origin;
 use crate::tls::pem::{Leaf, Pair};
 use crate::types::host::HostPattern;
@@ -61,7 +61,8 @@ impl Task {
         self.show();
     }
 
-    /// Whether another process has stored a certificate that is not due, which is served now.
+    /// Whether a certificate that is not due is stored after all: by another process, which is served now, or ours that could
+    /// not be saved before.
     pub(super) async fn another_was_faster(&mut self, dir: &CertificateDir) -> bool {
         let stored = dir.load(&self.host).await;
         let serial = |stored: &Option<Stored>| {
@@ -69,7 +70,19 @@ impl Task {
                 .as_ref()
                 .map(|stored| stored.pair.leaf.serial.clone())
         };
-        if stored.is_none() || serial(&stored) == serial(&self.held) || self.unsaved {
+        let same = serial(&stored) == serial(&self.held);
+        if stored.is_some() && same && self.unsaved && dir.record::<Order>().await.is_none() {
+            // What could be saved only in part before was whole but for its pointer: looking at it did the rest.
+            self.unsaved = false;
+            self.held = stored;
+            self.history = self.dir.record().await.unwrap_or_default();
+            self.mark = self.dir.mark().await;
+            info!(event = "acme.saved", host = %self.host, "the certificate that could not be saved before is on the disk now");
+            self.forget_failures().await;
+            self.show();
+            return true;
+        }
+        if stored.is_none() || same || self.unsaved {
             return false;
         }
         let before = std::mem::replace(&mut self.held, stored);
