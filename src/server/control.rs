@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::background::{sometime, unhurried};
+use super::background::sometime;
 use super::overrides;
 use super::process::Process;
 use super::reload::{self, Draft, Prepared, Refused};
@@ -180,7 +180,7 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
     }
 }
 
-/// Tells the log, in idle time when it is much.
+/// Tells the log, in the background when it is much.
 fn tell(report: &ReloadReport) {
     let lines = |report: &ReloadReport| {
         let generation = report.generation;
@@ -207,13 +207,12 @@ async fn plan(process: &Arc<Process>) -> Result<ReloadReport, Refused> {
 
 /// Everything that can fail of a reload.
 async fn prepare(process: &Arc<Process>, source: Source) -> Result<Prepared, Refused> {
-    let source = Arc::new(source);
     let draft = {
         let process = process.clone();
-        unhurried(move || Draft::new(&process, &source)).await
+        tokio::task::spawn_blocking(move || Draft::new(&process, &source)).await
     };
     // Should it panic, the reload is refused and nothing has changed.
-    let draft = draft.unwrap_or_else(|| Err(failed()))?;
+    let draft = draft.unwrap_or_else(|_| Err(failed()))?;
     draft.finish(process)
 }
 

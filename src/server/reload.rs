@@ -21,7 +21,7 @@ use crate::observe::metrics::ListenerKind;
 use crate::observe::reasons::with_reasons;
 use crate::snapshot::{BuildError, Snapshot};
 
-/// What a configuration asks for, as far as it can be made without binding sockets. It may be made several times over.
+/// What a configuration asks for, as far as it can be made without binding sockets.
 pub(super) struct Draft {
     snapshot: Result<Snapshot, BuildError>,
     certificates: Result<certificates::Prepared, Vec<String>>,
