@@ -16,7 +16,7 @@ use pingora::http::RequestHeader;
 
 use super::timers::Timer;
 use crate::proxy::date;
-use crate::transport::now;
+use crate::transport::poll_room;
 
 /// A stream of HTTP/2.
 pub struct Stream {
@@ -147,22 +147,12 @@ impl Stream {
             return Poll::Ready(Ok(()));
         };
         while !self.pending.is_empty() {
-            let mut room = writer.capacity();
-            if room == 0 {
-                writer.reserve_capacity(self.pending.len());
-                room = match writer.poll_capacity(cx) {
-                    Poll::Ready(Some(room)) => room.map_err(io::Error::other)?,
-                    Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                    Poll::Pending => {
-                        self.stalled_since.get_or_insert_with(now);
-                        return Poll::Pending;
-                    }
-                };
-                if room == 0 {
-                    continue;
-                }
-            }
-            self.stalled_since = None;
+            let room = ready!(poll_room(
+                writer,
+                self.pending.len(),
+                &mut self.stalled_since,
+                cx
+            ))?;
             let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
             let end = self.finish && self.trailers.is_none() && self.pending.is_empty();
             writer.send_data(piece, end).map_err(io::Error::other)?;

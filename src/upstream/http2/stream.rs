@@ -18,7 +18,7 @@ use http::HeaderMap;
 
 use super::connection::Place;
 use super::head;
-use crate::transport::now;
+use crate::transport::poll_room;
 use crate::upstream::http1::{HeadError, Parsed, Request, RequestBody, ResponseHead};
 
 /// A stream of a connection to an endpoint.
@@ -132,22 +132,7 @@ impl Stream {
             return Poll::Ready(Ok(()));
         };
         while let Some(piece) = self.pending.front_mut() {
-            let mut room = writer.capacity();
-            if room == 0 {
-                writer.reserve_capacity(self.waiting);
-                room = match writer.poll_capacity(cx) {
-                    Poll::Ready(Some(room)) => room.map_err(io::Error::other)?,
-                    Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                    Poll::Pending => {
-                        self.stalled_since.get_or_insert_with(now);
-                        return Poll::Pending;
-                    }
-                };
-                if room == 0 {
-                    continue;
-                }
-            }
-            self.stalled_since = None;
+            let room = ready!(poll_room(writer, self.waiting, &mut self.stalled_since, cx))?;
             let part = piece.split_to(room.min(piece.len()));
             if piece.is_empty() {
                 self.pending.pop_front();
