@@ -44,7 +44,7 @@ pub struct Snapshot {
     /// Finds streams.
     pub streams: StreamTable,
     /// As `config.streams`.
-    pub running_streams: Vec<RunningStream>,
+    pub running_streams: Vec<Arc<RunningStream>>,
     /// For requests that belong to no site.
     pub access_log: AccessLogHandle,
 }
@@ -178,7 +178,7 @@ impl Snapshot {
         let running_streams = config
             .streams
             .iter()
-            .map(|stream| parts.stream(stream))
+            .map(|stream| parts.stream(stream).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let access_log = parts.log(&config.access_log)?;
         Ok(Self {

@@ -14,7 +14,7 @@ use super::client_hello::{self, Fault, LONGEST, Verdict};
 use super::connection::Context;
 use super::peek::more;
 use crate::observe::metrics::ListenerKind;
-use crate::snapshot::Snapshot;
+use crate::snapshot::RunningStream;
 use crate::stream::{self, Passage};
 use crate::tls::UNRECOGNIZED_NAME;
 use crate::types::host::Host;
@@ -71,15 +71,18 @@ pub(super) async fn pass(
         Seen::Other(_) => None,
     };
     let host = name.and_then(|name| Host::parse(name).ok());
-    if let Some(index) = here.find(host.as_ref()) {
-        let server_name = name.map(Into::into);
+    let found = here.find(host.as_ref());
+    let found = found.and_then(|index| snapshot.running_streams.get(index).cloned());
+    // A stream may outlive many generations.
+    drop(snapshot);
+    if let Some(stream) = found {
         let passage = Passage {
             tcp,
             peer,
             local,
-            server_name,
+            server_name: name.map(Into::into),
         };
-        run(passage, &snapshot, index, context).await;
+        run(passage, &stream, context).await;
         return None;
     }
     if terminates {
@@ -100,15 +103,12 @@ pub(super) async fn pass(
     None
 }
 
-async fn run(passage: Passage, snapshot: &Snapshot, index: usize, context: &Context) {
-    let peer = passage.peer;
+async fn run(passage: Passage, stream: &RunningStream, context: &Context) {
     if let Err(error) = passage.tcp.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "the client left before its connection began");
+        tracing::debug!(%error, peer = %passage.peer, "the client left before its connection began");
         return;
     }
-    if let Some(stream) = snapshot.running_streams.get(index) {
-        stream::serve(passage, stream, &context.shared).await;
-    }
+    stream::serve(passage, stream, &context.shared).await;
 }
 
 /// Waits for a whole hello, or for what is none. Fails when the connection has ended.

@@ -89,7 +89,7 @@ impl Forward<'_> {
                 Some(Err(_)) if course.is_over() => return Err(Cause::TotalTimeout),
                 Some(Err(error)) => {
                     let outcome;
-                    (cause, outcome) = self.count(&error);
+                    (cause, outcome) = error.count(self.metrics);
                     let reason: &dyn std::error::Error = &*error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
                     trace.try_failed(Some(cause), course.at);
@@ -133,31 +133,6 @@ impl Forward<'_> {
         ConnectLimits {
             tcp: most(timeouts.connect),
             tls: most(timeouts.tls),
-        }
-    }
-
-    fn count(&self, error: &ConnectError) -> (Cause, Outcome) {
-        match error {
-            ConnectError::Refused { .. } => {
-                self.metrics.upstream_connections_failed.inc();
-                (Cause::UpstreamConnect, Outcome::ConnectFailed)
-            }
-            ConnectError::TimedOut { .. } => {
-                self.metrics.upstream_connections_timed_out.inc();
-                (Cause::UpstreamConnectTimeout, Outcome::ConnectTimedOut)
-            }
-            ConnectError::Tls { .. } => {
-                self.metrics.upstream_connections_untrusted.inc();
-                (Cause::UpstreamTls, Outcome::ConnectFailed)
-            }
-            ConnectError::Http2 { .. } => {
-                self.metrics.upstream_connections_failed.inc();
-                (Cause::UpstreamMalformed, Outcome::ConnectFailed)
-            }
-            ConnectError::TlsTimedOut { .. } => {
-                self.metrics.upstream_connections_timed_out.inc();
-                (Cause::UpstreamTlsTimeout, Outcome::ConnectTimedOut)
-            }
         }
     }
 }

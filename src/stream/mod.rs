@@ -21,7 +21,7 @@ use crate::proxy::app::{Drain, Shared};
 use crate::snapshot::RunningStream;
 use crate::transport::{now, proxy_protocol, reset_on_close};
 use crate::upstream::Keys;
-use crate::upstream::connect::{self, ConnectError};
+use crate::upstream::connect;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
 
@@ -160,16 +160,7 @@ impl Course {
                 }
                 Err(error) => {
                     let outcome;
-                    (cause, outcome) = match &error {
-                        ConnectError::TimedOut { .. } => {
-                            metrics.upstream_connections_timed_out.inc();
-                            (Cause::UpstreamConnectTimeout, Outcome::ConnectTimedOut)
-                        }
-                        _ => {
-                            metrics.upstream_connections_failed.inc();
-                            (Cause::UpstreamConnect, Outcome::ConnectFailed)
-                        }
-                    };
+                    (cause, outcome) = error.count(metrics);
                     at = now();
                     chosen.report(outcome, at);
                     let error: &dyn std::error::Error = &error;

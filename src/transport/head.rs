@@ -127,11 +127,6 @@ impl HeadScanner {
         self.odd_target.as_deref()
     }
 
-    /// Whether a byte of the head has come.
-    pub fn has_begun(&self) -> bool {
-        self.size > 0
-    }
-
     /// Takes the next bytes. After `Complete` or a fault the scanner must be reset.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<HeadProgress, HeadFault> {
         if self.partial.last() == Some(&b'\r') && bytes.first().is_some_and(|byte| *byte != b'\n') {

@@ -1,6 +1,6 @@
 //! New connections to endpoints: within time limits, with `TCP_NODELAY`, secured where the upstream asks for it.
 //!
-//! What a failed connect means for the endpoint is `group`'s and `proxy`'s matter.
+//! What becomes of the endpoint after a failed connect is `group`'s matter.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +10,12 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::endpoint::Outcome;
 use super::http1::Connection;
 use super::tls::fault::TlsFault;
 use super::tls::{Alpn, ClientTls};
+use crate::observe::cause::Cause;
+use crate::observe::metrics::Metrics;
 use crate::transport::{BelowTls, Socket};
 
 /// How long the steps of connecting may take.
@@ -74,6 +77,32 @@ impl ConnectError {
     pub(super) fn gone(address: SocketAddr) -> Self {
         let source = io::ErrorKind::ConnectionAborted.into();
         Self::Refused { address, source }
+    }
+
+    /// Counts it; gives what a client is told, and what the endpoint is held to.
+    pub fn count(&self, metrics: &Metrics) -> (Cause, Outcome) {
+        match self {
+            Self::Refused { .. } => {
+                metrics.upstream_connections_failed.inc();
+                (Cause::UpstreamConnect, Outcome::ConnectFailed)
+            }
+            Self::TimedOut { .. } => {
+                metrics.upstream_connections_timed_out.inc();
+                (Cause::UpstreamConnectTimeout, Outcome::ConnectTimedOut)
+            }
+            Self::Tls { .. } => {
+                metrics.upstream_connections_untrusted.inc();
+                (Cause::UpstreamTls, Outcome::ConnectFailed)
+            }
+            Self::Http2 { .. } => {
+                metrics.upstream_connections_failed.inc();
+                (Cause::UpstreamMalformed, Outcome::ConnectFailed)
+            }
+            Self::TlsTimedOut { .. } => {
+                metrics.upstream_connections_timed_out.inc();
+                (Cause::UpstreamTlsTimeout, Outcome::ConnectTimedOut)
+            }
+        }
     }
 }
 

@@ -4,16 +4,14 @@
 
 use std::any::Any;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use hubgate::observe::cause::Cause;
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 use super::why::explained;
 use crate::support::hubgate::{HOST, command, one_site, run};
-use crate::support::ports::free_addr;
+use crate::support::ports::{Unreachable, free_addr};
 use crate::support::{Client, Conn, Hubgate, Response, Upstream, authority, eventually, websocket};
 
 /// What provoking gave: the answer, if there was one that could be read to its end.
@@ -318,25 +316,11 @@ fn too_many_challenges() -> Seen {
     seen(hubgate, answer, Vec::new())
 }
 
-/// A queue of one, filled: further attempts get no answer from the kernel.
 fn no_room() -> Seen {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
-    socket.listen(0).unwrap();
-    let listener = TcpListener::from(socket);
-    let addr = listener.local_addr().unwrap();
-    let queued: Vec<_> = (0..4)
-        .map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200)))
-        .collect();
-    let hubgate = start(&one_site(addr, "connect_timeout = \"200ms\""));
+    let upstream = Unreachable::new();
+    let hubgate = start(&one_site(upstream.addr, "connect_timeout = \"200ms\""));
     let answer = hubgate.plain().exchange(request("GET / HTTP/1.1", ""));
-    seen(
-        hubgate,
-        Some(answer),
-        vec![Box::new(queued), Box::new(listener)],
-    )
+    seen(hubgate, Some(answer), vec![Box::new(upstream)])
 }
 
 fn takes_nothing() -> Seen {
