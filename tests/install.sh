@@ -98,6 +98,7 @@ for set in "$@"; do
         want faketime
         want lego
         want certbot
+        want systemd-analyze systemd
         want chromium
         ;;
     *)

@@ -12,6 +12,7 @@ use super::background::sometime;
 use super::overrides;
 use super::process::Process;
 use super::reload::{self, Draft, Prepared, Refused};
+use super::told;
 use crate::acme::State;
 use crate::admin::{
     CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
@@ -150,6 +151,17 @@ async fn fetch(process: &Arc<Process>) -> Result<Source, Refused> {
 
 /// Tries a text. To be called by whoever has the turn.
 async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadOutcome {
+    process.notify.reloading();
+    let outcome = tried(process, text).await;
+    process.notify.reloaded(match &outcome {
+        ReloadOutcome::Done(_) => None,
+        ReloadOutcome::Refused { diagnostics } => Some(diagnostics),
+    });
+    process.notify.ready(&told::serving(process));
+    outcome
+}
+
+async fn tried(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadOutcome {
     let prepared = match text {
         Ok(source) => prepare(process, source).await,
         Err(refused) => Err(refused),

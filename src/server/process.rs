@@ -11,6 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::notify::Notify;
 use super::reload::Refused;
 use super::self_check::SelfCheck;
 use super::session_key::SessionKeys;
@@ -43,6 +44,7 @@ pub(super) struct Process {
     pub(super) turn: tokio::sync::Mutex<Result<Source, Refused>>,
     /// The generation that runs; told with every reload that took effect.
     pub(super) generation: watch::Sender<u64>,
+    pub(super) notify: Notify,
     /// Told when a worker or one of its listeners has ended by a panic.
     pub(super) deaf: Deaf,
 }

@@ -19,13 +19,14 @@ use super::background::step_back;
 use super::certificates;
 use super::control::{self, Door};
 use super::descriptors::room_for;
+use super::notify::Notify;
 use super::process::{Listening, Process, State};
 use super::self_check::{self, SelfCheck};
 use super::session_key::SessionKeys;
 use super::start_error::{StartError, unavailable};
 use super::watch::follow;
 use super::worker::{Deaf, ListenerKey, Worker};
-use super::{health, reload, stop, upstream_files};
+use super::{health, reload, stop, told, upstream_files};
 use crate::acme::challenge::Tokens;
 use crate::acme::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
@@ -185,6 +186,7 @@ fn start(
         state: Mutex::new(state),
         turn: tokio::sync::Mutex::new(Ok(report.source_text().clone())),
         generation: watch::Sender::new(1),
+        notify: Notify::from_env(),
         deaf,
     });
     Ok((process, socket))
@@ -263,7 +265,9 @@ async fn live(
         sites = config.sites.len(),
         "hubgate is ready"
     );
+    process.notify.ready(&told::serving(process));
     ready();
+    let telling = tokio::spawn(told::follow(process.clone()));
     let following = tokio::spawn(follow(process.clone()));
     let upstream_files = tokio::spawn(upstream_files::follow(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
@@ -279,6 +283,8 @@ async fn live(
             () = stop_signal(&mut signals.terminate, &mut signals.interrupt) => break,
         }
     }
+    process.notify.stopping();
+    telling.abort();
     following.abort();
     upstream_files.abort();
     looking.abort();

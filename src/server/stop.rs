@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::Process;
+use super::told;
 use super::worker::{Order, Worker};
 use crate::proxy::app::Drain;
 
 /// How often the open connections are counted.
 const TICK: Duration = Duration::from_millis(20);
+/// And told to the service manager once in so many counts.
+const TELL: u32 = 50;
 /// After the drain's end, for goodbyes.
 const LAST: Duration = Duration::from_millis(1500);
 /// For workers to end once they have been told to.
@@ -66,7 +69,12 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
 }
 
 async fn none_open(process: &Process) {
+    let mut ticks = 0;
     while process.shared.metrics.connections_open() > 0 {
+        if ticks % TELL == 0 {
+            process.notify.status(&told::stopping(process));
+        }
+        ticks += 1;
         tokio::time::sleep(TICK).await;
     }
 }

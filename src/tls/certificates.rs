@@ -193,6 +193,12 @@ impl Certificates {
         self.table.load().get(pattern).map(Row::served)
     }
 
+    /// For how many patterns something is served.
+    pub fn count(&self) -> usize {
+        let table = self.table.load();
+        table.exact.len() + table.wildcard.len()
+    }
+
     /// Everything being served, sorted by pattern.
     pub fn list(&self) -> Vec<Served> {
         let table = self.table.load();
