@@ -85,8 +85,8 @@ impl Default for Outlier {
             statuses: Vec::new(),
             latency: None,
             ejection: Duration::from_secs(10),
-            longest_ejection: Duration::from_secs(300),
-            max_ejected: 50,
+            longest_ejection: Duration::from_secs(60),
+            max_ejected: 67,
         }
     }
 }

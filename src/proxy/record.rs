@@ -157,7 +157,10 @@ fn conditions(group: &Group, tried: Option<SocketAddr>) -> Vec<Condition> {
         .map(|endpoint| Condition {
             endpoint: endpoint.address,
             state: match (endpoint.overridden(), endpoint.trouble(now)) {
-                (Override::Enabled, None) => "ready".to_owned(),
+                (Override::Enabled, None) => match endpoint.trial(now) {
+                    None => "ready".to_owned(),
+                    Some(reason) => format!("on trial: {reason}"),
+                },
                 (Override::Enabled, Some(reason)) => format!("left out: {reason}"),
                 (Override::Draining, _) => "draining, by the operator".to_owned(),
                 (Override::Disabled, _) => "disabled, by the operator".to_owned(),

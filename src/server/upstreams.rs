@@ -19,7 +19,7 @@ pub(super) fn facts(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamFacts> {
             endpoints: (group.endpoints().iter())
                 .map(|endpoint| EndpointFacts {
                     address: endpoint.label.to_string(),
-                    up: state(endpoint, now) == "up",
+                    up: matches!(state(endpoint, now), "up" | "trial"),
                     in_flight: endpoint.in_flight(),
                 })
                 .collect(),
@@ -40,7 +40,8 @@ pub(super) fn status(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamStatus> {
             .map(|endpoint| EndpointStatus {
                 address: endpoint.label.to_string(),
                 state: state(endpoint, now).to_owned(),
-                reason: endpoint.trouble(now).map(|reason| reason.to_string()),
+                reason: (endpoint.trouble(now).or_else(|| endpoint.trial(now)))
+                    .map(|reason| reason.to_string()),
                 in_flight: endpoint.in_flight(),
                 weight: endpoint.weight,
                 backup: endpoint.backup,
@@ -57,6 +58,7 @@ fn state(endpoint: &Endpoint, now: Instant) -> &'static str {
         Override::Draining => "draining",
         Override::Disabled => "disabled",
         Override::Enabled if endpoint.trouble(now).is_some() => "down",
+        Override::Enabled if endpoint.trial(now).is_some() => "trial",
         Override::Enabled => "up",
     }
 }

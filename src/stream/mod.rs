@@ -118,7 +118,10 @@ impl Course {
         let idle = stream.config.idle;
         let ended = copy::both_ways(&passage.tcp, &upstream, idle, &self.lanes, ending).await;
         match ended {
-            Ended::BySides => Ok(()),
+            Ended::BySides => {
+                chosen.report(Outcome::Served, now());
+                Ok(())
+            }
             Ended::Idle => Err(Cause::TunnelIdle),
             Ended::Draining => Err(Cause::Draining),
             Ended::ClientFailed => {

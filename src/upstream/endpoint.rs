@@ -42,6 +42,8 @@ pub enum Outcome {
     TimedOut,
     /// What it answered is not HTTP.
     Malformed,
+    /// A connection that nothing more is known of ended well.
+    Served,
 }
 
 /// What an operator says of an endpoint, whatever is known about it.
@@ -140,7 +142,7 @@ impl Endpoint {
         }
         let events = self.change(|standing, ledger| match failure {
             None if outcome == Outcome::Connected => standing.connected(now),
-            None => standing.answered(now),
+            None => standing.answered(sent(outcome, now), self, ledger, now),
             Some(reason) if reason.is_connect() => {
                 standing.not_connected(reason, self.rules.outlier.rest, now)
             }
@@ -154,6 +156,11 @@ impl Endpoint {
         self.state.standing.lock().reason(self.rules.terms, now)
     }
 
+    /// Why it gets less than its share at `now`, though it is not left out: it has yet to show that it is well again.
+    pub fn trial(&self, now: Instant) -> Option<Reason> {
+        self.state.standing.lock().trial(now)
+    }
+
     /// Takes note of a health check: it counts after `rise` passes or `fall` failures in a row.
     pub fn checked(&self, seen: Result<(), Reason>, rise: u32, fall: u32, now: Instant) {
         let counts = &self.state.ledger.counts;
@@ -161,7 +168,8 @@ impl Endpoint {
             Ok(()) => counts.checks_passed.inc(),
             Err(_) => counts.checks_failed.inc(),
         }
-        let event = self.change(|standing, _| standing.checked(seen, rise, fall, now));
+        let event =
+            self.change(|standing, ledger| standing.checked(seen, (rise, fall), self, ledger, now));
         self.tell(event);
     }
 
@@ -208,6 +216,9 @@ impl Endpoint {
                 let back_in = back_in.map(format_duration);
                 tracing::warn!(event = "upstream.endpoint.down", %upstream, endpoint, %reason, back_in, "endpoint is left out");
             }
+            Some(Event::Doubted { reason }) => {
+                tracing::warn!(event = "upstream.endpoint.doubted", %upstream, endpoint, %reason, "endpoint fails, and gets a tenth of its share: no more may be left out");
+            }
             Some(Event::Up { after }) => {
                 let seconds = after.as_secs_f32();
                 tracing::info!(event = "upstream.endpoint.up", %upstream, endpoint, seconds, "endpoint is back");
@@ -219,7 +230,7 @@ impl Endpoint {
     fn failure(&self, outcome: Outcome) -> Option<Reason> {
         let rules = &self.rules.outlier;
         Some(match outcome {
-            Outcome::Connected => return None,
+            Outcome::Connected | Outcome::Served => return None,
             Outcome::ConnectFailed => Reason::ConnectFailed,
             Outcome::ConnectTimedOut => Reason::ConnectTimedOut,
             Outcome::Reset => Reason::Reset,
@@ -239,6 +250,15 @@ impl Endpoint {
             Outcome::Answered { .. } => return None,
         })
     }
+}
+
+/// When a request that went well was sent, or later.
+fn sent(outcome: Outcome, now: Instant) -> Instant {
+    let latency = match outcome {
+        Outcome::Answered { latency, .. } => latency,
+        _ => Duration::ZERO,
+    };
+    now.checked_sub(latency).unwrap_or(now)
 }
 
 impl State {

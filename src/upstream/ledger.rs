@@ -76,4 +76,9 @@ impl Ledger {
         self.counts.ejections.inc();
         true
     }
+
+    /// `address` is ejected no more.
+    pub(super) fn take_back(&self, address: SocketAddr) {
+        self.ejected.lock().retain(|(other, _)| *other != address);
+    }
 }

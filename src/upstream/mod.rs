@@ -1,7 +1,7 @@
 //! Upstreams, their endpoints, and connections to them.
 //!
-//! `group` decides which endpoint is next (pure), with `balance` for the choice, `endpoint`, `standing` and `ledger` for
-//! what is known; `protection` is what spares an upstream, with `retry`, `admission` and `circuit`; `pool` keeps idle
+//! `group` decides which endpoint is next (pure), with `balance` for the choice, `endpoint`, `standing`, `rest` and
+//! `ledger` for what is known; `protection` is what spares an upstream, with `retry`, `admission` and `circuit`; `pool` keeps idle
 //! connections, one pool per worker; `health` asks endpoints how they are; `connect` makes new ones, secured by `tls`; `http1` speaks on them.
 
 pub mod admission;
@@ -18,6 +18,7 @@ mod ledger;
 pub mod peer;
 pub mod pool;
 pub mod protection;
+mod rest;
 pub mod retry;
 mod standing;
 pub mod tls;

@@ -1,8 +1,8 @@
 //! What is known about an endpoint: rests, ejections, checks, an operator's word, and since when it takes part.
 //!
 //! A state machine without clock and locks. `endpoint` feeds it with what requests met, `health` with checks, `group`
-//! reads from it who may be chosen. Invariant: time alone brings an endpoint back from a rest or an ejection, never
-//! from a failed check.
+//! reads from it who may be chosen; how one comes back that was left out is `rest`'s. Invariant: time, requests and checks
+//! that go well bring an endpoint back from a rest or an ejection, from failed checks only checks.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
@@ -11,18 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Endpoint, Override, Reason};
 use super::ledger::Ledger;
+use super::rest::{Rest, TRIAL};
 
 /// An endpoint that joins or comes back begins with one part of its weight in so many, and gains one at a time.
 pub(super) const STEPS: u32 = 10;
-
-/// Left out until a moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Rest {
-    until: Instant,
-    /// For a failed connect, which one that succeeds takes back.
-    for_connect: bool,
-    reason: Reason,
-}
 
 /// What the checks say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +54,10 @@ pub(super) enum Event {
         reason: Reason,
         back_in: Option<Duration>,
     },
+    /// It fails, and may not be left out.
+    Doubted {
+        reason: Reason,
+    },
     Up {
         after: Duration,
     },
@@ -86,10 +82,22 @@ pub(super) struct Standing {
     told_down: Option<Instant>,
 }
 
-/// Whether an endpoint can be chosen, and until when that is so.
+/// Whether an endpoint can be chosen, as far as requests and checks tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Well,
+    /// It failed, and has yet to show that it is well again.
+    OnTrial,
+    /// Left out for what requests met.
+    Resting,
+    /// Left out for what checks saw.
+    Down,
+}
+
+/// How far an endpoint takes part, and until when that is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) usable: bool,
+    pub(super) fit: Fit,
     /// Its weight's part in [`STEPS`].
     pub(super) part: u32,
     /// When this has to be asked again.
@@ -130,10 +138,9 @@ impl Standing {
             None => Checked::Up,
             Some(reason) => Checked::Down(Reason::Before(reason.as_str().into())),
         };
-        self.rest = record.rests_for.map(|rest| Rest {
-            until: now + rest,
-            for_connect: record.ejections == 0,
-            reason: Reason::Before("it was left out before the upgrade".into()),
+        self.rest = record.rests_for.map(|rest| {
+            let reason = Reason::Before("it was left out before the upgrade".into());
+            Rest::new(reason, record.ejections == 0, now, rest)
         });
         self.ejections = record.ejections;
         self.ejected_until = self.rest.as_ref().map(|rest| rest.until);
@@ -161,37 +168,27 @@ impl Standing {
 
     /// Whether it can be chosen at `now`, whatever the operator says.
     pub(super) fn at(&self, terms: Terms, now: Instant) -> Place {
-        let rests_until = self.rest.as_ref().map(|rest| rest.until);
+        let place = |fit, part, until| Place { fit, part, until };
         if terms.is_checked && matches!(self.checked, Checked::Down(_)) {
-            return Place {
-                usable: false,
-                part: STEPS,
-                until: None,
-            };
+            return place(Fit::Down, STEPS, None);
         }
-        if let Some(until) = rests_until.filter(|until| *until > now) {
-            return Place {
-                usable: false,
-                part: STEPS,
-                until: Some(until),
-            };
-        }
-        let began = rests_until.max(self.joined);
-        let step = terms.slow_start / STEPS;
+        let (fit, ramp) = match &self.rest {
+            Some(rest) if !rest.is_over(now) => {
+                return place(Fit::Resting, STEPS, Some(rest.until));
+            }
+            Some(_) => (Fit::OnTrial, terms.slow_start.max(TRIAL)),
+            None => (Fit::Well, terms.slow_start),
+        };
+        let began = (self.rest.as_ref().map(|rest| rest.until)).max(self.joined);
+        let step = ramp / STEPS;
         let gone = began
             .filter(|_| !step.is_zero())
             .map(|began| now.saturating_duration_since(began).as_nanos() / step.as_nanos());
         match (began, gone.and_then(|gone| u32::try_from(gone).ok())) {
-            (Some(began), Some(gone)) if gone + 1 < STEPS => Place {
-                usable: true,
-                part: gone + 1,
-                until: Some(began + step * (gone + 1)),
-            },
-            _ => Place {
-                usable: true,
-                part: STEPS,
-                until: None,
-            },
+            (Some(began), Some(gone)) if gone + 1 < STEPS => {
+                place(fit, gone + 1, Some(began + step * (gone + 1)))
+            }
+            _ => place(fit, STEPS, None),
         }
     }
 
@@ -200,9 +197,15 @@ impl Standing {
         match &self.checked {
             Checked::Down(reason) if terms.is_checked => Some(reason.clone()),
             _ => (self.rest.as_ref())
-                .filter(|rest| rest.until > now)
+                .filter(|rest| !rest.is_over(now))
                 .map(|rest| rest.reason.clone()),
         }
+    }
+
+    /// Why it is on trial at `now`.
+    pub(super) fn trial(&self, now: Instant) -> Option<Reason> {
+        let rest = self.rest.as_ref().filter(|rest| rest.is_over(now))?;
+        Some(rest.reason.clone())
     }
 
     /// A connection was accepted.
@@ -212,12 +215,18 @@ impl Standing {
         self.back(now)
     }
 
-    /// An answer came that is none of the failures.
-    pub(super) fn answered(&mut self, now: Instant) -> Option<Event> {
+    /// A request that was sent at `sent` got an answer that is none of the failures.
+    pub(super) fn answered(
+        &mut self,
+        sent: Instant,
+        endpoint: &Endpoint,
+        ledger: &Ledger,
+        now: Instant,
+    ) -> Option<Event> {
         self.failures = 0;
-        let over = |rest: &mut Rest| rest.until <= now;
-        if let Some(rest) = self.rest.take_if(over) {
-            self.joined = Some(rest.until);
+        if let Some(rest) = self.rest.take_if(|rest| rest.passes(sent)) {
+            self.joined = Some(rest.until.min(now));
+            self.end_ejection(endpoint, ledger, now);
         }
         // As long as the last ejection is not far behind, the next one is longer.
         let calm = |until: Instant| now.saturating_duration_since(until) > Duration::from_secs(60);
@@ -228,17 +237,29 @@ impl Standing {
         self.back(now)
     }
 
+    /// It counts no more as one of those that are ejected.
+    fn end_ejection(&mut self, endpoint: &Endpoint, ledger: &Ledger, now: Instant) {
+        if self.ejected_until.is_some_and(|until| until > now) {
+            self.ejected_until = Some(now);
+            ledger.take_back(endpoint.address);
+        }
+    }
+
     /// A health check saw this.
     pub(super) fn checked(
         &mut self,
         seen: Result<(), Reason>,
-        rise: u32,
-        fall: u32,
+        (rise, fall): (u32, u32),
+        endpoint: &Endpoint,
+        ledger: &Ledger,
         now: Instant,
     ) -> Option<Event> {
         match (&self.checked, seen) {
             (Checked::Up, Err(reason)) => {
                 self.doubts += 1;
+                if let Some(rest) = &mut self.rest {
+                    rest.check_failed();
+                }
                 if self.doubts < fall {
                     return None;
                 }
@@ -258,11 +279,15 @@ impl Standing {
                 // What requests met before it was repaired says nothing any more.
                 self.rest = None;
                 self.failures = 0;
+                self.end_ejection(endpoint, ledger, now);
                 self.joined = Some(now);
                 self.back(now)
             }
             (Checked::Up, Ok(())) => {
                 self.doubts = 0;
+                if (self.rest.as_mut()).is_some_and(|rest| rest.check_passed(rise, now)) {
+                    self.end_ejection(endpoint, ledger, now);
+                }
                 None
             }
             (Checked::Down(_), Err(reason)) => {
@@ -284,11 +309,7 @@ impl Standing {
         if rest.is_zero() || self.rest.as_ref().is_some_and(|rest| rest.until >= until) {
             return None;
         }
-        self.rest = Some(Rest {
-            until,
-            for_connect: true,
-            reason: reason.clone(),
-        });
+        self.rest = Some(Rest::new(reason.clone(), true, now, rest));
         self.out(reason, Some(rest), now)
     }
 
@@ -300,31 +321,44 @@ impl Standing {
         ledger: &Ledger,
         now: Instant,
     ) -> Option<Event> {
-        let rules = &endpoint.rules.outlier;
+        let (rules, members) = (&endpoint.rules.outlier, endpoint.rules.members);
         self.failures = self.failures.saturating_add(1);
-        if rules.failures == 0 || self.failures < rules.failures {
+        if rules.failures == 0 || rules.max_ejected == 0 || members < 2 {
             return None;
         }
-        if self.rest.as_ref().is_some_and(|rest| rest.until > now) {
+        let on_trial = match &mut self.rest {
+            Some(rest) => {
+                rest.failed(reason.clone(), now);
+                if !rest.is_over(now) {
+                    return None;
+                }
+                true
+            }
+            None => false,
+        };
+        if !on_trial && self.failures < rules.failures {
             return None;
         }
         let time = (rules.ejection * (self.ejections + 1)).min(rules.longest_ejection);
         let until = now + time;
-        let members = endpoint.rules.members;
         let share = members * usize::from(rules.max_ejected) / 100;
-        let most = share.max(1).min(members.saturating_sub(1));
-        if rules.max_ejected == 0 || !ledger.eject(endpoint.address, until, most, now) {
-            return None;
-        }
+        let most = share.max(1).min(members - 1);
         self.failures = 0;
-        self.ejections = self.ejections.saturating_add(1);
-        self.ejected_until = Some(until);
-        self.rest = Some(Rest {
-            until,
-            for_connect: false,
-            reason: reason.clone(),
-        });
-        self.out(reason, Some(time), now)
+        if ledger.eject(endpoint.address, until, most, now) {
+            self.ejections = self.ejections.saturating_add(1);
+            self.ejected_until = Some(until);
+            self.rest = Some(Rest::new(reason.clone(), false, now, time));
+            return self.out(reason, Some(time), now);
+        }
+        if !on_trial {
+            self.rest = Some(Rest::new(reason.clone(), false, now, Duration::ZERO));
+        }
+        self.doubt(reason, now)
+    }
+
+    fn doubt(&mut self, reason: Reason, now: Instant) -> Option<Event> {
+        self.out(reason.clone(), None, now)?;
+        Some(Event::Doubted { reason })
     }
 
     fn out(&mut self, reason: Reason, back_in: Option<Duration>, now: Instant) -> Option<Event> {

@@ -96,6 +96,7 @@ impl Edge {
             all.join(", ")
         };
         let admin = support::ports::free_addr();
+        // Limits in proportion to the phases; who is left out, for how long, and the retries' budget are the defaults.
         let limits = "connect_timeout = \"500ms\"\ntls_timeout = \"500ms\"\nresponse_timeout = \"1s\"\nidle_timeout = \"1s\"\n";
         let retries = "retry_on = [\"connect\", \"reset\", \"timeout\"]\n";
         let toml = format!(
@@ -103,8 +104,8 @@ impl Edge {
              [site.\"{HOST}\"]\ncertificate = \"self-signed\"\nhttp = \"forward\"\n\
              [[site.\"{HOST}\".route]]\npath = \"/\"\nupstream = \"plain\"\n{limits}\
              [[site.\"{HOST}\".route]]\npath = \"/tls/\"\nupstream = \"secured\"\n{limits}\
-             [upstream.plain]\nendpoints = [{}]\n{retries}{OUTLIER}\
-             [upstream.secured]\nendpoints = [{}]\n{retries}{OUTLIER}\
+             [upstream.plain]\nendpoints = [{}]\n{retries}\
+             [upstream.secured]\nendpoints = [{}]\n{retries}\
              tls = {{ server_name = \"node.test\", ca_file = \"ca.pem\" }}\n",
             list(&plain),
             list(&secured),
@@ -137,10 +138,6 @@ impl Edge {
         self.plain.iter().chain(&self.secured)
     }
 }
-
-/// Two of three may be out at once here, and not for long: a phase begins where another ends, so that the endpoints that
-/// were out until then are needed at once.
-const OUTLIER: &str = "outlier = { rest = \"1s\", failures = 3, ejection = \"2s\", longest_ejection = \"2s\", max_ejected = \"67%\" }\n";
 
 #[test]
 fn two_of_three_endpoints_misbehave_in_turn() {

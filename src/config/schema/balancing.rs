@@ -57,8 +57,8 @@ pub(super) const OUTLIER: Key = Key::rule(
     "outlier",
     Kind::Inline,
     "as in this example, without `statuses` and `latency`",
-    "{ rest = \"10s\", failures = 5, statuses = [\"502-504\"], latency = \"20s\", ejection = \"10s\", longest_ejection = \"5m\", max_ejected = \"50%\" }",
-    "When requests show that an endpoint is unwell. After a connect that failed it gets nothing for `rest`. After `failures` in a row (connections that ended, answers that did not come in time or were not HTTP, and those with one of `statuses` or later than `latency`) it is ejected for `ejection`, the next time in a row twice as long, up to `longest_ejection`; but never more than `max_ejected` of the endpoints at a time, though of two or more always one may be. With 0 `failures` none is ejected. Also as a table, [upstream.hub.outlier].",
+    "{ rest = \"10s\", failures = 5, statuses = [\"502-504\"], latency = \"20s\", ejection = \"10s\", longest_ejection = \"1m\", max_ejected = \"67%\" }",
+    "When requests show that an endpoint is unwell. After a connect that failed it gets nothing for `rest`. After `failures` in a row (connections that ended, answers that did not come in time or were not HTTP, and those with one of `statuses` or later than `latency`) it is ejected for `ejection`, the next time in a row twice as long, up to `longest_ejection`; but never more than `max_ejected` of the endpoints at a time, though of two or more always one may be. Then it is on trial: a tenth of its share, a tenth more each second, until three requests in a row went well; one that fails ejects it again. Who fails when no more may be ejected is on trial at once, and when no other endpoint is well, those that are left out are, too. With 0 `failures` none is ejected. Also as a table, [upstream.hub.outlier].",
 );
 
 static ENDPOINT_TABLE: Table = Table {
@@ -103,13 +103,13 @@ static OUTLIER_TABLE: Table = Table {
         Key::new(
             "longest_ejection",
             Kind::Duration(1),
-            "\"5m\"",
+            "\"1m\"",
             "The longest.",
         ),
         Key::new(
             "max_ejected",
             Kind::Percent(0, 100),
-            "\"50%\"",
+            "\"67%\"",
             "At a time.",
         ),
     ],

@@ -14,6 +14,7 @@ use super::consistent_hash::Ring;
 use super::round_robin;
 use crate::config::{self, Balance};
 use crate::upstream::endpoint::{Endpoint, Override};
+use crate::upstream::standing::{Fit, STEPS};
 
 /// An endpoint that takes turns.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,17 @@ pub(super) struct Turn {
     pub(super) index: u32,
     /// Its weight, with what a slow start leaves of it.
     pub(super) weight: u32,
+}
+
+/// An endpoint that may get requests, sooner or later.
+struct Seat {
+    fit: Fit,
+    backup: bool,
+    turn: Turn,
+}
+
+fn one_is_well(seats: &[Seat]) -> bool {
+    seats.iter().any(|seat| seat.fit == Fit::Well)
 }
 
 /// See above.
@@ -56,40 +68,58 @@ impl Set {
     ) -> Self {
         let mut until: Option<Instant> = None;
         let mut sessions = HashMap::default();
-        let (mut first, mut backups, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut first, mut backups) = (Vec::new(), Vec::new());
+        let (mut resting, mut down) = (Vec::new(), Vec::new());
         for (index, endpoint) in (0..).zip(&endpoints) {
             let standing = endpoint.state.standing.lock();
             let place = standing.at(endpoint.rules.terms, now);
             until = [until, place.until].into_iter().flatten().min();
             let keeps = standing.overridden != Override::Disabled;
-            if config.sticky.is_some() && place.usable && keeps {
+            let usable = matches!(place.fit, Fit::Well | Fit::OnTrial);
+            if config.sticky.is_some() && usable && keeps {
                 sessions.insert(endpoint.address, index);
             }
-            let turn = Turn {
-                index,
-                weight: u32::from(endpoint.weight) * place.part,
+            if standing.overridden != Override::Enabled {
+                continue;
+            }
+            let seat = Seat {
+                fit: place.fit,
+                backup: endpoint.backup,
+                turn: Turn {
+                    index,
+                    weight: u32::from(endpoint.weight) * place.part,
+                },
             };
-            match (standing.overridden, place.usable, endpoint.backup) {
-                (Override::Enabled, true, false) => first.push(turn),
-                (Override::Enabled, true, true) => backups.push(turn),
-                (Override::Enabled, false, _) => out.push((endpoint.backup, turn)),
-                (Override::Draining | Override::Disabled, ..) => {}
+            match (place.fit, endpoint.backup) {
+                (Fit::Well | Fit::OnTrial, false) => first.push(seat),
+                (Fit::Well | Fit::OnTrial, true) => backups.push(seat),
+                (Fit::Resting, _) => resting.push(seat),
+                (Fit::Down, _) => down.push(seat),
             }
         }
-        out.sort_by_key(|(backup, _)| *backup);
-        let mut fails_open = false;
-        let mut last = Vec::new();
-        if first.is_empty() {
+        if !one_is_well(&first) {
             first.append(&mut backups);
         }
-        if first.is_empty() && !out.is_empty() {
-            fails_open = true;
-            let backup = out[0].0;
-            let tried_first = out.partition_point(|(other, _)| *other == backup);
-            first.extend(out.drain(..tried_first).map(|(_, turn)| turn));
+        let mut fails_open = false;
+        if first.is_empty() {
+            resting.append(&mut down);
+            resting.sort_by_key(|seat| seat.turn.index);
+            fails_open = !resting.is_empty();
+            let any_primary = resting.iter().any(|seat| !seat.backup);
+            first.extend(resting.extract_if(.., |seat| seat.backup != any_primary));
+        } else if !one_is_well(&first) {
+            // Nobody is known to be well, and who was left out may be by now: all begin alike.
+            let all = resting.drain(..).map(|mut seat| {
+                seat.turn.weight /= STEPS;
+                seat
+            });
+            first.extend(all);
         }
-        last.append(&mut backups);
-        last.extend(out.into_iter().map(|(_, turn)| turn));
+        let first: Box<[Turn]> = first.into_iter().map(|seat| seat.turn).collect();
+        let mut last = resting;
+        last.append(&mut down);
+        last.sort_by_key(|seat| (seat.backup, seat.turn.index));
+        let last = backups.iter().chain(&last).map(|seat| seat.turn.index);
         let hashes = matches!(config.balance, Balance::Hash(_));
         let mut weights = vec![0; if hashes { endpoints.len() } else { 0 }];
         for turn in first.iter().filter(|_| hashes) {
@@ -97,9 +127,9 @@ impl Set {
         }
         Self {
             turns: round_robin::order(&first),
-            last: last.iter().map(|turn: &Turn| turn.index).collect(),
+            last: last.collect(),
             whole_weight: first.iter().map(|turn| u64::from(turn.weight)).sum(),
-            open: first.into(),
+            open: first,
             weights: weights.into(),
             sessions,
             ring: hashes.then(|| ring(&endpoints, old)),
