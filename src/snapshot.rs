@@ -19,7 +19,9 @@ use crate::config::{
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
 use crate::router::{PathTable, Router, StreamTable};
+use crate::tls::policies::{Ground, Policies};
 use crate::types::amount::ByteSize;
+use crate::types::host::Host;
 use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoints_file;
@@ -41,6 +43,8 @@ pub struct Snapshot {
     pub sites: Vec<RunningSite>,
     /// The routes of all sites, one site's after the other's.
     pub routes: Vec<RunningRoute>,
+    /// What handshakes are made with.
+    pub tls: Policies,
     /// Finds streams.
     pub streams: StreamTable,
     /// As `config.streams`.
@@ -126,6 +130,9 @@ pub enum BuildError {
         /// Why.
         source: TlsError,
     },
+    /// rustls refuses a policy.
+    #[error("TLS cannot be set up")]
+    Policy(#[from] rustls::Error),
     /// A route names an upstream that is not there, which `config` refuses.
     #[error("upstream `{name}` is not defined")]
     Upstream {
@@ -140,6 +147,7 @@ impl Snapshot {
         config: Arc<Config>,
         old: Option<&Snapshot>,
         logs: &AccessLogs,
+        ground: &Ground,
         now: Instant,
     ) -> Result<Self, BuildError> {
         let groups: BTreeMap<_, _> = config
@@ -186,12 +194,25 @@ impl Snapshot {
             router: Router::compile(&config),
             sites,
             routes: parts.routes,
+            tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
             streams: StreamTable::new(&config.streams, &config.listen),
             running_streams,
             access_log,
             groups,
             config,
         })
+    }
+}
+
+impl Snapshot {
+    /// What a handshake is made with whose client sent this server name.
+    pub fn server_config(&self, server_name: Option<&Host>) -> Arc<rustls::ServerConfig> {
+        let site = || match server_name {
+            Some(name) => self.router.site(name),
+            None => self.router.default_site(),
+        };
+        let site = self.tls.differ().then(site).flatten();
+        self.tls.config(site)
     }
 }
 

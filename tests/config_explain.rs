@@ -44,6 +44,13 @@ head = "2s"
 keep_alive = "3s"
 body = "4500ms"
 write = "5s"
+[tls]
+profile = "modern"
+minimum_version = "1.3"
+cipher_suites = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]
+groups = ["X25519", "SecP256r1MLKEM768"]
+session_tickets = false
+ticket_rotation = "5h"
 [log]
 level = "hubgate::acme=debug,warn"
 format = "json"
@@ -86,6 +93,9 @@ challenge_fallback = "hub.1"
 access_log = { target = "site.log", redact = [] }
 [site."bücher.example".error_pages]
 language = "fr"
+[site."bücher.example".tls]
+profile = "intermediate"
+groups = ["secp256r1"]
 [[site."bücher.example".route]]
 path = "/a%20b/"
 upstream = "hub.1"

@@ -89,6 +89,7 @@ fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
             show::timeouts(&old.timeouts),
             show::timeouts(&new.timeouts),
         ),
+        ("tls", show::tls(&old.tls), show::tls(&new.tls)),
         ("log", show::log(&old.log), show::log(&new.log)),
         (
             "access_log",
@@ -211,6 +212,13 @@ fn changed_site(
     if before.error_pages != old.error_pages || site.error_pages != new.error_pages {
         let (before, site) = (&before.error_pages, &site.error_pages);
         fields.extend(pages("error_pages.", before, site));
+    }
+    if before.tls != old.tls || site.tls != new.tls {
+        fields.extend(self::fields(
+            "tls.",
+            show::tls(&before.tls),
+            show::tls(&site.tls),
+        ));
     }
     changed(changes, Subject::Site, &site.name(), fields);
     let at = changes.len();

@@ -16,6 +16,7 @@ pub fn explain(config: &Config) -> String {
     section(&mut out, "[listen]", show::listen(&config.listen));
     section(&mut out, "[limits]", show::limits(&config.limits));
     section(&mut out, "[timeouts]", show::timeouts(&config.timeouts));
+    section(&mut out, "[tls]", show::tls(&config.tls));
     section(&mut out, "[log]", show::log(&config.log));
     section(
         &mut out,
@@ -63,6 +64,11 @@ fn explain_site(out: &mut String, site: &Site, inherited: &Config) {
             &format!("[{path}.error_pages]"),
             show::error_pages(&site.error_pages),
         );
+    }
+    if site.tls != inherited.tls {
+        let mut entries = show::tls(&site.tls);
+        entries.retain(|(key, _)| *key != "ticket_rotation");
+        section(out, &format!("[{path}.tls]"), entries);
     }
     for route in &site.routes {
         out.push_str(&format!("\n[[{path}.route]]\n"));

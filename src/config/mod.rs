@@ -32,6 +32,7 @@ mod stream;
 mod suggest;
 mod syntax;
 mod template;
+mod tls;
 mod validate;
 mod why;
 
@@ -53,4 +54,5 @@ pub use reference::reference;
 pub use render::Paint;
 pub use source::{Position, Source, Span};
 pub use stream::{ProxyProtocol, ProxyVersion, Stream};
+pub use tls::{CipherSuite, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
 pub use why::Why;

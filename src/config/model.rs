@@ -17,6 +17,7 @@ use super::error_pages::ErrorPages;
 use super::health::Health;
 use super::protection::Protection;
 use super::stream::{ProxyProtocol, Stream};
+use super::tls::Tls;
 use super::why::Why;
 use crate::types::amount::ByteSize;
 use crate::types::host::HostPattern;
@@ -34,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[timeouts]`
     pub timeouts: ClientTimeouts,
+    /// `[tls]`: what sites inherit.
+    pub tls: Arc<Tls>,
     /// `[log]`
     pub log: Log,
     /// `[access_log]`: what sites and routes inherit.
@@ -324,6 +327,8 @@ pub struct Site {
     pub access_log: AccessLog,
     /// What people are told when something goes wrong.
     pub error_pages: Arc<ErrorPages>,
+    /// How its connections are secured.
+    pub tls: Arc<Tls>,
 }
 
 impl Site {

@@ -16,6 +16,7 @@ use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
 use super::stream::{ProxyVersion, Stream};
 use super::template;
+use super::tls::{CipherSuite, Group, Tls};
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -73,6 +74,24 @@ pub(super) fn timeouts(timeouts: &ClientTimeouts) -> Vec<Entry> {
         ("keep_alive", duration(timeouts.keep_alive)),
         ("body", duration(timeouts.body)),
         ("write", duration(timeouts.write)),
+    ]
+}
+
+pub(super) fn tls(tls: &Tls) -> Vec<Entry> {
+    let policy = &tls.policy;
+    let suites: Vec<_> = policy
+        .cipher_suites
+        .iter()
+        .map(|one| CipherSuite::name(*one))
+        .collect();
+    let groups: Vec<_> = policy.groups.iter().map(|one| Group::name(*one)).collect();
+    vec![
+        ("profile", quoted(tls.profile.as_str())),
+        ("minimum_version", quoted(policy.minimum_version.as_str())),
+        ("cipher_suites", list(&suites)),
+        ("groups", list(&groups)),
+        ("session_tickets", policy.session_tickets.to_string()),
+        ("ticket_rotation", duration(tls.ticket_rotation)),
     ]
 }
 

@@ -45,8 +45,6 @@ pub struct Context {
     pub caps: Arc<ConnectionCaps>,
     /// The certificates being served.
     pub certificates: Arc<Certificates>,
-    /// What handshakes are made with.
-    pub tls: Arc<rustls::ServerConfig>,
     /// Becomes true when the drain begins.
     pub shutdown: ShutdownWatch,
 }
@@ -230,7 +228,11 @@ async fn shake(
         drop(tcp.write_all(&UNRECOGNIZED_NAME).await);
         return None;
     }
-    match start.into_stream(context.tls.clone()).await {
+    let config = {
+        let snapshot = context.shared.snapshot.load();
+        snapshot.server_config(facts.server_name.as_ref())
+    };
+    match start.into_stream(config).await {
         Ok(tls) => Some(tls),
         Err(error) => {
             tracing::debug!(peer = %facts.peer, server_name = ?name, %error, "the TLS handshake failed");

@@ -59,6 +59,7 @@ mod tests {
                 redact: Vec::new(),
             },
             error_pages: std::sync::Arc::default(),
+            tls: std::sync::Arc::default(),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::limits::connections::ConnectionCaps;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
 use crate::proxy::app::{Drain, Shared};
+use crate::tls::policies::Ground;
 use crate::tls::watch::FileWatch;
 use crate::tls::{Certificates, Known};
 
@@ -30,6 +31,7 @@ pub(super) struct Process {
     pub(super) config_path: PathBuf,
     pub(super) shared: Arc<Shared>,
     pub(super) certificates: Arc<Certificates>,
+    pub(super) ground: Ground,
     pub(super) caps: Arc<ConnectionCaps>,
     pub(super) access_logs: AccessLogs,
     pub(super) log: LogHandle,

@@ -110,7 +110,8 @@ impl Draft {
         }
         let running = process.shared.snapshot.load_full();
         let now = crate::transport::now();
-        let snapshot = Snapshot::build(Arc::new(config), Some(&running), &process.access_logs, now);
+        let (logs, ground) = (&process.access_logs, &process.ground);
+        let snapshot = Snapshot::build(Arc::new(config), Some(&running), logs, ground, now);
         Ok(Self {
             snapshot,
             certificates,
@@ -190,6 +191,10 @@ impl Prepared {
             state.files = Some(files);
             discard(change);
             process.session_keys.give_to(&self.snapshot);
+            process
+                .ground
+                .tickets
+                .rotate_every(config.tls.ticket_rotation);
             let old = process.shared.snapshot.swap(Arc::new(self.snapshot));
             retire(old);
             let wanted = wanted(&config);

@@ -42,6 +42,8 @@ use crate::observe::reasons::with_reasons;
 use crate::proxy::app::{Drain, Shared};
 use crate::proxy::fallback::HandedOn;
 use crate::snapshot::{BuildError, Snapshot};
+use crate::tls::policies::Ground;
+use crate::tls::tickets::TicketKeys;
 use crate::tls::{self, Certificates, Known};
 
 /// For log lines that are still queued at the end.
@@ -108,16 +110,24 @@ fn start(
     for doubt in prepared.doubts() {
         tracing::warn!("{doubt}");
     }
+    let tickets = TicketKeys::new(config.tls.ticket_rotation)
+        .map_err(|error| unavailable("cannot set up TLS", &error))?;
+    let ground = Ground {
+        certificates: certificates.clone(),
+        tickets,
+    };
     let access_logs = AccessLogs::new(&metrics);
     let config = Arc::new(config);
     let now = crate::transport::now();
     let snapshot =
-        Snapshot::build(config.clone(), None, &access_logs, now).map_err(|error| match error {
-            // Files that the configuration names, as with certificates.
-            BuildError::Tls { .. } => {
-                StartError::Refused(format!("error: {}\n", with_reasons(&error)))
+        Snapshot::build(config.clone(), None, &access_logs, &ground, now).map_err(|error| {
+            match error {
+                // Files that the configuration names, as with certificates.
+                BuildError::Tls { .. } => {
+                    StartError::Refused(format!("error: {}\n", with_reasons(&error)))
+                }
+                error => unavailable("cannot prepare the configuration", &error),
             }
-            error => unavailable("cannot prepare the configuration", &error),
         })?;
     access_logs
         .start_writers()
@@ -127,8 +137,6 @@ fn start(
     let bound = bind_all(&config)?;
     let socket = AdminSocket::bind(&config.admin.socket)
         .map_err(|error| unavailable("no admin socket", &error))?;
-    let tls = tls::server_config::build(certificates.clone())
-        .map_err(|error| unavailable("cannot set up TLS", &error))?;
     let tokens = Tokens::default();
     let hosts = prepared.acme_hosts.clone();
     let (files, _) = prepared.apply(&certificates);
@@ -155,7 +163,6 @@ fn start(
         pool,
         caps: caps.clone(),
         certificates: certificates.clone(),
-        tls: tls.clone(),
         shutdown: shut.clone(),
     };
     let deaf = Deaf::default();
@@ -174,6 +181,7 @@ fn start(
     let process = Arc::new(Process {
         config_path: path.to_owned(),
         shared,
+        ground,
         certificates,
         caps,
         access_logs,

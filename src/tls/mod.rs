@@ -1,7 +1,7 @@
 //! Certificates and the TLS configurations that serve them.
 //!
-//! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`server_config`] serves
-//! from it, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
+//! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`policies`] and
+//! [`server_config`] serve from it, [`tickets`] lets clients resume, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
 //! [`peek`] what a listener shows, [`unverified`] takes any. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
 //! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
 
@@ -14,8 +14,10 @@ mod files;
 pub mod leaf;
 pub mod peek;
 pub mod pem;
+pub mod policies;
 pub mod self_signed;
 pub mod server_config;
+pub mod tickets;
 pub mod unverified;
 pub mod verify;
 pub mod watch;

@@ -1,39 +1,89 @@
-//! The one `ServerConfig` of the process (challenges aside): versions, key exchange, ALPN, resumption.
+//! Makes `ServerConfig`s: versions, suites, key exchange, ALPN, resumption.
 //!
-//! Certificates come from [`Certificates`] at each handshake, so this is built once and outlives every reload: session
-//! tickets stay valid as long as their keys, which live here and rotate by themselves. Invariant: a resumed session
-//! never crosses from one server name to another (rustls checks it).
+//! Certificates come from the shared table at each handshake and tickets are sealed with shared keys, so a configuration
+//! outlives every reload that keeps its policy, and sessions outlive it. Invariant: a resumed session never crosses from
+//! one server name to another (rustls checks it).
 
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::ServerSessionMemoryCache;
+use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
-use super::Certificates;
+use super::policies::Ground;
+use super::tickets::Ticketer;
+use crate::config::{CipherSuite, Group, TlsPolicy, TlsVersion};
 
 /// TLS 1.2 sessions of clients without ticket support that are remembered; about 300 bytes each.
 const TLS12_SESSIONS: usize = 2048;
 /// Tickets sent after a TLS 1.3 handshake: one for the next connection, one for a parallel one.
 const TICKETS: usize = 2;
 
-/// Builds the configuration: TLS 1.2 and 1.3, X25519MLKEM768 preferred, `h2` then `http/1.1`, tickets, no early data.
+/// Builds the configuration for `policy`: `h2` then `http/1.1`, no early data.
 ///
-/// Fails only when the provider has no randomness or lacks a version.
-pub fn build(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(super::provider())
-        .with_protocol_versions(&[&TLS13, &TLS12])?
+/// Fails only when the provider lacks a version.
+pub fn build(policy: &TlsPolicy, ground: &Ground) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider_for(policy)))
+        .with_protocol_versions(versions(policy.minimum_version))?
         .with_no_client_auth()
-        .with_cert_resolver(certificates);
+        .with_cert_resolver(Arc::clone(&ground.certificates) as _);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = Ticketer::new()?;
-    config.session_storage = ServerSessionMemoryCache::new(TLS12_SESSIONS);
-    config.send_tls13_tickets = TICKETS;
+    if policy.session_tickets {
+        let tickets = Arc::clone(&ground.tickets);
+        config.ticketer = Arc::new(Ticketer::new(tickets, [0; 32]));
+        config.session_storage = ServerSessionMemoryCache::new(TLS12_SESSIONS);
+        config.send_tls13_tickets = TICKETS;
+    } else {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     // Early data can be replayed; a hub's POST must not be.
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+fn provider_for(policy: &TlsPolicy) -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: policy.cipher_suites.iter().copied().map(suite).collect(),
+        kx_groups: policy.groups.iter().copied().map(group).collect(),
+        ..(*super::provider()).clone()
+    }
+}
+
+fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static ALL: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+    match minimum {
+        TlsVersion::V12 => ALL,
+        TlsVersion::V13 => &ALL[..1],
+    }
+}
+
+fn suite(suite: CipherSuite) -> SupportedCipherSuite {
+    match suite {
+        CipherSuite::Aes128 => cipher_suite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::Aes256 => cipher_suite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::ChaCha20 => cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        CipherSuite::EcdsaAes128 => cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::RsaAes128 => cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::EcdsaAes256 => cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        CipherSuite::RsaAes256 => cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        CipherSuite::EcdsaChaCha20 => cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        CipherSuite::RsaChaCha20 => cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    }
+}
+
+fn group(group: Group) -> &'static dyn SupportedKxGroup {
+    match group {
+        Group::X25519MlKem768 => kx_group::X25519MLKEM768,
+        Group::P256MlKem768 => kx_group::SECP256R1MLKEM768,
+        Group::X25519 => kx_group::X25519,
+        Group::P256 => kx_group::SECP256R1,
+        Group::P384 => kx_group::SECP384R1,
+    }
 }
 
 /// Builds the configuration for one handshake that shows `pair` and speaks only `protocol`: a challenge's (RFC 8737).
@@ -55,7 +105,9 @@ pub fn for_challenge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::{Origin, self_signed};
+    use crate::config::TlsProfile;
+    use crate::tls::tickets::TicketKeys;
+    use crate::tls::{Certificates, Origin, self_signed};
     use crate::types::host::HostPattern;
     use rustls::pki_types::ServerName;
     use rustls::{
@@ -64,12 +116,20 @@ mod tests {
     };
 
     fn server() -> (Arc<Certificates>, Arc<ServerConfig>) {
+        server_with(&TlsProfile::Intermediate.policy())
+    }
+
+    fn server_with(policy: &TlsPolicy) -> (Arc<Certificates>, Arc<ServerConfig>) {
         let certificates = Certificates::new();
         let host = HostPattern::parse("a.test").unwrap();
         let pair = self_signed::generate(std::slice::from_ref(&host)).unwrap();
         certificates.insert(host, pair, Origin::SelfSigned);
-        let config = build(Arc::clone(&certificates)).unwrap();
-        (certificates, config)
+        let tickets = TicketKeys::new(std::time::Duration::from_secs(60)).unwrap();
+        let ground = Ground {
+            certificates: Arc::clone(&certificates),
+            tickets,
+        };
+        (certificates, build(policy, &ground).unwrap())
     }
 
     fn client(
@@ -140,6 +200,36 @@ mod tests {
             assert_ne!(first.handshake_kind(), Some(HandshakeKind::Resumed));
             let (second, _) = handshake(&config, &client, "a.test").unwrap();
             assert_eq!(second.handshake_kind(), Some(HandshakeKind::Resumed));
+        }
+    }
+
+    #[test]
+    fn every_suite_and_group_is_spoken_by_its_name() {
+        for one in CipherSuite::ALL {
+            let name = one.name().replace("TLS_AES", "TLS13_AES");
+            let name = name.replace("TLS_CHACHA", "TLS13_CHACHA");
+            assert_eq!(suite(*one).suite().as_str(), Some(&*name));
+        }
+        for one in Group::ALL {
+            let name = group(*one).name();
+            let name = name.as_str().unwrap_or_default();
+            assert!(name.eq_ignore_ascii_case(one.name()), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_tickets_nothing_is_resumed() {
+        for version in [&TLS12, &TLS13] {
+            let policy = TlsPolicy {
+                session_tickets: false,
+                ..TlsProfile::Intermediate.policy()
+            };
+            let (certificates, config) = server_with(&policy);
+            let client = client(&certificates, version);
+            for _ in 0..2 {
+                let (server, _) = handshake(&config, &client, "a.test").unwrap();
+                assert_ne!(server.handshake_kind(), Some(HandshakeKind::Resumed));
+            }
         }
     }
 

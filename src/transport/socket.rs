@@ -178,11 +178,12 @@ impl Socket {
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => match Pin::new(tls).poll_read(cx, buf) {
+            Self::Tls(tls) => match Pin::new(&mut **tls).poll_read(cx, buf) {
                 // A peer that closes without close_notify: for HTTP the framing tells whether something is missing.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Poll::Ready(Ok(()))
                 }
+                Poll::Pending => Self::say_own(tls, cx),
                 other => other,
             },
             Self::TlsClient(to) => match Pin::new(&mut to.tls).poll_read(cx, buf) {
@@ -192,6 +193,20 @@ impl Socket {
                 }
                 other => other,
             },
+        }
+    }
+
+    /// What TLS itself has to say, as that it does not renegotiate, would otherwise wait for the next answer.
+    fn say_own(
+        tls: &mut server::TlsStream<BelowTls>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !tls.get_ref().1.wants_write() {
+            return Poll::Pending;
+        }
+        match Pin::new(tls).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Pending,
         }
     }
 }

@@ -41,6 +41,7 @@ mod streams;
 mod strictness;
 mod targets;
 mod tls_front;
+mod tls_policy;
 mod truncation;
 mod tunnel_life;
 mod tunnels;

@@ -25,6 +25,7 @@ pub mod h2_frames;
 pub mod h2_upstream;
 pub mod hubgate;
 pub mod message;
+pub mod openssl;
 pub mod orders;
 pub mod pebble;
 pub mod ports;

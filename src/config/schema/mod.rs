@@ -20,6 +20,7 @@ pub(super) mod server;
 pub(super) mod site;
 pub(super) mod stream;
 pub(super) mod timeouts;
+pub(super) mod tls;
 pub(super) mod upstream;
 pub(super) mod upstream_tls;
 mod value;
@@ -122,6 +123,7 @@ pub(super) static TABLES: &[&Table] = &[
     &listen::TABLE,
     &limits::TABLE,
     &timeouts::TABLE,
+    &tls::TABLE,
     &log::TABLE,
     &access_log::TABLE,
     &error_pages::TABLE,
@@ -146,6 +148,7 @@ pub(super) static ROOT: Table = Table {
             "timeouts",
             "what a client gets before its connection is ended",
         ),
+        Key::table("tls", "how connections of clients are secured"),
         Key::table("log", "events of the process"),
         Key::table("access_log", "one line a request"),
         Key::table(

@@ -10,6 +10,7 @@ use super::access_log::Overlay;
 use super::error_pages;
 use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
+use super::tls;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::diagnostic::Diagnostic;
@@ -58,6 +59,7 @@ pub(in crate::config) static TABLE: Table = Table {
         Key::table("route", "see [[site.\"HOST\".route]]"),
         Key::table("access_log", "as [access_log], for this site"),
         Key::table("error_pages", "as [error_pages], for this site"),
+        Key::table("tls", "as [tls], for this site"),
     ],
 };
 
@@ -93,6 +95,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) routes: Option<Vec<Route>>,
     pub(in crate::config) access_log: Option<Overlay>,
     pub(in crate::config) error_pages: Option<error_pages::Overlay>,
+    pub(in crate::config) tls: Option<tls::Overlay>,
     /// Of the table's head.
     pub(in crate::config) span: Span,
     /// As messages call it.
@@ -124,6 +127,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         routes: routes(reader, context),
         access_log: read_access_log(reader, context),
         error_pages: error_pages::read(reader, context),
+        tls: tls::read(reader, context),
         span: reader.span(),
         name: reader.name().to_owned(),
     }

@@ -7,6 +7,7 @@ mod listen;
 mod route;
 mod site;
 mod stream;
+mod tls;
 mod upstream;
 mod upstream_tls;
 
@@ -79,6 +80,8 @@ pub(super) fn document(
     );
     let error_pages = schema::error_pages::read(&root, context)
         .map(|pages| pages.over(&Arc::new(ErrorPages::default())));
+    let tls = schema::tls::read(&root, context)
+        .and_then(|typed| tls::check(&typed, &Arc::default(), relations));
     let admin = section(
         &root,
         "admin",
@@ -113,7 +116,7 @@ pub(super) fn document(
     let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
     let sites = site::check_all(
         (sites, only_streams),
-        (access_log.as_ref(), error_pages.as_ref()),
+        (access_log.as_ref(), error_pages.as_ref(), tls.as_ref()),
         (listen.as_ref(), acme.as_ref()),
         &names,
         context,
@@ -134,6 +137,7 @@ pub(super) fn document(
         listen: listen?,
         limits: limits?,
         timeouts: timeouts?,
+        tls: tls?,
         log: log?,
         access_log: access_log?,
         error_pages: error_pages?,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::upstream::Names;
-use super::{each_once, route};
+use super::{each_once, route, tls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
@@ -14,12 +14,17 @@ use crate::config::model::{
 };
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
+use crate::config::tls::Tls;
 use crate::types::host::{Host, HostError, HostPattern};
 
 /// Checks every site, and that no host belongs to two. None is needed where there are `streams`.
 pub(super) fn check_all(
     (sites, streams): (Option<Vec<Typed>>, bool),
-    (access_log, error_pages): (Option<&AccessLog>, Option<&Arc<ErrorPages>>),
+    (access_log, error_pages, tls): (
+        Option<&AccessLog>,
+        Option<&Arc<ErrorPages>>,
+        Option<&Arc<Tls>>,
+    ),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
@@ -39,7 +44,8 @@ pub(super) fn check_all(
     };
     let access_log = access_log.unwrap_or(&fallback);
     let built_in = Arc::default();
-    let inherited = (access_log, error_pages.unwrap_or(&built_in));
+    let tls = tls.cloned().unwrap_or_default();
+    let inherited = (access_log, error_pages.unwrap_or(&built_in), &tls);
     let defaults: Vec<_> = sites
         .iter()
         .filter_map(|site| site.default.as_ref())
@@ -66,7 +72,7 @@ pub(super) fn check_all(
 
 fn check(
     typed: Typed,
-    (access_log, error_pages): (&AccessLog, &Arc<ErrorPages>),
+    (access_log, error_pages, tls): (&AccessLog, &Arc<ErrorPages>, &Arc<Tls>),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
@@ -80,8 +86,13 @@ fn check(
         check_certificate(hosts, certificate, (listen, acme), relations);
     }
     check_http(&typed, listen, relations);
+    check_tls(&typed, relations);
     let access_log = typed.access_log.clone().map(|own| own.over(access_log));
     let error_pages = typed.error_pages.clone().map(|own| own.over(error_pages));
+    let tls = typed
+        .tls
+        .as_ref()
+        .and_then(|own| tls::check(own, tls, relations));
     let fallback = typed
         .challenge_fallback
         .as_ref()
@@ -120,6 +131,7 @@ fn check(
             routes: routes?,
             access_log: access_log?,
             error_pages: error_pages?,
+            tls: tls?,
         })
     })();
     (hosts, site)
@@ -214,6 +226,20 @@ fn is_public(host: &Host) -> bool {
             "localhost" | "local" | "internal" | "test" | "invalid"
         )
         && !name.ends_with(".home.arpa")
+}
+
+/// What a site without TLS says about it.
+fn check_tls(typed: &Typed, context: Context<'_>) {
+    let written = typed.tls.as_ref().and_then(|tls| tls.span.as_ref());
+    if let (Some(certificate), Some(span)) = (&typed.certificate, written)
+        && certificate.value == CertificateSource::None
+    {
+        let message = "`tls` has no effect: the site has no certificate";
+        context.sink.push(
+            Diagnostic::warning("no-effect", span.clone(), message)
+                .related(certificate.span.clone(), "`certificate` is set"),
+        );
+    }
 }
 
 /// What is written but can have no effect.

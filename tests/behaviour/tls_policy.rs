@@ -1,0 +1,216 @@
+//! What a site asks of its clients' TLS, as other implementations see it: versions, suites, groups, tickets.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustls::{HandshakeKind, NamedGroup};
+
+use crate::support::hubgate::HOST;
+use crate::support::openssl::{get, s_client};
+use crate::support::{Client, Hubgate, Upstream, Wire, eventually, tls};
+
+/// A site `hub.test` with the lines in its `tls`, and `other.test` without.
+fn two(upstream: &Upstream, tls: &str) -> String {
+    let site = |host: &str, tls: &str| {
+        format!(
+            "[site.\"{host}\"]\ncertificate = \"self-signed\"\n[site.\"{host}\".tls]\n{tls}\n\
+             [[site.\"{host}\".route]]\npath = \"/\"\nupstream = \"up\"\n"
+        )
+    };
+    let end = format!("[upstream.up]\nendpoints = [\"{}\"]\n", upstream.addr);
+    site(HOST, tls) + &site("other.test", "") + &end
+}
+
+/// Whether a second connection of the same client resumes the first one's session.
+fn resumes(addr: SocketAddr, host: &str, config: &rustls::ClientConfig) -> bool {
+    let shake = || {
+        let stream = tls::handshake(addr, host, config.clone()).unwrap();
+        let kind = stream.conn.handshake_kind();
+        // The ticket comes before the answer.
+        assert_eq!(Client(Wire::new(stream)).get(host, "/").text(), "ok");
+        kind
+    };
+    shake();
+    shake() == Some(HandshakeKind::Resumed)
+}
+
+#[test]
+fn a_modern_site_refuses_tls12_while_its_neighbour_takes_it() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::start(&two(&upstream, "profile = \"modern\""));
+    let refused = s_client(hubgate.https, HOST, "-tls1_2", "");
+    assert!(!refused.is_done());
+    refused.says("alert protocol version");
+    s_client(hubgate.https, HOST, "-tls1_3", &get(HOST)).says("HTTP/1.1 200");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let said = s_client(hubgate.https, "other.test", version, &get("other.test"));
+        said.says("HTTP/1.1 200");
+    }
+}
+
+#[test]
+fn versions_before_tls12_are_refused_whatever_is_offered_with_them() {
+    let upstream = Upstream::saying("no");
+    let hubgate = Hubgate::before(upstream.addr);
+    for version in ["-tls1", "-tls1_1"] {
+        let more = format!("{version} -cipher ALL@SECLEVEL=0");
+        let said = s_client(hubgate.https, HOST, &more, &get(HOST));
+        assert!(!said.is_done(), "{}", said.0);
+        said.says(" alert ");
+    }
+    for suites in [
+        "AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-SHA256",
+        "NULL",
+        "aNULL",
+        "DHE",
+    ] {
+        let more = format!("-tls1_2 -cipher {suites}:@SECLEVEL=0");
+        let said = s_client(hubgate.https, HOST, &more, &get(HOST));
+        assert!(!said.is_done(), "{suites}: {}", said.0);
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[test]
+fn a_site_speaks_its_own_suites_only() {
+    let upstream = Upstream::saying("ok");
+    let suites = "cipher_suites = [\"TLS_CHACHA20_POLY1305_SHA256\", \"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\"]";
+    let hubgate = Hubgate::start(&two(&upstream, suites));
+    let agreed = |host, more: &str| {
+        let said = s_client(hubgate.https, host, more, &get(host));
+        let suite = said.of("New, ").unwrap_or_default();
+        suite.rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(agreed(HOST, "-tls1_3"), "TLS_CHACHA20_POLY1305_SHA256");
+    assert_eq!(agreed(HOST, "-tls1_2"), "ECDHE-ECDSA-AES256-GCM-SHA384");
+    for refused in [
+        "-tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256",
+        "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256",
+    ] {
+        let said = s_client(hubgate.https, HOST, refused, &get(HOST));
+        said.says("alert handshake failure");
+    }
+    let other = agreed("other.test", "-tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256");
+    assert_eq!(other, "TLS_AES_128_GCM_SHA256");
+}
+
+#[test]
+fn a_site_agrees_on_its_own_groups_only() {
+    let upstream = Upstream::saying("ok");
+    let groups = "groups = [\"secp384r1\", \"SecP256r1MLKEM768\"]";
+    let hubgate = Hubgate::start(&two(&upstream, groups));
+    s_client(hubgate.https, HOST, "-groups X25519:P-384", &get(HOST)).says("HTTP/1.1 200");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let more = format!("{version} -groups X25519:P-256");
+        let said = s_client(hubgate.https, HOST, &more, &get(HOST));
+        said.says("alert handshake failure");
+    }
+    let agreed = |host| {
+        let stream = tls::handshake(hubgate.https, host, tls::config(&["http/1.1"])).unwrap();
+        stream.conn.negotiated_key_exchange_group().unwrap().name()
+    };
+    assert_eq!(agreed(HOST), NamedGroup::secp384r1);
+    assert_eq!(agreed("other.test"), NamedGroup::X25519MLKEM768);
+}
+
+#[test]
+fn a_changed_policy_holds_for_new_connections_and_leaves_sessions_and_open_ones_alone() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::start(&two(&upstream, ""));
+    let mut open = Client::tls(hubgate.https, HOST);
+    assert_eq!(open.get(HOST, "/").text(), "ok");
+    let config = tls::config(&["http/1.1"]);
+    assert!(resumes(hubgate.https, "other.test", &config));
+    hubgate.reload_to(&two(&upstream, "minimum_version = \"1.3\""));
+    assert_eq!(open.get(HOST, "/").text(), "ok");
+    let said = s_client(hubgate.https, HOST, "-tls1_2", "");
+    said.says("alert protocol version");
+    let stream = tls::handshake(hubgate.https, "other.test", config).unwrap();
+    assert_eq!(stream.conn.handshake_kind(), Some(HandshakeKind::Resumed));
+    let (code, text) = {
+        hubgate.rewrite(&two(
+            &upstream,
+            "cipher_suites = [\"TLS_AES_128_GCM_SHA256\"]",
+        ));
+        hubgate.reload()
+    };
+    assert_eq!(code, 1);
+    assert!(text.contains("leave nothing for TLS 1.2"), "{text}");
+}
+
+#[test]
+fn a_site_without_tickets_makes_every_connection_anew() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::start(&two(&upstream, "session_tickets = false"));
+    for version in rustls::ALL_VERSIONS {
+        let config = tls::config_with(&["http/1.1"], &[version]);
+        assert!(!resumes(hubgate.https, HOST, &config), "{version:?}");
+        assert!(resumes(hubgate.https, "other.test", &config), "{version:?}");
+    }
+    for version in ["-tls1_2", "-tls1_3"] {
+        let more = format!("{version} -reconnect");
+        let said = s_client(hubgate.https, HOST, &more, "");
+        assert!(!said.0.contains("Reused"), "{}", said.0);
+    }
+}
+
+#[test]
+fn a_ticket_outlives_two_rotations_and_no_more() {
+    let upstream = Upstream::saying("ok");
+    let toml = format!("[tls]\nticket_rotation = \"1s\"\n{}", two(&upstream, ""));
+    let hubgate = Hubgate::start(&toml);
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("session");
+    let start = Instant::now();
+    let more = format!("-tls1_2 -sess_out {}", session.display());
+    s_client(hubgate.https, HOST, &more, &get(HOST)).says("New, TLSv1.2");
+    let again = format!("-tls1_2 -sess_in {}", session.display());
+    let resumed = || {
+        let said = s_client(hubgate.https, HOST, &again, &get(HOST));
+        said.0.contains("Reused, TLSv1.2")
+    };
+    if resumed() {
+        eventually("the ticket is too old", || !resumed());
+        assert!(
+            start.elapsed() > Duration::from_millis(1900),
+            "{:?}",
+            start.elapsed()
+        );
+    } else {
+        // The machine is so busy that it is too old already.
+        assert!(
+            start.elapsed() > Duration::from_secs(2),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn sessions_resume_for_openssl_in_both_versions() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::before(upstream.addr);
+    let folder = tempfile::tempdir().unwrap();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let session = folder.path().join(version);
+        let more = format!("{version} -sess_out {}", session.display());
+        s_client(hubgate.https, HOST, &more, &get(HOST)).says("HTTP/1.1 200");
+        let more = format!("{version} -sess_in {}", session.display());
+        let said = s_client(hubgate.https, HOST, &more, &get(HOST));
+        said.says("Reused");
+        said.says("HTTP/1.1 200");
+    }
+    // Without tickets TLS 1.2 has sessions by their id.
+    let said = s_client(hubgate.https, HOST, "-tls1_2 -no_ticket -reconnect", "");
+    said.says("Reused");
+}
+
+#[test]
+fn a_client_that_wants_to_renegotiate_is_refused() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::before(upstream.addr);
+    let said = s_client(hubgate.https, HOST, "-tls1_2", "R\n");
+    said.says("RENEGOTIATING");
+    assert!(said.0.contains("no renegotiation"), "{}", said.0);
+}
