@@ -27,7 +27,7 @@ drain_timeout = "1m 30s"
 reload_on_change = true
 [listen]
 http = ["127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:0"]
-https = ["[::1]:8443"]
+https = ["[::1]:8443", { address = "[::]:9443", backlog = 9, interface = "lo", tcp_keep_alive = { idle = "61s", interval = "11s", probes = 4 }, fast_open = 7, reuse_port = false, ipv6_only = false }, { address = "unix:/run/h.sock", mode = "0666", owner = "a:b" }]
 redirect_port = 444
 proxy_protocol_from = ["10.0.0.0/8", "192.0.2.9"]
 proxy_protocol_optional = ["127.0.0.1:8080"]

@@ -11,8 +11,9 @@ use super::client::{Https, SettingsError};
 use super::schedule::Delays;
 use super::stop::nap;
 use super::storage::{Storage, StoreError};
-use crate::config::{AcmeAuthority, Config, Listen};
+use crate::config::{AcmeAuthority, Config, Listen, Listener};
 use crate::observe::reasons::with_reasons;
+use crate::types::address::Address;
 use crate::types::host::Host;
 
 /// Where certificates come from and where they are kept.
@@ -38,12 +39,13 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// All but those where only a load balancer is answered, which this process is not.
+    /// All but unix sockets and those where only a load balancer is answered, which this process is not.
     pub fn new(listen: &Listen) -> Self {
-        let open = |addresses: &[SocketAddr]| {
-            let required = &listen.proxy_protocol.required;
-            let open = addresses.iter().filter(|one| !required.contains(one));
-            open.copied().collect()
+        let required = &listen.proxy_protocol.required;
+        let open = |listeners: &[Listener]| {
+            let open = listeners.iter().map(|one| &one.address);
+            let open = open.filter(|one| !required.contains(one));
+            open.filter_map(Address::ip).collect()
         };
         Self {
             http: open(&listen.http),

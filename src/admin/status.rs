@@ -146,9 +146,9 @@ impl CertificateStatus {
 impl Status {
     /// What can be told from the configuration alone; the server fills in the rest.
     pub fn of(config: &Config) -> Self {
-        let listener = |kind: &str, address: &std::net::SocketAddr| ListenerStatus {
+        let listener = |kind: &str, one: &config::Listener| ListenerStatus {
             kind: kind.to_owned(),
-            address: address.to_string(),
+            address: one.address.to_string(),
         };
         let http = config
             .listen

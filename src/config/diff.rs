@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::error_pages::ErrorPages;
-use super::model::{AccessLog, Config, Route, Site};
+use super::listener::Listener;
+use super::model::{AccessLog, Config, Listen, Route, Site};
 use super::plan::{Action, Change, Field, Plan, Subject};
 use super::show::{self, Entry};
+use super::show_listener;
 use super::stream::Stream;
 use crate::types::host::HostPattern;
 
@@ -16,8 +18,13 @@ use crate::types::host::HostPattern;
 pub fn diff(old: &Config, new: &Config) -> Plan {
     let mut changes = Vec::new();
     settings(&mut changes, old, new);
-    listeners(&mut changes, "http", &old.listen.http, &new.listen.http);
-    listeners(&mut changes, "https", &old.listen.https, &new.listen.https);
+    things(
+        &mut changes,
+        Subject::Listener,
+        "",
+        listeners(&old.listen),
+        listeners(&new.listen),
+    );
     sites(&mut changes, old, new);
     let streams = |config: &Config| -> BTreeMap<String, Vec<Entry>> {
         let entries = |stream: &Stream| {
@@ -128,22 +135,17 @@ fn pages(prefix: &str, old: &ErrorPages, new: &ErrorPages) -> Vec<Field> {
     told
 }
 
-fn listeners<T: ToString + PartialEq>(
-    changes: &mut Vec<Change>,
-    scheme: &str,
-    old: &[T],
-    new: &[T],
-) {
-    for (from, without, action) in [(old, new, Action::Removed), (new, old, Action::Added)] {
-        for address in from.iter().filter(|address| !without.contains(address)) {
-            changes.push(Change {
-                subject: Subject::Listener,
-                name: format!("{scheme} {}", address.to_string()),
-                action,
-                fields: Vec::new(),
-            });
-        }
-    }
+/// By scheme and address, with the options that are not the default.
+fn listeners(listen: &Listen) -> BTreeMap<String, Vec<Entry>> {
+    let of = |scheme: &'static str, all: &[Listener]| {
+        let all = all.iter().map(move |one| {
+            let options = show_listener::socket_options(&one.options);
+            (format!("{scheme} {}", one.address), options)
+        });
+        all.collect::<Vec<_>>()
+    };
+    let (http, https) = (of("http", &listen.http), of("https", &listen.https));
+    http.into_iter().chain(https).collect()
 }
 
 fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {

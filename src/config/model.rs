@@ -15,10 +15,12 @@ use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::health::Health;
+use super::listener::Listener;
 use super::protection::Protection;
 use super::stream::{ProxyProtocol, Stream};
 use super::tls::Tls;
 use super::why::Why;
+use crate::types::address::Address;
 use crate::types::amount::ByteSize;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
@@ -76,13 +78,20 @@ pub struct Server {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listen {
     /// Plain HTTP: challenges, redirects, sites with `http = "forward"`.
-    pub http: Vec<SocketAddr>,
+    pub http: Vec<Listener>,
     /// TLS.
-    pub https: Vec<SocketAddr>,
+    pub https: Vec<Listener>,
     /// The port put into redirects to https. `None` leaves it out.
     pub redirect_port: Option<u16>,
     /// Where load balancers say whom they speak for.
     pub proxy_protocol: ProxyProtocol,
+}
+
+impl Listen {
+    /// The TLS listener at `address`.
+    pub fn https_at(&self, address: &Address) -> Option<&Listener> {
+        self.https.iter().find(|https| https.address == *address)
+    }
 }
 
 /// `[limits]`: bounds on what clients may take.

@@ -14,6 +14,7 @@ use super::model::{
 };
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
+use super::show_listener::{listener, listeners};
 use super::stream::{ProxyVersion, Stream};
 use super::template;
 use super::tls::{CipherSuite, Group, Tls};
@@ -36,8 +37,8 @@ pub(super) fn server(server: &Server) -> Vec<Entry> {
 
 pub(super) fn listen(listen: &Listen) -> Vec<Entry> {
     vec![
-        ("http", list(&listen.http)),
-        ("https", list(&listen.https)),
+        ("http", listeners(&listen.http)),
+        ("https", listeners(&listen.https)),
         (
             "redirect_port",
             listen.redirect_port.unwrap_or(443).to_string(),
@@ -224,7 +225,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
 pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
     let version = stream.send_proxy_protocol;
     vec![
-        ("listen", quoted(stream.listen)),
+        ("listen", listener(&stream.listen)),
         ("sni", list(&stream.sni)),
         ("upstream", quoted(&stream.upstream)),
         ("connect_timeout", duration(stream.connect)),

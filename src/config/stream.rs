@@ -2,12 +2,14 @@
 //!
 //! Values only; `schema` and `validate` make them, `snapshot` and `stream` act on them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::listener::Listener;
 use super::model::{AccessLog, Listen};
+use crate::types::address::Address;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
 
@@ -15,7 +17,7 @@ use crate::types::name::UpstreamName;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     /// Where its connections come in.
-    pub listen: SocketAddr,
+    pub listen: Listener,
     /// The names whose TLS connections it takes; empty for all connections that no other stream takes.
     pub sni: Vec<HostPattern>,
     /// Who gets them.
@@ -35,10 +37,10 @@ pub struct Stream {
 pub struct ProxyProtocol {
     /// Who is believed.
     pub from: Vec<IpNet>,
-    /// Addresses of `http` and `https` where a header may come.
-    pub optional: Vec<SocketAddr>,
+    /// Listeners where a header may come.
+    pub optional: Vec<Address>,
     /// Where it has to.
-    pub required: Vec<SocketAddr>,
+    pub required: Vec<Address>,
 }
 
 /// A form of the PROXY header.
@@ -63,24 +65,22 @@ impl ProxyVersion {
 impl Stream {
     /// The listener its connections come in by, and the local address they must have come to where the listener takes
     /// those of others too: one of `https` on all addresses and the same port. Otherwise a listener of its own.
-    pub fn listener(&self, listen: &Listen) -> (SocketAddr, Option<IpAddr>) {
-        let whole = |https: &&SocketAddr| {
-            https.port() == self.listen.port()
-                && https.ip().is_unspecified()
-                && https.is_ipv4() == self.listen.is_ipv4()
-        };
-        if listen.https.contains(&self.listen) {
-            return (self.listen, None);
+    pub fn listener<'a>(&'a self, listen: &'a Listen) -> (&'a Listener, Option<IpAddr>) {
+        if let Some(https) = listen.https_at(&self.listen.address) {
+            return (https, None);
         }
-        match listen.https.iter().find(whole) {
-            Some(https) if !self.listen.ip().is_unspecified() => (*https, Some(self.listen.ip())),
-            _ => (self.listen, None),
-        }
+        let own = self.listen.address.ip();
+        let own = own.filter(|own| !own.ip().is_unspecified());
+        let whole = own.and_then(|own| {
+            let https = listen.https.iter().find(|https| https.takes_in(own))?;
+            Some((https, Some(own.ip())))
+        });
+        whole.unwrap_or((&self.listen, None))
     }
 
     /// Where it listens and for whom, as in messages.
     pub fn name(&self) -> String {
-        let mut name = self.listen.to_string();
+        let mut name = self.listen.address.to_string();
         for pattern in &self.sni {
             name.push(' ');
             name.push_str(&pattern.to_string());

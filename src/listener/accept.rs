@@ -7,83 +7,96 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::connection::{self, Context};
+use super::door::Door;
 use super::proxy_header::{self, Policy, Refusal};
 use crate::limits::connections::{Permit, Refused};
 use crate::observe::metrics::ListenerKind;
 use crate::transport::proxy_protocol::{Fault, Said};
+use crate::types::address::Address;
 
 /// The wait after the system had no resources for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// At most one complaint of a listener in this time.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Accepts until the future is dropped; connections go on without it. `key` is the listener's address in the
-/// configuration, and its kind.
-pub async fn accept(listener: TcpListener, key: (SocketAddr, ListenerKind), context: Arc<Context>) {
-    let local = listener.local_addr().ok();
+/// A listener's address in the configuration, and its kind.
+pub type ListenerKey = (Address, ListenerKind);
+
+/// Accepts until the future is dropped; connections go on without it.
+pub async fn accept(door: Arc<Door>, key: ListenerKey, context: Arc<Context>) {
     let mut complained: Option<Instant> = None;
     loop {
-        let (tcp, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_one_connection(&error) => continue,
+        match door.next().await {
+            Ok((tcp, peer)) => take(tcp, peer, &key, &context),
+            Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
+                context.shared.metrics.accepts_failed.inc();
                 if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
                     complained = Some(Instant::now());
                     tracing::error!(
                         %error,
-                        listener = ?local,
+                        listener = %key.0,
                         "cannot accept connections; trying again, and {}",
                         advice(&error)
                     );
                 }
                 tokio::time::sleep(PAUSE).await;
-                continue;
             }
-        };
-        let expected = {
-            let snapshot = context.shared.snapshot.load();
-            let settings = &snapshot.config.listen.proxy_protocol;
-            proxy_header::policy(settings, key.0)
-                .map(|policy| (policy, proxy_header::is_trusted(&settings.from, peer.ip())))
-        };
-        let permit = match expected {
-            // Whom a load balancer speaks for is not known yet, and it may have more connections than a client.
-            Some((_, true)) => context.caps.try_acquire_unknown(),
-            _ => context.caps.try_acquire(peer.ip()),
-        };
-        let permit = match permit {
-            Ok(permit) => permit,
-            Err(refused) => {
-                count(&refused, peer, &context);
-                continue;
-            }
-        };
-        let open = context.shared.metrics.connection_opened(key.1);
-        let context = context.clone();
-        match expected {
-            None => tokio::spawn(async move {
-                connection::serve(tcp, peer, key, &context).await;
-                drop((permit, open));
-            }),
-            Some((policy, trusted)) => tokio::spawn(async move {
-                let arrival = Arrival {
-                    tcp,
-                    peer,
-                    permit,
-                    trusted,
-                };
-                if let Some((tcp, peer, permit)) = arrival.reveal(policy, &context).await {
-                    connection::serve(tcp, peer, key, &context).await;
-                    drop(permit);
-                }
-                drop(open);
-            }),
-        };
+        }
     }
+}
+
+/// Takes the connections that wait already at a listener that is about to close, which would reset them.
+pub fn accept_waiting(door: &Door, key: &ListenerKey, context: &Arc<Context>) {
+    while let Some((tcp, peer)) = door.waiting() {
+        take(tcp, peer, key, context);
+    }
+}
+
+/// Begins a connection, if the caps allow it.
+fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Context>) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let expected = {
+        let snapshot = context.shared.snapshot.load();
+        let settings = &snapshot.config.listen.proxy_protocol;
+        proxy_header::policy(settings, &key.0)
+            .map(|policy| (policy, proxy_header::is_trusted(&settings.from, peer.ip())))
+    };
+    let permit = match (&expected, &key.0) {
+        // Whom a load balancer speaks for is not known yet, and it may have more connections than a client; so may
+        // who stands behind a unix socket.
+        (Some((_, true)), _) | (_, Address::Unix(_)) => context.caps.try_acquire_unknown(),
+        _ => context.caps.try_acquire(peer.ip()),
+    };
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(refused) => return count(&refused, peer, context),
+    };
+    let open = context.shared.metrics.connection_opened(key.1);
+    let (key, context) = (key.clone(), context.clone());
+    match expected {
+        None => tokio::spawn(async move {
+            connection::serve(tcp, peer, key, &context).await;
+            drop((permit, open));
+        }),
+        Some((policy, trusted)) => tokio::spawn(async move {
+            let arrival = Arrival {
+                tcp,
+                peer,
+                permit,
+                trusted,
+            };
+            if let Some((tcp, peer, permit)) = arrival.reveal(policy, &context).await {
+                connection::serve(tcp, peer, key, &context).await;
+                drop(permit);
+            }
+            drop(open);
+        }),
+    };
 }
 
 fn count(refused: &Refused, peer: SocketAddr, context: &Context) {
@@ -173,7 +186,7 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// Whether an accept failed because of the connection, not because of us (accept(2)).
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

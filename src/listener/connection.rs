@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use super::accept::ListenerKey;
 use super::passthrough;
 use crate::acme::challenge;
 use crate::limits::connections::ConnectionCaps;
@@ -29,6 +30,7 @@ use crate::proxy::refuse;
 use crate::tls::{self, Certificates, UNRECOGNIZED_NAME};
 use crate::transport::head::HeadLimits;
 use crate::transport::{BelowTls, EngineStream, Gate, GateLimits, Link, Socket};
+use crate::types::address::Address;
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
 
@@ -51,24 +53,21 @@ pub struct Context {
 
 /// Serves a connection to its end.
 /// `key` is its listener's address in the configuration, and its kind.
-pub async fn serve(
-    mut tcp: TcpStream,
-    peer: SocketAddr,
-    key: (SocketAddr, ListenerKind),
-    context: &Context,
-) {
-    let (at, kind) = key;
-    if kind != ListenerKind::Http && context.shared.snapshot.load().streams.is_at(at) {
-        match Box::pin(passthrough::pass(tcp, peer, key, context)).await {
+pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, context: &Context) {
+    let kind = key.1;
+    if kind != ListenerKind::Http && context.shared.snapshot.load().streams.is_at(&key.0) {
+        match Box::pin(passthrough::pass(tcp, peer, &key, context)).await {
             Some(back) => tcp = back,
             None => return,
         }
     }
-    if let Err(error) = tcp.set_nodelay(true) {
+    // A unix socket never waits.
+    if matches!(key.0, Address::Ip(_))
+        && let Err(error) = tcp.set_nodelay(true)
+    {
         tracing::debug!(%error, %peer, "the client left before its connection began");
         return;
     }
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let mut facts = Facts {
         peer,
         peer_text: peer.ip().to_string().into(),

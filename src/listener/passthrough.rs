@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::accept::ListenerKey;
 use super::client_hello::{self, Fault, LONGEST, Verdict};
 use super::connection::Context;
 use super::peek::more;
@@ -17,6 +18,7 @@ use crate::observe::metrics::ListenerKind;
 use crate::snapshot::RunningStream;
 use crate::stream::{self, Passage};
 use crate::tls::UNRECOGNIZED_NAME;
+use crate::types::address::{Address, THIS_HOST};
 use crate::types::host::Host;
 
 /// Nearly every hello fits.
@@ -34,23 +36,24 @@ enum Seen {
 pub(super) async fn pass(
     mut tcp: TcpStream,
     peer: SocketAddr,
-    key: (SocketAddr, ListenerKind),
+    key: &ListenerKey,
     context: &Context,
 ) -> Option<TcpStream> {
     let terminates = key.1 == ListenerKind::Https;
     let back = |tcp| terminates.then_some(tcp);
-    let Ok(local) = tcp.local_addr() else {
-        return None;
+    let local = match &key.0 {
+        Address::Ip(_) => tcp.local_addr().ok()?,
+        Address::Unix(_) => THIS_HOST,
     };
     let local = SocketAddr::new(local.ip().to_canonical(), local.port());
     let snapshot = {
         let snapshot = context.shared.snapshot.load();
-        if !snapshot.streams.is_at(key.0) {
+        if !snapshot.streams.is_at(&key.0) {
             return back(tcp);
         }
         Arc::clone(&snapshot)
     };
-    let here = snapshot.streams.at(key.0, local.ip());
+    let here = snapshot.streams.at(&key.0, local.ip());
     let mut seen = Seen::Other(None);
     if here.need_name() {
         let limit = snapshot.config.timeouts.handshake;
@@ -104,7 +107,9 @@ pub(super) async fn pass(
 }
 
 async fn run(passage: Passage, stream: &RunningStream, context: &Context) {
-    if let Err(error) = passage.tcp.set_nodelay(true) {
+    if passage.local != THIS_HOST
+        && let Err(error) = passage.tcp.set_nodelay(true)
+    {
         tracing::debug!(%error, peer = %passage.peer, "the client left before its connection began");
         return;
     }

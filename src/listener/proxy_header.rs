@@ -4,7 +4,7 @@
 //! header is read: the bytes are looked at where they wait in the kernel, and only the header's are taken.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tokio::io::AsyncReadExt;
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::peek::more;
 use crate::config::ProxyProtocol;
 use crate::transport::proxy_protocol::{Fault, LONGEST, Said, Verdict, parse};
+use crate::types::address::Address;
 
 /// Nearly every header fits.
 const USUAL: usize = 256;
@@ -44,10 +45,10 @@ pub enum Refusal {
 }
 
 /// What holds for connections to `listener`; `None` where no header is expected.
-pub fn policy(settings: &ProxyProtocol, listener: SocketAddr) -> Option<Policy> {
-    if settings.required.contains(&listener) {
+pub fn policy(settings: &ProxyProtocol, listener: &Address) -> Option<Policy> {
+    if settings.required.contains(listener) {
         Some(Policy::Required)
-    } else if settings.optional.contains(&listener) {
+    } else if settings.optional.contains(listener) {
         Some(Policy::Optional)
     } else {
         None

@@ -5,16 +5,17 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::patterns::PatternTable;
 use crate::config::{Listen, Stream};
+use crate::types::address::Address;
 use crate::types::host::{Host, HostPattern};
 
 /// Every stream by its listener.
 #[derive(Debug)]
 pub struct StreamTable {
-    listeners: HashMap<SocketAddr, Vec<Part>>,
+    listeners: HashMap<Address, Vec<Part>>,
 }
 
 /// The streams of one listener that ask for the same local address.
@@ -36,17 +37,18 @@ impl StreamTable {
     pub fn new(streams: &[Stream], listen: &Listen) -> Self {
         let mut grouped: HashMap<_, Vec<(u32, &Stream)>> = HashMap::new();
         for (index, stream) in (0..).zip(streams) {
-            let place = stream.listener(listen);
+            let (listener, local) = stream.listener(listen);
+            let place = (&listener.address, local);
             grouped.entry(place).or_default().push((index, stream));
         }
-        let mut listeners: HashMap<SocketAddr, Vec<Part>> = HashMap::new();
+        let mut listeners: HashMap<Address, Vec<Part>> = HashMap::new();
         for ((listener, local), streams) in grouped {
             let names: Vec<(&HostPattern, u32)> = streams
                 .iter()
                 .flat_map(|(index, stream)| stream.sni.iter().map(move |name| (name, *index)))
                 .collect();
             let rest = streams.iter().find(|(_, stream)| stream.sni.is_empty());
-            listeners.entry(listener).or_default().push(Part {
+            listeners.entry(listener.clone()).or_default().push(Part {
                 local,
                 names: (!names.is_empty()).then(|| PatternTable::new(names.into_iter())),
                 rest: rest.map(|(index, _)| *index as usize),
@@ -56,13 +58,13 @@ impl StreamTable {
     }
 
     /// Whether any stream's connections come in by `listener`.
-    pub fn is_at(&self, listener: SocketAddr) -> bool {
-        self.listeners.contains_key(&listener)
+    pub fn is_at(&self, listener: &Address) -> bool {
+        self.listeners.contains_key(listener)
     }
 
     /// Those for a connection that came in by `listener`, to the address `local`.
-    pub fn at(&self, listener: SocketAddr, local: IpAddr) -> Here<'_> {
-        let parts = self.listeners.get(&listener);
+    pub fn at(&self, listener: &Address, local: IpAddr) -> Here<'_> {
+        let parts = self.listeners.get(listener);
         let part = |wanted: Option<IpAddr>| {
             let mut parts = parts.into_iter().flatten();
             parts.find(|part| part.local == wanted)
@@ -91,9 +93,13 @@ mod tests {
     use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, ProxyProtocol};
     use std::time::Duration;
 
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
     fn stream(listen: &str, sni: &[&str]) -> Stream {
         Stream {
-            listen: listen.parse().unwrap(),
+            listen: address(listen).into(),
             sni: sni
                 .iter()
                 .map(|name| HostPattern::parse(name).unwrap())
@@ -113,14 +119,14 @@ mod tests {
     fn listen(https: &[&str]) -> Listen {
         Listen {
             http: Vec::new(),
-            https: https.iter().map(|text| text.parse().unwrap()).collect(),
+            https: https.iter().map(|text| address(text).into()).collect(),
             redirect_port: None,
             proxy_protocol: ProxyProtocol::default(),
         }
     }
 
     fn find(table: &StreamTable, listener: &str, local: &str, name: &str) -> Option<usize> {
-        let here = table.at(listener.parse().unwrap(), local.parse().unwrap());
+        let here = table.at(&address(listener), local.parse().unwrap());
         here.find(Host::parse(name).ok().as_ref())
     }
 
@@ -138,7 +144,7 @@ mod tests {
         assert_eq!(at("y.a.test"), Some(1));
         assert_eq!(at("c.test"), Some(0));
         assert_eq!(at(""), Some(0));
-        assert!(!table.is_at("192.0.2.2:443".parse().unwrap()));
+        assert!(!table.is_at(&address("192.0.2.2:443")));
     }
 
     #[test]
@@ -169,7 +175,7 @@ mod tests {
         let table = StreamTable::new(&streams, &listen(&[]));
         let needs = |listener: &str| {
             let local = "192.0.2.1".parse().unwrap();
-            table.at(listener.parse().unwrap(), local).need_name()
+            table.at(&address(listener), local).need_name()
         };
         assert!(!needs("192.0.2.1:1") && needs("192.0.2.1:2"));
     }

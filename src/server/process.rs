@@ -4,7 +4,6 @@
 //! live connections that a change does not concern are not touched.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,10 +14,12 @@ use super::notify::Notify;
 use super::reload::Refused;
 use super::self_check::SelfCheck;
 use super::session_key::SessionKeys;
-use super::worker::{Deaf, ListenerKey, Order, Worker};
+use super::worker::{Deaf, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
-use crate::config::Source;
+use crate::config::{Listener, Source};
 use crate::limits::connections::ConnectionCaps;
+use crate::listener::accept::ListenerKey;
+use crate::listener::bind::Bound;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
 use crate::proxy::app::{Drain, Shared};
@@ -60,16 +61,22 @@ pub(super) struct State {
 
 /// Sockets clients connect to, at one address.
 pub(super) struct Listening {
-    /// One for each worker, in their order.
-    pub(super) sockets: Vec<TcpListener>,
+    /// What was configured when they were made, or last changed.
+    pub(super) listener: Listener,
+    /// The sockets.
+    pub(super) bound: Bound,
 }
 
 impl State {
-    /// Has every worker accept from its socket.
+    /// Has every worker accept from its socket, or from the one for all.
     pub(super) fn listen(&mut self, key: ListenerKey, listening: Listening) {
-        for (worker, socket) in self.workers.iter().zip(&listening.sockets) {
+        let sockets = &listening.bound.sockets;
+        for (index, worker) in self.workers.iter().enumerate() {
+            let Some(socket) = sockets.get(index).or(sockets.first()) else {
+                continue;
+            };
             match socket.try_clone() {
-                Ok(socket) => worker.tell(Order::Listen(key, socket)),
+                Ok(socket) => worker.tell(Order::Listen(key.clone(), socket)),
                 Err(error) => {
                     tracing::error!(address = %key.0, %error, "cannot give the listener to a worker");
                 }
@@ -78,12 +85,12 @@ impl State {
         self.listeners.insert(key, listening);
     }
 
-    /// Closes the listener; its connections go on.
-    pub(super) fn unlisten(&mut self, key: ListenerKey) {
+    /// Closes the listener once what waits there is accepted; its connections go on.
+    pub(super) fn unlisten(&mut self, key: &ListenerKey) {
         for worker in &self.workers {
-            worker.tell(Order::Unlisten(key));
+            worker.tell(Order::Unlisten(key.clone()));
         }
-        self.listeners.remove(&key);
+        self.listeners.remove(key);
     }
 }
 

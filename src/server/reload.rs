@@ -4,19 +4,18 @@
 //! opening logs; and in [`Draft::finish`]: binding sockets. They change nothing that runs; dropping what they give undoes
 //! it. [`Prepared::apply`] cannot fail.
 
-use std::io;
-use std::net::TcpListener;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::background::{discard, retire};
 use super::certificates;
 use super::descriptors::room_for;
 use super::process::{Listening, Process};
-use super::worker::ListenerKey;
 use crate::acme::Settings as AcmeSettings;
 use crate::admin::ReloadReport;
-use crate::config::{self, Config, Paint, Plan, Source};
-use crate::listener::bind::bind;
+use crate::config::{self, Config, Listener, Paint, Plan, SocketOptions, Source};
+use crate::listener::accept::ListenerKey;
+use crate::listener::bind::{Carried, bind};
 use crate::observe::metrics::ListenerKind;
 use crate::observe::reasons::with_reasons;
 use crate::snapshot::{BuildError, Snapshot};
@@ -64,23 +63,26 @@ pub(super) fn check(
 }
 
 /// The listeners a configuration asks for.
-pub(super) fn wanted(config: &Config) -> Vec<ListenerKey> {
-    let http = config
-        .listen
-        .http
-        .iter()
-        .map(|address| (*address, ListenerKind::Http));
-    let https = config
-        .listen
-        .https
-        .iter()
-        .map(|address| (*address, ListenerKind::Https));
-    let mut all: Vec<_> = http.chain(https).collect();
+pub(super) fn wanted(config: &Config) -> Vec<(ListenerKey, &Listener)> {
+    let sites = [
+        (ListenerKind::Http, &config.listen.http),
+        (ListenerKind::Https, &config.listen.https),
+    ];
+    let mut all = Vec::new();
+    for (kind, listeners) in sites {
+        all.extend((listeners.iter()).map(|one| ((one.address.clone(), kind), one)));
+    }
     for stream in &config.streams {
-        let (address, _) = stream.listener(&config.listen);
-        let key = (address, ListenerKind::Stream);
-        if !config.listen.https.contains(&address) && !all.contains(&key) {
-            all.push(key);
+        let (listener, _) = stream.listener(&config.listen);
+        if config.listen.https_at(&listener.address).is_some() {
+            continue;
+        }
+        let key = (listener.address.clone(), ListenerKind::Stream);
+        match all.iter_mut().find(|(known, _)| *known == key) {
+            None => all.push((key, listener)),
+            // Streams of one address: one of them says how its sockets are made.
+            Some((_, known)) if *known.options == SocketOptions::default() => *known = listener,
+            Some(_) => {}
         }
     }
     all
@@ -197,15 +199,20 @@ impl Prepared {
                 .rotate_every(config.tls.ticket_rotation);
             let old = process.shared.snapshot.swap(Arc::new(self.snapshot));
             retire(old);
-            let wanted = wanted(&config);
+            let wanted: HashMap<_, _> = wanted(&config).into_iter().collect();
             let gone: Vec<ListenerKey> = state
                 .listeners
                 .keys()
-                .filter(|key| !wanted.contains(key))
-                .copied()
+                .filter(|key| !wanted.contains_key(*key))
+                .cloned()
                 .collect();
             for key in gone {
-                state.unlisten(key);
+                state.unlisten(&key);
+            }
+            for (key, listening) in &mut state.listeners {
+                let wanted = wanted.get(key).copied();
+                self.warnings
+                    .extend(wanted.and_then(|wanted| follow(listening, wanted)));
             }
             for (key, listening) in self.bound {
                 state.listen(key, listening);
@@ -226,34 +233,52 @@ fn bind_new(
     faults: &mut Vec<String>,
 ) -> Vec<(ListenerKey, Listening)> {
     let state = process.state.lock();
-    let mut bound = Vec::new();
-    for key in wanted(config) {
+    let mut fresh = Vec::new();
+    for (key, listener) in wanted(config) {
         if state.listeners.contains_key(&key) {
             continue;
         }
-        let (address, kind) = key;
+        let (address, kind) = &key;
         // An address that changes its kind keeps its sockets, and with them who waits to be accepted.
         let held = ListenerKind::ALL
             .into_iter()
-            .filter(|other| *other != kind && address.port() != 0)
-            .find_map(|other| state.listeners.get(&(address, other)));
-        let sockets = match held {
-            Some(listening) => duplicates(listening).map_err(|error| error.to_string()),
-            None => bind(address, state.workers.len())
+            .filter(|other| other != kind && address.is_fixed())
+            .find_map(|other| state.listeners.get(&(address.clone(), other)));
+        let bound = match held {
+            Some(listening) => listening
+                .bound
+                .duplicate()
+                .map_err(|error| error.to_string()),
+            None => bind(listener, Carried::Connections, state.workers.len())
                 .map_err(|error| format!("{} ({})", with_reasons(&error), error.hint())),
         };
-        match sockets {
-            Ok(sockets) => bound.push((key, Listening { sockets })),
+        let listener = listener.clone();
+        match bound {
+            Ok(bound) => fresh.push((key, Listening { listener, bound })),
             Err(fault) => faults.push(fault),
         }
     }
-    bound
+    fresh
 }
 
-fn duplicates(listening: &Listening) -> io::Result<Vec<TcpListener>> {
-    listening
-        .sockets
-        .iter()
-        .map(TcpListener::try_clone)
-        .collect()
+/// Gives sockets that stay their new options; says what is not to be changed while they are in use.
+fn follow(listening: &mut Listening, wanted: &Listener) -> Option<String> {
+    if listening.listener.options == wanted.options {
+        return None;
+    }
+    let can = wanted.options.can_follow(&listening.listener.options);
+    let followed = listening.bound.follow(wanted, Carried::Connections);
+    listening.listener = wanted.clone();
+    match followed {
+        Err(error) => Some(format!(
+            "`{}` keeps its options: {}",
+            wanted.address,
+            with_reasons(&error)
+        )),
+        Ok(()) if !can => Some(format!(
+            "`interface`, `reuse_port` and `ipv6_only` of `{}` take effect at the next start",
+            wanted.address
+        )),
+        Ok(()) => None,
+    }
 }

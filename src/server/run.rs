@@ -25,14 +25,15 @@ use super::self_check::{self, SelfCheck};
 use super::session_key::SessionKeys;
 use super::start_error::{StartError, unavailable};
 use super::watch::follow;
-use super::worker::{Deaf, ListenerKey, Worker};
+use super::worker::{Deaf, Worker};
 use super::{health, reload, stop, told, upstream_files};
 use crate::acme::challenge::Tokens;
 use crate::acme::{Settings as AcmeSettings, Worker as AcmeWorker};
 use crate::admin::{Admin, AdminSocket, serve_socket, serve_tcp};
 use crate::config::{self, Config, Loaded, Paint};
 use crate::limits::connections::ConnectionCaps;
-use crate::listener::bind::{BindError, bind};
+use crate::listener::accept::ListenerKey;
+use crate::listener::bind::{BindError, Carried, bind};
 use crate::listener::connection::Context;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::history::History;
@@ -45,6 +46,7 @@ use crate::snapshot::{BuildError, Snapshot};
 use crate::tls::policies::Ground;
 use crate::tls::tickets::TicketKeys;
 use crate::tls::{self, Certificates, Known};
+use crate::types::address::Address;
 
 /// For log lines that are still queued at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -209,11 +211,12 @@ fn workers(config: &Config) -> usize {
 }
 
 fn bind_all(config: &Config) -> Result<Vec<(ListenerKey, Listening)>, StartError> {
-    let mut bound = Vec::new();
+    let mut all = Vec::new();
     let mut faults = String::new();
-    for key in reload::wanted(config) {
-        match bind(key.0, workers(config)) {
-            Ok(sockets) => bound.push((key, Listening { sockets })),
+    for (key, listener) in reload::wanted(config) {
+        let listener = listener.clone();
+        match bind(&listener, Carried::Connections, workers(config)) {
+            Ok(bound) => all.push((key, Listening { listener, bound })),
             Err(error) => faults.push_str(&format!(
                 "error: {}\nhint: {}\n",
                 with_reasons(&error),
@@ -222,7 +225,7 @@ fn bind_all(config: &Config) -> Result<Vec<(ListenerKey, Listening)>, StartError
         }
     }
     match faults.is_empty() {
-        true => Ok(bound),
+        true => Ok(all),
         false => Err(StartError::Unavailable(faults)),
     }
 }
@@ -235,7 +238,7 @@ async fn bind_status_page(config: &Config) -> Result<Option<TcpListener>, StartE
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
         Err(source) => {
-            let error = BindError { address, source };
+            let error = BindError::new(address, Carried::Connections, source);
             Err(StartError::Unavailable(format!(
                 "error: {}\nhint: `admin.listen` is for the status page; {}\n",
                 with_reasons(&error),
@@ -261,11 +264,10 @@ async fn live(
     let on_socket = tokio::spawn(serve_socket(socket, admin.clone()));
     let on_tcp = status_page.map(|listener| tokio::spawn(serve_tcp(listener, admin)));
     for ((address, kind), listening) in &process.state.lock().listeners {
-        let actual = listening
-            .sockets
-            .first()
-            .and_then(|socket| socket.local_addr().ok());
-        tracing::info!(?kind, address = %actual.unwrap_or(*address), "listening");
+        let socket = listening.bound.sockets.first();
+        let actual = socket.and_then(|socket| socket.local_addr().ok()?.as_socket());
+        let actual = actual.map_or(address.clone(), Address::Ip);
+        tracing::info!(?kind, address = %actual, "listening");
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -29,9 +29,9 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     tracing::info!(open, limit = ?limit, "stopping: no new connections, waiting for open ones");
     {
         let mut state = process.state.lock();
-        let keys: Vec<_> = state.listeners.keys().copied().collect();
+        let keys: Vec<_> = state.listeners.keys().cloned().collect();
         for key in keys {
-            state.unlisten(key);
+            state.unlisten(&key);
         }
     }
     process.drain.send_replace(Drain::Draining);

@@ -5,30 +5,27 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::Socket;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use crate::listener::accept::accept;
+use crate::listener::accept::{ListenerKey, accept, accept_waiting};
 use crate::listener::connection::Context;
-use crate::observe::metrics::ListenerKind;
+use crate::listener::door::Door;
 use crate::upstream::pool::Pool;
 
 /// Idle connections to endpoints are looked through this often.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// A listener by the address in the configuration, which may have port 0, and its kind.
-pub(super) type ListenerKey = (SocketAddr, ListenerKind);
-
 /// What a worker is told.
 pub(super) enum Order {
     /// Accept from this socket.
-    Listen(ListenerKey, TcpListener),
-    /// Accept from this address no more; connections go on.
+    Listen(ListenerKey, Socket),
+    /// Accept what waits at this address, and no more; connections go on.
     Unlisten(ListenerKey),
     /// End, and all connections with it.
     Stop,
@@ -105,7 +102,7 @@ impl Worker {
 }
 
 async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, deaf: &Deaf) {
-    let mut listening: HashMap<ListenerKey, AbortHandle> = HashMap::new();
+    let mut listening: HashMap<ListenerKey, (AbortHandle, Arc<Door>)> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -117,22 +114,24 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, 
             }
         };
         match order {
-            Some(Order::Listen(key, socket)) => match tokio::net::TcpListener::from_std(socket) {
-                Ok(socket) => {
+            Some(Order::Listen(key, socket)) => match Door::new(&key.0, socket).map(Arc::new) {
+                Ok(door) => {
                     let (alarm, context) = (deaf.alarm(), context.clone());
+                    let (own, at) = (door.clone(), key.clone());
                     let task = tokio::spawn(async move {
-                        accept(socket, key, context).await;
+                        accept(own, at, context).await;
                         drop(alarm);
                     });
-                    listening.insert(key, task.abort_handle());
+                    listening.insert(key, (task.abort_handle(), door));
                 }
                 Err(error) => {
                     tracing::error!(address = %key.0, %error, "a worker cannot watch the listener")
                 }
             },
             Some(Order::Unlisten(key)) => {
-                if let Some(task) = listening.remove(&key) {
+                if let Some((task, door)) = listening.remove(&key) {
                     task.abort();
+                    accept_waiting(&door, &key, &context);
                 }
             }
             Some(Order::Stop) | None => return,

@@ -15,6 +15,7 @@ pub mod head;
 mod link;
 pub mod proxy_protocol;
 mod socket;
+pub mod socket_file;
 
 pub use buffered::BufferedSocket;
 pub use deadline::{Deadline, now};

@@ -4,6 +4,7 @@
 //! is made by a constructor that refuses what it must never hold, so that no later code has to check again.
 #![deny(clippy::disallowed_methods)]
 
+pub mod address;
 pub mod amount;
 pub mod cause;
 pub mod header;

@@ -25,6 +25,7 @@ mod health;
 mod kept;
 mod kit;
 mod limits;
+mod listeners;
 mod logs;
 mod pages;
 #[cfg(debug_assertions)]

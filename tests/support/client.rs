@@ -2,6 +2,9 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use super::message::Response;
 use super::wire::{Fault, Wire};
@@ -16,6 +19,22 @@ impl Client {
     pub fn plain(addr: SocketAddr) -> Self {
         Self(Wire::new(
             TcpStream::connect_timeout(&addr, DEADLINE).expect("connect"),
+        ))
+    }
+
+    /// A unix socket: in the type of a TCP one, whose calls are the same.
+    #[track_caller]
+    pub fn unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).expect("connect");
+        Self(Wire::new(TcpStream::from(OwnedFd::from(stream))))
+    }
+
+    /// TLS with this server name over a connection that is there already.
+    #[track_caller]
+    pub fn tls_over(tcp: TcpStream, name: &str) -> Self {
+        let config = tls::config(&["http/1.1"]);
+        Self(Wire::new(
+            tls::handshake_over(tcp, name, config).expect("handshake"),
         ))
     }
 

@@ -72,7 +72,9 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(stream: impl Stream + 'static) -> Self {
-        stream.tcp().set_nodelay(true).unwrap();
+        if stream.tcp().local_addr().is_ok() {
+            stream.tcp().set_nodelay(true).unwrap(); // a unix socket has no address, and never waits
+        }
         stream.tcp().set_write_timeout(Some(DEADLINE)).unwrap();
         Self {
             stream: Box::new(stream),

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 
 use super::value::Field;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::source::Source;
+use crate::types::address::Address;
 
 impl Field<'_> {
     /// An IP address with a port to listen on; port 0 lets the system choose.
@@ -22,6 +24,16 @@ impl Field<'_> {
             format!("`{text}` is not an IP address with a port"),
             Some(hint),
         )
+    }
+
+    /// An address to listen on: as [`Field::address`], or `unix:` and the path of a socket.
+    pub(super) fn listen_address(&self, source: &Source) -> Option<Address> {
+        let text = self.text_as("an address in quotes, as in `\"0.0.0.0:443\"`", None)?;
+        match Address::unix_path(text) {
+            None => self.address().map(Address::Ip),
+            Some("") => self.refuse("bad-address", format!("`{text}` names no file"), None),
+            Some(path) => Some(Address::Unix(source.resolve(path).into())),
+        }
     }
 
     /// An IP address with a port to connect to.

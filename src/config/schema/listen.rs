@@ -2,26 +2,26 @@
 //!
 //! As typed: that no two are the same, and which port redirects name, is for `validate`.
 
-use std::net::SocketAddr;
-
 use ipnet::IpNet;
 
 use super::reader::{At, Reader};
 use super::{Key, Kind, Table};
+use crate::config::listener::Listener;
+use crate::types::address::Address;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[listen]",
-    about: "Addresses every site answers on, as IP:port. IPv6 sockets take IPv6 only. An empty list turns one off.",
+    about: "Addresses every site answers on, as IP:port or `unix:/run/hubgate/http.sock`; an empty list turns one off. A table says how the sockets of one are made: `{ address = \"[::]:443\", backlog = 8192 }`. `backlog` (4096): connections that may wait to be accepted. `interface`: the only one that connections may come in by. `tcp_keep_alive` (none): probes on silent connections, a table of `idle` (\"60s\"), `interval` (\"10s\") and `probes` (6). `fast_open` (off): how many may bring their first bytes with the SYN. `reuse_port` (true): a socket for each worker, among which the kernel spreads connections, or one for all. `ipv6_only` (true): whether an IPv6 address leaves IPv4 alone. For a unix socket `mode` (\"0660\") and `owner`, as \"user\", \"user:group\" or \":group\". What changes of an address that is listened on takes effect at once, but for `interface`, `reuse_port` and `ipv6_only`: those at start.",
     keys: &[
         Key::new(
             "http",
-            Kind::Addresses,
+            Kind::Listeners,
             "[\"0.0.0.0:80\", \"[::]:80\"]",
             "Plain HTTP: challenges, redirects, and sites with `http = \"forward\"`.",
         ),
         Key::new(
             "https",
-            Kind::Addresses,
+            Kind::Listeners,
             "[\"0.0.0.0:443\", \"[::]:443\"]",
             "TLS.",
         ),
@@ -42,13 +42,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "proxy_protocol_optional",
             Kind::Addresses,
             "[]",
-            "Addresses of `http` and `https` where a header may come first. Needed where some come past the load balancer, as cert-manager's self-check does.",
+            "Addresses of `http`, of `https` and of streams where a header may come first. Needed where some come past the load balancer, as cert-manager's self-check does.",
         ),
         Key::new(
             "proxy_protocol_required",
             Kind::Addresses,
             "[]",
-            "Addresses of `http` and `https` where a connection without a header is ended.",
+            "Addresses of `http`, of `https` and of streams where a connection without a header is ended.",
         ),
     ],
 };
@@ -56,19 +56,19 @@ pub(in crate::config) static TABLE: Table = Table {
 /// The table as typed: each address with its place.
 #[derive(Debug)]
 pub(in crate::config) struct Listen {
-    pub(in crate::config) http: Vec<At<SocketAddr>>,
-    pub(in crate::config) https: Vec<At<SocketAddr>>,
+    pub(in crate::config) http: Vec<At<Listener>>,
+    pub(in crate::config) https: Vec<At<Listener>>,
     pub(in crate::config) redirect_port: Option<u16>,
     pub(in crate::config) proxy_from: Vec<IpNet>,
-    pub(in crate::config) proxy_optional: Vec<At<SocketAddr>>,
-    pub(in crate::config) proxy_required: Vec<At<SocketAddr>>,
+    pub(in crate::config) proxy_optional: Vec<At<Address>>,
+    pub(in crate::config) proxy_required: Vec<At<Address>>,
     pub(in crate::config) span: crate::config::source::Span,
 }
 
 /// Reads the table.
 pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Listen> {
-    let http = reader.addresses("http");
-    let https = reader.addresses("https");
+    let http = reader.listeners("http");
+    let https = reader.listeners("https");
     let redirect_port = reader.optional("redirect_port", Reader::count);
     let proxy_from = reader.networks("proxy_protocol_from");
     let proxy_optional = reader.addresses("proxy_protocol_optional");

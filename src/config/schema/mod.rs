@@ -12,6 +12,7 @@ pub(super) mod error_pages;
 pub(super) mod health;
 pub(super) mod limits;
 pub(super) mod listen;
+pub(super) mod listener;
 pub(super) mod log;
 mod protection;
 pub(super) mod reader;
@@ -101,6 +102,10 @@ pub(super) enum Kind {
     Address,
     /// A list of IP addresses with ports.
     Addresses,
+    /// An address to listen on, or a table with more.
+    Listener,
+    /// A list of them.
+    Listeners,
     /// A list of IP addresses with ports, or tables with more.
     Endpoints,
     /// A table whose keys `about` tells.

@@ -11,11 +11,14 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::listener::listener;
 use super::value::Field;
 use super::{Default, Key, Kind, TABLES, Table};
 use crate::config::diagnostic::{Diagnostic, Sink};
+use crate::config::listener::Listener;
 use crate::config::source::{Source, Span};
 use crate::config::suggest::nearest;
+use crate::types::address::Address;
 use crate::types::amount::ByteSize;
 
 /// A value with its place in the text. A default's place is the head of its table.
@@ -224,9 +227,19 @@ impl<'a> Reader<'a> {
         self.field(key, |field| field.address())
     }
 
+    /// Addresses that are listened on, of sockets of any kind.
+    pub(in crate::config) fn addresses(&self, key: &'static str) -> Option<Vec<At<Address>>> {
+        self.list(key, |field| field.listen_address(self.context.source))
+    }
+
+    /// A listener.
+    pub(in crate::config) fn listener(&self, key: &'static str) -> Option<At<Listener>> {
+        self.field(key, |field| listener(field, self.context))
+    }
+
     /// Several of them.
-    pub(in crate::config) fn addresses(&self, key: &'static str) -> Option<Vec<At<SocketAddr>>> {
-        self.list(key, |field| field.address())
+    pub(in crate::config) fn listeners(&self, key: &'static str) -> Option<Vec<At<Listener>>> {
+        self.list(key, |field| listener(field, self.context))
     }
 
     /// Networks and single addresses.

@@ -2,13 +2,13 @@
 //!
 //! As typed; which listeners and names meet is for `validate`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::access_log::Overlay;
 use super::reader::{At, Context, Reader};
 use super::route::read_access_log;
 use super::{Key, Kind, Table};
+use crate::config::listener::Listener;
 use crate::config::stream::ProxyVersion;
 
 pub(in crate::config) static TABLE: Table = Table {
@@ -17,9 +17,9 @@ pub(in crate::config) static TABLE: Table = Table {
     keys: &[
         Key::required(
             "listen",
-            Kind::Address,
+            Kind::Listener,
             "\"0.0.0.0:5432\"",
-            "Where connections come in, as IP:port. It may be an address of `listen.https`, or one that such an address takes in (192.0.2.1:443 beside 0.0.0.0:443): names that no stream takes are then served by the sites.",
+            "Where connections come in, as IP:port, `unix:PATH` or a table as in `[listen]`. It may be an address of `listen.https`, or one that such an address takes in (192.0.2.1:443 beside 0.0.0.0:443): names that no stream takes are then served by the sites.",
         ),
         Key::new(
             "sni",
@@ -61,7 +61,7 @@ pub(in crate::config) static TABLE: Table = Table {
 /// The table as typed.
 #[derive(Debug)]
 pub(in crate::config) struct Stream {
-    pub(in crate::config) listen: Option<At<SocketAddr>>,
+    pub(in crate::config) listen: Option<At<Listener>>,
     pub(in crate::config) sni: Option<Vec<At<String>>>,
     pub(in crate::config) upstream: Option<At<String>>,
     pub(in crate::config) connect: Option<At<Duration>>,
@@ -74,7 +74,7 @@ pub(in crate::config) struct Stream {
 pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stream {
     let version = reader.word("send_proxy_protocol");
     Stream {
-        listen: reader.address("listen"),
+        listen: reader.listener("listen"),
         sni: reader.texts("sni"),
         upstream: reader.text("upstream"),
         connect: reader.duration("connect_timeout"),

@@ -6,29 +6,36 @@ use std::net::SocketAddr;
 
 use super::each_once;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::listener::Listener;
 use crate::config::model::Listen;
 use crate::config::schema::listen::Listen as Typed;
 use crate::config::schema::reader::{At, Context};
 use crate::config::stream::ProxyProtocol;
+use crate::types::address::Address;
 
 /// The port of https, which urls leave out.
 const HTTPS: u16 = 443;
 
-/// Checks the addresses of `[listen]` and of the admin listener.
+/// Checks the addresses of `[listen]` and of the admin listener. `streams` are those of streams.
 pub(super) fn check(
     typed: Typed,
     admin: Option<&At<SocketAddr>>,
+    streams: &[&Listener],
     context: Context<'_>,
 ) -> Option<Listen> {
+    let place = |at: &At<Listener>| At {
+        value: at.value.address.clone(),
+        span: at.span.clone(),
+    };
+    let admin = admin.map(|at| At {
+        value: Address::Ip(at.value),
+        span: at.span.clone(),
+    });
+    let listened = typed.http.iter().chain(&typed.https);
+    let all: Vec<_> = listened.map(place).chain(admin).collect();
     // Port 0 lets the system choose a free one each time.
-    let fixed = |at: &&At<SocketAddr>| at.value.port() != 0;
-    let all = typed
-        .http
-        .iter()
-        .chain(&typed.https)
-        .chain(admin)
-        .filter(fixed);
-    each_once(all, context.sink, |again, first| {
+    let fixed = all.iter().filter(|at| at.value.is_fixed());
+    each_once(fixed, context.sink, |again, first| {
         let both = typed.http.iter().any(|http| http.span == first.span)
             && typed.https.iter().any(|https| https.span == again.span);
         let message = match both {
@@ -37,13 +44,14 @@ pub(super) fn check(
         };
         Diagnostic::error("duplicate-address", again.span.clone(), message)
     });
+    check_families(&typed, context);
     if typed.http.is_empty() && typed.https.is_empty() {
         return context.sink.refuse(
             Diagnostic::error("no-listener", typed.span, "`[listen]` has no address")
                 .hint("leave `http` and `https` out for ports 80 and 443 on every address"),
         );
     }
-    let proxy_protocol = proxy_protocol(&typed, context);
+    let proxy_protocol = proxy_protocol(&typed, streams, context);
     let https: Vec<_> = typed.https.into_iter().map(|at| at.value).collect();
     Some(Listen {
         redirect_port: redirect_port(typed.redirect_port, &https),
@@ -53,18 +61,43 @@ pub(super) fn check(
     })
 }
 
+/// An IPv6 address that takes IPv4 as well leaves the port to nobody else.
+fn check_families(typed: &Typed, context: Context<'_>) {
+    let all = || typed.http.iter().chain(&typed.https);
+    for both in all().filter(|at| !at.value.options.ipv6_only) {
+        let taken = all().find(|at| {
+            let ip = at.value.address.ip();
+            ip.is_some_and(|ip| ip.is_ipv4() && both.value.takes_in(ip))
+        });
+        if let Some(taken) = taken {
+            let message = format!(
+                "`{}` with `ipv6_only = false` takes `{}` in",
+                both.value.address, taken.value.address
+            );
+            let fault = Diagnostic::error("duplicate-address", both.span.clone(), message);
+            let fault = fault.related(taken.span.clone(), "the other is");
+            context.sink.push(fault);
+        }
+    }
+}
+
 /// PROXY headers come on addresses that are listened on, from somebody.
-fn proxy_protocol(typed: &Typed, context: Context<'_>) -> Option<ProxyProtocol> {
+fn proxy_protocol(
+    typed: &Typed,
+    streams: &[&Listener],
+    context: Context<'_>,
+) -> Option<ProxyProtocol> {
     let (optional, required) = (&typed.proxy_optional, &typed.proxy_required);
     let all = || optional.iter().chain(required);
     let mut sound = true;
     for at in all() {
-        let listened = typed.http.iter().chain(&typed.https);
-        if !listened.clone().any(|one| one.value == at.value) {
+        let sites = typed.http.iter().chain(&typed.https).map(|at| &at.value);
+        let mut listened = sites.chain(streams.iter().copied());
+        if !listened.any(|one| one.address == at.value) {
             let message = format!("`{}` is not listened on", at.value);
             context.sink.push(
                 Diagnostic::error("proxy-protocol-address", at.span.clone(), message)
-                    .hint("write it as it stands in `http` or `https`"),
+                    .hint("write it as it stands in `http`, in `https` or in a stream's `listen`"),
             );
             sound = false;
         }
@@ -90,7 +123,7 @@ fn proxy_protocol(typed: &Typed, context: Context<'_>) -> Option<ProxyProtocol> 
             .hint("name the load balancers, as in `proxy_protocol_from = [\"10.0.0.0/8\"]`"),
         );
     }
-    let values = |list: &[At<SocketAddr>]| list.iter().map(|at| at.value).collect();
+    let values = |list: &[At<Address>]| list.iter().map(|at| at.value.clone()).collect();
     sound.then(|| ProxyProtocol {
         from: typed.proxy_from.clone(),
         optional: values(optional),
@@ -99,10 +132,13 @@ fn proxy_protocol(typed: &Typed, context: Context<'_>) -> Option<ProxyProtocol> 
 }
 
 /// `None` leaves the port out of redirects.
-fn redirect_port(typed: Option<u16>, https: &[SocketAddr]) -> Option<u16> {
-    let default = match https.iter().any(|address| address.port() == HTTPS) {
+fn redirect_port(typed: Option<u16>, https: &[Listener]) -> Option<u16> {
+    let mut ports = https
+        .iter()
+        .filter_map(|one| Some(one.address.ip()?.port()));
+    let default = match ports.clone().any(|port| port == HTTPS) {
         true => None,
-        false => https.first().map(SocketAddr::port),
+        false => ports.next(),
     };
     typed
         .or(default)
@@ -118,8 +154,8 @@ mod tests {
         let addresses = |texts: &[&str]| {
             texts
                 .iter()
-                .map(|text| text.parse().unwrap())
-                .collect::<Vec<SocketAddr>>()
+                .map(|text| text.parse::<Address>().unwrap().into())
+                .collect::<Vec<Listener>>()
         };
         assert_eq!(
             redirect_port(None, &addresses(&["0.0.0.0:8443", "0.0.0.0:443"])),

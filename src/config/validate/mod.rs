@@ -19,6 +19,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Sink};
 use super::error_pages::ErrorPages;
+use super::listener::Listener;
 use super::model::Config;
 use super::schema::reader::{At, Context, Reader};
 use super::schema::{self, ROOT, Table, kind_of};
@@ -108,6 +109,7 @@ pub(super) fn document(
         listen::check(
             listen,
             admin_listen.as_ref().and_then(Option::as_ref),
+            &stream_listeners(&streams),
             relations,
         )
     });
@@ -159,6 +161,14 @@ fn section<T>(
 ) -> Option<T> {
     let table = root.table(key)?;
     read(&Reader::new(schema, format!("`[{key}]`"), table, context))
+}
+
+/// Where streams listen, as far as it could be read.
+fn stream_listeners(streams: &Option<Vec<schema::stream::Stream>>) -> Vec<&Listener> {
+    let streams = streams.iter().flatten();
+    streams
+        .filter_map(|stream| Some(&stream.listen.as_ref()?.value))
+        .collect()
 }
 
 /// An upstream as typed, with its table's key.

@@ -3,16 +3,17 @@
 //! Refuses two that claim the same connections; a name that a site serves as well is warned of.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use super::site::host_of;
 use super::upstream::Names;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::listener::SocketOptions;
 use crate::config::model::{AccessLog, CertificateSource, Listen, Site};
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::stream::Stream as Typed;
 use crate::config::source::Span;
 use crate::config::stream::Stream;
+use crate::types::address::Address;
 use crate::types::host::HostPattern;
 
 /// A checked stream with the places of its address and of its names.
@@ -66,12 +67,13 @@ fn check(
     Some((stream, listen.span, sni))
 }
 
-/// No stream without names takes a whole address from the sites, and none sits where plain HTTP is.
+/// No stream without names takes a whole address from the sites, none sits where plain HTTP is, and sockets are made in
+/// one way.
 fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
-    let mut whole: HashMap<SocketAddr, &Span> = HashMap::new();
+    let mut whole: HashMap<&Address, &Span> = HashMap::new();
     for (stream, span, _) in placed {
-        let at = stream.listen;
-        if listen.http.contains(&at) {
+        let at = &stream.listen.address;
+        if listen.http.iter().any(|http| http.address == *at) {
             let message = format!("`{at}` is an address of `listen.http`");
             let hint = "a stream listens on an address of its own or of `listen.https`";
             let fault = Diagnostic::error("stream-address", span.clone(), message);
@@ -80,14 +82,14 @@ fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
         if !stream.sni.is_empty() {
             continue;
         }
-        if listen.https.contains(&at) {
+        if listen.https_at(at).is_some() {
             let message = format!("the stream takes every connection to `{at}` from the sites");
             let hint =
                 "name the hosts it is for in `sni`, or take the address out of `listen.https`";
             let fault = Diagnostic::error("stream-address", span.clone(), message);
             context.sink.push(fault.hint(hint));
         }
-        if let Some(first) = whole.insert(at, span).filter(|_| at.port() != 0) {
+        if let Some(first) = whole.insert(at, span).filter(|_| at.is_fixed()) {
             let message = format!("a second stream without `sni` listens on `{at}`");
             let fault = Diagnostic::error("duplicate-stream", span.clone(), message);
             context
@@ -95,11 +97,37 @@ fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
                 .push(fault.related(first.clone(), "the first is"));
         }
     }
+    check_options(placed, listen, context);
+}
+
+/// How the sockets of an address are made is told once.
+fn check_options(placed: &[Placed], listen: &Listen, context: Context<'_>) {
+    let mut told: HashMap<&Address, (&SocketOptions, &Span)> = HashMap::new();
+    let special = placed.iter().filter(|(stream, _, _)| {
+        *stream.listen.options != SocketOptions::default() && stream.listen.address.is_fixed()
+    });
+    for (stream, span, _) in special {
+        let (own, _) = stream.listener(listen);
+        let options = &*stream.listen.options;
+        let refuse = |message: String| Diagnostic::error("listener-option", span.clone(), message);
+        if !std::ptr::eq(own, &stream.listen) {
+            let message = format!("`{}` is opened by `listen.https`", own.address);
+            let fault = refuse(message).hint("write the options of its sockets there");
+            context.sink.push(fault);
+        } else if let Some((_, first)) = told
+            .insert(&own.address, (options, span))
+            .filter(|(other, _)| *other != options)
+        {
+            let message = format!("`{}` has other options in another stream", own.address);
+            let fault = refuse(message).related(first.clone(), "the other is");
+            context.sink.push(fault);
+        }
+    }
 }
 
 /// A name belongs to one stream of an address, and to no site that would need a certificate for it.
 fn check_names(placed: &[Placed], sites: &[Site], context: Context<'_>) {
-    let mut taken: HashMap<(SocketAddr, &HostPattern), &Span> = HashMap::new();
+    let mut taken: HashMap<(&Address, &HostPattern), &Span> = HashMap::new();
     let served: HashMap<&HostPattern, &Site> = sites
         .iter()
         .filter(|site| site.certificate != CertificateSource::None)
@@ -107,7 +135,7 @@ fn check_names(placed: &[Placed], sites: &[Site], context: Context<'_>) {
         .collect();
     for (stream, _, sni) in placed {
         for name in sni {
-            if let Some(first) = taken.insert((stream.listen, &name.value), &name.span) {
+            if let Some(first) = taken.insert((&stream.listen.address, &name.value), &name.span) {
                 let message = format!("`{}` belongs to two streams", name.value);
                 let fault = Diagnostic::error("duplicate-stream", name.span.clone(), message);
                 context

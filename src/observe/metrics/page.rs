@@ -141,6 +141,11 @@ impl Metrics {
                 counter.get(),
             );
         }
+        page.counter(
+            "accepts_failed_total",
+            "Accepts that failed because the system had no descriptor or memory left.",
+        );
+        page.sample("accepts_failed_total", &[], self.accepts_failed.get());
         let headers = &self.proxy_headers;
         page.results(
             "proxy_headers_total",
