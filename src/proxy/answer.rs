@@ -13,10 +13,10 @@ use super::filter::response;
 use super::page::Facts;
 use super::page::form::{self, Form};
 use crate::observe::cause::{Cause, Situation};
-use crate::types::header::X_REQUEST_ID;
+use crate::types::header::{X_HUBGATE_CAUSE, X_REQUEST_ID};
 
-/// The cause's code, for scripts and support: `X-Hubgate-Cause`.
-pub const CAUSE_FIELD: HeaderName = HeaderName::from_static("x-hubgate-cause");
+/// Methods that pass, apart from those that extensions define.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// A whole answer.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Answer {
                 header::X_CONTENT_TYPE_OPTIONS,
                 HeaderValue::from_static("nosniff"),
             ),
-            (CAUSE_FIELD, HeaderValue::from_static(cause.code())),
+            (X_HUBGATE_CAUSE, HeaderValue::from_static(cause.code())),
         ];
         if let Ok(id) = HeaderValue::from_str(facts.request_id) {
             fields.push((X_REQUEST_ID, id));
@@ -68,8 +68,7 @@ impl Answer {
             fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
         if cause == Cause::MethodRefused {
-            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-            fields.push((header::ALLOW, HeaderValue::from_static(allowed)));
+            fields.push((header::ALLOW, HeaderValue::from_static(ALLOWED)));
         }
         Self {
             status,
@@ -97,10 +96,20 @@ impl Answer {
             status,
             fields: vec![
                 (header::LOCATION, location),
-                (CAUSE_FIELD, HeaderValue::from_static(cause.code())),
+                (X_HUBGATE_CAUSE, HeaderValue::from_static(cause.code())),
             ],
             body: Vec::new(),
             cause: Some(cause),
+        }
+    }
+
+    /// What may be asked for here, in answer to OPTIONS.
+    pub fn options() -> Self {
+        Self {
+            status: 200,
+            fields: vec![(header::ALLOW, HeaderValue::from_static(ALLOWED))],
+            body: Vec::new(),
+            cause: None,
         }
     }
 
@@ -188,7 +197,7 @@ mod tests {
         let fields = answer(Cause::QueueFull, "text/html", false).fields();
         assert_eq!(fields[header::CACHE_CONTROL], "no-store");
         assert_eq!(fields[header::RETRY_AFTER], "5");
-        assert_eq!(fields[CAUSE_FIELD], "queue_full");
+        assert_eq!(fields[X_HUBGATE_CAUSE], "queue_full");
         assert_eq!(fields[X_REQUEST_ID], "0123");
         assert_eq!(fields[header::CONTENT_LANGUAGE], "en");
     }

@@ -89,6 +89,8 @@ fn origin_form(head: &RequestHeader, raw: &[u8]) -> Result<Box<[u8]>, Cause> {
         match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
             Some(at) if rest[at] == b'/' => rest[at..].into(),
             Some(at) => [b"/", &rest[at..]].concat().into(),
+            // RFC 9112 section 3.2.4.
+            None if head.method == Method::OPTIONS => b"*"[..].into(),
             None => b"/"[..].into(),
         },
     )
@@ -137,6 +139,15 @@ mod tests {
                 None,
             )
             .unwrap();
+            assert_eq!(&*checked.target, want.as_bytes(), "{target}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_server_is_the_star_form() {
+        for (target, want) in [("http://h", "*"), ("http://h/", "/"), ("http://h?x", "/?x")] {
+            let head = head("OPTIONS", target.as_bytes(), &[("Host", "h")]);
+            let checked = check(&head, target.as_bytes(), None).unwrap();
             assert_eq!(&*checked.target, want.as_bytes(), "{target}");
         }
     }

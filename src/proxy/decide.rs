@@ -5,6 +5,7 @@
 //! - another token on a site with a `challenge_fallback`, GET or HEAD: that upstream, path and host untouched
 //! - on plain HTTP any other path below the challenges': 404, never a redirect; then the redirect to https
 //! - the route, or the slash it misses, or 404; a body that says it is too large for the route: 413
+//! - an OPTIONS request that may not be forwarded (`Max-Forwards: 0`) is answered here
 //!
 //! Pure: the snapshot and the tokens are looked up, nothing is changed.
 #![deny(clippy::disallowed_methods)]
@@ -15,6 +16,7 @@ use http::{HeaderMap, Method, header};
 
 use super::answer::Answer;
 use super::checks::Checked;
+use super::filter::hop_by_hop::max_forwards;
 use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
 use crate::config::HttpMode;
 use crate::observe::cause::Cause;
@@ -57,7 +59,7 @@ pub fn decide(
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let decision = challenge(site, tokens, is_tls, reads, host, path)
         .or_else(|| redirect(snapshot, site_index, is_tls, reads, checked))
-        .unwrap_or_else(|| routed(snapshot, site, reads, headers, &checked.target, path));
+        .unwrap_or_else(|| routed(snapshot, site, method, headers, &checked.target, path));
     (Some(site_index), decision)
 }
 
@@ -122,7 +124,7 @@ fn redirect(
 fn routed(
     snapshot: &Snapshot,
     site: &RunningSite,
-    reads: bool,
+    method: &Method,
     headers: &HeaderMap,
     raw_target: &[u8],
     path: &[u8],
@@ -131,6 +133,7 @@ fn routed(
     let route = match site.paths.find(path) {
         RouteMatch::Found(route) => site.first_route as usize + route,
         RouteMatch::AddSlash => {
+            let reads = matches!(*method, Method::GET | Method::HEAD);
             let status = if reads { 301 } else { 308 };
             let location = target::with_slash(raw_target);
             return Decision::Answer(Answer::redirect(status, &location, Cause::RedirectSlash));
@@ -143,6 +146,7 @@ fn routed(
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match (limit, length) {
         (Some(limit), Some(length)) if length > limit.0 => Decision::Refuse(Cause::BodyTooLarge),
+        _ if max_forwards(method, headers) == Some(0) => Decision::Answer(Answer::options()),
         _ => Decision::Forward { route },
     }
 }

@@ -19,6 +19,10 @@ pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 pub const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
 /// `X-Request-Id`: the request's identity in logs on both sides.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `X-Hubgate-Cause`: the code of the cause for which hubgate answers itself, which nobody else may claim.
+pub const X_HUBGATE_CAUSE: HeaderName = HeaderName::from_static("x-hubgate-cause");
+/// `Max-Forwards`: how many more proxies an OPTIONS request may pass (RFC 9110 section 7.6.2).
+pub const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
 /// `Keep-Alive`: hop-by-hop, never forwarded.
 pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// `Proxy-Connection`: hop-by-hop by custom, never forwarded.

@@ -82,7 +82,7 @@ pub fn client_address(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> I
 }
 
 /// Whether a field's name reads like one of ours to a server that takes `_` for `-`.
-fn is_underscore_twin(name: &HeaderName) -> bool {
+pub(super) fn is_underscore_twin(name: &HeaderName) -> bool {
     memchr::memchr(b'_', name.as_str().as_bytes()).is_some() && {
         let dashed = name.as_str().replace('_', "-");
         // CGI and WSGI servers would take the latter two for the framing, which the edge says.

@@ -4,10 +4,10 @@
 //! message, routes it or says who the client is: a client could otherwise remove what the edge vouches for.
 #![deny(clippy::disallowed_methods)]
 
-use http::HeaderMap;
 use http::header::{self, HeaderName};
+use http::{HeaderMap, Method};
 
-use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
+use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, MAX_FORWARDS, PROXY_CONNECTION};
 use crate::upstream::http1::{FieldKind, ResponseHead};
 
 /// Stripped from every head.
@@ -37,6 +37,14 @@ static KEPT: [HeaderName; 8] = [
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     // Their lengths: most names are none of these.
     matches!(name.as_str().len(), 2 | 7 | 10 | 14 | 16 | 17) && ALWAYS.contains(name)
+}
+
+/// How many more proxies a request may pass. Only of OPTIONS, as TRACE is refused (RFC 9110 section 7.6.2).
+pub fn max_forwards(method: &Method, headers: &HeaderMap) -> Option<u32> {
+    if *method != Method::OPTIONS {
+        return None;
+    }
+    headers.get(MAX_FORWARDS)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the peer takes trailers (RFC 9110 section 10.1.4).

@@ -12,6 +12,7 @@ use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
 use super::hop_by_hop;
+use crate::types::header::MAX_FORWARDS;
 use crate::upstream::http1::RequestBody;
 
 /// What changes besides the fixed rules.
@@ -30,7 +31,11 @@ pub struct Changes<'a> {
 /// Writes the upstream's head for `head`, its empty line included.
 pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     let from_h2 = head.version == Version::HTTP_2;
-    let named = hop_by_hop::named_by_connection(&head.headers);
+    let mut named = hop_by_hop::named_by_connection(&head.headers);
+    let forwards = hop_by_hop::max_forwards(&head.method, &head.headers);
+    if forwards.is_some() {
+        named.push(MAX_FORWARDS);
+    }
     wire.extend_from_slice(head.method.as_str().as_bytes());
     wire.push(b' ');
     wire.extend_from_slice(changes.target);
@@ -52,6 +57,10 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     });
     if from_h2 {
         join_cookies(&head.headers, wire);
+    }
+    if let Some(forwards) = forwards {
+        let left = forwards.saturating_sub(1).to_string();
+        field(wire, b"Max-Forwards", left.as_bytes());
     }
     forwarded::write(&head.headers, changes.origin, wire);
     if changes.framing == RequestBody::Chunked {

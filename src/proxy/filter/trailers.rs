@@ -6,12 +6,12 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::forwarded::VOUCHED;
+use super::forwarded::{VOUCHED, is_underscore_twin};
 use super::request::field;
-use crate::types::header::{KEEP_ALIVE, PROXY_CONNECTION};
+use crate::types::header::{KEEP_ALIVE, PROXY_CONNECTION, X_HUBGATE_CAUSE};
 
 /// Dropped (RFC 9110 section 6.5.1).
-static REFUSED: [HeaderName; 19] = [
+static REFUSED: [HeaderName; 20] = [
     header::TRANSFER_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
@@ -31,6 +31,7 @@ static REFUSED: [HeaderName; 19] = [
     header::EXPECT,
     header::RANGE,
     header::FORWARDED,
+    X_HUBGATE_CAUSE,
 ];
 
 /// The fields of lines that may pass.
@@ -61,7 +62,7 @@ pub fn passing(trailers: &HeaderMap) -> HeaderMap {
 }
 
 fn may_pass(name: &HeaderName) -> bool {
-    !REFUSED.contains(name) && !VOUCHED.contains(name)
+    !REFUSED.contains(name) && !VOUCHED.contains(name) && !is_underscore_twin(name)
 }
 
 /// Writes the end of a chunked body with these trailers (RFC 9112 section 7.1.2).
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_trailer_cannot_frame_route_or_vouch() {
-        let lines = b"X-Sum: 1\r\nContent-Length: 5\r\nX-Real-IP: 1.2.3.4\r\nhost: evil\r\n";
+        let lines = b"X-Sum: 1\r\nContent-Length: 5\r\nX-Real-IP: 1.2.3.4\r\nhost: evil\r\n\
+            X_Real_IP: 1.2.3.4\r\nX-Hubgate-Cause: none\r\n";
         let mut wire = Vec::new();
         write_last_chunk(&allowed(lines), &mut wire);
         assert_eq!(wire, b"0\r\nx-sum: 1\r\n\r\n");
