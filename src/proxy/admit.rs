@@ -13,7 +13,7 @@ use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::transport::now;
 use crate::types::name::UpstreamName;
-use crate::upstream::admission::{Place, Refused};
+use crate::upstream::admission::Place;
 use crate::upstream::circuit::Change;
 use crate::upstream::protection::{Pass, Protection};
 
@@ -47,8 +47,7 @@ pub(super) async fn admit(
     match while_there(client, until(total, admission.wait())).await {
         None => Err(Cause::ClientGone),
         Some(None) => Err(Cause::TotalTimeout),
-        Some(Some(Err(Refused::QueueFull))) => Err(Cause::QueueFull),
-        Some(Some(Err(Refused::QueueTimeout))) => Err(Cause::QueueTimeout),
+        Some(Some(Err(refused))) => Err(refused.into()),
         Some(Some(Ok(place))) => Ok(Admitted { place, pass }),
     }
 }

@@ -21,6 +21,7 @@ use crate::proxy::app::{Drain, Shared};
 use crate::snapshot::RunningStream;
 use crate::transport::{now, proxy_protocol, reset_on_close};
 use crate::upstream::Keys;
+use crate::upstream::admission::Place;
 use crate::upstream::connect;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
@@ -97,6 +98,7 @@ impl Course {
         shared: &Shared,
         started: Instant,
     ) -> Result<(), Cause> {
+        let _place = place(stream, &shared.metrics).await?;
         let (chosen, mut upstream) = self
             .connect(passage, stream, &shared.metrics, started)
             .await?;
@@ -174,4 +176,19 @@ impl Course {
         }
         Err(cause)
     }
+}
+
+/// A place among the connections that the upstream takes at once, when they are limited.
+async fn place(stream: &RunningStream, metrics: &Metrics) -> Result<Option<Place>, Cause> {
+    let Some(admission) = &stream.group.protection.admission else {
+        return Ok(None);
+    };
+    let place = match admission.try_enter() {
+        Some(place) => place,
+        None => {
+            metrics.upstream_requests_queued.inc();
+            admission.wait().await?
+        }
+    };
+    Ok(Some(place.of_tunnel()))
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::UpstreamLimits;
+use crate::types::cause::Cause;
 
 /// The limits of one upstream, and what of them is taken.
 #[derive(Debug)]
@@ -37,6 +38,15 @@ pub enum Refused {
     /// It waited for as long as it may.
     #[error("the wait was too long")]
     QueueTimeout,
+}
+
+impl From<Refused> for Cause {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::QueueFull => Self::QueueFull,
+            Refused::QueueTimeout => Self::QueueTimeout,
+        }
+    }
 }
 
 impl Place {

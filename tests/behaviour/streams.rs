@@ -217,3 +217,27 @@ fn a_silent_stream_ends_after_its_idle_time_and_a_stop_waits_for_the_others() {
     drop(open);
     assert!(hubgate.wait(Duration::from_secs(4)).success());
 }
+
+#[test]
+fn streams_count_as_connections_of_their_upstream() {
+    let upstream = Upstream::start(|conn| {
+        let mut conn = conn.take();
+        while let Ok(bytes) = conn.some() {
+            conn.send(bytes);
+        }
+    });
+    let listen = free_addr();
+    let toml = streams(&upstream, &[(listen, "", upstream.addr)]);
+    let hubgate = Hubgate::start(&(toml + "max_connections = 1\nqueue = 0\n"));
+    let mut first = Client::plain(listen);
+    first.send("one");
+    assert_eq!(first.exactly(3).unwrap(), b"one");
+    assert!(Client::plain(listen).closes_within(Duration::from_secs(5)));
+    assert_eq!(upstream.connections(), 1);
+    drop(first);
+    eventually("there is room again", || {
+        let mut next = Client::plain(listen);
+        next.try_send("two").is_ok() && next.exactly(3).is_ok_and(|bytes| bytes == b"two")
+    });
+    drop(hubgate);
+}

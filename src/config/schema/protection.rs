@@ -29,7 +29,7 @@ pub(super) const MAX_CONNECTIONS: Key = Key::rule(
     Kind::Count(1, 1_000_000),
     "no limit",
     "200",
-    "Connections in use to all endpoints together: requests in flight and tunnels. Idle ones are bounded by `keep_alive`.",
+    "Connections in use to all endpoints together: requests in flight, tunnels and connections of streams. Idle ones are bounded by `keep_alive`.",
 );
 pub(super) const MAX_IN_FLIGHT: Key = Key::rule(
     "max_in_flight",

@@ -16,7 +16,7 @@ const TRIES: usize = 4;
 /// Endpoints whose condition is kept.
 pub const CONDITIONS: usize = 6;
 /// Bytes of an endpoint's condition.
-const STATE: usize = 48;
+const STATE: usize = 80;
 /// Bytes for all texts.
 const TEXT: usize = 640;
 
@@ -87,7 +87,7 @@ impl Entry {
             conditions: std::array::from_fn(|at| {
                 let one = conditions.get(at)?;
                 let mut state = [0; STATE];
-                let kept = one.state.len().min(STATE);
+                let kept = one.state.floor_char_boundary(STATE);
                 state[..kept].copy_from_slice(&one.state.as_bytes()[..kept]);
                 Some((one.endpoint, state))
             }),
