@@ -24,6 +24,8 @@ workers = 3
 state_dir = "state"
 trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
 drain_timeout = "1m 30s"
+upgrade_timeout = "20s"
+pid_file = "hubgate.pid"
 reload_on_change = true
 [listen]
 http = ["127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:0"]

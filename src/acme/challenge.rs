@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
 
 use crate::types::host::Host;
 
@@ -69,6 +70,14 @@ struct Answer {
 enum Proof {
     KeyAuthorization(Arc<str>),
     Pair(Arc<CertifiedKey>),
+}
+
+/// A token that is answered, for a process that takes over from this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    host: String,
+    token: String,
+    key_authorization: String,
 }
 
 /// Too many tokens wait to be asked for.
@@ -173,6 +182,29 @@ impl Tokens {
                     Arc::clone(pair)
                 })
         })
+    }
+
+    /// The tokens that are answered by HTTP now. Pairs for TLS cannot leave the process; their orders are tried again.
+    pub fn hand_over(&self) -> Vec<HandedOver> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let answers = map.iter().filter(|(_, answer)| !answer.is_probe);
+        answers
+            .filter_map(|(token, answer)| match &answer.proof {
+                Proof::KeyAuthorization(text) => Some(HandedOver {
+                    host: answer.host.as_str().to_owned(),
+                    token: token.to_string(),
+                    key_authorization: text.to_string(),
+                }),
+                Proof::Pair(_) => None,
+            })
+            .collect()
+    }
+
+    /// Answers a token that another process has published, or this one before, until the guard is dropped.
+    pub fn take_over(&self, token: &HandedOver) -> Option<Published> {
+        let host = Host::parse(&token.host).ok()?;
+        self.publish(&host, &token.token, &token.key_authorization)
+            .ok()
     }
 
     /// How many tokens are answered now.

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
@@ -25,6 +26,9 @@ use crate::types::host::{Host, HostPattern};
 
 /// Wishes of people that wait to be looked at.
 const COMMANDS: usize = 16;
+
+/// For orders that were told to end to let go of their hosts.
+const REST: Duration = Duration::from_secs(2);
 
 /// Why certificates are not looked after.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Serves every host from disk or by a placeholder, then begins to look after them.
+    /// Serves every host from disk or by a placeholder, then begins to look after them; unless told to `begin`, not before
+    /// [`Worker::resume`].
     ///
     /// Reads files, never the network. `hosts` may be empty. A host already served from elsewhere (files named by the
     /// configuration before) keeps that certificate until its own comes.
@@ -54,6 +59,7 @@ impl Worker {
         hosts: Vec<Host>,
         certificates: Arc<Certificates>,
         tokens: Tokens,
+        begin: bool,
     ) -> Result<Self, StartError> {
         let hosts: BTreeSet<Host> = hosts.into_iter().collect();
         let wanted = Wanted::default();
@@ -63,6 +69,7 @@ impl Worker {
             .clone_from(&hosts);
         let board = Board::default();
         serve_at_once(&settings, &hosts, &certificates);
+        let hosts = if begin { hosts } else { BTreeSet::new() };
         let (plan, plans) = watch::channel(Plan { settings, hosts });
         let (commands, orders) = mpsc::channel(COMMANDS);
         let crew = Crew {
@@ -114,6 +121,36 @@ impl Worker {
         serve_at_once(&settings, &hosts, &self.certificates);
         if let Some(plan) = &self.plan {
             plan.send_replace(Plan { settings, hosts });
+        }
+    }
+
+    /// Orders nothing any more, until [`Worker::resume`]: another process is to. What is served stays. Returns when no lease
+    /// is held here, or after [`REST`].
+    pub async fn rest(&self) {
+        if let Some(plan) = &self.plan {
+            plan.send_modify(|plan| plan.hosts.clear());
+        }
+        let rested = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if self.board.counts().leases == 0 {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(REST, rested).await.is_err() {
+            error!(
+                event = "acme.worker.busy",
+                "an order does not let go of its host"
+            );
+        }
+    }
+
+    /// Looks after the hosts that are served, after [`Worker::rest`] or a start without a beginning.
+    pub fn resume(&self) {
+        let hosts = self.wanted.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = &self.plan {
+            plan.send_modify(|plan| plan.hosts.clone_from(&hosts));
         }
     }
 

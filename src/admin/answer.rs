@@ -4,6 +4,7 @@
 //! can make a browser resolve its own host name to this address (DNS rebinding), but then `Host` is that name.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -32,7 +33,7 @@ pub(super) enum Door {
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
+const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /upgrade?program=PATH, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
      POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST, \
      POST /certificates/rollover?ca=NAME";
 
@@ -60,6 +61,9 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/health", true) => text(StatusCode::OK, "ok\n"),
         ("/why", true) => why(admin, door, head.uri.query()),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,
+        ("/upgrade", false) if head.method == Method::POST => {
+            upgrade(admin, head.uri.query()).await
+        }
         ("/endpoint", false) if head.method == Method::POST => {
             override_endpoint(admin, head.uri.query())
         }
@@ -77,6 +81,7 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/" | "/status" | "/metrics" | "/health" | "/why", false) => wrong_method("GET, HEAD"),
         (
             "/reload"
+            | "/upgrade"
             | "/endpoint"
             | "/challenge-probe"
             | "/certificates/renew"
@@ -119,6 +124,24 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
             )
         }
     }
+}
+
+/// An upgrade runs in its own task, to its end, whether or not the client waits for it.
+async fn upgrade(admin: &Admin, query: Option<&str>) -> Answer {
+    let program = match query.filter(|query| !query.is_empty()) {
+        None => None,
+        Some(query) => match query.strip_prefix("program=").and_then(decoded) {
+            Some(path) if path.starts_with('/') => Some(PathBuf::from(path)),
+            _ => {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    "the only parameter is `program=PATH`, absolute\n",
+                );
+            }
+        },
+    };
+    let control = admin.control.clone();
+    told(tokio::spawn(async move { control.upgrade(program).await }).await)
 }
 
 /// Takes an operator's word on an endpoint.

@@ -10,13 +10,14 @@ mod serve;
 mod socket;
 mod status;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-pub use serve::{serve_socket, serve_tcp};
+pub use serve::{Gate, serve_socket, serve_tcp};
 pub use socket::{AdminSocket, BindError};
 pub use status::{
     CertificateStatus, EndpointStatus, ListenerStatus, RouteStatus, SiteStatus, Status,
@@ -32,6 +33,11 @@ use crate::upstream::endpoint::Override;
 pub trait Control: Send + Sync + 'static {
     /// Reads the configuration again and runs it, all or nothing.
     fn reload(&self) -> BoxFuture<'_, ReloadOutcome>;
+    /// Has another program take over from this process: the one at `program`, or the file this one was started from. Says
+    /// which process serves now, or why it is still this one.
+    fn upgrade(&self, _program: Option<PathBuf>) -> BoxFuture<'_, Result<String, String>> {
+        async { Err("this process takes no successor".to_owned()) }.boxed()
+    }
     /// Says what `reload` would do now; changes nothing.
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
     /// What runs now.

@@ -1,7 +1,7 @@
 //! Carries admin requests: HTTP/1.1 over the unix socket and over TCP, bounded in number and time.
 //!
 //! At most [`CONNECTIONS`] at once per listener; further ones wait in the system's queue. A connection ends when its
-//! head is late, when it has been idle, or after [`LONGEST`]. Dropping the returned future ends all of them.
+//! head is late, when it has been idle, or after [`LONGEST`]. Dropping the returned future ends all of them; shutting the [`Gate`] none.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::answer::{Door, answer};
@@ -24,35 +25,68 @@ use super::{Admin, AdminSocket};
 const CONNECTIONS: usize = 32;
 /// For a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(10);
-/// For a whole connection; a reload is the slowest thing on it.
-const LONGEST: Duration = Duration::from_secs(120);
+/// For a whole connection: over the socket an upgrade is the slowest thing on it, over TCP reading.
+const LONGEST: Duration = Duration::from_secs(700);
+const LONGEST_READ: Duration = Duration::from_secs(120);
+/// After the end of serving, for what is under way.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// After a failed accept (no file descriptor left), so that it is not tried in a loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the unix socket until the future is dropped; the socket's file goes with it. Fails only to begin.
-pub async fn serve_socket(socket: AdminSocket, admin: Admin) -> io::Result<()> {
+/// Whether connections are accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Yes.
+    #[default]
+    Open,
+    /// Not now; those that are there go on.
+    Shut,
+    /// Never again: serving ends with those that are there, or a little later.
+    Ended,
+}
+
+/// Serves the unix socket until the gate has ended. Fails only to begin.
+pub async fn serve_socket(
+    socket: Arc<AdminSocket>,
+    admin: Admin,
+    gate: watch::Receiver<Gate>,
+) -> io::Result<()> {
     let listener = UnixListener::from_std(socket.listener()?)?;
     accept(
         || async { listener.accept().await.map(|(stream, _)| stream) },
         &admin,
         Door::Socket,
+        gate,
     )
-    .await
+    .await;
+    Ok(())
 }
 
-/// Serves `listener`, read only, until the future is dropped. Fails only to begin.
-pub async fn serve_tcp(listener: TcpListener, admin: Admin) -> io::Result<()> {
+/// Serves `listener`, read only, until the gate has ended. Fails only to begin.
+pub async fn serve_tcp(
+    listener: std::net::TcpListener,
+    admin: Admin,
+    gate: watch::Receiver<Gate>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
     let door = Door::Tcp(listener.local_addr()?);
     accept(
         || async { listener.accept().await.map(|(stream, _)| stream) },
         &admin,
         door,
+        gate,
     )
-    .await
+    .await;
+    Ok(())
 }
 
-async fn accept<S, F>(next: impl Fn() -> F, admin: &Admin, door: Door) -> io::Result<()>
-where
+async fn accept<S, F>(
+    next: impl Fn() -> F,
+    admin: &Admin,
+    door: Door,
+    mut gate: watch::Receiver<Gate>,
+) where
     F: Future<Output = io::Result<S>>,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -62,8 +96,14 @@ where
         while connections.len() >= CONNECTIONS {
             connections.join_next().await;
         }
+        let state = *gate.borrow_and_update();
+        if state == Gate::Ended {
+            break;
+        }
         tokio::select! {
-            accepted = next() => match accepted {
+            // Without anybody who could change it, it stays as it is.
+            Ok(()) = gate.changed() => {}
+            accepted = next(), if state == Gate::Open => match accepted {
                 Ok(stream) => {
                     connections.spawn(connection(stream, Arc::clone(&admin), door));
                 }
@@ -74,6 +114,11 @@ where
             },
             Some(_) = connections.join_next() => {}
         }
+    }
+    // The answer that the end was asked for with is on its way.
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GOODBYE, all).await.is_err() {
+        tracing::debug!("admin connections cut at the end");
     }
 }
 
@@ -91,7 +136,11 @@ where
         .max_headers(64)
         .max_buf_size(32 * 1024)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(LONGEST, pin!(served)).await {
+    let longest = match door {
+        Door::Socket => LONGEST,
+        Door::Tcp(_) => LONGEST_READ,
+    };
+    match tokio::time::timeout(longest, pin!(served)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an admin connection ended early"),
         Err(_) => tracing::debug!("an admin connection took too long"),

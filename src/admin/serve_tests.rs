@@ -94,13 +94,18 @@ async fn over_socket(path: &Path, line: &str) -> String {
     .await
 }
 
+/// A gate that stays open.
+fn open() -> watch::Receiver<Gate> {
+    watch::Sender::new(Gate::Open).subscribe()
+}
+
 #[tokio::test]
 async fn the_socket_shows_everything_and_reloads() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("admin.sock");
     let control = Arc::new(Fake::default());
     let socket = AdminSocket::bind(&path).unwrap();
-    let server = tokio::spawn(serve_socket(socket, admin(&control)));
+    let server = tokio::spawn(serve_socket(Arc::new(socket), admin(&control), open()));
     for (line, status, contained) in [
         ("GET /health", 200, "ok"),
         ("GET /status", 200, "\"generation\": 0"),
@@ -135,9 +140,9 @@ async fn the_socket_shows_everything_and_reloads() {
 #[tokio::test]
 async fn over_tcp_nothing_can_be_changed_and_no_other_name_answers() {
     let control = Arc::new(Fake::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let _server = tokio::spawn(serve_tcp(listener, admin(&control)));
+    let _server = tokio::spawn(serve_tcp(listener, admin(&control), open()));
     for (line, host, status) in [
         ("GET /status", "localhost", 200),
         ("HEAD /metrics", "127.0.0.1:9180", 200),
@@ -166,8 +171,9 @@ async fn a_reload_runs_to_its_end_when_the_client_leaves() {
         ..Fake::default()
     });
     let _server = tokio::spawn(serve_socket(
-        AdminSocket::bind(&path).unwrap(),
+        Arc::new(AdminSocket::bind(&path).unwrap()),
         admin(&control),
+        open(),
     ));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream
@@ -187,8 +193,9 @@ async fn silent_connections_give_their_place_back() {
     let path = dir.path().join("admin.sock");
     let control = Arc::new(Fake::default());
     let _server = tokio::spawn(serve_socket(
-        AdminSocket::bind(&path).unwrap(),
+        Arc::new(AdminSocket::bind(&path).unwrap()),
         admin(&control),
+        open(),
     ));
     let mut silent = Vec::new();
     for _ in 0..CONNECTIONS {

@@ -31,7 +31,8 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,
-    file: SocketFile,
+    /// What stands for it in the file system.
+    pub file: SocketFile,
 }
 
 impl AdminSocket {
@@ -46,13 +47,20 @@ impl AdminSocket {
         Ok(Self { listener, file })
     }
 
+    /// The socket that another process listened with at `path`. Fails when its file is gone.
+    pub fn take_over(listener: UnixListener, path: &Path) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let file = SocketFile::take_over(path)?;
+        Ok(Self { listener, file })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
     /// A second handle to the same socket, for tokio. Fails when the process has no file descriptor left.
-    pub(super) fn listener(&self) -> io::Result<UnixListener> {
+    pub fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
     }
 }

@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::admin::{
-        Admin, AdminSocket, Control, ReloadOutcome, ReloadReport, Status, serve_socket,
+        Admin, AdminSocket, Control, Gate, ReloadOutcome, ReloadReport, Status, serve_socket,
     };
     use crate::observe::metrics::Metrics;
 
@@ -239,8 +239,9 @@ mod tests {
         let socket = AdminSocket::bind(&path).unwrap();
         let server = tokio::runtime::Runtime::new().unwrap();
         server.spawn(serve_socket(
-            socket,
+            Arc::new(socket),
             Admin::new(Arc::new(Refusing), Metrics::new()),
+            tokio::sync::watch::Sender::new(Gate::Open).subscribe(),
         ));
         let door = Door {
             socket: Some(path),

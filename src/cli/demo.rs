@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{complain, exit, print};
 use crate::demo::{self, Hub, Ports};
+use crate::server::How;
 
 /// Tried first, so that the addresses are easy to remember.
 const HTTP: u16 = 8080;
@@ -20,7 +21,9 @@ const ADMIN: u16 = 9180;
 /// Runs until a signal ends it. Gives the exit code of `hubgate run`, or 3 when the demo could not be set up.
 pub(super) fn run() -> u8 {
     match Prepared::new() {
-        Ok(prepared) => super::run::run_and_tell(&prepared.config, || print(&prepared.welcome())),
+        Ok(prepared) => {
+            super::run::run_and_tell(&prepared.config, How::Demo, || print(&prepared.welcome()))
+        }
         Err(error) => {
             complain(&format!("hubgate: the demo cannot be set up: {error}\n"));
             exit::UNREACHABLE

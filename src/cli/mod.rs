@@ -15,6 +15,7 @@ mod reload;
 mod run;
 mod socket;
 mod status;
+mod upgrade;
 mod upstream;
 mod web;
 mod why;
@@ -30,12 +31,14 @@ use clap::{Args, Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the configuration was refused: by `check`, `run`, or the process asked by `reload`; `why` found no such request
+  1  the configuration was refused: by `check`, `run`, or the process asked by `reload`; `upgrade` changed nothing;
+     `why` found no such request
   2  the command line is wrong
   3  the process could not start or be reached (port in use, no socket)
 
 Signals to `hubgate run`:
-  HUP reload, TERM or INT stop after a drain, a second one stop at once, USR1 reopen logs";
+  HUP reload, TERM or INT stop after a drain, a second one stop at once, USR1 reopen logs,
+  USR2 upgrade";
 
 /// The edge in front of a BinderHub / JupyterHub cluster.
 #[derive(Debug, Parser)]
@@ -52,6 +55,9 @@ enum Command {
     Run {
         #[command(flatten)]
         file: ConfigFile,
+        /// Started by the running hubgate at an upgrade
+        #[arg(long, hide = true)]
+        successor: bool,
     },
     /// Say everything that is wrong with a configuration
     #[command(after_help = EXIT_CODES)]
@@ -68,6 +74,15 @@ enum Command {
         /// Only print what would change
         #[arg(long)]
         plan: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Have another program take over from the running hubgate without losing a connection: a new version, or an old one
+    #[command(after_help = EXIT_CODES)]
+    Upgrade {
+        /// The program [default: the file that the running hubgate was started from]
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
         #[command(flatten)]
         door: Door,
     },
@@ -164,7 +179,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     ExitCode::from(match command {
-        Command::Run { file } => run::run(&file.config),
+        Command::Run { file, successor } => run::run(&file.config, successor),
+        Command::Upgrade { program, door } => upgrade::run(&door, program.as_deref()),
         Command::Demo => demo::run(),
         Command::Why { id, json, door } => why::run(&door, &id, json),
         Command::Doctor {

@@ -5,19 +5,25 @@
 use std::path::Path;
 
 use super::{complain, exit};
+use crate::server::How;
 
-/// Runs the configuration at `file`. Gives the exit code.
-pub(super) fn run(file: &Path) -> u8 {
-    run_and_tell(file, || {})
+/// Runs the configuration at `file`, as the successor of the process that started this one or on its own. Gives the exit
+/// code.
+pub(super) fn run(file: &Path, successor: bool) -> u8 {
+    let how = match successor {
+        true => How::Successor,
+        false => How::Fresh,
+    };
+    run_and_tell(file, how, || {})
 }
 
 /// As [`run`]; calls `ready` once clients are served.
-pub(super) fn run_and_tell(file: &Path, ready: impl FnOnce()) -> u8 {
-    match crate::server::run(file, ready) {
+pub(super) fn run_and_tell(file: &Path, how: How, ready: impl FnOnce()) -> u8 {
+    match crate::server::run(file, how, ready) {
         Ok(()) => exit::OK,
         Err(error) => {
             complain(error.message());
-            if !error.message().ends_with('\n') {
+            if !error.message().is_empty() && !error.message().ends_with('\n') {
                 complain("\n");
             }
             error.exit_code()

@@ -66,6 +66,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
 const AT_RESTART: &[(&str, &str)] = &[
     ("server", "workers"),
     ("server", "state_dir"),
+    ("server", "pid_file"),
     ("admin", "socket"),
     ("why", "memory"),
     ("why", "sample"),

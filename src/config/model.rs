@@ -70,6 +70,10 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a stop waits for requests and tunnels.
     pub drain_timeout: Duration,
+    /// How long a successor may take until it could serve.
+    pub upgrade_timeout: Duration,
+    /// Where the number of the process that serves is written. Takes effect at start.
+    pub pid_file: Option<PathBuf>,
     /// Whether the process reloads by itself when its configuration file changes.
     pub reload_on_change: bool,
 }

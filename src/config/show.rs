@@ -26,13 +26,17 @@ use crate::types::path::PathPattern;
 pub(super) type Entry = (&'static str, String);
 
 pub(super) fn server(server: &Server) -> Vec<Entry> {
-    vec![
+    let mut entries = vec![
         ("workers", server.workers.to_string()),
         ("state_dir", path(&server.state_dir)),
         ("trusted_proxies", list(&server.trusted_proxies)),
         ("drain_timeout", duration(server.drain_timeout)),
+        ("upgrade_timeout", duration(server.upgrade_timeout)),
         ("reload_on_change", server.reload_on_change.to_string()),
-    ]
+    ];
+    let pid_file = server.pid_file.as_ref();
+    entries.extend(pid_file.map(|file| ("pid_file", path(file))));
+    entries
 }
 
 pub(super) fn listen(listen: &Listen) -> Vec<Entry> {

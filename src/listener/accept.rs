@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::beat::Beat;
 use super::connection::{self, Context};
 use super::door::Door;
 use super::proxy_header::{self, Policy, Refusal};
@@ -26,11 +27,11 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// A listener's address in the configuration, and its kind.
 pub type ListenerKey = (Address, ListenerKind);
 
-/// Accepts until the future is dropped; connections go on without it.
-pub async fn accept(door: Arc<Door>, key: ListenerKey, context: Arc<Context>) {
+/// Accepts until the future is dropped; connections go on without it. `beat` answers while the loop runs.
+pub async fn accept(door: Arc<Door>, key: ListenerKey, context: Arc<Context>, beat: &Beat) {
     let mut complained: Option<Instant> = None;
     loop {
-        match door.next().await {
+        match door.next(beat).await {
             Ok((tcp, peer)) => take(tcp, peer, &key, &context),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::holder::{self, Holder};
 use crate::config::{Listener, Owner, SocketOptions};
+use crate::observe::reasons::with_reasons;
 use crate::transport::socket_file::{Access, SocketFile, SocketFileError};
 use crate::types::address::Address;
 
@@ -140,6 +141,54 @@ pub fn bind(listener: &Listener, carried: Carried, workers: usize) -> Result<Bou
 }
 
 impl Bound {
+    /// What another process opened for `listener`, with the options it has here, for so many workers. Fails when that makes
+    /// no sense here: nothing of it is lost then but these descriptors.
+    pub fn take_over(
+        listener: &Listener,
+        carried: Carried,
+        sockets: Vec<Socket>,
+        workers: usize,
+    ) -> Result<Self, BindError> {
+        let mut bound = Self {
+            sockets,
+            file: None,
+        };
+        match &listener.address {
+            Address::Ip(address) => bound.join(*address, &listener.options, carried, workers),
+            Address::Unix(path) => {
+                let file = SocketFile::take_over(path).map_err(|source| SocketFileError::Io {
+                    action: "take over",
+                    path: path.to_path_buf(),
+                    source,
+                })?;
+                bound.file = Some(Arc::new(file));
+            }
+        }
+        bound.follow(listener, carried)?;
+        Ok(bound)
+    }
+
+    /// Adds to the group what workers need, where the system lets this process. They share sockets otherwise.
+    fn join(
+        &mut self,
+        address: SocketAddr,
+        options: &SocketOptions,
+        carried: Carried,
+        workers: usize,
+    ) {
+        let first = self.sockets.first().and_then(|one| one.local_addr().ok());
+        let address = first.and_then(|one| one.as_socket()).unwrap_or(address);
+        while options.reuse_port && self.sockets.len() < workers {
+            match open(address, options, carried, true) {
+                Ok(socket) => self.sockets.push(socket),
+                Err(error) => {
+                    tracing::info!(%address, error = %with_reasons(&error), "workers share the sockets of the listener");
+                    break;
+                }
+            }
+        }
+    }
+
     /// The same sockets once more, for another kind of listener. Fails when the process has no file descriptor left.
     pub fn duplicate(&self) -> io::Result<Self> {
         Ok(Self {

@@ -4,6 +4,7 @@
 //! the same calls, and no request pays for telling them apart. What only TCP has, an address and `TCP_NODELAY`, is never
 //! asked of it: its client is [`THIS_HOST`].
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -11,6 +12,7 @@ use std::os::fd::OwnedFd;
 use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::beat::Beat;
 use crate::types::address::{Address, THIS_HOST};
 
 /// A listening socket in an event loop.
@@ -31,12 +33,22 @@ impl Door {
         }
     }
 
-    /// The next connection and its peer.
-    pub(super) async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    /// The next connection and its peer. `beat` answers each time this is polled.
+    pub(super) async fn next(&self, beat: &Beat) -> io::Result<(TcpStream, SocketAddr)> {
         match self {
-            Self::Tcp(listener) => listener.accept().await,
+            Self::Tcp(listener) => {
+                poll_fn(|cx| {
+                    beat.answer(cx);
+                    listener.poll_accept(cx)
+                })
+                .await
+            }
             Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let next = poll_fn(|cx| {
+                    beat.answer(cx);
+                    listener.poll_accept(cx)
+                });
+                let (stream, _) = next.await?;
                 Ok((as_tcp(stream)?, THIS_HOST))
             }
         }

@@ -5,6 +5,7 @@
 //! load balancer made one, `passthrough` finds those that a stream takes unopened, `connection` brings each other to the point where requests are read: from there on it is `proxy`'s.
 
 pub mod accept;
+pub mod beat;
 pub mod bind;
 pub mod client_hello;
 pub mod connection;

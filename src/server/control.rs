@@ -2,6 +2,7 @@
 //!
 //! Answers in words; preparing and applying a change is `reload`'s and `process`'s. One reload at a time.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::overrides;
 use super::process::Process;
 use super::reload::{self, Draft, Prepared, Refused};
 use super::told;
+use super::upgrade::{Ended, upgrade};
 use crate::acme::State;
 use crate::admin::{
     CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
@@ -31,6 +33,20 @@ pub(super) struct Door(pub(super) Arc<Process>);
 impl Control for Door {
     fn reload(&self) -> BoxFuture<'_, ReloadOutcome> {
         reload(self.0.clone()).boxed()
+    }
+
+    fn upgrade(&self, program: Option<PathBuf>) -> BoxFuture<'_, Result<String, String>> {
+        let process = self.0.clone();
+        async move {
+            match upgrade(&process, program).await {
+                Ended::Succeeded(pid) => Ok(format!(
+                    "upgraded: process {pid} serves; process {} ends when its connections have",
+                    std::process::id()
+                )),
+                Ended::Refused(why) => Err(why.trim_end().to_owned()),
+            }
+        }
+        .boxed()
     }
 
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome> {
@@ -117,15 +133,25 @@ const PROBE: Duration = Duration::from_secs(60);
 /// Reloads, and says in the log what became of it.
 pub(super) async fn reload(process: Arc<Process>) -> ReloadOutcome {
     let mut tried = process.turn.lock().await;
+    if let Some(outcome) = taken_over(&process) {
+        return outcome;
+    }
     *tried = fetch(&process).await;
     attempt(&process, tried.clone()).await
+}
+
+/// What a reload comes to when another process serves already.
+fn taken_over(process: &Process) -> Option<ReloadOutcome> {
+    let pid = (*process.successor.borrow())?;
+    let diagnostics = format!("error: process {pid} has taken over meanwhile; ask again\n");
+    Some(ReloadOutcome::Refused { diagnostics })
 }
 
 /// As [`reload`], if the running configuration asks for it and the file holds what has not been tried yet.
 pub(super) async fn reload_if_changed(process: &Arc<Process>) {
     let mut tried = process.turn.lock().await;
     // Whoever had the turn may have switched it off, or tried this very text.
-    if !process.reloads_on_change() {
+    if !process.reloads_on_change() || taken_over(process).is_some() {
         return;
     }
     let now = fetch(process).await;

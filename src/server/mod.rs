@@ -1,6 +1,6 @@
 //! The process: workers, reload, signals, stop.
 //!
-//! `run` starts everything in an order in which nothing has to be undone; `worker` is one thread that serves
+//! `start` makes everything in an order in which nothing has to be undone, `run` runs it; `worker` is one thread that serves
 //! connections; `process` is what runs and the one place that changes it; `reload` prepares a change completely before
 //! any of it is applied; `background` keeps that out of the way of requests; `watch` says when the file may have changed; `stop` drains. Exit codes: 0 stopped as asked, 1
 //! configuration refused, 3 could not start.
@@ -10,21 +10,26 @@ mod certificates;
 mod control;
 mod descriptors;
 mod health;
+mod kept;
 mod notify;
 mod orders;
 mod overrides;
+mod pid_file;
 mod process;
 mod reload;
 mod run;
 mod self_check;
 mod session_key;
+mod start;
 mod start_error;
 mod stop;
 mod told;
+mod upgrade;
 mod upstream_files;
 mod upstreams;
 mod watch;
+mod watchdog;
 mod worker;
 
-pub use run::run;
+pub use run::{How, run};
 pub use start_error::StartError;

@@ -90,13 +90,6 @@ impl Notify {
             *said = text;
         }
     }
-}
-
-#[allow(
-    dead_code,
-    reason = "for the watchdog, the sockets that are kept and the upgrade, which come next"
-)]
-impl Notify {
     /// A sign of life.
     pub(super) fn alive(&self) {
         self.send("WATCHDOG=1", &[]);

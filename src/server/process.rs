@@ -10,12 +10,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::kept;
 use super::notify::Notify;
 use super::reload::Refused;
 use super::self_check::SelfCheck;
 use super::session_key::SessionKeys;
+use super::told;
+use super::upgrade::Program;
 use super::worker::{Deaf, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
+use crate::admin::{AdminSocket, Gate};
 use crate::config::{Listener, Source};
 use crate::limits::connections::ConnectionCaps;
 use crate::listener::accept::ListenerKey;
@@ -48,6 +52,19 @@ pub(super) struct Process {
     /// The generation that runs; told with every reload that took effect.
     pub(super) generation: watch::Sender<u64>,
     pub(super) notify: Notify,
+    /// Sockets that the service manager keeps for nothing, by its names.
+    pub(super) left_names: Vec<String>,
+    /// What is started as a successor.
+    pub(super) program: Option<Program>,
+    /// One upgrade at a time.
+    pub(super) upgrading: tokio::sync::Mutex<()>,
+    /// The process that has taken over from this one.
+    pub(super) successor: watch::Sender<Option<u32>>,
+    /// The operator's door, which a successor takes over too.
+    pub(super) admin_socket: Arc<AdminSocket>,
+    pub(super) status_page: Option<std::net::TcpListener>,
+    /// Whether the two are open.
+    pub(super) gate: watch::Sender<Gate>,
     /// Told when a worker or one of its listeners has ended by a panic.
     pub(super) deaf: Deaf,
 }
@@ -67,22 +84,70 @@ pub(super) struct Listening {
     pub(super) bound: Bound,
 }
 
+impl Listening {
+    fn give_away(&self, given: bool) {
+        if let Some(file) = &self.bound.file {
+            file.give_away(given);
+        }
+    }
+}
+
 impl State {
     /// Has every worker accept from its socket, or from the one for all.
     pub(super) fn listen(&mut self, key: ListenerKey, listening: Listening) {
-        let sockets = &listening.bound.sockets;
-        for (index, worker) in self.workers.iter().enumerate() {
-            let Some(socket) = sockets.get(index).or(sockets.first()) else {
-                continue;
-            };
-            match socket.try_clone() {
-                Ok(socket) => worker.tell(Order::Listen(key.clone(), socket)),
+        self.share_out(&key, &listening);
+        self.listeners.insert(key, listening);
+    }
+
+    /// Every socket gets a worker and every worker a socket, whichever there are more of: another process may have opened
+    /// them.
+    fn share_out(&self, key: &ListenerKey, listening: &Listening) {
+        let (workers, sockets) = (&self.workers, &listening.bound.sockets);
+        let most = match sockets.is_empty() || workers.is_empty() {
+            true => 0,
+            false => workers.len().max(sockets.len()),
+        };
+        for turn in 0..most {
+            match sockets[turn % sockets.len()].try_clone() {
+                Ok(socket) => {
+                    workers[turn % workers.len()].tell(Order::Listen(key.clone(), socket));
+                }
                 Err(error) => {
                     tracing::error!(address = %key.0, %error, "cannot give the listener to a worker");
                 }
             }
         }
-        self.listeners.insert(key, listening);
+    }
+
+    /// Accepts from nowhere any more; whoever comes waits in the sockets, for [`State::accept`] or another process.
+    pub(super) fn pause(&self) {
+        for (key, listening) in &self.listeners {
+            listening.give_away(true);
+            for worker in &self.workers {
+                worker.tell(Order::Unlisten(key.clone()));
+            }
+        }
+    }
+
+    /// Accepts again after [`State::pause`].
+    pub(super) fn accept(&self) {
+        for (key, listening) in &self.listeners {
+            listening.give_away(false);
+            self.share_out(key, listening);
+        }
+    }
+
+    /// Asks every worker for a sign of life.
+    pub(super) fn ask_workers(&self, round: u64) {
+        for worker in &self.workers {
+            worker.tell(Order::Beat(round));
+        }
+    }
+
+    /// Those that have not answered, by name.
+    pub(super) fn late_workers(&self, round: u64) -> Vec<String> {
+        let late = self.workers.iter().filter(|worker| worker.is_late(round));
+        late.map(|worker| worker.name().to_owned()).collect()
     }
 
     /// Closes the listener once what waits there is accepted; its connections go on.
@@ -105,6 +170,15 @@ impl Process {
         let state = self.state.lock();
         let files = state.files.as_ref();
         files.map(|files| files.known().clone()).unwrap_or_default()
+    }
+
+    /// Tells the service manager that clients are served, and has it keep the sockets they come by over a restart.
+    pub(super) fn tell_ready(&self) {
+        self.notify.ready(&told::serving(self));
+        for (key, listening) in &self.state.lock().listeners {
+            kept::keep(&self.notify, key, listening);
+        }
+        kept::let_go_left(&self.notify, &self.left_names);
     }
 
     /// Opens every log file again, for log rotation by renaming.

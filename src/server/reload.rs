@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::background::{discard, retire};
 use super::certificates;
 use super::descriptors::room_for;
+use super::kept;
 use super::process::{Listening, Process};
 use crate::acme::Settings as AcmeSettings;
 use crate::admin::ReloadReport;
@@ -207,6 +208,7 @@ impl Prepared {
                 .cloned()
                 .collect();
             for key in gone {
+                kept::let_go(&process.notify, &key);
                 state.unlisten(&key);
             }
             for (key, listening) in &mut state.listeners {
@@ -215,6 +217,7 @@ impl Prepared {
                     .extend(wanted.and_then(|wanted| follow(listening, wanted)));
             }
             for (key, listening) in self.bound {
+                kept::keep(&process.notify, &key, &listening);
                 state.listen(key, listening);
             }
         }

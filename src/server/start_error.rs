@@ -13,6 +13,11 @@ pub enum StartError {
     Refused(String),
     /// Something the process needs is not to be had.
     Unavailable(String),
+    /// One of these, which whoever asked has been told.
+    Told {
+        /// The exit code.
+        code: u8,
+    },
 }
 
 impl StartError {
@@ -21,6 +26,7 @@ impl StartError {
         match self {
             Self::Refused(_) => 1,
             Self::Unavailable(_) => 3,
+            Self::Told { code } => *code,
         }
     }
 
@@ -28,6 +34,7 @@ impl StartError {
     pub fn message(&self) -> &str {
         match self {
             Self::Refused(text) | Self::Unavailable(text) => text,
+            Self::Told { .. } => "",
         }
     }
 }

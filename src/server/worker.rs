@@ -6,14 +6,17 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use socket2::Socket;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::listener::accept::{ListenerKey, accept, accept_waiting};
+use crate::listener::beat::Beat;
 use crate::listener::connection::Context;
 use crate::listener::door::Door;
 use crate::upstream::pool::Pool;
@@ -25,6 +28,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub(super) enum Order {
     /// Accept from this socket.
     Listen(ListenerKey, Socket),
+    /// Have every accept loop woken and answer for this round.
+    Beat(u64),
     /// Accept what waits at this address, and no more; connections go on.
     Unlisten(ListenerKey),
     /// End, and all connections with it.
@@ -61,6 +66,22 @@ impl Drop for Alarm {
 pub(super) struct Worker {
     orders: mpsc::UnboundedSender<Order>,
     thread: JoinHandle<()>,
+    pulse: Arc<Pulse>,
+}
+
+/// How a worker shows that it is alive.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// The last round in which it took the order.
+    round: AtomicU64,
+    /// Its accept loops. An address may have more sockets than there are workers.
+    loops: Mutex<HashMap<ListenerKey, Vec<Arc<Beat>>>>,
+}
+
+/// An accept loop, and where it accepts.
+struct Accepting {
+    task: AbortHandle,
+    door: Arc<Door>,
 }
 
 impl Worker {
@@ -75,15 +96,21 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let pulse = Arc::new(Pulse::default());
+        let own = pulse.clone();
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
                 let alarm = deaf.alarm();
-                runtime.block_on(obey(inbox, context, &deaf));
+                runtime.block_on(obey(inbox, context, &deaf, &own));
                 drop(alarm);
                 runtime.shutdown_background();
             })?;
-        Ok(Self { orders, thread })
+        Ok(Self {
+            orders,
+            thread,
+            pulse,
+        })
     }
 
     /// Tells the worker something. A worker that has ended takes no orders, which the process notices at its stop.
@@ -91,6 +118,18 @@ impl Worker {
         if self.orders.send(order).is_err() {
             tracing::error!(worker = self.thread.thread().name(), "the worker has ended");
         }
+    }
+
+    /// Whether it has not answered for `round` with all its accept loops.
+    pub(super) fn is_late(&self, round: u64) -> bool {
+        let loops = self.pulse.loops.lock();
+        self.pulse.round.load(Ordering::Acquire) < round
+            || loops.values().flatten().any(|beat| beat.is_late(round))
+    }
+
+    /// As in logs.
+    pub(super) fn name(&self) -> &str {
+        self.thread.thread().name().unwrap_or_default()
     }
 
     /// Waits for its end after [`Order::Stop`].
@@ -101,8 +140,13 @@ impl Worker {
     }
 }
 
-async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, deaf: &Deaf) {
-    let mut listening: HashMap<ListenerKey, (AbortHandle, Arc<Door>)> = HashMap::new();
+async fn obey(
+    mut inbox: mpsc::UnboundedReceiver<Order>,
+    context: Arc<Context>,
+    deaf: &Deaf,
+    pulse: &Pulse,
+) {
+    let mut listening: HashMap<ListenerKey, Vec<Accepting>> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -118,18 +162,29 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Order>, context: Arc<Context>, 
                 Ok(door) => {
                     let (alarm, context) = (deaf.alarm(), context.clone());
                     let (own, at) = (door.clone(), key.clone());
+                    let beat = Arc::new(Beat::default());
+                    let mut loops = pulse.loops.lock();
+                    loops.entry(key.clone()).or_default().push(beat.clone());
                     let task = tokio::spawn(async move {
-                        accept(own, at, context).await;
+                        accept(own, at, context, &beat).await;
                         drop(alarm);
                     });
-                    listening.insert(key, (task.abort_handle(), door));
+                    let task = task.abort_handle();
+                    let accepting = listening.entry(key).or_default();
+                    accepting.push(Accepting { task, door });
                 }
                 Err(error) => {
                     tracing::error!(address = %key.0, %error, "a worker cannot watch the listener")
                 }
             },
+            Some(Order::Beat(round)) => {
+                pulse.round.store(round, Ordering::Release);
+                let loops = pulse.loops.lock();
+                loops.values().flatten().for_each(|beat| beat.ask(round));
+            }
             Some(Order::Unlisten(key)) => {
-                if let Some((task, door)) = listening.remove(&key) {
+                pulse.loops.lock().remove(&key);
+                for Accepting { task, door } in listening.remove(&key).unwrap_or_default() {
                     task.abort();
                     accept_waiting(&door, &key, &context);
                 }

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -50,11 +51,13 @@ pub struct Access {
     pub group: Option<u32>,
 }
 
-/// The file of a socket that was put there; it goes when this is dropped, unless another took its place.
+/// The file of a socket that was put there; it goes when this is dropped, unless another took its place or was given it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     inode: (u64, u64),
+    /// Whether another process listens there now.
+    given_away: AtomicBool,
 }
 
 impl SocketFile {
@@ -94,8 +97,35 @@ impl SocketFile {
         let file = Self {
             inode: placed.map_err(failed("listen on", path))?,
             path: path.to_owned(),
+            given_away: AtomicBool::new(false),
         };
         Ok((socket, file))
+    }
+
+    /// The file of a socket that another process listened with. Fails when it is gone, or is something else.
+    pub fn take_over(path: &Path) -> io::Result<Self> {
+        match fs::symlink_metadata(path)?.file_type().is_socket() {
+            true => Ok(Self {
+                inode: identity(path)?,
+                path: path.to_owned(),
+                given_away: AtomicBool::new(false),
+            }),
+            false => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Leaves the file to another process, or takes that back.
+    pub fn give_away(&self, given: bool) {
+        self.given_away.store(given, Ordering::Relaxed);
+    }
+
+    /// Removes the file, unless another took its place or was given it.
+    pub fn remove(&self) {
+        let ours = !self.given_away.load(Ordering::Relaxed)
+            && identity(&self.path).is_ok_and(|found| found == self.inode);
+        if ours && let Err(error) = remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+        }
     }
 
     /// Where it is.
@@ -114,10 +144,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = identity(&self.path).is_ok_and(|found| found == self.inode);
-        if ours && let Err(error) = remove(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
-        }
+        self.remove();
     }
 }
 

@@ -48,6 +48,7 @@ mod tls_policy;
 mod truncation;
 mod tunnel_life;
 mod tunnels;
+mod upgrade;
 mod upstream_h2;
 mod upstream_limits;
 mod upstream_tls;

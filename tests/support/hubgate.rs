@@ -37,6 +37,8 @@ pub struct Hubgate {
     pub config: PathBuf,
     pub dir: TempDir,
     child: Child,
+    /// Processes that took over, by their ids: not children of the test.
+    successors: Vec<u32>,
     output: Arc<Mutex<Vec<u8>>>,
     printed: Arc<Mutex<Vec<u8>>>,
 }
@@ -88,6 +90,7 @@ impl Hubgate {
             config,
             dir,
             child,
+            successors: Vec::new(),
             output,
             printed,
         };
@@ -117,8 +120,39 @@ impl Hubgate {
                 .all(|addr| TcpStream::connect(addr).is_ok())
     }
 
+    /// Of the process that was started, or of the one that has taken over last.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.successors
+            .last()
+            .copied()
+            .unwrap_or_else(|| self.child.id())
+    }
+
+    /// Runs `hubgate upgrade` with these further arguments; the exit code and all it printed.
+    pub fn upgrade_with(&mut self, more: &[&str]) -> (i32, String) {
+        let mut command = command(&["upgrade", "--socket"]);
+        let (code, output) = run(command.arg(self.socket()).args(more));
+        if code == 0 {
+            self.follow(successor_in(&output));
+        }
+        (code, output)
+    }
+
+    /// Has the program's own file take over; fails the test when that is refused.
+    #[track_caller]
+    pub fn upgrade(&mut self) {
+        let (code, output) = self.upgrade_with(&[]);
+        assert_eq!(code, 0, "upgrade: {output}");
+    }
+
+    /// Takes this process for the one that serves.
+    pub fn follow(&mut self, pid: u32) {
+        self.successors.push(pid);
+    }
+
+    /// Whether the process that was started first has ended, and how.
+    pub fn first_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// An HTTP/1 client on the plain port.
@@ -273,12 +307,27 @@ impl Hubgate {
 
 impl Drop for Hubgate {
     fn drop(&mut self) {
+        for pid in &self.successors {
+            let _ = Command::new("kill")
+                .arg("-9")
+                .arg(pid.to_string())
+                .stderr(Stdio::null())
+                .status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- hubgate's log\n{}---", self.log());
         }
     }
+}
+
+/// The process that has taken over, as `hubgate upgrade` says.
+#[track_caller]
+pub fn successor_in(output: &str) -> u32 {
+    let rest = output.split("upgraded: process ").nth(1);
+    let pid = rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    pid.unwrap_or_else(|| panic!("no process is named: {output}"))
 }
 
 /// The binary with these arguments, its output captured; `HUBGATE` names another one, such as the release.

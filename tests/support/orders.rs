@@ -80,8 +80,14 @@ impl Edge {
     pub fn run_with(&self, settings: Settings, hosts: &[&str]) -> Running {
         let certificates = Certificates::new();
         let served = Arc::clone(&certificates);
-        let worker =
-            Worker::start(settings, self::hosts(hosts), served, self.tokens.clone()).unwrap();
+        let worker = Worker::start(
+            settings,
+            self::hosts(hosts),
+            served,
+            self.tokens.clone(),
+            true,
+        )
+        .unwrap();
         Running {
             worker,
             certificates,

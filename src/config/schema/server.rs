@@ -35,6 +35,19 @@ pub(in crate::config) static TABLE: Table = Table {
             "How long a stop waits for requests and tunnels.",
         ),
         Key::new(
+            "upgrade_timeout",
+            Kind::Duration(1),
+            "\"60s\"",
+            "How long the successor at a binary upgrade may take until it could serve; the old process serves on meanwhile.",
+        ),
+        Key::rule(
+            "pid_file",
+            Kind::Path,
+            "none",
+            "\"/run/hubgate/hubgate.pid\"",
+            "A file for the number of the process that serves, mode 0600. Takes effect at start.",
+        ),
+        Key::new(
             "reload_on_change",
             Kind::Flag,
             "false",
@@ -49,12 +62,16 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
     let state_dir = reader.path("state_dir");
     let trusted_proxies = reader.networks("trusted_proxies");
     let drain_timeout = reader.duration("drain_timeout");
+    let upgrade_timeout = reader.duration("upgrade_timeout");
+    let pid_file = reader.optional("pid_file", Reader::path);
     let reload_on_change = reader.flag("reload_on_change");
     Some(Server {
         workers: value(workers)?,
         state_dir: value(state_dir)?,
         trusted_proxies: trusted_proxies?,
         drain_timeout: value(drain_timeout)?,
+        upgrade_timeout: value(upgrade_timeout)?,
+        pid_file: pid_file?.map(|at| at.value),
         reload_on_change: value(reload_on_change)?,
     })
 }

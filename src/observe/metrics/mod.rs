@@ -5,6 +5,7 @@
 //! `page` prints them for Prometheus and has every metric's name.
 
 mod acme;
+mod carry;
 mod page;
 mod upstreams;
 
@@ -117,6 +118,8 @@ pub struct Metrics {
     pub log_lines: Arc<LineCounts>,
     pub reloads_done: Counter,
     pub reloads_refused: Counter,
+    pub upgrades_done: Counter,
+    pub upgrades_refused: Counter,
     pub config_generation: Gauge,
     certificates: Mutex<BTreeMap<String, CertificateFacts>>,
     acme: Mutex<AcmeFacts>,
@@ -165,6 +168,8 @@ impl Metrics {
             log_lines: Arc::default(),
             reloads_done: Counter::default(),
             reloads_refused: Counter::default(),
+            upgrades_done: Counter::default(),
+            upgrades_refused: Counter::default(),
             config_generation: Gauge::default(),
             certificates: Mutex::default(),
             acme: Mutex::default(),

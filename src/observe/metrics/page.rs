@@ -55,6 +55,14 @@ impl Metrics {
             ],
         );
         page.results(
+            "upgrades_total",
+            "Binary upgrades asked for, by result.",
+            &[
+                ("done", &self.upgrades_done),
+                ("refused", &self.upgrades_refused),
+            ],
+        );
+        page.results(
             "access_log_lines_total",
             "Access log lines, by what became of them.",
             &[
