@@ -19,7 +19,7 @@ use crate::config::{
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
 use crate::router::{PathTable, Router, StreamTable};
-use crate::tls::policies::{Ground, Policies};
+use crate::tls::policies::{Current, Ground, Policies, PolicyError};
 use crate::types::amount::ByteSize;
 use crate::types::host::Host;
 use crate::types::name::UpstreamName;
@@ -76,6 +76,8 @@ pub struct RunningSite {
     pub first_route: u32,
     /// What plain HTTP does for it.
     pub http: HttpMode,
+    /// Whether its clients are asked for certificates.
+    pub asks: bool,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// Who gets challenge tokens that are not ours.
@@ -130,9 +132,9 @@ pub enum BuildError {
         /// Why.
         source: TlsError,
     },
-    /// rustls refuses a policy.
-    #[error("TLS cannot be set up")]
-    Policy(#[from] rustls::Error),
+    /// A TLS policy cannot be put to work.
+    #[error("TLS for clients cannot be set up")]
+    Policy(#[from] PolicyError),
     /// A route names an upstream that is not there, which `config` refuses.
     #[error("upstream `{name}` is not defined")]
     Upstream {
@@ -205,14 +207,14 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// What a handshake is made with whose client sent this server name.
-    pub fn server_config(&self, server_name: Option<&Host>) -> Arc<rustls::ServerConfig> {
+    /// What a connection is made with whose client sent this server name.
+    pub fn server_tls(&self, server_name: Option<&Host>) -> Arc<Current> {
         let site = || match server_name {
             Some(name) => self.router.site(name),
             None => self.router.default_site(),
         };
         let site = self.tls.differ().then(site).flatten();
-        self.tls.config(site)
+        self.tls.current(site)
     }
 }
 
@@ -266,6 +268,7 @@ impl<'a> Parts<'a> {
             paths: PathTable::new(site.routes.iter().map(|route| &route.path)),
             first_route,
             http: site.http,
+            asks: site.tls.policy.clients.is_some(),
             access_log: self.log(&site.access_log)?,
             challenge_fallback: site
                 .challenge_fallback

@@ -53,6 +53,7 @@ cipher_suites = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM
 groups = ["X25519", "SecP256r1MLKEM768"]
 session_tickets = false
 ticket_rotation = "5h"
+client_certificate = { mode = "optional", ca_file = "clients.pem", crl_files = ["a.crl", "/b.crl"], pass_certificate = true }
 [log]
 level = "hubgate::acme=debug,warn"
 format = "json"

@@ -64,6 +64,7 @@ fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
         port: 443,
         host: &host,
         request_id: "0123456789abcdef0123456789abcdef",
+        certificate: None,
     };
     let changes = Changes {
         target: TARGET.as_bytes(),

@@ -23,11 +23,12 @@ pub fn read(path: &Path) -> Result<Loaded, Report> {
     load(&fetch(path)?)
 }
 
-/// Checks a configuration's text together with the error pages that it names.
+/// Checks a configuration's text together with the error pages and the client authorities that it names.
 ///
 /// Fails with everything that is wrong with either.
 pub fn load(source: &Source) -> Result<Loaded, Report> {
-    checked(source, Files(Some(text_of)))
+    let now = time::OffsetDateTime::now_utc();
+    checked(source, Files(Some((text_of, now))))
 }
 
 fn text_of(path: &Path, most: u64) -> Result<String, String> {

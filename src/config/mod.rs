@@ -35,6 +35,7 @@ mod suggest;
 mod syntax;
 mod template;
 mod tls;
+pub mod trust;
 mod validate;
 mod why;
 
@@ -57,5 +58,5 @@ pub use reference::reference;
 pub use render::Paint;
 pub use source::{Position, Source, Span};
 pub use stream::{ProxyProtocol, ProxyVersion, Stream};
-pub use tls::{CipherSuite, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
+pub use tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
 pub use why::Why;

@@ -245,6 +245,16 @@ pub enum LogVariable {
     TlsProtocol,
     /// `$ssl_server_name`
     ServerName,
+    /// `$ssl_client_verify`: `SUCCESS`, `FAILED` or `NONE`.
+    ClientVerify,
+    /// `$ssl_client_s_dn`
+    ClientSubject,
+    /// `$ssl_client_i_dn`
+    ClientIssuer,
+    /// `$ssl_client_serial`
+    ClientSerial,
+    /// `$ssl_client_fingerprint`: SHA-256.
+    ClientFingerprint,
     /// `$bytes_tunnelled_in`: from the client through a tunnel.
     TunnelIn,
     /// `$bytes_tunnelled_out`: to the client through a tunnel.

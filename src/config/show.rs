@@ -17,7 +17,7 @@ use super::show_balancing::balancing;
 use super::show_listener::{listener, listeners};
 use super::stream::{ProxyVersion, Stream};
 use super::template;
-use super::tls::{CipherSuite, Group, Tls};
+use super::tls::{CipherSuite, ClientTrust, Group, Tls};
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -90,13 +90,34 @@ pub(super) fn tls(tls: &Tls) -> Vec<Entry> {
         .map(|one| CipherSuite::name(*one))
         .collect();
     let groups: Vec<_> = policy.groups.iter().map(|one| Group::name(*one)).collect();
-    vec![
+    let mut entries = vec![
         ("profile", quoted(tls.profile.as_str())),
         ("minimum_version", quoted(policy.minimum_version.as_str())),
         ("cipher_suites", list(&suites)),
         ("groups", list(&groups)),
         ("session_tickets", policy.session_tickets.to_string()),
         ("ticket_rotation", duration(tls.ticket_rotation)),
+    ];
+    let clients = match &policy.clients {
+        None => vec![("mode", quoted("off"))],
+        Some(trust) => client_trust(trust),
+    };
+    entries.push(("client_certificate", inline(&clients)));
+    entries
+}
+
+fn client_trust(trust: &ClientTrust) -> Vec<Entry> {
+    let mode = if trust.required {
+        "required"
+    } else {
+        "optional"
+    };
+    let lists: Vec<_> = trust.crl_files.iter().map(|file| file.display()).collect();
+    vec![
+        ("mode", quoted(mode)),
+        ("ca_file", path(&trust.ca_file)),
+        ("crl_files", list(&lists)),
+        ("pass_certificate", trust.pass_certificate.to_string()),
     ]
 }
 

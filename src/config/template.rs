@@ -104,6 +104,27 @@ pub(super) static VARIABLES: &[(&str, LogVariable, &str)] = &[
         "the name in the TLS handshake",
     ),
     (
+        "ssl_client_verify",
+        LogVariable::ClientVerify,
+        "of the client's certificate: SUCCESS, FAILED, NONE",
+    ),
+    (
+        "ssl_client_s_dn",
+        LogVariable::ClientSubject,
+        "whom it names: CN=alice,O=Example",
+    ),
+    ("ssl_client_i_dn", LogVariable::ClientIssuer, "its issuer"),
+    (
+        "ssl_client_serial",
+        LogVariable::ClientSerial,
+        "its serial number",
+    ),
+    (
+        "ssl_client_fingerprint",
+        LogVariable::ClientFingerprint,
+        "its SHA-256",
+    ),
+    (
         "bytes_tunnelled_in",
         LogVariable::TunnelIn,
         "bytes from the client through a tunnel",

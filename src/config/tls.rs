@@ -2,6 +2,7 @@
 //!
 //! Values only; `schema` and `validate` make them, `tls` acts on them. The profiles are Mozilla's, by its guideline 5.8.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,21 @@ pub struct TlsPolicy {
     pub groups: Vec<Group>,
     /// Whether clients get tickets to resume with.
     pub session_tickets: bool,
+    /// Whose certificates clients show; `None` asks for none.
+    pub clients: Option<ClientTrust>,
+}
+
+/// `client_certificate`: who may be a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientTrust {
+    /// Whether a client without a certificate is refused.
+    pub required: bool,
+    /// PEM: the authorities.
+    pub ca_file: PathBuf,
+    /// PEM: what they have revoked. Where there is one, every authority of a chain needs one.
+    pub crl_files: Vec<PathBuf>,
+    /// Whether upstreams get the certificate itself, too.
+    pub pass_certificate: bool,
 }
 
 /// A version of TLS.
@@ -162,6 +178,7 @@ impl TlsProfile {
                 Group::P384,
             ],
             session_tickets: true,
+            clients: None,
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::observe::metrics::ListenerKind;
 use crate::proxy::app::{App, Drain, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
 use crate::proxy::refuse;
+use crate::tls::client::Client;
 use crate::tls::{self, Certificates, UNRECOGNIZED_NAME};
 use crate::transport::head::HeadLimits;
 use crate::transport::{BelowTls, EngineStream, Gate, GateLimits, Link, Socket};
@@ -74,6 +75,7 @@ pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, conte
         is_tls: kind == ListenerKind::Https,
         server_name: None,
         tls_version: None,
+        client: Client::Unasked,
     };
     let (socket, h2) = match kind {
         ListenerKind::Http => (Socket::Plain(tcp), false),
@@ -227,12 +229,17 @@ async fn shake(
         drop(tcp.write_all(&UNRECOGNIZED_NAME).await);
         return None;
     }
-    let config = {
+    let current = {
         let snapshot = context.shared.snapshot.load();
-        snapshot.server_config(facts.server_name.as_ref())
+        snapshot.server_tls(facts.server_name.as_ref())
     };
-    match start.into_stream(config).await {
-        Ok(tls) => Some(tls),
+    match start.into_stream(Arc::clone(&current.config)).await {
+        Ok(tls) => {
+            if let Some(judge) = &current.judge {
+                facts.client = Client::of(tls.get_ref().1.peer_certificates(), judge);
+            }
+            Some(tls)
+        }
         Err(error) => {
             tracing::debug!(peer = %facts.peer, server_name = ?name, %error, "the TLS handshake failed");
             None

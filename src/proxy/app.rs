@@ -26,7 +26,7 @@ use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 use super::trace::Trace;
-use super::{close, fallback, page, record, refuse, splice};
+use super::{client_certificate, close, fallback, page, record, refuse, splice};
 use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
 use crate::observe::cause::{Cause, Situation};
@@ -34,6 +34,7 @@ use crate::observe::history::History;
 use crate::observe::metrics::Metrics;
 use crate::router::target;
 use crate::snapshot::Snapshot;
+use crate::tls::client::Client as ClientCertificate;
 use crate::transport::{EngineStream, Link};
 use crate::types::header::X_REQUEST_ID;
 use crate::types::host::Host;
@@ -79,6 +80,8 @@ pub struct Facts {
     pub server_name: Option<Host>,
     /// `TLSv1.2` or `TLSv1.3`.
     pub tls_version: Option<&'static str>,
+    /// Its certificate.
+    pub client: ClientCertificate,
 }
 
 impl Facts {
@@ -270,6 +273,13 @@ impl App {
             checked,
         );
         trace.site = site;
+        let decision = match site {
+            Some(site) if self.facts.is_tls && snapshot.tls.ask() => {
+                let (path, _) = target::path_of(&checked.target);
+                client_certificate::admit(&self.facts, snapshot, site, path, decision)
+            }
+            _ => decision,
+        };
         match (site, decision) {
             (_, Decision::Forward { route }) => {
                 trace.route = Some(route);
@@ -338,6 +348,7 @@ impl App {
                 .unwrap_or(if self.facts.is_tls { 443 } else { 80 }),
             host: &checked.host_value,
             request_id: id,
+            certificate: client_certificate::lines(&self.facts, snapshot, trace.site),
         };
         let forward = Forward {
             pool: &self.pool,
@@ -409,7 +420,9 @@ impl App {
         if matches!(
             cause,
             Cause::BodyMalformed | Cause::BodyTimeout | Cause::BodyTooLarge
-        ) {
+        ) || cause.situation() == Situation::Certificate
+        {
+            // On another connection the client is asked for its certificate again.
             client.close_after_answer();
         }
         let pages = match trace.site {

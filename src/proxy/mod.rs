@@ -9,6 +9,7 @@ pub mod answer;
 pub mod app;
 pub mod checks;
 pub mod client;
+mod client_certificate;
 pub mod close;
 pub mod date;
 pub mod decide;

@@ -11,10 +11,12 @@ use super::app::{App, Facts, Shared};
 use super::client::Client;
 use super::filter::forwarded;
 use super::trace::{self, Trace};
-use crate::observe::access_log::{AccessLogHandle, Record};
+use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
+use crate::observe::cause::{Cause, Situation};
 use crate::observe::history::{self, Condition, History};
 use crate::observe::metrics::{Metrics, Protocol};
 use crate::snapshot::Snapshot;
+use crate::tls::client::Client as ClientOfTls;
 use crate::types::host::Authority;
 use crate::upstream::endpoint::Override;
 use crate::upstream::group::Group;
@@ -196,5 +198,15 @@ fn fill<'a>(record: &mut Record<'a>, facts: &'a Facts, trace: &'a Trace, id: &'a
     record.cause = trace.cause;
     record.tls_version = facts.tls_version;
     record.server_name = facts.server_name.as_ref().map(|name| name.as_str());
+    if let ClientOfTls::Shown(shown) = &facts.client {
+        let refused = |cause: Cause| cause.situation() == Situation::Certificate;
+        record.client_certificate = Some(ClientCertificate {
+            verified: !trace.cause.is_some_and(refused),
+            subject: &shown.subject,
+            issuer: &shown.issuer,
+            serial: &shown.serial,
+            fingerprint: &shown.fingerprint,
+        });
+    }
     (record.tunnel_in, record.tunnel_out) = trace.tunnel;
 }

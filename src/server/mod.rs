@@ -7,6 +7,7 @@
 
 mod background;
 mod certificates;
+mod client_trust;
 mod control;
 mod descriptors;
 mod health;

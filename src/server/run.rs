@@ -19,7 +19,7 @@ use super::start::{Given, Ready, start};
 use super::start_error::{StartError, unavailable};
 use super::upgrade::{Carried, Program, Successor};
 use super::watch::follow;
-use super::{health, self_check, stop, told, upgrade, upstream_files, watchdog};
+use super::{client_trust, health, self_check, stop, told, upgrade, upstream_files, watchdog};
 use crate::admin::{Admin, Gate, serve_socket, serve_tcp};
 use crate::config::{self, Loaded, Paint};
 use crate::observe::log::{self, LogHandle};
@@ -172,6 +172,7 @@ async fn live(
     let telling = tokio::spawn(told::follow(process.clone()));
     let following = tokio::spawn(follow(process.clone()));
     let upstream_files = tokio::spawn(upstream_files::follow(process.clone()));
+    let client_trust = tokio::spawn(client_trust::follow(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
     let checking = tokio::spawn(health::run(process.clone()));
     let mut succeeded = process.successor.subscribe();
@@ -199,6 +200,7 @@ async fn live(
     watching.abort();
     following.abort();
     upstream_files.abort();
+    client_trust.abort();
     looking.abort();
     checking.abort();
     stop::drain(process, async {

@@ -122,7 +122,7 @@ pub(super) fn start(
         Snapshot::build(config.clone(), None, &access_logs, &ground, now).map_err(|error| {
             match error {
                 // Files that the configuration names, as with certificates.
-                BuildError::Tls { .. } => {
+                BuildError::Tls { .. } | BuildError::Policy(_) => {
                     StartError::Refused(format!("error: {}\n", with_reasons(&error)))
                 }
                 error => unavailable("cannot prepare the configuration", &error),

@@ -1,17 +1,25 @@
 //! What handshakes are made with: one `ServerConfig` for each policy that sites have, and which site has which.
 //!
 //! Built with a snapshot. Policies that stay keep their configuration, and with it the sessions it remembers. Sites with
-//! equal policies share one; where all have the same, none is looked for.
+//! equal policies share one; where all have the same, none is looked for. A policy that asks for client certificates has a
+//! new configuration as soon as its files say something else, and no session of the old one is resumed with it.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
 
 use super::Certificates;
+use super::client::Judge;
 use super::server_config::build;
-use super::tickets::TicketKeys;
-use crate::config::{Config, Site, TlsPolicy};
+use super::tickets::{Mark, TicketKeys};
+use crate::config::trust::{self, MOST_BYTES, Trust, TrustFault};
+use crate::config::{ClientTrust, Config, Site, TlsPolicy};
 
 /// What every configuration is made with; the same as long as the process runs.
 #[derive(Clone, Debug)]
@@ -29,34 +37,76 @@ pub struct Policies {
     base: Arc<Running>,
     /// As `config.sites`; `None` where all have that of `[tls]`.
     sites: Option<Box<[Arc<Running>]>>,
+    /// Whether any of them asks for client certificates.
+    ask: bool,
 }
 
 /// A policy at work.
 #[derive(Debug)]
-struct Running {
+pub struct Running {
     policy: Arc<TlsPolicy>,
-    config: Arc<ServerConfig>,
+    current: ArcSwap<Current>,
+    ground: Ground,
+}
+
+/// What new connections are made with.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// For their handshakes.
+    pub config: Arc<ServerConfig>,
+    /// Says whether their clients are believed; `None` where they are not asked.
+    pub judge: Option<Arc<Judge>>,
+    trust: Option<Arc<Trust>>,
+}
+
+/// Why a policy cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// rustls refuses it.
+    #[error("TLS cannot be set up")]
+    Settings(#[from] rustls::Error),
+    /// A file cannot be read.
+    #[error("cannot read `{path}`, which says whose client certificates count")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("`{path}` cannot be used for client certificates")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TrustFault,
+    },
+    /// What the files hold cannot be used together.
+    #[error("the authorities in `{path}` and their `crl_files` cannot be used: {reason}")]
+    Trust {
+        /// The `ca_file`.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Policies {
-    /// Those that `config` asks for, after `old`. Fails only when the provider lacks something.
+    /// Those that `config` asks for, after `old`. Blocks on the files that they name.
     pub fn build(
         config: &Config,
         old: Option<&Self>,
         ground: &Ground,
-    ) -> Result<Self, rustls::Error> {
+    ) -> Result<Self, PolicyError> {
         let known = old.into_iter().flat_map(Self::all);
-        let mut all: HashMap<Arc<TlsPolicy>, Arc<Running>> = known
-            .map(|running| (Arc::clone(&running.policy), Arc::clone(running)))
-            .collect();
+        let known: HashMap<_, _> = known.map(|running| (&*running.policy, running)).collect();
+        let mut all: HashMap<Arc<TlsPolicy>, Arc<Running>> = HashMap::new();
         let mut of = |policy: &Arc<TlsPolicy>| {
             if let Some(running) = all.get(policy) {
                 return Ok(Arc::clone(running));
             }
-            let running = Arc::new(Running {
-                policy: Arc::clone(policy),
-                config: build(policy, ground)?,
-            });
+            let before = known.get(&**policy).copied();
+            let running = Running::after(before, policy, ground)?;
             all.insert(Arc::clone(policy), Arc::clone(&running));
             Ok(running)
         };
@@ -66,10 +116,11 @@ impl Policies {
             true => None,
             false => {
                 let sites = config.sites.iter().map(|site| of(&site.tls.policy));
-                Some(sites.collect::<Result<_, rustls::Error>>()?)
+                Some(sites.collect::<Result<_, PolicyError>>()?)
             }
         };
-        Ok(Self { base, sites })
+        let ask = all.keys().any(|policy| policy.clients.is_some());
+        Ok(Self { base, sites, ask })
     }
 
     /// Whether it depends on the site which one a handshake is made with.
@@ -77,15 +128,150 @@ impl Policies {
         self.sites.is_some()
     }
 
-    /// What handshakes for the site with this index are made with; without a site it is that of `[tls]`.
-    pub fn config(&self, site: Option<usize>) -> Arc<ServerConfig> {
+    /// Whether clients of any site are asked for certificates.
+    pub fn ask(&self) -> bool {
+        self.ask
+    }
+
+    /// What connections for the site with this index are made with; without a site it is that of `[tls]`.
+    pub fn current(&self, site: Option<usize>) -> Arc<Current> {
         let of_site = self.sites.as_ref().zip(site);
         let of_site = of_site.and_then(|(sites, site)| sites.get(site));
-        Arc::clone(&of_site.unwrap_or(&self.base).config)
+        of_site.unwrap_or(&self.base).current.load_full()
+    }
+
+    /// Those whose files are to be followed, each once.
+    pub fn with_files(&self) -> Vec<Arc<Running>> {
+        let mut found: Vec<Arc<Running>> = Vec::new();
+        for running in self
+            .all()
+            .filter(|running| running.policy.clients.is_some())
+        {
+            if !found.iter().any(|one| Arc::ptr_eq(one, running)) {
+                found.push(Arc::clone(running));
+            }
+        }
+        found
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Running>> {
         let sites = self.sites.iter().flatten();
         std::iter::once(&self.base).chain(sites)
     }
+}
+
+impl Running {
+    /// `before` itself when neither its policy nor its files have changed.
+    fn after(
+        before: Option<&Arc<Self>>,
+        policy: &Arc<TlsPolicy>,
+        ground: &Ground,
+    ) -> Result<Arc<Self>, PolicyError> {
+        let trust = policy.clients.as_ref().map(read).transpose()?;
+        if let Some(before) = before
+            && before.current.load().trust.as_deref() == trust.as_ref()
+        {
+            return Ok(Arc::clone(before));
+        }
+        let current = Current::new(policy, trust, ground)?;
+        Ok(Arc::new(Self {
+            policy: Arc::clone(policy),
+            current: ArcSwap::from_pointee(current),
+            ground: ground.clone(),
+        }))
+    }
+
+    /// Its `ca_file`.
+    pub fn name(&self) -> &Path {
+        let trust = self.policy.clients.as_ref();
+        trust.map_or(Path::new(""), |trust| &trust.ca_file)
+    }
+
+    /// The files that can change.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let trust = self.policy.clients.iter();
+        trust.flat_map(|trust| {
+            let lists = trust.crl_files.iter().map(PathBuf::as_path);
+            std::iter::once(trust.ca_file.as_path()).chain(lists)
+        })
+    }
+
+    /// Takes what the files hold now; true when it is something new. On a failure all stays. Blocks on files.
+    pub fn refresh(&self) -> Result<bool, PolicyError> {
+        let trust = self.policy.clients.as_ref().map(read).transpose()?;
+        if self.current.load().trust.as_deref() == trust.as_ref() {
+            return Ok(false);
+        }
+        let current = Current::new(&self.policy, trust, &self.ground)?;
+        self.current.store(Arc::new(current));
+        Ok(true)
+    }
+
+    /// What is doubtful about the files as they were read last.
+    pub fn doubts(&self) -> Vec<String> {
+        let current = self.current.load();
+        let found = self.policy.clients.as_ref().zip(current.trust.as_ref());
+        let doubts = found.map(|(files, trust)| {
+            let doubts = trust.doubts(time::OffsetDateTime::now_utc()).into_iter();
+            let told =
+                doubts.map(|(which, doubt)| format!("`{}`: {doubt}", files.file(which).display()));
+            told.collect()
+        });
+        doubts.unwrap_or_default()
+    }
+}
+
+impl Current {
+    fn new(policy: &TlsPolicy, trust: Option<Trust>, ground: &Ground) -> Result<Self, PolicyError> {
+        let judge = trust.as_ref().map(Judge::new).transpose();
+        let judge = judge.map_err(|reason| PolicyError::Trust {
+            path: policy
+                .clients
+                .as_ref()
+                .map(|trust| trust.ca_file.clone())
+                .unwrap_or_default(),
+            reason,
+        })?;
+        let clients = match &judge {
+            Some(judge) => (judge.asking(), judge.mark),
+            None => (WebPkiClientVerifier::no_client_auth(), Mark::default()),
+        };
+        Ok(Self {
+            config: build(policy, clients, ground)?,
+            judge: judge.map(Arc::new),
+            trust: trust.map(Arc::new),
+        })
+    }
+}
+
+fn read(files: &ClientTrust) -> Result<Trust, PolicyError> {
+    let authorities = read_one(&files.ca_file, trust::authorities)?;
+    let lists = files.crl_files.iter();
+    let lists = lists.map(|path| read_one(path, trust::revocations));
+    Ok(Trust {
+        authorities,
+        revocations: lists.collect::<Result<_, _>>()?,
+    })
+}
+
+fn read_one<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, TrustFault>,
+) -> Result<T, PolicyError> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| {
+        file.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+        match text.len() as u64 > MOST_BYTES {
+            true => Err(io::Error::other("it is larger than 16 MiB")),
+            false => Ok(()),
+        }
+    });
+    read.map_err(|source| PolicyError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&text).map_err(|source| PolicyError::File {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::policies::Ground;
-use super::tickets::Ticketer;
+use super::tickets::{Mark, Ticketer};
 use crate::config::{CipherSuite, Group, TlsPolicy, TlsVersion};
 
 /// TLS 1.2 sessions of clients without ticket support that are remembered; about 300 bytes each.
@@ -23,18 +24,23 @@ const TLS12_SESSIONS: usize = 2048;
 /// Tickets sent after a TLS 1.3 handshake: one for the next connection, one for a parallel one.
 const TICKETS: usize = 2;
 
-/// Builds the configuration for `policy`: `h2` then `http/1.1`, no early data.
+/// Builds the configuration for `policy`: `h2` then `http/1.1`, no early data. `clients` asks for their certificates, and
+/// sessions stay within the mark.
 ///
 /// Fails only when the provider lacks a version.
-pub fn build(policy: &TlsPolicy, ground: &Ground) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn build(
+    policy: &TlsPolicy,
+    (clients, mark): (Arc<dyn ClientCertVerifier>, Mark),
+    ground: &Ground,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider_for(policy)))
         .with_protocol_versions(versions(policy.minimum_version))?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::clone(&ground.certificates) as _);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if policy.session_tickets {
         let tickets = Arc::clone(&ground.tickets);
-        config.ticketer = Arc::new(Ticketer::new(tickets, [0; 32]));
+        config.ticketer = Arc::new(Ticketer::new(tickets, mark));
         config.session_storage = ServerSessionMemoryCache::new(TLS12_SESSIONS);
         config.send_tls13_tickets = TICKETS;
     } else {
@@ -129,7 +135,9 @@ mod tests {
             certificates: Arc::clone(&certificates),
             tickets,
         };
-        (certificates, build(policy, &ground).unwrap())
+        let nobody = rustls::server::WebPkiClientVerifier::no_client_auth();
+        let config = build(policy, (nobody, [0; 32]), &ground).unwrap();
+        (certificates, config)
     }
 
     fn client(

@@ -16,6 +16,8 @@ pub enum Situation {
     Cookies,
     /// There is nothing at this address.
     Address,
+    /// It has not shown a certificate that counts here.
+    Certificate,
     /// What it uploads is too large.
     TooLarge,
     /// It was too slow.
@@ -209,6 +211,18 @@ causes! {
     ShuttingDown "shutting_down" 503 Stopping retry 5,
         "The server is stopping and could not wait for the answer any longer.",
         "Try again; for requests that take longer, raise `server.drain_timeout`.";
+    ClientCertificateMissing "client_certificate_missing" 400 Certificate,
+        "The client has shown no certificate, and this site requires one.",
+        "Have the person install their certificate, and choose it when the browser asks; after a change the browser may have to be started anew.";
+    ClientCertificateExpired "client_certificate_expired" 400 Certificate,
+        "The client's certificate has expired, or is not valid yet.",
+        "Have a new one issued; if it should be valid, look at the clocks.";
+    ClientCertificateRevoked "client_certificate_revoked" 400 Certificate,
+        "The client's certificate was revoked.",
+        "It is in one of the `crl_files`: have a new one issued, if the person is still meant to come in.";
+    ClientCertificateRefused "client_certificate_refused" 400 Certificate,
+        "The client's certificate is not accepted here.",
+        "The log says why at level debug; mostly none of the authorities in `ca_file` has signed it, or there is no list of its authority in `crl_files`.";
     Internal "internal" 500 Broken,
         "The server failed to handle the request.",
         "A defect in hubgate: look for `panicked` in its log, and report it with the request's id.";

@@ -9,10 +9,14 @@ use std::time::Duration;
 use hubgate::observe::cause::Cause;
 use serde_json::Value;
 
+use super::client_certificates;
 use super::why::explained;
+use crate::support::authority::{Authority, Issued};
 use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::ports::{Unreachable, free_addr};
-use crate::support::{Client, Conn, Hubgate, Response, Upstream, authority, eventually, websocket};
+use crate::support::{
+    Client, Conn, Hubgate, Response, Upstream, Wire, authority, eventually, tls, websocket,
+};
 
 /// What provoking gave: the answer, if there was one that could be read to its end.
 struct Seen {
@@ -72,6 +76,10 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::CircuitOpen, circuit),
     (Cause::TotalTimeout, || asked_of(silent, "total_timeout = \"200ms\"", "", &request("GET / HTTP/1.1", ""))),
     (Cause::ShuttingDown, shutting_down),
+    (Cause::ClientCertificateMissing, || certificate(|_| None)),
+    (Cause::ClientCertificateExpired, || certificate(|own| Some(own.issue_expired(&["old.test"])))),
+    (Cause::ClientCertificateRevoked, || certificate(|own| Some(own.issue_to("bob", 7)))),
+    (Cause::ClientCertificateRefused, || certificate(|_| Some(Authority::new("others").issue_to("eve", 8)))),
     (Cause::Internal, || asked("", &request("GET / HTTP/1.1", "X-Hubgate-Defect: 1\r\n"))),
 ];
 
@@ -408,6 +416,24 @@ fn stalled() -> Seen {
 fn plain_on_tls() -> Seen {
     let hubgate = start(&one_site(free_addr(), ""));
     let answer = Client::plain(hubgate.https).exchange(request("GET / HTTP/1.1", ""));
+    seen(hubgate, Some(answer), Vec::new())
+}
+
+/// A site whose clients need a certificate by the authority, which has revoked number 7.
+fn certificate(shown: fn(&Authority) -> Option<Issued>) -> Seen {
+    let own = Authority::new("clients");
+    let dir = tempfile::TempDir::new().unwrap();
+    own.file(dir.path());
+    fs::write(dir.path().join("ca.crl"), own.revoke(&[7], 30)).unwrap();
+    let tls = "[site.\"hub.test\".tls]\nclient_certificate = { ca_file = \"@DIR@/ca.pem\", crl_files = [\"@DIR@/ca.crl\"] }\n";
+    let toml = one_site(free_addr(), "").replace("\"forward\"", "\"redirect\"") + tls + LOG;
+    let hubgate = Hubgate::start_in(dir, &toml);
+    let config = match shown(&own) {
+        Some(issued) => client_certificates::ours(&issued),
+        None => tls::config(&["http/1.1"]),
+    };
+    let stream = tls::handshake(hubgate.https, HOST, config).unwrap();
+    let answer = Client(Wire::new(stream)).exchange(request("GET / HTTP/1.1", ""));
     seen(hubgate, Some(answer), Vec::new())
 }
 

@@ -13,6 +13,7 @@ mod support;
 mod backpressure;
 mod cancel;
 mod causes;
+mod client_certificates;
 mod deadlines;
 mod doctor;
 mod early;

@@ -61,7 +61,43 @@ impl Authority {
         })
     }
 
-    fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    /// A certificate for a person: the name is the subject's common name.
+    pub fn issue_to(&self, name: &str, serial: u64) -> Issued {
+        self.issue_with(&[], |params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, "Example");
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.serial_number = Some(serial.into());
+        })
+    }
+
+    /// A list, PEM, that says that these serial numbers are revoked; good for so many days.
+    pub fn revoke(&self, serials: &[u64], days: i64) -> String {
+        let now = time::OffsetDateTime::now_utc();
+        let revoked = serials.iter().map(|serial| rcgen::RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now - time::Duration::days(1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: now - time::Duration::days(9),
+            next_update: now + time::Duration::days(days),
+            crl_number: 1u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    pub fn issue_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -74,6 +110,15 @@ impl Authority {
 }
 
 impl Issued {
+    pub fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
+        chain.map(Result::unwrap).collect()
+    }
+
+    pub fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
+    }
+
     /// In two files, `NAME.pem` and `NAME.key`.
     pub fn files(&self, dir: &Path, name: &str) {
         std::fs::write(dir.join(format!("{name}.pem")), &self.chain).unwrap();

@@ -134,7 +134,13 @@ fn take(variable: &LogVariable, value: &str, told: &mut Told, one: &mut ToldTry)
         LogVariable::Route => told.route = text(),
         LogVariable::TlsProtocol => told.tls = text(),
         LogVariable::ServerName => told.server_name = text(),
-        LogVariable::RemotePort | LogVariable::RequestField(_) => {}
+        LogVariable::RemotePort
+        | LogVariable::RequestField(_)
+        | LogVariable::ClientVerify
+        | LogVariable::ClientSubject
+        | LogVariable::ClientIssuer
+        | LogVariable::ClientSerial
+        | LogVariable::ClientFingerprint => {}
     }
 }
 

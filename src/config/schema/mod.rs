@@ -8,6 +8,7 @@ pub(super) mod acme;
 mod address;
 pub(super) mod admin;
 mod balancing;
+mod client_trust;
 pub(super) mod error_pages;
 pub(super) mod health;
 pub(super) mod limits;

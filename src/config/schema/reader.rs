@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use time::OffsetDateTime;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -46,12 +47,17 @@ pub(in crate::config) type ReadFile = fn(&Path, u64) -> Result<String, String>;
 
 /// How files are read whose contents are part of the configuration; `None`: they are not looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::config) struct Files(pub(in crate::config) Option<ReadFile>);
+pub(in crate::config) struct Files(pub(in crate::config) Option<(ReadFile, OffsetDateTime)>);
 
 impl Files {
     /// The text of a file of at most `most` bytes.
     pub(in crate::config) fn read(self, path: &Path, most: u64) -> Option<Result<String, String>> {
-        self.0.map(|read| read(path, most))
+        self.0.map(|(read, _)| read(path, most))
+    }
+
+    /// The time at which what they hold has to be good.
+    pub(in crate::config) fn time(self) -> Option<OffsetDateTime> {
+        self.0.map(|(_, now)| now)
     }
 }
 

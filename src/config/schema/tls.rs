@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::reader::{At, Context, Reader};
 use super::route::Read;
 use super::value::Field;
-use super::{Key, Kind, Table};
+use super::{Key, Kind, Table, client_trust};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
-use crate::config::tls::{CipherSuite, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
+use crate::config::tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
 
 /// Tickets live for two rotations, and at most for seven days (RFC 8446 section 4.6.1).
 const LONGEST_ROTATION: Duration = Duration::from_secs(84 * 3600);
@@ -56,6 +56,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "true",
             "Whether clients get tickets to resume with.",
         ),
+        Key::rule(
+            "client_certificate",
+            Kind::Inline,
+            "none is asked for",
+            "{ mode = \"required\", ca_file = \"clients.pem\", crl_files = [], pass_certificate = false }",
+            "Asks clients for a certificate by one of the authorities in `ca_file` (PEM). `mode`: \"required\", \"optional\" (a client may have none) or \"off\" (in a site, to inherit none). `crl_files` (PEM) say what is revoked; then each authority of a chain needs a list. Upstreams get ssl-client-verify, -subject-dn, -issuer-dn, -serial and -fingerprint, with `pass_certificate` also ssl-client-cert, which clients cannot send. The files are read again when they change.",
+        ),
         Key::new(
             "ticket_rotation",
             Kind::Duration(1),
@@ -73,6 +80,7 @@ pub(in crate::config) struct Overlay {
     pub(in crate::config) cipher_suites: Option<Option<Vec<At<CipherSuite>>>>,
     pub(in crate::config) groups: Option<Option<Vec<At<Group>>>>,
     pub(in crate::config) session_tickets: Read<bool>,
+    pub(in crate::config) clients: Read<Option<ClientTrust>>,
     pub(in crate::config) ticket_rotation: Read<Duration>,
     /// Of the table's head; `None` when there is no table.
     pub(in crate::config) span: Option<Span>,
@@ -88,6 +96,7 @@ impl Overlay {
         let base = match profile {
             Some(profile) => TlsPolicy {
                 session_tickets: inherited.policy.session_tickets,
+                clients: inherited.policy.clients.clone(),
                 ..profile.policy()
             },
             None => (*inherited.policy).clone(),
@@ -101,6 +110,10 @@ impl Overlay {
             cipher_suites: suites.unwrap_or(base.cipher_suites),
             groups: groups.unwrap_or(base.groups),
             session_tickets: written(&self.session_tickets)?.unwrap_or(base.session_tickets),
+            clients: match self.clients.as_ref()? {
+                Some(own) => own.value.clone(),
+                None => base.clients,
+            },
         };
         let policy = match policy == *inherited.policy {
             true => inherited.policy.clone(),
@@ -142,6 +155,7 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
             })
         }),
         session_tickets: reader.optional("session_tickets", Reader::flag),
+        clients: client_trust::read(&reader, context),
         ticket_rotation: reader.optional("ticket_rotation", |r, key| rotation(r, key, whole)),
         span,
     })

@@ -14,6 +14,7 @@ use crate::config::model::{
 };
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
+use crate::config::source::Span;
 use crate::config::tls::Tls;
 use crate::types::host::{Host, HostError, HostPattern};
 
@@ -111,6 +112,8 @@ fn check(
         .as_ref()
         .is_none_or(|routes| !routes.is_empty());
     let routes = routes(typed.routes, access_log.as_ref(), names, context, relations);
+    let head = typed.span.clone();
+    let mode_at = typed.http.clone().flatten().map(|at| at.span);
     let site = (|| {
         let certificate = typed.certificate?.value;
         let plain = has_routes && certificate == CertificateSource::None;
@@ -134,6 +137,9 @@ fn check(
             tls: tls?,
         })
     })();
+    if let Some(site) = &site {
+        check_plain(site, mode_at.unwrap_or(head), listen, relations);
+    }
     (hosts, site)
 }
 
@@ -226,6 +232,20 @@ fn is_public(host: &Host) -> bool {
             "localhost" | "local" | "internal" | "test" | "invalid"
         )
         && !name.ends_with(".home.arpa")
+}
+
+/// That nobody gets around showing a certificate by plain HTTP.
+fn check_plain(site: &Site, at: Span, listen: Option<&Listen>, context: Context<'_>) {
+    let required = |site: &Site| matches!(&site.tls.policy.clients, Some(trust) if trust.required);
+    let plain = listen.is_some_and(|listen| !listen.http.is_empty());
+    if plain && site.http == HttpMode::Forward && required(site) {
+        let message =
+            "plain http is forwarded, where no client can show the certificate that is required";
+        context.sink.push(
+            Diagnostic::error("certificate-by-plain-http", at, message)
+                .hint("write `http = \"redirect\"`, or `client_certificate = { mode = \"off\" }` in the site's `tls`"),
+        );
+    }
 }
 
 /// What a site without TLS says about it.

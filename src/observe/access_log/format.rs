@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER, USER_AGENT};
 
 use super::clock::{self, Clock};
-use super::record::Record;
+use super::record::{ClientCertificate, Record};
 use super::{escape, redact};
 use crate::config::{AccessLogFormat, LogVariable, TemplatePart};
 
@@ -106,9 +106,22 @@ impl<'r> Line<'_, 'r> {
             LogVariable::Route => self.optional(record.route),
             LogVariable::TlsProtocol => self.optional(record.tls_version),
             LogVariable::ServerName => self.optional(record.server_name),
+            LogVariable::ClientVerify => {
+                let shown = record.client_certificate;
+                self.raw(shown.map_or("NONE", |shown| shown.verify()));
+            }
+            LogVariable::ClientSubject => self.shown(|shown| shown.subject),
+            LogVariable::ClientIssuer => self.shown(|shown| shown.issuer),
+            LogVariable::ClientSerial => self.shown(|shown| shown.serial),
+            LogVariable::ClientFingerprint => self.shown(|shown| shown.fingerprint),
             LogVariable::TunnelIn => clock::number(record.tunnel_in, self.out),
             LogVariable::TunnelOut => clock::number(record.tunnel_out, self.out),
         }
+    }
+
+    fn shown(&mut self, of: impl FnOnce(&ClientCertificate<'r>) -> &'r str) {
+        let record = self.record;
+        self.optional(record.client_certificate.as_ref().map(of));
     }
 
     fn request(&mut self) {
@@ -214,6 +227,11 @@ impl<'r> Line<'_, 'r> {
         self.key_text("cause", record.cause.map(|cause| cause.code()));
         self.key_text("tls_protocol", record.tls_version);
         self.key_text("tls_server_name", record.server_name);
+        if let Some(shown) = &record.client_certificate {
+            self.key_text("tls_client_verify", Some(shown.verify()));
+            self.key_text("tls_client_subject", Some(shown.subject));
+            self.key_text("tls_client_fingerprint", Some(shown.fingerprint));
+        }
         let tunnelled = record.tunnel_in > 0 || record.tunnel_out > 0;
         self.key_number("tunnel_bytes_in", tunnelled.then_some(record.tunnel_in));
         self.key_number("tunnel_bytes_out", tunnelled.then_some(record.tunnel_out));

@@ -16,7 +16,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-pub use record::Record;
+pub use record::{ClientCertificate, Record};
 pub(super) use redact::url as redacted;
 
 use self::clock::Clock;

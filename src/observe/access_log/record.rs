@@ -59,10 +59,37 @@ pub struct Record<'a> {
     pub tls_version: Option<&'a str>,
     /// The name asked for in the TLS handshake.
     pub server_name: Option<&'a str>,
+    /// The client's certificate, when it has shown one.
+    pub client_certificate: Option<ClientCertificate<'a>>,
     /// Bytes from the client through the tunnel.
     pub tunnel_in: u64,
     /// Bytes to the client through the tunnel.
     pub tunnel_out: u64,
+}
+
+/// A certificate that a client has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientCertificate<'a> {
+    /// Whether it counts.
+    pub verified: bool,
+    /// Whom it names.
+    pub subject: &'a str,
+    /// Who signed it.
+    pub issuer: &'a str,
+    /// Its number.
+    pub serial: &'a str,
+    /// Its SHA-256.
+    pub fingerprint: &'a str,
+}
+
+impl ClientCertificate<'_> {
+    /// As nginx says it.
+    pub fn verify(&self) -> &'static str {
+        match self.verified {
+            true => "SUCCESS",
+            false => "FAILED",
+        }
+    }
 }
 
 impl<'a> Record<'a> {
@@ -92,6 +119,7 @@ impl<'a> Record<'a> {
             cause: None,
             tls_version: None,
             server_name: None,
+            client_certificate: None,
             tunnel_in: 0,
             tunnel_out: 0,
         }

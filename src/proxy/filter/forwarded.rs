@@ -45,6 +45,8 @@ pub struct Origin<'a> {
     pub host: &'a HeaderValue,
     /// The request's identity.
     pub request_id: &'a str,
+    /// What is said of the client's certificate, as whole field lines; `None` where no site asks for certificates.
+    pub certificate: Option<[&'a [u8]; 2]>,
 }
 
 /// Whether `peer` is one of those whose forwarded fields are believed.
@@ -93,6 +95,14 @@ pub(super) fn is_underscore_twin(name: &HeaderName) -> bool {
     }
 }
 
+/// Whether a field's name is one of those that tell of a client's certificate, or reads like one to a server that takes
+/// `_` for `-`.
+pub fn tells_of_certificate(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let dash = |at: usize| matches!(name.get(at), Some(b'-' | b'_'));
+    name.starts_with(b"ssl") && dash(3) && name[4..].starts_with(b"client") && dash(10)
+}
+
 /// Whether a field of the client is dropped: because the peer may not say it, or because it is written anew.
 pub fn is_dropped(name: &HeaderName, trusted: bool) -> bool {
     match name.as_str() {
@@ -128,6 +138,9 @@ pub fn write(headers: &HeaderMap, origin: &Origin<'_>, wire: &mut Vec<u8>) {
     field(wire, b"X-Request-ID", origin.request_id.as_bytes());
     if !said(&X_FORWARDED_HOST) {
         field(wire, b"X-Forwarded-Host", origin.host.as_bytes());
+    }
+    for lines in origin.certificate.iter().flatten() {
+        wire.extend_from_slice(lines);
     }
 }
 
@@ -167,6 +180,7 @@ mod tests {
             port: 443,
             host: &host,
             request_id: "id",
+            certificate: None,
         };
         let mut wire = Vec::new();
         write(headers, &origin, &mut wire);
@@ -193,6 +207,23 @@ mod tests {
         let text = written(&HeaderMap::new(), false);
         assert!(text.contains("X-Forwarded-Host: h:8443\r\n"), "{text}");
         assert!(text.contains("X-Real-IP: 192.0.2.1\r\n"), "{text}");
+    }
+
+    #[test]
+    fn every_field_that_could_tell_of_a_certificate_is_known_and_no_other() {
+        for (name, wanted) in [
+            ("SSL-Client-Verify", true),
+            ("ssl_client_cert", true),
+            ("Ssl-Client_S-Dn", true),
+            ("ssl-client-", true),
+            ("ssl-client", false),
+            ("ssl-clients-x", false),
+            ("ssl", false),
+            ("x-ssl-client-verify", false),
+        ] {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            assert_eq!(tells_of_certificate(&name), wanted, "{name}");
+        }
     }
 
     #[test]

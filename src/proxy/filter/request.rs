@@ -47,6 +47,7 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
             || *name == header::HOST
             || named.contains(name)
             || forwarded::is_dropped(name, changes.origin.trusted)
+            || (changes.origin.certificate.is_some() && forwarded::tells_of_certificate(name))
             // HTTP/2 splits them.
             || (from_h2 && *name == header::COOKIE)
             // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
@@ -132,6 +133,7 @@ mod tests {
             port: 443,
             host,
             request_id: "id",
+            certificate: None,
         }
     }
 

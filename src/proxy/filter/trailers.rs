@@ -6,7 +6,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::forwarded::{VOUCHED, is_underscore_twin};
+use super::forwarded::{VOUCHED, is_underscore_twin, tells_of_certificate};
 use super::request::field;
 use crate::types::header::{KEEP_ALIVE, PROXY_CONNECTION, X_HUBGATE_CAUSE};
 
@@ -62,7 +62,10 @@ pub fn passing(trailers: &HeaderMap) -> HeaderMap {
 }
 
 fn may_pass(name: &HeaderName) -> bool {
-    !REFUSED.contains(name) && !VOUCHED.contains(name) && !is_underscore_twin(name)
+    !REFUSED.contains(name)
+        && !VOUCHED.contains(name)
+        && !is_underscore_twin(name)
+        && !tells_of_certificate(name)
 }
 
 /// Writes the end of a chunked body with these trailers (RFC 9112 section 7.1.2).
@@ -81,7 +84,7 @@ mod tests {
     #[test]
     fn a_trailer_cannot_frame_route_or_vouch() {
         let lines = b"X-Sum: 1\r\nContent-Length: 5\r\nX-Real-IP: 1.2.3.4\r\nhost: evil\r\n\
-            X_Real_IP: 1.2.3.4\r\nX-Hubgate-Cause: none\r\n";
+            X_Real_IP: 1.2.3.4\r\nX-Hubgate-Cause: none\r\nssl-client-verify: SUCCESS\r\n";
         let mut wire = Vec::new();
         write_last_chunk(&allowed(lines), &mut wire);
         assert_eq!(wire, b"0\r\nx-sum: 1\r\n\r\n");

@@ -67,6 +67,11 @@ pub(super) static TONGUE: Tongue = Tongue {
             "Servers cannot be started at the moment. You did nothing wrong, and your files are safe.",
             "Wait a minute, then try again.",
         ),
+        words(
+            "Your browser has to show a certificate",
+            "This site is only for those who have a certificate from it, and none that counts was shown.",
+            "Install the certificate you were given, close the browser and open it again, then choose the certificate when you are asked.",
+        ),
     ],
     shared: Shared {
         again: "Try again",

@@ -67,6 +67,11 @@ pub(super) static TONGUE: Tongue = Tongue {
             "Aucun serveur ne peut être démarré pour le moment. Vous n’y êtes pour rien, et vos fichiers sont en sécurité.",
             "Réessayez votre lancement dans une minute.",
         ),
+        words(
+            "Votre navigateur doit présenter un certificat",
+            "Ce site est réservé aux personnes qui ont un certificat, et aucun certificat valable ici n’a été présenté.",
+            "Installez le certificat que vous avez reçu, fermez puis rouvrez le navigateur, et choisissez-le lorsqu’il le demande.",
+        ),
     ],
     shared: Shared {
         again: "Réessayer",

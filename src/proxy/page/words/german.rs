@@ -67,6 +67,11 @@ pub(super) static TONGUE: Tongue = Tongue {
             "Im Augenblick können keine Server gestartet werden. Sie haben nichts falsch gemacht, und Ihre Dateien sind sicher.",
             "Versuchen Sie es in einer Minute noch einmal.",
         ),
+        words(
+            "Ihr Browser muss ein Zertifikat vorzeigen",
+            "Diese Seite ist nur für Menschen mit einem Zertifikat, und es wurde keines vorgezeigt, das hier gilt.",
+            "Richten Sie das Zertifikat ein, das Sie bekommen haben, schließen und öffnen Sie den Browser, und wählen Sie es aus, wenn er fragt.",
+        ),
     ],
     shared: Shared {
         again: "Noch einmal versuchen",

@@ -40,9 +40,11 @@ pub enum Told {
     LaunchLate,
     /// A launch that could not be begun.
     LaunchFailed,
+    /// No certificate that counts.
+    Certificate,
 }
 
-const TOLD: usize = Told::LaunchFailed as usize + 1;
+const TOLD: usize = Told::Certificate as usize + 1;
 
 impl Told {
     /// How to tell of a situation; `launch` when somebody waits for a server to start.
@@ -52,6 +54,7 @@ impl Told {
             Situation::Unavailable | Situation::Busy if launch => Self::LaunchFailed,
             Situation::Cookies => Self::Cookies,
             Situation::Address => Self::Address,
+            Situation::Certificate => Self::Certificate,
             Situation::TooLarge => Self::TooLarge,
             Situation::Slow => Self::Slow,
             Situation::Busy => Self::Busy,

@@ -67,6 +67,11 @@ pub(super) static TONGUE: Tongue = Tongue {
             "En este momento no se pueden arrancar servidores. Usted no hizo nada mal y sus archivos están a salvo.",
             "Vuelva a intentarlo dentro de un minuto.",
         ),
+        words(
+            "Su navegador tiene que mostrar un certificado",
+            "Este sitio es solo para quienes tienen un certificado, y no se mostró ninguno que valga aquí.",
+            "Instale el certificado que recibió, cierre y vuelva a abrir el navegador, y elíjalo cuando se lo pida.",
+        ),
     ],
     shared: Shared {
         again: "Intentarlo de nuevo",

@@ -1,0 +1,96 @@
+//! Whether a request's client may be here, on sites that ask clients for certificates.
+//!
+//! The connection knows what its client has shown; whether that counts for the site is asked with each request, so that
+//! a changed authority or revocation list holds for connections that are open, too. Invariant: a site that requires a
+//! certificate is reached by no connection on which none was asked for.
+
+use super::app::Facts;
+use super::decide::Decision;
+use crate::acme::challenge::is_challenge_path;
+use crate::observe::cause::Cause;
+use crate::snapshot::Snapshot;
+use crate::tls::client::{Client, Refusal};
+
+/// The decision as it stands once the client has been looked at. `site` is the one that answers for the request's host.
+pub(super) fn admit(
+    facts: &Facts,
+    snapshot: &Snapshot,
+    site: usize,
+    path: &[u8],
+    decision: Decision,
+) -> Decision {
+    let asked = !matches!(facts.client, Client::Unasked);
+    if !facts.is_tls || !(asked || snapshot.sites[site].asks) {
+        return decision;
+    }
+    // Authorities have no certificate when they look for a token.
+    if is_challenge_path(path)
+        && matches!(
+            decision,
+            Decision::Answer(_) | Decision::ChallengeFallback(_)
+        )
+    {
+        return decision;
+    }
+    match check(facts, snapshot, site) {
+        Ok(()) => decision,
+        Err((cause, why)) => {
+            tracing::debug!(peer = %facts.peer, %cause, why, subject = subject(facts), "the client's certificate does not count here");
+            Decision::Refuse(cause)
+        }
+    }
+}
+
+fn check(facts: &Facts, snapshot: &Snapshot, site: usize) -> Result<(), (Cause, String)> {
+    let mismatch = |why: &str| Err((Cause::ServerNameMismatch, why.to_owned()));
+    // Without a name the handshake was made by the default site's policy; with one, host and name are the same.
+    if facts.server_name.is_none() && snapshot.router.default_site() != Some(site) {
+        return mismatch("the handshake named no host, and one of the sites asks for certificates");
+    }
+    let current = snapshot.tls.current(Some(site));
+    let Some(judge) = &current.judge else {
+        return Ok(());
+    };
+    let policy = &snapshot.config.sites[site].tls.policy;
+    let required = policy.clients.as_ref().is_some_and(|trust| trust.required);
+    match &facts.client {
+        Client::Shown(shown) => shown.verdict(judge).map_err(|refusal| {
+            let cause = match refusal {
+                Refusal::Expired => Cause::ClientCertificateExpired,
+                Refusal::Revoked => Cause::ClientCertificateRevoked,
+                Refusal::Other(_) => Cause::ClientCertificateRefused,
+            };
+            (cause, refusal.to_string())
+        }),
+        _ if !required => Ok(()),
+        Client::Absent => Err((Cause::ClientCertificateMissing, "there is none".to_owned())),
+        Client::Unasked => mismatch("the connection is older than the site's policy"),
+    }
+}
+
+fn subject(facts: &Facts) -> Option<&str> {
+    match &facts.client {
+        Client::Shown(shown) => Some(&shown.subject),
+        _ => None,
+    }
+}
+
+/// What upstreams are told of the client's certificate, as field lines; `None` where no site asks for them.
+pub(super) fn lines<'a>(
+    facts: &'a Facts,
+    snapshot: &Snapshot,
+    site: Option<usize>,
+) -> Option<[&'a [u8]; 2]> {
+    if !snapshot.tls.ask() {
+        return None;
+    }
+    let policy = site.map(|site| &snapshot.config.sites[site].tls.policy);
+    let Some(trust) = policy.and_then(|policy| policy.clients.as_ref()) else {
+        return Some([b"", b""]);
+    };
+    Some(match &facts.client {
+        Client::Shown(shown) if trust.pass_certificate => [&shown.lines, &shown.certificate_line],
+        Client::Shown(shown) => [&shown.lines, b""],
+        _ => [b"ssl-client-verify: NONE\r\n", b""],
+    })
+}

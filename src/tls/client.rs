@@ -1,0 +1,331 @@
+//! A client's certificate: what it says, and whether it is believed.
+//!
+//! A handshake proves that the client has the certificate's key; whether to believe the certificate is decided by a
+//! [`Judge`] after it, so that who is refused gets an answer to read. Invariants: what stands in [`Shown::lines`] is one
+//! line a field whatever the certificate holds; a verdict counts for the judge that gave it only.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::distinguished_name;
+use super::tickets::Mark;
+use crate::config::trust::Trust;
+
+/// Longer names are no names, and would not fit into heads.
+const LONGEST_NAME: usize = 4096;
+
+/// What a connection has of its client.
+#[derive(Clone, Debug, Default)]
+pub enum Client {
+    /// It was not asked for a certificate.
+    #[default]
+    Unasked,
+    /// It was asked and has none.
+    Absent,
+    /// It has shown one.
+    Shown(Arc<Shown>),
+}
+
+impl Client {
+    /// Of a handshake in which one was asked for.
+    pub fn of(chain: Option<&[CertificateDer<'_>]>, judge: &Judge) -> Self {
+        let shown = chain.and_then(|chain| Shown::new(chain, judge));
+        shown.map_or(Self::Absent, |shown| Self::Shown(Arc::new(shown)))
+    }
+}
+
+/// Why a certificate is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not in its time.
+    #[error("it has expired, or is not valid yet")]
+    Expired,
+    /// Its authority took it back.
+    #[error("it was revoked")]
+    Revoked,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A certificate that a client has shown.
+#[derive(Debug)]
+pub struct Shown {
+    /// Whom it names, as text.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// In upper-case hexadecimal, as nginx has it.
+    pub serial: String,
+    /// SHA-256 over all of it, in lower-case hexadecimal.
+    pub fingerprint: String,
+    /// The field lines that tell an upstream of it.
+    pub lines: Vec<u8>,
+    /// The field line with the certificate itself.
+    pub certificate_line: Vec<u8>,
+    chain: Vec<CertificateDer<'static>>,
+    /// Seconds since 1970.
+    not_after: u64,
+    /// Why no judge is asked.
+    unusable: Option<&'static str>,
+    judged: (Mark, Result<(), Refusal>),
+}
+
+impl Shown {
+    /// What `chain`, leaf first, says, and what `judge` says of it.
+    pub fn new(chain: &[CertificateDer<'_>], judge: &Judge) -> Option<Self> {
+        let chain: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
+        let verdict = judge.verdict(&chain);
+        let leaf = chain.first()?;
+        let fingerprint = hex(digest(&SHA256, leaf).as_ref());
+        let parsed = X509Certificate::from_der(leaf);
+        let mut shown = Self {
+            subject: String::new(),
+            issuer: String::new(),
+            serial: String::new(),
+            fingerprint,
+            lines: Vec::new(),
+            certificate_line: Vec::new(),
+            not_after: 0,
+            unusable: None,
+            judged: (judge.mark, verdict),
+            chain: Vec::new(),
+        };
+        shown.unusable = match parsed {
+            Ok((_, leaf)) => {
+                let not_after = leaf.validity().not_after.timestamp();
+                shown.not_after = u64::try_from(not_after).unwrap_or_default();
+                shown.subject = distinguished_name::text(leaf.subject());
+                shown.issuer = distinguished_name::text(leaf.issuer());
+                shown.serial = hex(leaf.raw_serial()).to_ascii_uppercase();
+                // DER's sign, which is always positive.
+                if let Some(rest) = shown
+                    .serial
+                    .strip_prefix("00")
+                    .filter(|rest| !rest.is_empty())
+                {
+                    shown.serial = rest.to_owned();
+                }
+                let longest = shown.subject.len().max(shown.issuer.len());
+                (longest > LONGEST_NAME).then_some("its names are too long")
+            }
+            Err(_) => Some("it cannot be read"),
+        };
+        shown.lines = shown.tell();
+        shown.certificate_line = escaped(leaf);
+        shown.chain = chain;
+        Some(shown)
+    }
+
+    /// Whether `judge` believes it now. Only what another judge said is looked into again.
+    pub fn verdict(&self, judge: &Judge) -> Result<(), Refusal> {
+        if let Some(why) = self.unusable {
+            return Err(Refusal::Other(why.to_owned()));
+        }
+        let (mark, verdict) = &self.judged;
+        if *mark != judge.mark {
+            return judge.verdict(&self.chain);
+        }
+        match verdict {
+            Ok(()) if self.not_after < now().as_secs() => Err(Refusal::Expired),
+            verdict => verdict.clone(),
+        }
+    }
+
+    fn tell(&self) -> Vec<u8> {
+        let mut lines = String::from("ssl-client-verify: SUCCESS\r\n");
+        for (name, value) in [
+            ("subject-dn", &self.subject),
+            ("issuer-dn", &self.issuer),
+            ("serial", &self.serial),
+            ("fingerprint", &self.fingerprint),
+        ] {
+            lines.push_str("ssl-client-");
+            lines.push_str(name);
+            lines.push_str(": ");
+            lines.push_str(value);
+            lines.push_str("\r\n");
+        }
+        lines.into_bytes()
+    }
+}
+
+/// Says whether certificates are believed, by authorities and their revocation lists.
+#[derive(Debug)]
+pub struct Judge {
+    /// Differs from that of any other content of the files.
+    pub mark: Mark,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+impl Judge {
+    /// By what the files hold. Fails with what cannot be used in them.
+    pub fn new(trust: &Trust) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for authority in &trust.authorities {
+            roots.add(authority.clone()).map_err(|e| e.to_string())?;
+        }
+        let lists = trust.revocations.iter().flatten().cloned();
+        let provider = super::provider();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .with_crls(lists)
+            .allow_unauthenticated()
+            .build();
+        Ok(Self {
+            mark: mark(trust),
+            verifier: verifier.map_err(|e| e.to_string())?,
+        })
+    }
+
+    /// What asks for certificates in handshakes and leaves belief to [`Judge::verdict`].
+    pub fn asking(&self) -> Arc<dyn ClientCertVerifier> {
+        Arc::new(Asking(Arc::clone(&self.verifier)))
+    }
+
+    fn verdict(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+        let Some((leaf, others)) = chain.split_first() else {
+            return Err(Refusal::Other("there is none".to_owned()));
+        };
+        let now = UnixTime::since_unix_epoch(now());
+        match self.verifier.verify_client_cert(leaf, others, now) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+}
+
+fn refusal(error: &Error) -> Refusal {
+    let Error::InvalidCertificate(fault) = error else {
+        return Refusal::Other(error.to_string());
+    };
+    match fault {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Refusal::Expired,
+        CertificateError::Revoked => Refusal::Revoked,
+        CertificateError::UnknownIssuer => {
+            Refusal::Other("none of the authorities in `ca_file` has signed it".to_owned())
+        }
+        CertificateError::UnknownRevocationStatus => {
+            Refusal::Other("none of the `crl_files` is by whoever signed it".to_owned())
+        }
+        other => Refusal::Other(other.to_string()),
+    }
+}
+
+/// The same for the same content, in any process.
+fn mark(trust: &Trust) -> Mark {
+    let mut all = Vec::new();
+    let authorities = trust.authorities.iter().map(|one| one.as_ref());
+    let lists = trust.revocations.iter().flatten().map(|one| one.as_ref());
+    for der in authorities.chain(lists) {
+        all.extend_from_slice(&der.len().to_be_bytes());
+        all.extend_from_slice(der);
+    }
+    let mut mark = Mark::default();
+    mark.copy_from_slice(digest(&SHA256, &all).as_ref());
+    mark
+}
+
+/// Asks for a certificate and sees that the client has its key; takes any.
+#[derive(Debug)]
+struct Asking(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Asking {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _others: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        // Not believed yet: whoever asks for the connection's client asks a judge.
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, leaf, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, leaf, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+fn now() -> std::time::Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _written = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+/// The certificate in PEM, percent-encoded as nginx's `$ssl_client_escaped_cert` is.
+fn escaped(leaf: &CertificateDer<'_>) -> Vec<u8> {
+    let text = STANDARD.encode(leaf);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, more) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = more;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    let mut out = String::from("ssl-client-cert: ");
+    for byte in pem.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                let _written = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out.push_str("\r\n");
+    out.into_bytes()
+}
