@@ -110,6 +110,8 @@ enum Left {
     Whole,
     /// Not to be used again.
     Broken,
+    /// As broken, and it was the client that left.
+    Gone,
 }
 
 impl App {
@@ -170,7 +172,7 @@ impl App {
         let Client::H1 { mut session, .. } = client else {
             return None;
         };
-        if left == Left::Broken {
+        if left != Left::Whole {
             return None;
         }
         let body_done = session.is_body_done();
@@ -181,14 +183,16 @@ impl App {
         Some(*session)
     }
 
-    /// Serves a stream of HTTP/2.
-    pub async fn serve_stream(&self, mut client: Client) {
-        match self.serve(&mut client).await {
-            Left::Broken => client.abort(),
+    /// Serves a stream of HTTP/2. Says whether its client gave it up.
+    pub async fn serve_stream(&self, mut client: Client) -> bool {
+        let left = self.serve(&mut client).await;
+        match left {
+            Left::Broken | Left::Gone => client.abort(),
             // Dropped now, the stream would be reset, and the reset can cost the client its answer.
             Left::Whole if !client.body_is_done() => close::rest_of_body(&mut client).await,
             Left::Whole => {}
         }
+        left == Left::Gone
     }
 
     /// Answers a head that never became a request.
@@ -404,7 +408,7 @@ impl App {
                 // What came before the cut still belongs to the client.
                 close::drained(client).await;
             }
-            return Left::Broken;
+            return if gone { Left::Gone } else { Left::Broken };
         }
         self.answer_cause(snapshot, client, cause, id, trace).await
     }

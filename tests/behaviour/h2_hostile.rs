@@ -289,42 +289,67 @@ fn a_small_head_that_stands_for_a_large_one_is_refused() {
     });
 }
 
+/// Resets one request after the other, each when `taken_up` says so, until the connection ends; how many there were.
+fn resets(hubgate: &Hubgate, taken_up: impl Fn(usize) -> bool) -> usize {
+    let mut wire = h2_frames::open(hubgate.https, HOST);
+    let head = block(&GOOD);
+    for count in 1..10_000 {
+        let id = 2 * count as u32 - 1;
+        let begun = wire.try_send(frame(HEADERS, END_HEADERS | END_STREAM, id, &head));
+        let taken_up = begun.is_ok() && taken_up(count);
+        let reset = wire.try_send(frame(RST_STREAM, 0, id, &[0, 0, 0, 8]));
+        if !taken_up || reset.is_err() {
+            return count;
+        }
+    }
+    panic!("10,000 resets were taken");
+}
+
 #[test]
-fn requests_that_are_reset_at_once_end_their_connection_before_they_are_many() {
+fn requests_that_are_reset_end_their_connection_before_they_are_many() {
     let upstream = Upstream::start(|conn| {
         conn.request();
         let _ = conn.closes_within(Duration::from_secs(20));
     });
     let hubgate = Hubgate::before(upstream.addr);
-    let head = block(&GOOD);
-    // In one flight, and each after the one before has been taken up.
-    for pause in [false, true] {
-        let before = upstream.connections();
-        let mut wire = h2_frames::open(hubgate.https, HOST);
-        wire.set_limit(Duration::from_secs(5));
-        let mut sent = 0_u32;
-        while sent < 10_000 {
-            let id = 2 * sent + 1;
-            let both = [
-                frame(HEADERS, END_HEADERS | END_STREAM, id, &head),
-                frame(RST_STREAM, 0, id, &[0, 0, 0, 8]),
-            ];
-            if pause {
-                let _ = wire.try_send(&both[0]);
-                std::thread::sleep(Duration::from_micros(500));
-                if wire.try_send(&both[1]).is_err() {
-                    break;
-                }
-            } else if wire.try_send(both.concat()).is_err() {
-                break;
-            }
-            sent += 1;
-        }
-        assert!(ends(&mut wire), "{sent} resets, with a pause: {pause}");
-        let asked = upstream.connections() - before;
-        assert!(asked <= 2_500, "the upstream was asked {asked} times");
-    }
+    // In one flight, and each after the upstream has got it.
+    resets(&hubgate, |_| true);
     eventually("nothing is left at the upstream", || upstream.open() == 0);
+    let before = upstream.connections();
+    let count = resets(&hubgate, |count| {
+        let start = Instant::now();
+        while upstream.connections() < before + count {
+            if start.elapsed() > Duration::from_secs(2) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        true
+    });
+    assert!(count <= 600, "{count} were taken up");
+    eventually("nothing is left at the upstream", || upstream.open() == 0);
+}
+
+#[test]
+fn a_client_that_gives_up_some_requests_keeps_its_connection() {
+    let upstream = Upstream::start(|conn| {
+        while let Some(head) = conn.request() {
+            if head.target() == b"/wait" {
+                let _ = conn.closes_within(Duration::from_secs(20));
+                return;
+            }
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut h2 = hubgate.h2();
+    for count in 1..=600 {
+        let waiting = h2.request("GET", "/wait");
+        let waiting = h2.open(waiting, true);
+        eventually("it is asked", || upstream.requests().len() == 2 * count - 1);
+        waiting.cancel();
+        assert_eq!(h2.get("/").text(), "ok");
+    }
 }
 
 #[test]

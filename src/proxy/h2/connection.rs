@@ -32,6 +32,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Malformed heads that a connection may send before it is closed.
 const MALFORMED: usize = 32;
 
+/// Requests that a client may give up beyond those that it lets come to their end: each one was work for the upstream that no
+/// limit on requests at once counts (CVE-2023-44487).
+const GIVEN_UP: u64 = 500;
+
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct H2Limits {
@@ -74,6 +78,8 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         },
         drain: Some(drain),
         malformed: 0,
+        given_up: 0,
+        carried_out: 0,
         limits,
         idle_since: None,
         idle: Deadline::default(),
@@ -92,6 +98,8 @@ struct Driver<Open, Served, Drain> {
     open: Open,
     drain: Option<Drain>,
     malformed: usize,
+    given_up: u64,
+    carried_out: u64,
     limits: H2Limits,
     idle_since: Option<Instant>,
     idle: Deadline,
@@ -106,7 +114,7 @@ struct Driver<Open, Served, Drain> {
 impl<Open, Served, Drain> Driver<Open, Served, Pin<&mut Drain>>
 where
     Open: FnMut(Client) -> Served,
-    Served: Future<Output = ()>,
+    Served: Future<Output = bool>,
     Drain: Future<Output = ()>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -127,7 +135,9 @@ where
             self.timers.end();
         }
         loop {
-            while let Poll::Ready(Some(())) = self.streams.poll_next_unpin(cx) {}
+            while let Poll::Ready(Some(given_up)) = self.streams.poll_next_unpin(cx) {
+                self.ended(given_up);
+            }
             let Some(connection) = &mut self.connection else {
                 return match self.streams.is_empty() {
                     true => Poll::Ready(()),
@@ -167,6 +177,18 @@ where
                     Poll::Pending => return self.poll_idle(cx),
                 }
             }
+        }
+    }
+
+    /// A stream has ended. A client that gives up most of what it asks for is sent away.
+    fn ended(&mut self, given_up: bool) {
+        self.carried_out += u64::from(!given_up);
+        self.given_up += u64::from(given_up);
+        if given_up
+            && self.given_up > GIVEN_UP + self.carried_out
+            && let Some(connection) = &mut self.connection
+        {
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
     }
 
