@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{
-    self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site,
+    self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site, Text, Variable,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub running_streams: Vec<Arc<RunningStream>>,
     /// For requests that belong to no site.
     pub access_log: AccessLogHandle,
+    /// Whether a text names the address that clients connect to.
+    pub names_local: bool,
 }
 
 /// A stream as it runs.
@@ -200,6 +202,7 @@ impl Snapshot {
             streams: StreamTable::new(&config.streams, &config.listen),
             running_streams,
             access_log,
+            names_local: names_local(&config),
             groups,
             config,
         })
@@ -216,6 +219,11 @@ impl Snapshot {
         let site = self.tls.differ().then(site).flatten();
         self.tls.current(site)
     }
+}
+
+fn names_local(config: &Config) -> bool {
+    let mut named = config.texts().flat_map(Text::variables);
+    named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
 }
 
 /// Takes the endpoints that are in the group's file, or those that `old` had from there. Blocks on the file.

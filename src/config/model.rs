@@ -18,6 +18,7 @@ use super::health::Health;
 use super::listener::Listener;
 use super::protection::Protection;
 use super::stream::{ProxyProtocol, Stream};
+use super::text::Text;
 use super::tls::Tls;
 use super::why::Why;
 use crate::types::address::Address;
@@ -57,6 +58,21 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// `[upstream.NAME]`
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
+}
+
+impl Config {
+    /// Every text with variables.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let of_sites = self.sites.iter().flat_map(|site| {
+            let of_routes = site.routes.iter().map(|route| &route.access_log);
+            of_routes.chain([&site.access_log])
+        });
+        let logs = of_sites.chain([&self.access_log]);
+        logs.filter_map(|log| match &log.format {
+            AccessLogFormat::Template(text) => Some(text),
+            AccessLogFormat::Combined | AccessLogFormat::Json => None,
+        })
+    }
 }
 
 /// `[server]`: the process.
@@ -178,87 +194,7 @@ pub enum AccessLogFormat {
     /// One JSON object a line.
     Json,
     /// Text with `$variables`, already parsed.
-    Template(Vec<TemplatePart>),
-}
-
-/// A piece of an access log format string.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum TemplatePart {
-    /// As it is.
-    Text(String),
-    /// The value of a variable.
-    Variable(LogVariable),
-}
-
-/// What an access log format string can name, as `$name`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LogVariable {
-    /// `$remote_addr`: the client's address.
-    RemoteAddr,
-    /// `$remote_port`
-    RemotePort,
-    /// `$time_local`: `21/Nov/2026:07:06:11 +0000`.
-    TimeLocal,
-    /// `$time_iso8601`
-    TimeIso8601,
-    /// `$msec`: seconds since 1970 with milliseconds.
-    Msec,
-    /// `$request`: method, target and version, redacted.
-    Request,
-    /// `$request_method`
-    RequestMethod,
-    /// `$request_uri`: the raw target, redacted.
-    RequestUri,
-    /// `$server_protocol`
-    ServerProtocol,
-    /// `$host`
-    Host,
-    /// `$scheme`
-    Scheme,
-    /// `$status`
-    Status,
-    /// `$body_bytes_sent`: of the response's body.
-    BodyBytesSent,
-    /// `$request_length`: bytes of the request's body.
-    RequestLength,
-    /// `$request_time`: seconds with milliseconds.
-    RequestTime,
-    /// `$request_id`
-    RequestId,
-    /// `$upstream_addr`
-    UpstreamAddr,
-    /// `$upstream_name`
-    UpstreamName,
-    /// `$upstream_status`
-    UpstreamStatus,
-    /// `$upstream_connect_time`: seconds with milliseconds, `-` without a new connection.
-    UpstreamConnectTime,
-    /// `$upstream_response_time`: seconds to the response head.
-    UpstreamResponseTime,
-    /// `$http_NAME`: a request field, lower case with `-`.
-    RequestField(String),
-    /// `$cause`: why hubgate made the answer, `-` when the upstream did.
-    Cause,
-    /// `$route`: the route's path.
-    Route,
-    /// `$ssl_protocol`
-    TlsProtocol,
-    /// `$ssl_server_name`
-    ServerName,
-    /// `$ssl_client_verify`: `SUCCESS`, `FAILED` or `NONE`.
-    ClientVerify,
-    /// `$ssl_client_s_dn`
-    ClientSubject,
-    /// `$ssl_client_i_dn`
-    ClientIssuer,
-    /// `$ssl_client_serial`
-    ClientSerial,
-    /// `$ssl_client_fingerprint`: SHA-256.
-    ClientFingerprint,
-    /// `$bytes_tunnelled_in`: from the client through a tunnel.
-    TunnelIn,
-    /// `$bytes_tunnelled_out`: to the client through a tunnel.
-    TunnelOut,
+    Template(Text),
 }
 
 /// `[admin]`: where the running process is asked and told.

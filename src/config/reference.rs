@@ -3,7 +3,7 @@
 //! The text is a configuration that loads, so the reference cannot name a key that does not exist.
 
 use super::schema::{Default, Key, Kind, TABLES};
-use super::template;
+use super::variable;
 use crate::types::amount::ByteSize;
 
 /// Characters of a line, its `# ` included.
@@ -36,12 +36,14 @@ pub fn reference() -> String {
     out.push('\n');
     comment(
         &mut out,
-        "Variables of an access log's format, written $name or ${name}; $$ is the sign itself:",
+        "Variables of an access log's format and of other texts, written $name or ${name}; $$ is the sign itself:",
     );
-    for (name, _, about) in template::VARIABLES {
+    for (name, _, about) in variable::VARIABLES {
         out.push_str(&format!("#   ${name:<24}{about}\n"));
     }
-    out.push_str("#   $http_NAME               a request field: $http_user_agent\n");
+    for (name, about) in variable::FAMILIES {
+        out.push_str(&format!("#   ${name:<24}{about}\n"));
+    }
     out
 }
 

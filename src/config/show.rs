@@ -16,7 +16,6 @@ use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
 use super::show_listener::{listener, listeners};
 use super::stream::{ProxyVersion, Stream};
-use super::template;
 use super::tls::{CipherSuite, ClientTrust, Group, Tls};
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
@@ -140,7 +139,7 @@ pub(super) fn access_log(log: &AccessLog) -> Vec<Entry> {
     let format = match &log.format {
         AccessLogFormat::Combined => quoted("combined"),
         AccessLogFormat::Json => quoted("json"),
-        AccessLogFormat::Template(parts) => quoted(template::print(parts)),
+        AccessLogFormat::Template(text) => quoted(text),
     };
     vec![
         ("target", target),

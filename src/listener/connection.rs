@@ -52,6 +52,14 @@ pub struct Context {
     pub shutdown: ShutdownWatch,
 }
 
+/// The address that `tcp` came to, when a text of the configuration names it: to ask costs a call.
+fn local(tcp: &TcpStream, context: &Context) -> Option<SocketAddr> {
+    let named = context.shared.snapshot.load().names_local;
+    let local = named.then(|| tcp.local_addr())?;
+    let local = local.ok()?;
+    Some(SocketAddr::new(local.ip().to_canonical(), local.port()))
+}
+
 /// Serves a connection to its end.
 /// `key` is its listener's address in the configuration, and its kind.
 pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, context: &Context) {
@@ -72,6 +80,7 @@ pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, conte
     let mut facts = Facts {
         peer,
         peer_text: peer.ip().to_string().into(),
+        local: local(&tcp, context),
         is_tls: kind == ListenerKind::Https,
         server_name: None,
         tls_version: None,

@@ -74,6 +74,8 @@ pub struct Facts {
     pub peer: SocketAddr,
     /// Its address alone, as text.
     pub peer_text: Box<str>,
+    /// The address it connected to, when the configuration names it.
+    pub local: Option<SocketAddr>,
     /// Whether there is TLS.
     pub is_tls: bool,
     /// The host of the handshake, when it named one.

@@ -26,3 +26,4 @@ pub mod request_id;
 pub mod splice;
 pub mod trace;
 pub mod tunnel;
+pub mod values;

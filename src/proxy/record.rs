@@ -5,12 +5,13 @@
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, Version};
+use http::HeaderMap;
 
 use super::app::{App, Facts, Shared};
 use super::client::Client;
 use super::filter::forwarded;
 use super::trace::{self, Trace};
+use super::values::{self, Values};
 use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
 use crate::observe::cause::{Cause, Situation};
 use crate::observe::history::{self, Condition, History};
@@ -58,19 +59,30 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
             .and_then(|value| value.to_str().ok()),
     };
     let authority = host_text.and_then(|text| Authority::parse(text).ok());
+    let values = Values {
+        facts: &app.facts,
+        client: address,
+        method: head.method.as_str(),
+        target: client.target(),
+        version: head.version,
+        fields: &head.headers,
+        host: authority
+            .as_ref()
+            .map_or("", |authority| authority.host.as_str()),
+        site: site.map_or("", |site| &*site.name),
+        route: route.map_or("", |route| route.config.path.as_str()),
+        id,
+    };
     let mut record = Record::new(
         SystemTime::now(),
         SocketAddr::new(address, peer.port()),
         &head.headers,
     );
+    record.values = Some(&values);
     fill(&mut record, &app.facts, trace, id);
-    record.method = head.method.as_str();
-    record.target = client.target();
-    record.protocol = match head.version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        _ => "HTTP/1.1",
-    };
+    record.method = values.method;
+    record.target = values.target;
+    record.protocol = values::protocol(head.version);
     record.host = authority.as_ref().map(|authority| authority.host.as_str());
     record.site = site.map(|site| &*site.name);
     record.route = route.map(|route| route.config.path.as_str());

@@ -1,9 +1,10 @@
-//! Field names that hubgate itself sets, reads or drops, each in one place.
+//! Field names that hubgate itself sets, reads or drops, each in one place, and cookies.
 //!
 //! The names follow one rule: what the edge says about the client is overwritten, never appended to,
 //! unless the peer is trusted.
 
-use http::HeaderName;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName};
 
 /// `X-Forwarded-For`: the client's address.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -29,3 +30,16 @@ pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// `HTTP2-Settings`: part of the h2c upgrade, never forwarded (RFC 9113 section 3.1 retired it).
 pub const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// The values of a cookie that are not empty, in the order of the request (RFC 6265 section 5.4).
+pub fn cookies<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let fields = fields.get_all(COOKIE).into_iter();
+    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let value = pair
+            .trim_ascii()
+            .strip_prefix(name.as_bytes())?
+            .strip_prefix(b"=")?;
+        (!value.is_empty()).then_some(value)
+    })
+}

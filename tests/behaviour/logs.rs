@@ -75,6 +75,25 @@ fn a_json_line_is_one_object_with_what_happened() {
 }
 
 #[test]
+fn a_line_can_name_the_parts_of_a_target_and_both_ends_of_the_connection() {
+    let upstream = Upstream::saying("ok");
+    let more = "redact = [\"token\"]\nformat = \"$uri $is_args $args $arg_x $arg_token $cookie_a $server_addr:$server_port $server_name $hostname\"";
+    let hubgate = logging(&upstream, more);
+    hubgate.plain().exchange(
+        "GET /a%2Fb?x=1&token=t0p HTTP/1.1\r\nHost: hub.test\r\nCookie: a=secret\r\n\r\n",
+    );
+    let port = hubgate.http.port();
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(
+        lines(&hubgate, 1)[0],
+        format!(
+            "/a%2Fb ? x=1&token=REDACTED 1 REDACTED REDACTED 127.0.0.1:{port} hub.test {}",
+            name.trim()
+        )
+    );
+}
+
+#[test]
 fn tokens_are_redacted_wherever_a_target_is_written() {
     let upstream = Upstream::saying("ok");
     let more = "redact = [\"token\", \"code\"]\nformat = \"$remote_addr $request $request_uri $http_referer $status\"";

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, Time};
 
-use crate::config::{AccessLogFormat, LogVariable, TemplatePart};
+use crate::config::{AccessLogFormat, TextPart, Variable};
 use crate::observe::history::{Told, ToldTry};
 
 /// The request of a line without its end.
@@ -16,7 +16,7 @@ pub(super) fn read(line: &[u8], format: &AccessLogFormat) -> Option<Told> {
     let text = String::from_utf8_lossy(line);
     let mut told = match format {
         AccessLogFormat::Json => json(&text)?,
-        AccessLogFormat::Template(parts) => template(&text, parts)?,
+        AccessLogFormat::Template(format) => template(&text, format.parts())?,
         AccessLogFormat::Combined => return None,
     };
     told.line = Some(text.into_owned());
@@ -66,22 +66,22 @@ fn json(line: &str) -> Option<Told> {
     })
 }
 
-fn template(line: &str, parts: &[TemplatePart]) -> Option<Told> {
+fn template(line: &str, parts: &[TextPart]) -> Option<Told> {
     let mut told = Told::default();
     let mut one = ToldTry::default();
     let mut rest = line;
     let mut parts = parts.iter().peekable();
     while let Some(part) = parts.next() {
         let variable = match part {
-            TemplatePart::Text(text) => {
-                rest = rest.strip_prefix(text.as_str())?;
+            TextPart::Literal(text) => {
+                rest = rest.strip_prefix(&**text)?;
                 continue;
             }
-            TemplatePart::Variable(variable) => variable,
+            TextPart::Variable(variable) => variable,
         };
         let value = match parts.peek() {
-            Some(TemplatePart::Text(next)) => &rest[..rest.find(next.as_str())?],
-            Some(TemplatePart::Variable(_)) => "",
+            Some(TextPart::Literal(next)) => &rest[..rest.find(&**next)?],
+            Some(TextPart::Variable(_)) => "",
             None => rest,
         };
         rest = &rest[value.len()..];
@@ -95,52 +95,46 @@ fn template(line: &str, parts: &[TemplatePart]) -> Option<Told> {
     Some(told)
 }
 
-fn take(variable: &LogVariable, value: &str, told: &mut Told, one: &mut ToldTry) {
+fn take(variable: &Variable, value: &str, told: &mut Told, one: &mut ToldTry) {
     let text = || Some(value.to_owned());
     let number = || value.parse().unwrap_or_default();
     match variable {
-        LogVariable::RequestId => told.request_id = value.to_owned(),
-        LogVariable::RemoteAddr => told.client = value.to_owned(),
-        LogVariable::TimeIso8601 => told.ended = iso(value).unwrap_or_default(),
-        LogVariable::TimeLocal => told.ended = common(value).unwrap_or_default(),
-        LogVariable::Msec => {
+        Variable::RequestId => told.request_id = value.to_owned(),
+        Variable::RemoteAddr => told.client = value.to_owned(),
+        Variable::TimeIso8601 => told.ended = iso(value).unwrap_or_default(),
+        Variable::TimeLocal => told.ended = common(value).unwrap_or_default(),
+        Variable::Msec => {
             let seconds: f64 = value.parse().unwrap_or_default();
             told.ended = (seconds * 1000.0).round() as u64;
         }
-        LogVariable::Request => {
+        Variable::Request => {
             let mut words = value.split(' ').map(str::to_owned);
             (told.method, told.target, told.protocol) = (words.next(), words.next(), words.next());
         }
-        LogVariable::RequestMethod => told.method = text(),
-        LogVariable::RequestUri => told.target = text(),
-        LogVariable::ServerProtocol => told.protocol = text(),
-        LogVariable::Host => told.host = text(),
-        LogVariable::Scheme => told.scheme = text(),
-        LogVariable::Status => told.status = value.parse().unwrap_or_default(),
-        LogVariable::BodyBytesSent => told.bytes_sent = number(),
-        LogVariable::RequestLength => told.bytes_received = number(),
-        LogVariable::TunnelIn => told.tunnel_received = number(),
-        LogVariable::TunnelOut => told.tunnel_sent = number(),
-        LogVariable::RequestTime => told.took = value.parse().ok(),
-        LogVariable::UpstreamAddr => one.endpoint = value.to_owned(),
-        LogVariable::UpstreamName => told.upstream = text(),
-        LogVariable::UpstreamStatus => {
+        Variable::RequestMethod => told.method = text(),
+        Variable::RequestUri => told.target = text(),
+        Variable::ServerProtocol => told.protocol = text(),
+        Variable::Host => told.host = text(),
+        Variable::Scheme => told.scheme = text(),
+        Variable::Status => told.status = value.parse().unwrap_or_default(),
+        Variable::BodyBytesSent => told.bytes_sent = number(),
+        Variable::RequestLength => told.bytes_received = number(),
+        Variable::TunnelIn => told.tunnel_received = number(),
+        Variable::TunnelOut => told.tunnel_sent = number(),
+        Variable::RequestTime => told.took = value.parse().ok(),
+        Variable::UpstreamAddr => one.endpoint = value.to_owned(),
+        Variable::UpstreamName => told.upstream = text(),
+        Variable::UpstreamStatus => {
             told.upstream_status = value.parse().ok();
             one.status = told.upstream_status;
         }
-        LogVariable::UpstreamConnectTime => one.connect = value.parse().ok(),
-        LogVariable::UpstreamResponseTime => one.took = value.parse().ok(),
-        LogVariable::Cause => told.cause = text(),
-        LogVariable::Route => told.route = text(),
-        LogVariable::TlsProtocol => told.tls = text(),
-        LogVariable::ServerName => told.server_name = text(),
-        LogVariable::RemotePort
-        | LogVariable::RequestField(_)
-        | LogVariable::ClientVerify
-        | LogVariable::ClientSubject
-        | LogVariable::ClientIssuer
-        | LogVariable::ClientSerial
-        | LogVariable::ClientFingerprint => {}
+        Variable::UpstreamConnectTime => one.connect = value.parse().ok(),
+        Variable::UpstreamResponseTime => one.took = value.parse().ok(),
+        Variable::Cause => told.cause = text(),
+        Variable::Route => told.route = text(),
+        Variable::TlsProtocol => told.tls = text(),
+        Variable::ServerName => told.server_name = text(),
+        _ => {}
     }
 }
 

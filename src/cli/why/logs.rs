@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::line;
-use crate::config::{AccessLogFormat, AccessLogTarget, Config, LogVariable, TemplatePart};
+use crate::config::{AccessLogFormat, AccessLogTarget, Config, Variable};
 use crate::observe::history::Told;
 
 /// Of one file.
@@ -97,7 +97,7 @@ fn has_ids(format: &AccessLogFormat) -> bool {
         AccessLogFormat::Json => true,
         AccessLogFormat::Combined => false,
         AccessLogFormat::Template(parts) => {
-            parts.contains(&TemplatePart::Variable(LogVariable::RequestId))
+            parts.variables().any(|named| *named == Variable::RequestId)
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `[access_log]` of the whole, a site or a route: one line a request.
 //!
-//! Knows inheritance key by key; format strings are `template`'s job, writing lines is `observe`'s.
+//! Knows inheritance key by key; format strings are `text`'s job, writing lines is `observe`'s.
 
 use super::reader::{At, Reader};
 use super::{Key, Kind, Table};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{AccessLog, AccessLogFormat, AccessLogTarget};
-use crate::config::template;
+use crate::config::suggest::nearest;
+use crate::config::text::Text;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[access_log]",
@@ -124,16 +125,28 @@ fn format_of(reader: &Reader<'_>, text: At<String>) -> Option<AccessLogFormat> {
     match text.value.as_str() {
         "combined" => Some(AccessLogFormat::Combined),
         "json" => Some(AccessLogFormat::Json),
-        other => match template::parse(other) {
-            Ok(parts) => Some(AccessLogFormat::Template(parts)),
-            Err(error) => {
-                let nearest = error.nearest();
-                reader.refuse(
-                    Diagnostic::error("bad-log-format", text.span, error.to_string())
-                        .did_you_mean(nearest.as_deref()),
-                )
+        other => {
+            let fault =
+                |message: String| Diagnostic::error("bad-log-format", text.span.clone(), message);
+            match Text::parse(other) {
+                Ok(_) if other.is_empty() => {
+                    reader.refuse(fault("the access log's format is empty".to_owned()))
+                }
+                // A text without a variable says the same for every request.
+                Ok(format) if format.as_constant().is_some() => {
+                    let nearest = nearest(other, ["combined", "json"]);
+                    let message = format!(
+                        "`{other}` is not an access log format: neither \"combined\" nor \"json\", and without a $variable"
+                    );
+                    reader.refuse(fault(message).did_you_mean(nearest))
+                }
+                Ok(format) => Some(AccessLogFormat::Template(format)),
+                Err(error) => {
+                    let nearest = error.nearest();
+                    reader.refuse(fault(error.to_string()).did_you_mean(nearest.as_deref()))
+                }
             }
-        },
+        }
     }
 }
 

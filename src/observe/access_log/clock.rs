@@ -9,14 +9,15 @@ use time::OffsetDateTime;
 
 /// The texts of one second, made anew when the second changes. One per thread.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub struct Clock {
     second: u64,
     common: [u8; 26],
     iso: [u8; 19],
 }
 
-impl Clock {
-    pub(super) fn new() -> Self {
+impl Default for Clock {
+    /// At the beginning of 1970.
+    fn default() -> Self {
         let mut clock = Self {
             second: 0,
             common: *b"00/Jan/1970:00:00:00 +0000",
@@ -25,15 +26,17 @@ impl Clock {
         clock.render();
         clock
     }
+}
 
+impl Clock {
     /// Appends `21/Nov/2026:07:06:11 +0000`.
-    pub(super) fn common(&mut self, time: SystemTime, out: &mut Vec<u8>) {
+    pub fn common(&mut self, time: SystemTime, out: &mut Vec<u8>) {
         self.set(time);
         out.extend_from_slice(&self.common);
     }
 
     /// Appends `2026-11-21T07:06:11+00:00`, as nginx writes it.
-    pub(super) fn iso(&mut self, time: SystemTime, out: &mut Vec<u8>) {
+    pub fn iso(&mut self, time: SystemTime, out: &mut Vec<u8>) {
         self.set(time);
         out.extend_from_slice(&self.iso);
         out.extend_from_slice(b"+00:00");
@@ -98,7 +101,7 @@ pub(super) fn seconds(duration: Duration, out: &mut Vec<u8>) {
 }
 
 /// Appends seconds since 1970 with milliseconds.
-pub(super) fn epoch(time: SystemTime, out: &mut Vec<u8>) {
+pub fn epoch(time: SystemTime, out: &mut Vec<u8>) {
     seconds(time.duration_since(UNIX_EPOCH).unwrap_or_default(), out);
 }
 
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_instant_reads_as_nginx_writes_it() {
-        let mut clock = Clock::new();
+        let mut clock = Clock::default();
         let mut out = Vec::new();
         let time = at(1_795_244_771, 42);
         clock.common(time, &mut out);
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_next_second_is_not_the_last_one() {
-        let mut clock = Clock::new();
+        let mut clock = Clock::default();
         let mut out = Vec::new();
         for second in [1_795_244_771, 1_795_244_772, 0, u64::MAX / 4] {
             clock.iso(at(second, 0), &mut out);

@@ -14,7 +14,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFER
 use super::clock::{self, Clock};
 use super::record::{ClientCertificate, Record};
 use super::{escape, redact};
-use crate::config::{AccessLogFormat, LogVariable, TemplatePart};
+use crate::config::{AccessLogFormat, TextPart, Variable};
 
 /// Appends `record` as one line, its line end included. `secrets` are parameter names in lower case.
 pub(super) fn line(
@@ -33,11 +33,11 @@ pub(super) fn line(
     match format {
         AccessLogFormat::Combined => line.combined(),
         AccessLogFormat::Json => line.json(),
-        AccessLogFormat::Template(parts) => {
-            for part in parts {
+        AccessLogFormat::Template(text) => {
+            for part in text.parts() {
                 match part {
-                    TemplatePart::Text(text) => line.raw(text),
-                    TemplatePart::Variable(variable) => line.variable(variable),
+                    TextPart::Literal(text) => line.raw(text),
+                    TextPart::Variable(variable) => line.variable(variable),
                 }
             }
         }
@@ -55,15 +55,15 @@ struct Line<'l, 'r> {
 impl<'r> Line<'_, 'r> {
     /// nginx's `combined`. The user is always `-`: hubgate checks no passwords.
     fn combined(&mut self) {
-        self.variable(&LogVariable::RemoteAddr);
+        self.variable(&Variable::RemoteAddr);
         self.raw(" - - [");
-        self.variable(&LogVariable::TimeLocal);
+        self.variable(&Variable::TimeLocal);
         self.raw("] \"");
-        self.variable(&LogVariable::Request);
+        self.variable(&Variable::Request);
         self.raw("\" ");
-        self.variable(&LogVariable::Status);
+        self.variable(&Variable::Status);
         self.raw(" ");
-        self.variable(&LogVariable::BodyBytesSent);
+        self.variable(&Variable::BodyBytesSent);
         self.raw(" \"");
         self.field(&REFERER);
         self.raw("\" \"");
@@ -71,57 +71,80 @@ impl<'r> Line<'_, 'r> {
         self.raw("\"");
     }
 
-    fn variable(&mut self, variable: &LogVariable) {
+    fn variable(&mut self, variable: &Variable) {
         let record = self.record;
         match variable {
-            LogVariable::RemoteAddr => self.display(record.client.ip()),
-            LogVariable::RemotePort => self.display(record.client.port()),
-            LogVariable::TimeLocal => self.clock.common(record.time, self.out),
-            LogVariable::TimeIso8601 => self.clock.iso(record.time, self.out),
-            LogVariable::Msec => clock::epoch(record.time, self.out),
-            LogVariable::Request => self.request(),
-            LogVariable::RequestMethod => self.text(record.method.as_bytes()),
-            LogVariable::RequestUri => self.text(&redact::url(record.target, self.secrets)),
-            LogVariable::ServerProtocol => self.text(record.protocol.as_bytes()),
-            LogVariable::Host => self.optional(record.host),
-            LogVariable::Scheme => self.text(record.scheme.as_bytes()),
-            LogVariable::Status => self.status(Some(record.status)),
-            LogVariable::BodyBytesSent => clock::number(record.body_sent, self.out),
-            LogVariable::RequestLength => clock::number(record.body_received, self.out),
-            LogVariable::RequestTime => clock::seconds(record.duration, self.out),
-            LogVariable::RequestId => self.text(record.request_id.as_bytes()),
-            LogVariable::UpstreamAddr => match record.endpoint {
+            Variable::RemoteAddr => self.display(record.client.ip()),
+            Variable::RemotePort => self.display(record.client.port()),
+            Variable::TimeLocal => self.clock.common(record.time, self.out),
+            Variable::TimeIso8601 => self.clock.iso(record.time, self.out),
+            Variable::Msec => clock::epoch(record.time, self.out),
+            Variable::Request => self.request(),
+            Variable::RequestMethod => self.text(record.method.as_bytes()),
+            Variable::RequestUri => self.text(&redact::url(record.target, self.secrets)),
+            Variable::ServerProtocol => self.text(record.protocol.as_bytes()),
+            Variable::Host => self.optional(record.host),
+            Variable::Scheme => self.text(record.scheme.as_bytes()),
+            Variable::Status => self.status(Some(record.status)),
+            Variable::BodyBytesSent => clock::number(record.body_sent, self.out),
+            Variable::RequestLength => clock::number(record.body_received, self.out),
+            Variable::RequestTime => clock::seconds(record.duration, self.out),
+            Variable::RequestId => self.text(record.request_id.as_bytes()),
+            Variable::UpstreamAddr => match record.endpoint {
                 Some(endpoint) => self.display(endpoint),
                 None => self.raw("-"),
             },
-            LogVariable::UpstreamName => self.optional(record.upstream),
-            LogVariable::UpstreamStatus => self.status(record.upstream_status),
-            LogVariable::UpstreamConnectTime => self.seconds(record.connect_time),
-            LogVariable::UpstreamResponseTime => self.seconds(record.response_time),
-            LogVariable::RequestField(name) => match HeaderName::from_bytes(name.as_bytes()) {
+            Variable::UpstreamName => self.optional(record.upstream),
+            Variable::UpstreamStatus => self.status(record.upstream_status),
+            Variable::UpstreamConnectTime => self.seconds(record.connect_time),
+            Variable::UpstreamResponseTime => self.seconds(record.response_time),
+            Variable::RequestField(name) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(name) => self.field(&name),
                 Err(_) => self.raw("-"),
             },
-            LogVariable::Cause => self.optional(record.cause.map(|cause| cause.code())),
-            LogVariable::Route => self.optional(record.route),
-            LogVariable::TlsProtocol => self.optional(record.tls_version),
-            LogVariable::ServerName => self.optional(record.server_name),
-            LogVariable::ClientVerify => {
+            Variable::Cause => self.optional(record.cause.map(|cause| cause.code())),
+            Variable::Route => self.optional(record.route),
+            Variable::TlsProtocol => self.optional(record.tls_version),
+            Variable::ServerName => self.optional(record.server_name),
+            Variable::ClientVerify => {
                 let shown = record.client_certificate;
                 self.raw(shown.map_or("NONE", |shown| shown.verify()));
             }
-            LogVariable::ClientSubject => self.shown(|shown| shown.subject),
-            LogVariable::ClientIssuer => self.shown(|shown| shown.issuer),
-            LogVariable::ClientSerial => self.shown(|shown| shown.serial),
-            LogVariable::ClientFingerprint => self.shown(|shown| shown.fingerprint),
-            LogVariable::TunnelIn => clock::number(record.tunnel_in, self.out),
-            LogVariable::TunnelOut => clock::number(record.tunnel_out, self.out),
+            Variable::ClientSubject => self.shown(|shown| shown.subject),
+            Variable::ClientIssuer => self.shown(|shown| shown.issuer),
+            Variable::ClientSerial => self.shown(|shown| shown.serial),
+            Variable::ClientFingerprint => self.shown(|shown| shown.fingerprint),
+            Variable::TunnelIn => clock::number(record.tunnel_in, self.out),
+            Variable::TunnelOut => clock::number(record.tunnel_out, self.out),
+            Variable::Site => self.optional(record.site),
+            Variable::Args => {
+                let target = redact::url(record.target, self.secrets);
+                let query = memchr::memchr(b'?', &target).map(|mark| &target[mark + 1..]);
+                self.text(query.unwrap_or_default());
+            }
+            Variable::Argument(name) if self.is_secret(name) => self.text(redact::REDACTED),
+            // Credentials are often in one.
+            Variable::Cookie(_) => self.text(redact::REDACTED),
+            other => self.looked_up(other),
         }
     }
 
     fn shown(&mut self, of: impl FnOnce(&ClientCertificate<'r>) -> &'r str) {
         let record = self.record;
         self.optional(record.client_certificate.as_ref().map(of));
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        let mut secrets = self.secrets.iter();
+        secrets.any(|secret| secret.eq_ignore_ascii_case(name))
+    }
+
+    fn looked_up(&mut self, variable: &Variable) {
+        let mut value = Vec::new();
+        if let Some(values) = self.record.values {
+            values.append(variable, &mut value);
+        }
+        self.text(&value);
     }
 
     fn request(&mut self) {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Text;
 use crate::observe::cause::Cause;
 
 fn time() -> SystemTime {
@@ -45,7 +46,7 @@ fn rendered(format: &AccessLogFormat, record: &Record<'_>) -> String {
         format,
         &["token".to_owned()],
         record,
-        &mut Clock::new(),
+        &mut Clock::default(),
         &mut out,
     );
     String::from_utf8(out).unwrap()
@@ -76,15 +77,8 @@ fn a_head_too_broken_to_read_is_a_dash() {
 
 #[test]
 fn a_template_names_what_it_wants_but_gets_no_credentials() {
-    let template = AccessLogFormat::Template(vec![
-        TemplatePart::Variable(LogVariable::RequestTime),
-        TemplatePart::Text(" ".to_owned()),
-        TemplatePart::Variable(LogVariable::UpstreamConnectTime),
-        TemplatePart::Text(" <".to_owned()),
-        TemplatePart::Variable(LogVariable::RequestField("cookie".to_owned())),
-        TemplatePart::Text("> ".to_owned()),
-        TemplatePart::Variable(LogVariable::RequestField("x-none".to_owned())),
-    ]);
+    let template = "$request_time $upstream_connect_time <$http_cookie> $http_x_none";
+    let template = AccessLogFormat::Template(Text::parse(template).unwrap());
     assert_eq!(
         rendered(&template, &ordinary(&fields())),
         "1.234 - <REDACTED> -\n"
@@ -122,12 +116,8 @@ proptest! {
             fields.insert(REFERER, value);
         }
         let record = Record { target: &target, host: Some(&host), server_name: Some(&server_name), ..ordinary(&fields) };
-        let every = AccessLogFormat::Template(vec![
-            TemplatePart::Variable(LogVariable::RequestUri),
-            TemplatePart::Variable(LogVariable::Host),
-            TemplatePart::Variable(LogVariable::ServerName),
-            TemplatePart::Variable(LogVariable::RequestField("user-agent".to_owned())),
-        ]);
+        let every = Text::parse("$request_uri$host$ssl_server_name$http_user_agent").unwrap();
+        let every = AccessLogFormat::Template(every);
         for format in [AccessLogFormat::Combined, every] {
             let text = rendered(&format, &record);
             let quotes = if format == AccessLogFormat::Combined { 6 } else { 0 };

@@ -16,10 +16,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+pub use clock::{Clock, epoch};
 pub use record::{ClientCertificate, Record};
 pub(super) use redact::url as redacted;
 
-use self::clock::Clock;
 use super::metrics::Metrics;
 use super::output::{FileOutput, Output, StandardStream};
 use super::sink::{LineCounts, Sink, Watch, Writer};
@@ -152,7 +152,7 @@ impl AccessLogHandle {
     /// Formats `record` and queues the line. Never waits for a file; what does not fit is dropped and counted.
     pub fn write(&self, record: &Record<'_>) {
         thread_local! {
-            static SCRATCH: RefCell<(Clock, Vec<u8>)> = RefCell::new((Clock::new(), Vec::with_capacity(1024)));
+            static SCRATCH: RefCell<(Clock, Vec<u8>)> = RefCell::new((Clock::default(), Vec::with_capacity(1024)));
         }
         let Some(on) = &self.on else { return };
         SCRATCH.with_borrow_mut(|(clock, line)| {
@@ -173,14 +173,14 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::config::{LogVariable, TemplatePart};
+    use crate::config::Text;
 
     const LONG: Duration = Duration::from_secs(20);
 
     fn log(path: &Path) -> AccessLog {
         AccessLog {
             target: AccessLogTarget::File(path.to_owned()),
-            format: AccessLogFormat::Template(vec![TemplatePart::Variable(LogVariable::RequestId)]),
+            format: AccessLogFormat::Template(Text::parse("$request_id").unwrap()),
             redact: Vec::new(),
         }
     }

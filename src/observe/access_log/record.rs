@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 
+use crate::config::Lookup;
 use crate::observe::cause::Cause;
 
 /// One finished request. Text may be anything a client can send; the formats escape it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Record<'a> {
     /// When the line is made: at the request's end.
     pub time: SystemTime,
@@ -65,6 +66,8 @@ pub struct Record<'a> {
     pub tunnel_in: u64,
     /// Bytes to the client through the tunnel.
     pub tunnel_out: u64,
+    /// What a format can name besides.
+    pub values: Option<&'a dyn Lookup>,
 }
 
 /// A certificate that a client has shown.
@@ -122,6 +125,7 @@ impl<'a> Record<'a> {
             client_certificate: None,
             tunnel_in: 0,
             tunnel_out: 0,
+            values: None,
         }
     }
 }

@@ -9,10 +9,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header;
-
 use super::{Keys, Set, round_robin};
 use crate::config::HashOn;
+use crate::types::header::cookies;
 use crate::upstream::endpoint::Endpoint;
 
 /// An endpoint's points: with so many its part of the keys is within a fifth of what its weight says.
@@ -113,24 +112,8 @@ fn key(on: &HashOn, keys: &Keys<'_>) -> Option<u64> {
             let value = keys.headers?.get(name)?.as_bytes();
             (!value.is_empty()).then(|| hash(value))
         }
-        HashOn::Cookie(name) => cookies(keys, name).next().map(hash),
+        HashOn::Cookie(name) => cookies(keys.headers?, name).next().map(hash),
     }
-}
-
-/// The values of a cookie that are not empty, in the order of the request (RFC 6265 section 5.4).
-pub(super) fn cookies<'a>(keys: &Keys<'a>, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    let fields = keys
-        .headers
-        .into_iter()
-        .flat_map(|all| all.get_all(header::COOKIE));
-    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| {
-        let value = pair
-            .trim_ascii()
-            .strip_prefix(name.as_bytes())?
-            .strip_prefix(b"=")?;
-        (!value.is_empty()).then_some(value)
-    })
 }
 
 /// FNV-1a, mixed: short keys, and the same result everywhere and always.

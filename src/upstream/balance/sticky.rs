@@ -14,8 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 
 use super::Keys;
-use super::consistent_hash::cookies;
 use crate::config::Sticky;
+use crate::types::header::cookies;
 use crate::types::name::UpstreamName;
 
 /// Of an IPv6 address, a port and a time.
@@ -111,7 +111,7 @@ impl SessionKey {
         upstream: &UpstreamName,
         keys: &Keys<'_>,
     ) -> Option<Session> {
-        cookies(keys, &sticky.cookie)
+        cookies(keys.headers?, &sticky.cookie)
             .take(MOST)
             .find_map(|value| self.open(upstream, value, keys.unix))
     }

@@ -1,0 +1,300 @@
+//! Every variable that a text of the configuration can name, with its meaning.
+//!
+//! One table, which the reference prints and messages suggest from. Texts are `text`'s, values `proxy::values`' and the
+//! access log's.
+
+use std::fmt;
+
+/// What a text can name, as `$name`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Variable {
+    /// `$remote_addr`: the client's address.
+    RemoteAddr,
+    /// `$remote_port`
+    RemotePort,
+    /// `$binary_remote_addr`: the client's address as 4 or 16 bytes.
+    BinaryRemoteAddr,
+    /// `$time_local`: `21/Nov/2026:07:06:11 +0000`.
+    TimeLocal,
+    /// `$time_iso8601`
+    TimeIso8601,
+    /// `$msec`: seconds since 1970 with milliseconds.
+    Msec,
+    /// `$request`: method, target and version, redacted in logs.
+    Request,
+    /// `$request_method`
+    RequestMethod,
+    /// `$request_uri`: the raw target, redacted in logs.
+    RequestUri,
+    /// `$uri`: the path that is routed by.
+    Uri,
+    /// `$args`: the query, without its `?`.
+    Args,
+    /// `$is_args`: `?` when there is a query, else nothing.
+    IsArgs,
+    /// `$arg_NAME`: a parameter of the query.
+    Argument(String),
+    /// `$cookie_NAME`: a cookie of the request.
+    Cookie(String),
+    /// `$server_protocol`
+    ServerProtocol,
+    /// `$host`
+    Host,
+    /// `$server_addr`: the address the client connected to.
+    ServerAddr,
+    /// `$server_port`
+    ServerPort,
+    /// `$server_name`: the site's name.
+    Site,
+    /// `$hostname`: this machine's.
+    Hostname,
+    /// `$scheme`
+    Scheme,
+    /// `$status`
+    Status,
+    /// `$body_bytes_sent`: of the response's body.
+    BodyBytesSent,
+    /// `$request_length`: bytes of the request's body.
+    RequestLength,
+    /// `$request_time`: seconds with milliseconds.
+    RequestTime,
+    /// `$request_id`
+    RequestId,
+    /// `$proxy_add_x_forwarded_for`: `X-Forwarded-For` as received, and the peer's address.
+    ForwardedFor,
+    /// `$upstream_addr`
+    UpstreamAddr,
+    /// `$upstream_name`
+    UpstreamName,
+    /// `$upstream_status`
+    UpstreamStatus,
+    /// `$upstream_connect_time`: seconds with milliseconds, `-` without a new connection.
+    UpstreamConnectTime,
+    /// `$upstream_response_time`: seconds to the response head.
+    UpstreamResponseTime,
+    /// `$http_NAME`: a request field, lower case with `-`.
+    RequestField(String),
+    /// `$cause`: why hubgate made the answer, `-` when the upstream did.
+    Cause,
+    /// `$route`: the route's path.
+    Route,
+    /// `$ssl_protocol`
+    TlsProtocol,
+    /// `$ssl_server_name`
+    ServerName,
+    /// `$ssl_client_verify`: `SUCCESS`, `FAILED` or `NONE`.
+    ClientVerify,
+    /// `$ssl_client_s_dn`
+    ClientSubject,
+    /// `$ssl_client_i_dn`
+    ClientIssuer,
+    /// `$ssl_client_serial`
+    ClientSerial,
+    /// `$ssl_client_fingerprint`: SHA-256.
+    ClientFingerprint,
+    /// `$bytes_tunnelled_in`: from the client through a tunnel.
+    TunnelIn,
+    /// `$bytes_tunnelled_out`: to the client through a tunnel.
+    TunnelOut,
+    /// `$1` to `$9`: what the regex matched last has caught.
+    Capture(u8),
+    /// A name the configuration gives: of a regex's group, of `set`, of a map.
+    Own(Box<str>),
+}
+
+/// Every variable with a fixed name, with its meaning.
+pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
+    ("remote_addr", Variable::RemoteAddr, "the client's address"),
+    ("remote_port", Variable::RemotePort, "the client's port"),
+    (
+        "binary_remote_addr",
+        Variable::BinaryRemoteAddr,
+        "the client's address in 4 or 16 bytes; a key for limits",
+    ),
+    (
+        "time_local",
+        Variable::TimeLocal,
+        "21/Nov/2026:07:06:11 +0000",
+    ),
+    (
+        "time_iso8601",
+        Variable::TimeIso8601,
+        "2026-11-21T07:06:11+00:00",
+    ),
+    (
+        "msec",
+        Variable::Msec,
+        "seconds since 1970, with milliseconds",
+    ),
+    (
+        "request",
+        Variable::Request,
+        "method, target and version, redacted",
+    ),
+    ("request_method", Variable::RequestMethod, "the method"),
+    (
+        "request_uri",
+        Variable::RequestUri,
+        "the raw target, redacted",
+    ),
+    ("uri", Variable::Uri, "the path that is routed by"),
+    ("document_uri", Variable::Uri, "the same"),
+    ("args", Variable::Args, "the query, without its `?`"),
+    ("query_string", Variable::Args, "the same"),
+    (
+        "is_args",
+        Variable::IsArgs,
+        "`?` when there is a query, else nothing",
+    ),
+    (
+        "server_protocol",
+        Variable::ServerProtocol,
+        "HTTP/1.1 or HTTP/2.0",
+    ),
+    ("host", Variable::Host, "the request's host"),
+    (
+        "server_addr",
+        Variable::ServerAddr,
+        "the address the client connected to",
+    ),
+    ("server_port", Variable::ServerPort, "its port"),
+    ("server_name", Variable::Site, "the site's name"),
+    ("hostname", Variable::Hostname, "this machine's name"),
+    ("scheme", Variable::Scheme, "http or https"),
+    ("status", Variable::Status, "the response's status"),
+    (
+        "body_bytes_sent",
+        Variable::BodyBytesSent,
+        "bytes of the response's body",
+    ),
+    (
+        "request_length",
+        Variable::RequestLength,
+        "bytes of the request's body",
+    ),
+    (
+        "request_time",
+        Variable::RequestTime,
+        "seconds, with milliseconds",
+    ),
+    (
+        "request_id",
+        Variable::RequestId,
+        "the request's identity, as in X-Request-Id",
+    ),
+    (
+        "proxy_add_x_forwarded_for",
+        Variable::ForwardedFor,
+        "X-Forwarded-For as received, and the peer's address",
+    ),
+    ("upstream_addr", Variable::UpstreamAddr, "the endpoint"),
+    (
+        "upstream_name",
+        Variable::UpstreamName,
+        "the upstream's name",
+    ),
+    (
+        "upstream_status",
+        Variable::UpstreamStatus,
+        "the upstream's status",
+    ),
+    (
+        "upstream_connect_time",
+        Variable::UpstreamConnectTime,
+        "seconds to connect; - without a new connection",
+    ),
+    (
+        "upstream_response_time",
+        Variable::UpstreamResponseTime,
+        "seconds to the response's head",
+    ),
+    (
+        "cause",
+        Variable::Cause,
+        "why hubgate made the answer; - when the upstream did",
+    ),
+    ("route", Variable::Route, "the route's path"),
+    ("ssl_protocol", Variable::TlsProtocol, "the TLS version"),
+    (
+        "ssl_server_name",
+        Variable::ServerName,
+        "the name in the TLS handshake",
+    ),
+    (
+        "ssl_client_verify",
+        Variable::ClientVerify,
+        "of the client's certificate: SUCCESS, FAILED, NONE",
+    ),
+    (
+        "ssl_client_s_dn",
+        Variable::ClientSubject,
+        "whom it names: CN=alice,O=Example",
+    ),
+    ("ssl_client_i_dn", Variable::ClientIssuer, "its issuer"),
+    (
+        "ssl_client_serial",
+        Variable::ClientSerial,
+        "its serial number",
+    ),
+    (
+        "ssl_client_fingerprint",
+        Variable::ClientFingerprint,
+        "its SHA-256",
+    ),
+    (
+        "bytes_tunnelled_in",
+        Variable::TunnelIn,
+        "bytes from the client through a tunnel",
+    ),
+    (
+        "bytes_tunnelled_out",
+        Variable::TunnelOut,
+        "bytes to the client through a tunnel",
+    ),
+];
+
+/// Families of variables, by the beginning of their names, with an example's meaning.
+pub(super) static FAMILIES: &[(&str, &str)] = &[
+    ("http_NAME", "a request field: $http_user_agent"),
+    ("arg_NAME", "a parameter of the query: $arg_token"),
+    ("cookie_NAME", "a cookie of the request: $cookie_lang"),
+];
+
+/// The variable called `name`, if there is one.
+pub(super) fn named(name: &str) -> Option<Variable> {
+    if let [digit @ b'1'..=b'9'] = name.as_bytes() {
+        return Some(Variable::Capture(digit - b'0'));
+    }
+    if let Some(field) = name.strip_prefix("http_") {
+        let field = field.to_ascii_lowercase().replace('_', "-");
+        if http::HeaderName::from_bytes(field.as_bytes()).is_ok() {
+            return Some(Variable::RequestField(field));
+        }
+    }
+    if let Some(parameter) = name.strip_prefix("arg_").filter(|name| !name.is_empty()) {
+        return Some(Variable::Argument(parameter.to_owned()));
+    }
+    if let Some(cookie) = name.strip_prefix("cookie_").filter(|name| !name.is_empty()) {
+        return Some(Variable::Cookie(cookie.to_owned()));
+    }
+    let mut known = VARIABLES.iter().filter(|(known, ..)| *known == name);
+    known.next().map(|(_, variable, _)| variable.clone())
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RequestField(name) => write!(f, "http_{}", name.replace('-', "_")),
+            Self::Argument(name) => write!(f, "arg_{name}"),
+            Self::Cookie(name) => write!(f, "cookie_{name}"),
+            Self::Capture(number) => write!(f, "{number}"),
+            Self::Own(name) => f.write_str(name),
+            known => {
+                let mut named = VARIABLES
+                    .iter()
+                    .filter(|(_, variable, _)| variable == known);
+                f.write_str(named.next().map_or("", |(name, ..)| name))
+            }
+        }
+    }
+}

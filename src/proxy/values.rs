@@ -1,0 +1,253 @@
+//! The values of variables for one request: what texts of the configuration name as `$name`.
+//!
+//! Looks things up in the request's head and in what is known of its connection; computes nothing before it is asked.
+//! What is only known when the answer is there belongs to the access log's record.
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::SystemTime;
+
+use http::header::{COOKIE, HeaderName};
+use http::{HeaderMap, Version};
+
+use super::app::Facts;
+use crate::config::{Lookup, Variable};
+use crate::observe::access_log::{Clock, epoch};
+use crate::router::target;
+use crate::tls::client::{Client as ClientOfTls, Shown};
+use crate::types::header::{X_FORWARDED_FOR, cookies};
+
+/// One request, as variables see it.
+#[derive(Debug)]
+pub struct Values<'a> {
+    /// Its connection.
+    pub facts: &'a Facts,
+    /// The client, after `trusted_proxies` had their say.
+    pub client: IpAddr,
+    /// Its method.
+    pub method: &'a str,
+    /// Its target, raw.
+    pub target: &'a [u8],
+    /// Its version.
+    pub version: Version,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+    /// Its host, without the port.
+    pub host: &'a str,
+    /// The site that matched.
+    pub site: &'a str,
+    /// The route that matched.
+    pub route: &'a str,
+    /// `X-Request-ID`.
+    pub id: &'a str,
+}
+
+/// As it is written in `$server_protocol` and in logs.
+pub fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+impl Lookup for Values<'_> {
+    fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
+        let text = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
+        let (path, query) = target::path_of(self.target);
+        match variable {
+            Variable::RemoteAddr => text(out, &self.client.to_string()),
+            Variable::RemotePort => text(out, &self.facts.peer.port().to_string()),
+            Variable::BinaryRemoteAddr => match self.client {
+                IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
+                IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+            },
+            Variable::TimeLocal => Clock::default().common(SystemTime::now(), out),
+            Variable::TimeIso8601 => Clock::default().iso(SystemTime::now(), out),
+            Variable::Msec => epoch(SystemTime::now(), out),
+            Variable::Request => {
+                text(out, self.method);
+                out.push(b' ');
+                out.extend_from_slice(self.target);
+                out.push(b' ');
+                text(out, protocol(self.version));
+            }
+            Variable::RequestMethod => text(out, self.method),
+            Variable::RequestUri => out.extend_from_slice(self.target),
+            Variable::Uri => out.extend_from_slice(path),
+            Variable::Args => out.extend_from_slice(query.unwrap_or_default()),
+            Variable::IsArgs => out.extend_from_slice(match query {
+                Some([_, ..]) => b"?",
+                _ => b"",
+            }),
+            Variable::Argument(name) => {
+                let found = argument(query.unwrap_or_default(), name);
+                out.extend_from_slice(found.unwrap_or_default());
+            }
+            Variable::Cookie(name) => {
+                let found = cookies(self.fields, name).next();
+                out.extend_from_slice(found.unwrap_or_default());
+            }
+            Variable::RequestField(name) => self.field(name, out),
+            Variable::ServerProtocol => text(out, protocol(self.version)),
+            Variable::Host => text(out, self.host),
+            Variable::ServerAddr => {
+                let local = self.facts.local;
+                text(
+                    out,
+                    &local.map_or_else(String::new, |at| at.ip().to_string()),
+                );
+            }
+            Variable::ServerPort => {
+                let local = self.facts.local;
+                text(
+                    out,
+                    &local.map_or_else(String::new, |at| at.port().to_string()),
+                );
+            }
+            Variable::Site => text(out, self.site),
+            Variable::Route => text(out, self.route),
+            Variable::Hostname => text(out, &HOSTNAME),
+            Variable::Scheme => text(out, self.facts.scheme()),
+            Variable::RequestId => text(out, self.id),
+            Variable::ForwardedFor => {
+                for value in self.fields.get_all(&X_FORWARDED_FOR) {
+                    out.extend_from_slice(value.as_bytes());
+                    text(out, ", ");
+                }
+                text(out, &self.client.to_string());
+            }
+            Variable::TlsProtocol => text(out, self.facts.tls_version.unwrap_or_default()),
+            Variable::ServerName => {
+                let name = self.facts.server_name.as_ref();
+                text(out, name.map_or("", |name| name.as_str()));
+            }
+            Variable::ClientSubject => text(out, self.shown(|shown| &shown.subject)),
+            Variable::ClientIssuer => text(out, self.shown(|shown| &shown.issuer)),
+            Variable::ClientSerial => text(out, self.shown(|shown| &shown.serial)),
+            Variable::ClientFingerprint => text(out, self.shown(|shown| &shown.fingerprint)),
+            // Known when the answer is, or named by what is not configured here.
+            _ => {}
+        }
+    }
+}
+
+impl<'a> Values<'a> {
+    /// Of the client's certificate; nothing without one.
+    fn shown(&self, of: impl FnOnce(&'a Shown) -> &'a str) -> &'a str {
+        match &self.facts.client {
+            ClientOfTls::Shown(shown) => of(shown),
+            ClientOfTls::Unasked | ClientOfTls::Absent => "",
+        }
+    }
+
+    /// A field's value; of several, all, as one list (RFC 9110 section 5.3).
+    fn field(&self, name: &str, out: &mut Vec<u8>) {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+            return;
+        };
+        // RFC 6265 joins cookies in its own way.
+        let between: &[u8] = if name == COOKIE { b"; " } else { b", " };
+        for (index, value) in self.fields.get_all(name).iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(between);
+            }
+            out.extend_from_slice(value.as_bytes());
+        }
+    }
+}
+
+/// The value of the first parameter called `name`, its case ignored, as nginx does. Nothing is decoded.
+fn argument<'a>(query: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|pair| {
+        let (key, value) = pair.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b"=")?;
+        key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+    })
+}
+
+/// This machine's name, as it was when first asked for.
+static HOSTNAME: LazyLock<String> = LazyLock::new(|| {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.unwrap_or_default().trim().to_owned()
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Text;
+
+    fn facts() -> Facts {
+        Facts {
+            peer: "192.0.2.1:5555".parse().unwrap(),
+            peer_text: "192.0.2.1".into(),
+            local: Some("192.0.2.9:8443".parse().unwrap()),
+            is_tls: true,
+            server_name: None,
+            tls_version: Some("TLSv1.3"),
+            client: ClientOfTls::Unasked,
+        }
+    }
+
+    fn value(text: &str, target: &[u8]) -> String {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("x-a", "1"),
+            ("x-a", "2"),
+            ("cookie", "b=; c=3"),
+            ("cookie", "b=4"),
+            ("x-forwarded-for", "198.51.100.7"),
+        ] {
+            fields.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        let facts = facts();
+        let values = Values {
+            facts: &facts,
+            client: facts.peer.ip(),
+            method: "GET",
+            target,
+            version: Version::HTTP_11,
+            fields: &fields,
+            host: "h.test",
+            site: "*.test",
+            route: "/",
+            id: "01",
+        };
+        let text = Text::parse(text).unwrap();
+        String::from_utf8(text.value(&values).into_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_target_is_named_whole_and_in_its_parts() {
+        let text = "$request_method $request_uri $uri$is_args$args [$arg_b] [$arg_C] [$arg_d]";
+        assert_eq!(
+            value(text, b"/p%20q/?b=1%2F&c&C=3&b=2"),
+            "GET /p%20q/?b=1%2F&c&C=3&b=2 /p%20q/?b=1%2F&c&C=3&b=2 [1%2F] [3] []"
+        );
+        assert_eq!(value("$uri$is_args$args", b"/p?"), "/p");
+    }
+
+    #[test]
+    fn fields_cookies_and_the_connection_are_named() {
+        assert_eq!(
+            value("$http_x_a; $http_cookie; $cookie_b $cookie_z", b"/"),
+            "1, 2; b=; c=3; b=4; 4 "
+        );
+        assert_eq!(
+            value(
+                "$scheme://$host:$server_port $server_addr $server_name $ssl_protocol",
+                b"/"
+            ),
+            "https://h.test:8443 192.0.2.9 *.test TLSv1.3"
+        );
+        assert_eq!(
+            value("$proxy_add_x_forwarded_for $remote_port", b"/"),
+            "198.51.100.7, 192.0.2.1 5555"
+        );
+    }
+
+    #[test]
+    fn what_only_the_answer_knows_is_nothing_yet() {
+        assert_eq!(value("[$status$upstream_addr$1]", b"/"), "[]");
+    }
+}
