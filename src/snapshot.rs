@@ -26,6 +26,7 @@ use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoints_file;
 use crate::upstream::group::Group;
+use crate::upstream::names::Book;
 use crate::upstream::tls::{ClientTls, TlsError};
 
 /// What runs.
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub access_log: AccessLogHandle,
     /// Whether a text names the address that clients connect to.
     pub names_local: bool,
+    /// What is known of the names of endpoints; one for all generations.
+    pub names: Arc<Book>,
 }
 
 /// A stream as it runs.
@@ -175,6 +178,10 @@ impl Snapshot {
                 Ok((name.clone(), group))
             })
             .collect::<Result<_, BuildError>>()?;
+        let names = old.map_or_else(Arc::default, |old| old.names.clone());
+        for group in groups.values().filter(|group| group.config.has_names()) {
+            group.take_from_names(names.endpoints(&group.config).0, now);
+        }
         let mut parts = Parts {
             groups: &groups,
             logs,
@@ -204,6 +211,7 @@ impl Snapshot {
             access_log,
             names_local: names_local(&config),
             groups,
+            names,
             config,
         })
     }
@@ -234,9 +242,9 @@ fn look_into_file(group: &Group, old: Option<&Group>, now: Instant) {
     let found = endpoints_file::read(path).unwrap_or_else(|fault| {
         let (upstream, file, error) = (group.name(), path.display(), with_reasons(&fault));
         tracing::warn!(event = "upstream.endpoints.kept", %upstream, %file, %error, "the file of endpoints cannot be used; those that are known stay");
-        old.map(Group::found).unwrap_or_default()
+        old.map(Group::from_file).unwrap_or_default()
     });
-    group.take_found(&found, now);
+    group.take_from_file(found, now);
 }
 
 /// How the upstream's endpoints are connected to; `old` itself where nothing has changed. Blocks on files.

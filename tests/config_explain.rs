@@ -72,6 +72,13 @@ launch = "launch.html"
 default = "error.html"
 502 = "502.html"
 upstream_connect = "connect.html"
+[resolver]
+servers = ["10.0.0.10:53", "[2001:db8::53]:5353"]
+timeout = "3s"
+min_ttl = "4s"
+max_ttl = "6m"
+empty_after = "7m"
+ipv6 = false
 [why]
 memory = "1MiB"
 sample = 5
@@ -131,13 +138,14 @@ target = "stream.log"
 listen = "127.0.0.1:5432"
 upstream = "c"
 [upstream."hub.1"]
-endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true }]
+endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true }, "hub.example.org.:82", { address = "hub:83", weight = 6 }]
 balance = "hash"
 hash_on = "header:X-Session"
 sticky = { cookie = "edge", ttl = "2h" }
 slow_start = "31s"
 outlier = { rest = "1s", failures = 6, statuses = ["500", "502-504"], latency = "7s", ejection = "8s", longest_ejection = "9m", max_ejected = "31%" }
 health = { path = "/hub/health", host = "h.example", expect = ["204"], body = "well", port = 8081, interval = "15s", jitter = "20%", timeout = "4s", rise = 5, fall = 6, initial = "down" }
+endpoints_srv = "_http._tcp.hub.example.org."
 endpoints_file = "nodes"
 keep_alive = 0
 keep_alive_idle = "1h"

@@ -2,7 +2,7 @@
 # Installs what building and testing need, as far as it is missing; says nothing and takes no time when all is there.
 #   tests/install.sh build          a C compiler and cmake (for aws-lc-rs)
 #   tests/install.sh lint           cargo-deny
-#   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, chromium; JupyterHub and BinderHub; grpcio
+#   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, dnsmasq, chromium; JupyterHub and BinderHub; grpcio
 #   tests/install.sh bench          nginx, HAProxy, Caddy and the load generators
 #   tests/install.sh instructions   valgrind, which counts instructions
 #   tests/install.sh soak           the load generators
@@ -100,6 +100,7 @@ for set in "$@"; do
         want certbot
         want systemd-analyze systemd
         want chromium
+        want dnsmasq dnsmasq-base
         ;;
     *)
         echo "unknown set \`$set\`: build, lint, test, soak, bench, instructions" >&2

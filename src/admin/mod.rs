@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use serve::{Gate, serve_socket, serve_tcp};
 pub use socket::{AdminSocket, BindError};
 pub use status::{
-    CertificateStatus, EndpointStatus, ListenerStatus, RouteStatus, SiteStatus, Status,
+    CertificateStatus, EndpointStatus, ListenerStatus, NameStatus, RouteStatus, SiteStatus, Status,
     StatusReport, Traffic, UpstreamStatus,
 };
 

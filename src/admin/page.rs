@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use super::status::{CertificateStatus, SiteStatus, StatusReport};
+use super::status::{CertificateStatus, SiteStatus, StatusReport, UpstreamStatus};
 use crate::types::amount::{ByteSize, format_duration};
 
 const STYLE: &str = include_str!("page.css");
@@ -154,6 +154,28 @@ fn upstreams(page: &mut Page, report: &StatusReport) {
                 Escaped(&endpoint.state),
                 endpoint.in_flight,
                 Escaped(endpoint.reason.as_deref().unwrap_or("")),
+            ));
+        }
+    }
+    page.raw("</table>");
+    names(page, &report.status.upstreams);
+}
+
+fn names(page: &mut Page, upstreams: &[UpstreamStatus]) {
+    let names = |upstream: &'_ UpstreamStatus| !upstream.names.is_empty();
+    if !upstreams.iter().any(names) {
+        return;
+    }
+    page.raw("<h2>Names</h2><table><tr><th>upstream<th>name<th>addresses<th>age in seconds<th>");
+    for upstream in upstreams {
+        for name in &upstream.names {
+            let age = name.age.map_or("never".to_owned(), |age| age.to_string());
+            page.add(format_args!(
+                "<tr><td>{}<td><code>{}</code><td>{}<td>{age}<td class=\"alarm\">{}",
+                Escaped(&upstream.name),
+                Escaped(&name.name),
+                name.addresses.len(),
+                Escaped(name.error.as_deref().unwrap_or("")),
             ));
         }
     }

@@ -79,6 +79,23 @@ pub struct UpstreamStatus {
     /// Whether none of them is up, so that all get requests.
     #[serde(default)]
     pub fails_open: bool,
+    /// What is known of the names among its endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NameStatus>,
+}
+
+/// A name that endpoints are configured by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NameStatus {
+    /// As it is configured: `hub.internal:80`, `_http._tcp.hub.internal`.
+    pub name: String,
+    /// The endpoints it stands for.
+    pub addresses: Vec<String>,
+    /// Seconds since the last good answer; `None` when there never was one.
+    pub age: Option<u64>,
+    /// Why there is none newer.
+    pub error: Option<String>,
 }
 
 /// An endpoint of an upstream.
@@ -217,6 +234,7 @@ impl UpstreamStatus {
             name: upstream.name.to_string(),
             endpoints: endpoints.collect(),
             fails_open: false,
+            names: Vec::new(),
         }
     }
 }

@@ -11,6 +11,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use super::names;
 use crate::config::{self, Paint};
 
 /// Checks the file at `path`; with `explain`, prints the effective configuration. Gives the exit code.
@@ -18,6 +19,7 @@ pub fn run(path: &Path, explain: bool) -> u8 {
     match config::read(path) {
         Ok(loaded) => {
             eprint!("{}", loaded.report.render(paint()));
+            eprint!("{}", unresolved(&loaded.config));
             if explain {
                 print!("{}", config::explain(&loaded.config));
             } else {
@@ -30,6 +32,22 @@ pub fn run(path: &Path, explain: bool) -> u8 {
             1
         }
     }
+}
+
+/// A warning for each name of an endpoint that is not in DNS, as seen from here: it may be by the time it is needed.
+fn unresolved(config: &config::Config) -> String {
+    let upstreams: Vec<_> = config.upstreams.values().collect();
+    let book = names::look_up(&config.resolver, &upstreams);
+    let mut out = String::new();
+    for upstream in upstreams {
+        for (standing, said) in names::troubles(&book, upstream) {
+            let (upstream, name) = (&upstream.name, standing.name);
+            out.push_str(&format!(
+                "warning[unresolved]: `{name}` of upstream `{upstream}`: {said}\n"
+            ));
+        }
+    }
+    out
 }
 
 /// Colours for a person at a terminal who has not asked for none (<https://no-color.org>).

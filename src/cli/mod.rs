@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod finding;
+mod names;
 mod reload;
 mod run;
 mod socket;

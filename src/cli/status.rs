@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::{Door, client, complain, exit, print};
-use crate::admin::{EndpointStatus, SiteStatus, StatusReport, UpstreamStatus};
+use crate::admin::{EndpointStatus, NameStatus, SiteStatus, StatusReport, UpstreamStatus};
 use crate::types::amount::format_duration;
 
 /// Prints the status. Gives the exit code.
@@ -54,6 +54,9 @@ pub(super) fn upstreams(upstreams: &[UpstreamStatus]) -> String {
         &["UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"],
         upstreams.iter().flat_map(upstream_rows).collect(),
     );
+    let names = upstreams.iter().flat_map(name_rows).collect();
+    let head = ["UPSTREAM", "NAME", "ADDRESSES", "AGE", "LAST ERROR"];
+    table(&mut out, &head, names);
     out
 }
 
@@ -159,6 +162,20 @@ fn upstream_rows(upstream: &UpstreamStatus) -> Vec<Vec<String>> {
         ]
     };
     upstream.endpoints.iter().map(row).collect()
+}
+
+fn name_rows(upstream: &UpstreamStatus) -> Vec<Vec<String>> {
+    let row = |name: &NameStatus| {
+        let age = name.age.map(Duration::from_secs);
+        vec![
+            upstream.name.clone(),
+            name.name.clone(),
+            name.addresses.len().to_string(),
+            age.map_or("never".to_owned(), format_duration),
+            name.error.clone().unwrap_or_default(),
+        ]
+    };
+    upstream.names.iter().map(row).collect()
 }
 
 fn site_rows(sites: &[SiteStatus]) -> Vec<Vec<String>> {

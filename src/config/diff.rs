@@ -107,6 +107,11 @@ fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
         ("admin", show::admin(&old.admin), show::admin(&new.admin)),
         ("why", show::why(&old.why), show::why(&new.why)),
         ("acme", show::acme(&old.acme), show::acme(&new.acme)),
+        (
+            "resolver",
+            show::resolver(&old.resolver),
+            show::resolver(&new.resolver),
+        ),
     ] {
         let mut fields = fields("", old, new);
         for field in &mut fields {

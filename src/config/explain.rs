@@ -45,6 +45,7 @@ pub fn explain(config: &Config) -> String {
         let head = format!("[upstream.{}]", key_text(upstream.name.as_str()));
         section(&mut out, &head, show::upstream(upstream));
     }
+    section(&mut out, "[resolver]", show::resolver(&config.resolver));
     out
 }
 

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
+use super::discovery::{NamedEndpoints, Resolver};
 use super::error_pages::ErrorPages;
 use super::health::Health;
 use super::listener::Listener;
@@ -23,6 +24,7 @@ use super::tls::Tls;
 use super::why::Why;
 use crate::types::address::Address;
 use crate::types::amount::ByteSize;
+use crate::types::dns_name::DnsName;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
 use crate::types::path::PathPattern;
@@ -58,6 +60,8 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// `[upstream.NAME]`
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
+    /// `[resolver]`
+    pub resolver: Resolver,
 }
 
 impl Config {
@@ -379,8 +383,12 @@ pub struct RouteTimeouts {
 pub struct Upstream {
     /// Its name.
     pub name: UpstreamName,
-    /// Addresses, in the order of the file. Not empty, unless there is an `endpoints_file`.
+    /// Addresses, in the order of the file. Not empty, unless one of the next three says more.
     pub endpoints: Vec<Endpoint>,
+    /// Hosts, in the order of the file, each of which stands for all its addresses.
+    pub named: Vec<NamedEndpoints>,
+    /// A service that names further ones.
+    pub service: Option<DnsName>,
     /// A file with further ones, followed.
     pub endpoints_file: Option<PathBuf>,
     /// Who gets the next request.
@@ -406,11 +414,18 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// Whether DNS says what endpoints it has.
+    pub fn has_names(&self) -> bool {
+        !self.named.is_empty() || self.service.is_some()
+    }
+
     /// An upstream that has nothing but endpoints; all else as by default.
     pub fn plain(name: UpstreamName, endpoints: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self {
             name,
             endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+            named: Vec::new(),
+            service: None,
             endpoints_file: None,
             balance: Balance::RoundRobin,
             slow_start: Duration::ZERO,

@@ -95,7 +95,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Addresses => "A list of IP:port or unix:PATH".to_owned(),
         Kind::Listener => "IP:port, unix:PATH or a table".to_owned(),
         Kind::Listeners => "A list of IP:port, unix:PATH or tables".to_owned(),
-        Kind::Endpoints => "A list of IP:port or tables".to_owned(),
+        Kind::Endpoints => "A list of IP:port, NAME:port or tables".to_owned(),
         Kind::Inline => "A table".to_owned(),
         Kind::Texts => "A list of texts".to_owned(),
         Kind::Certificate => "A word, or a table of two files".to_owned(),

@@ -14,6 +14,7 @@ use super::model::{
 };
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
+pub(super) use super::show_balancing::resolver;
 use super::show_listener::{listener, listeners};
 use super::stream::{ProxyVersion, Stream};
 use super::tls::{CipherSuite, ClientTrust, Group, Tls};

@@ -2,18 +2,29 @@
 //!
 //! In TOML, so that what is shown loads to the same.
 
-use super::balancing::{Balance, Endpoint, HashOn, Outlier};
+use std::fmt::Display;
+
+use super::balancing::{Balance, HashOn, Outlier};
+use super::discovery::Resolver;
 use super::health::{CheckKind, Health};
 use super::model::Upstream;
 use super::show::{Entry, duration, inline, list, percent, quoted};
 
 /// The keys and their values.
 pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
-    let endpoints: Vec<_> = upstream.endpoints.iter().map(endpoint).collect();
+    let addresses = upstream.endpoints.iter();
+    let addresses = addresses.map(|one| endpoint(&one.address, one.weight, one.backup));
+    let names = upstream.named.iter().map(|one| {
+        let address = format!("{}:{}", one.name, one.port);
+        endpoint(&address, one.weight, one.backup)
+    });
+    let endpoints: Vec<_> = addresses.chain(names).collect();
     let mut entries = Vec::new();
     if !endpoints.is_empty() {
         entries.push(("endpoints", format!("[{}]", endpoints.join(", "))));
     }
+    let service = upstream.service.as_ref();
+    entries.extend(service.map(|name| ("endpoints_srv", quoted(name))));
     let file = upstream.endpoints_file.as_ref();
     entries.extend(file.map(|file| ("endpoints_file", quoted(file.display()))));
     match &upstream.balance {
@@ -42,18 +53,34 @@ pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
 }
 
 /// An address, or a table where there is more to say.
-fn endpoint(endpoint: &Endpoint) -> String {
-    let mut keys = vec![("address", quoted(endpoint.address))];
-    if endpoint.weight != 1 {
-        keys.push(("weight", endpoint.weight.to_string()));
+fn endpoint(address: &dyn Display, weight: u8, backup: bool) -> String {
+    let mut keys = vec![("address", quoted(address))];
+    if weight != 1 {
+        keys.push(("weight", weight.to_string()));
     }
-    if endpoint.backup {
+    if backup {
         keys.push(("backup", "true".to_owned()));
     }
     match &*keys {
         [(_, address)] => address.clone(),
         keys => inline(keys),
     }
+}
+
+/// `[resolver]`.
+pub(super) fn resolver(resolver: &Resolver) -> Vec<Entry> {
+    let mut keys = Vec::new();
+    if !resolver.servers.is_empty() {
+        keys.push(("servers", list(&resolver.servers)));
+    }
+    keys.extend([
+        ("timeout", duration(resolver.timeout)),
+        ("min_ttl", duration(resolver.min_ttl)),
+        ("max_ttl", duration(resolver.max_ttl)),
+        ("empty_after", duration(resolver.empty_after)),
+        ("ipv6", resolver.ipv6.to_string()),
+    ]);
+    keys
 }
 
 fn outlier(outlier: &Outlier) -> Vec<Entry> {

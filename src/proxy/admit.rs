@@ -87,6 +87,7 @@ fn is_upstreams(cause: Cause) -> bool {
         cause,
         Cause::UpstreamEmpty
             | Cause::UpstreamDown
+            | Cause::UpstreamUnresolved
             | Cause::UpstreamConnect
             | Cause::UpstreamConnectTimeout
             | Cause::UpstreamTls

@@ -38,7 +38,7 @@ impl Forward<'_> {
     ) -> Result<Reached, Cause> {
         let group = &self.route.group;
         let retries = &group.config.protection.retries;
-        let mut cause = Cause::UpstreamEmpty;
+        let mut cause = None;
         while let Some(endpoint) = course.next.take().or_else(|| self.choose(client, course)) {
             let address = endpoint.address;
             trace.try_begins(address, course.at);
@@ -88,11 +88,11 @@ impl Forward<'_> {
                 }
                 Some(Err(_)) if course.is_over() => return Err(Cause::TotalTimeout),
                 Some(Err(error)) => {
-                    let outcome;
-                    (cause, outcome) = error.count(self.metrics);
+                    let (failed, outcome) = error.count(self.metrics);
+                    cause = Some(failed);
                     let reason: &dyn std::error::Error = &*error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
-                    trace.try_failed(Some(cause), course.at);
+                    trace.try_failed(cause, course.at);
                     endpoint.report(outcome, course.at);
                     course.tried.push(address);
                 }
@@ -101,11 +101,7 @@ impl Forward<'_> {
                 break;
             }
         }
-        // Named, but none that may be asked: disabled, or left out.
-        if cause == Cause::UpstreamEmpty && !group.endpoints().is_empty() {
-            cause = Cause::UpstreamDown;
-        }
-        Err(cause)
+        Err(cause.unwrap_or_else(|| group.nobody()))
     }
 
     /// A stream of HTTP/2, whether its connection has served a request before, and whether it was made for this one.

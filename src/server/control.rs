@@ -251,6 +251,7 @@ async fn prepare(process: &Arc<Process>, source: Source) -> Result<Prepared, Ref
     };
     // Should it panic, the reload is refused and nothing has changed.
     let draft = draft.unwrap_or_else(|_| Err(failed()))?;
+    draft.settle().await;
     draft.finish(process)
 }
 

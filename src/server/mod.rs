@@ -12,6 +12,7 @@ mod control;
 mod descriptors;
 mod health;
 mod kept;
+mod names;
 mod notify;
 mod orders;
 mod overrides;

@@ -11,6 +11,7 @@ use super::background::{discard, retire};
 use super::certificates;
 use super::descriptors::room_for;
 use super::kept;
+use super::names;
 use super::process::{Listening, Process};
 use crate::acme::Settings as AcmeSettings;
 use crate::admin::ReloadReport;
@@ -122,6 +123,13 @@ impl Draft {
             warnings,
             faults,
         })
+    }
+
+    /// Gives names that are new a moment to be looked up.
+    pub(super) async fn settle(&self) {
+        if let Ok(snapshot) = &self.snapshot {
+            names::settle(snapshot).await;
+        }
     }
 
     /// Does the rest, which is quick.

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::background::step_back;
 use super::control::{self, Door};
 use super::kept;
+use super::names;
 use super::pid_file::PidFile;
 use super::process::Process;
 use super::start::{Given, Ready, start};
@@ -81,6 +82,7 @@ pub fn run(path: &Path, how: How, ready: impl FnOnce()) -> Result<(), StartError
             Ok(prepared) => prepared,
             Err(error) => return Err(refused(successor, error)),
         };
+        names::settle(&prepared.process.shared.snapshot.load_full()).await;
         let process = begin(prepared, successor)?;
         let outcome = live(&process, signals, ready).await;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
@@ -175,6 +177,7 @@ async fn live(
     let client_trust = tokio::spawn(client_trust::follow(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
     let checking = tokio::spawn(health::run(process.clone()));
+    let naming = tokio::spawn(names::run(process.clone()));
     let mut succeeded = process.successor.subscribe();
     loop {
         tokio::select! {
@@ -203,6 +206,7 @@ async fn live(
     client_trust.abort();
     looking.abort();
     checking.abort();
+    naming.abort();
     stop::drain(process, async {
         // A service that is stopped while its old process still drains sends the signal to both.
         if successor.is_some() {

@@ -89,7 +89,7 @@ impl Troubles {
             };
             match endpoints_file::read(path) {
                 Ok(found) => {
-                    if group.take_found(&found, crate::transport::now()) {
+                    if group.take_from_file(found, crate::transport::now()) {
                         let endpoints = group.endpoints().len();
                         tracing::info!(event = "upstream.endpoints", %upstream, file = %path.display(), endpoints, "the file of endpoints has changed");
                     }

@@ -4,11 +4,12 @@
 
 use std::time::Instant;
 
-use crate::admin::{EndpointStatus, UpstreamStatus};
-use crate::observe::metrics::{EndpointFacts, UpstreamFacts};
+use crate::admin::{EndpointStatus, NameStatus, UpstreamStatus};
+use crate::observe::metrics::{EndpointFacts, NameFacts, UpstreamFacts};
 use crate::snapshot::Snapshot;
 use crate::upstream::endpoint::{Endpoint, Override};
 use crate::upstream::group::Group;
+use crate::upstream::names::Standing;
 
 /// For the metrics.
 pub(super) fn facts(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamFacts> {
@@ -21,6 +22,14 @@ pub(super) fn facts(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamFacts> {
                     address: endpoint.label.to_string(),
                     up: matches!(state(endpoint, now), "up" | "trial"),
                     in_flight: endpoint.in_flight(),
+                })
+                .collect(),
+            names: names(snapshot, group, now)
+                .map(|one| NameFacts {
+                    name: one.name,
+                    addresses: one.addresses.len(),
+                    age: one.age.map(|age| age.as_secs()),
+                    failing: one.trouble.is_some(),
                 })
                 .collect(),
             ejections: counts.ejections.get(),
@@ -48,8 +57,26 @@ pub(super) fn status(snapshot: &Snapshot, now: Instant) -> Vec<UpstreamStatus> {
             })
             .collect(),
         fails_open: group.is_open_by_failure(now),
+        names: names(snapshot, group, now).map(name_status).collect(),
     };
     snapshot.groups.values().map(|group| of(group)).collect()
+}
+
+fn names(snapshot: &Snapshot, group: &Group, now: Instant) -> impl Iterator<Item = Standing> {
+    let standings = match group.config.has_names() {
+        true => snapshot.names.standings(&group.config, now),
+        false => Vec::new(),
+    };
+    standings.into_iter()
+}
+
+fn name_status(standing: Standing) -> NameStatus {
+    NameStatus {
+        name: standing.name,
+        addresses: standing.addresses.iter().map(ToString::to_string).collect(),
+        age: standing.age.map(|age| age.as_secs()),
+        error: standing.trouble,
+    }
 }
 
 /// An operator's word before what requests and checks met.

@@ -152,7 +152,7 @@ impl Course {
             ..Keys::default()
         };
         let mut tried = Vec::new();
-        let mut cause = Cause::UpstreamEmpty;
+        let mut cause = None;
         while let Some(chosen) = group.choose(&keys, &tried, at) {
             let address = chosen.address;
             self.endpoint = Some(address);
@@ -164,8 +164,8 @@ impl Course {
                     return Ok((chosen, upstream));
                 }
                 Err(error) => {
-                    let outcome;
-                    (cause, outcome) = error.count(metrics);
+                    let (failed, outcome) = error.count(metrics);
+                    cause = Some(failed);
                     at = now();
                     chosen.report(outcome, at);
                     let error: &dyn std::error::Error = &error;
@@ -174,7 +174,7 @@ impl Course {
                 }
             }
         }
-        Err(cause)
+        Err(cause.unwrap_or_else(|| group.nobody()))
     }
 }
 

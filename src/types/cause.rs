@@ -223,6 +223,9 @@ causes! {
     ClientCertificateRefused "client_certificate_refused" 400 Certificate,
         "The client's certificate is not accepted here.",
         "The log says why at level debug; mostly none of the authorities in `ca_file` has signed it, or there is no list of its authority in `crl_files`.";
+    UpstreamUnresolved "upstream_unresolved" 502 Unavailable retry 10,
+        "The names of the upstream's endpoints could not be resolved.",
+        "See what name servers say: `hubgate upstream list` shows each name with its last error, `hubgate doctor` asks now.";
     Internal "internal" 500 Broken,
         "The server failed to handle the request.",
         "A defect in hubgate: look for `panicked` in its log, and report it with the request's id.";

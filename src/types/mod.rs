@@ -7,6 +7,7 @@
 pub mod address;
 pub mod amount;
 pub mod cause;
+pub mod dns_name;
 pub mod header;
 pub mod host;
 pub mod name;

@@ -5,7 +5,7 @@
 //! about endpoints is kept by address, over [`Group::replace`] and over reloads. Time comes in as an argument.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +24,7 @@ use super::ledger::{Counts, Ledger, Padded};
 use super::protection::Protection;
 use super::standing::{Record, Standing, Terms};
 use crate::config::{self, Balance};
+use crate::types::cause::Cause;
 use crate::types::name::UpstreamName;
 
 /// An upstream as it runs.
@@ -36,11 +37,20 @@ pub struct Group {
     set: ArcSwap<Set>,
     /// Held while a set is made.
     making: Mutex<()>,
+    /// What it has beside what is configured.
+    found: Mutex<Found>,
     turn: Padded<AtomicUsize>,
     ledger: Arc<Ledger>,
     session_key: OnceLock<Arc<SessionKey>>,
     /// What spares it and saves its requests.
     pub protection: Protection,
+}
+
+/// Endpoints that were found, by where.
+#[derive(Debug, Default)]
+struct Found {
+    file: Vec<config::Endpoint>,
+    names: Vec<config::Endpoint>,
 }
 
 /// An endpoint that was chosen for a request, which is in flight there until this is dropped.
@@ -67,6 +77,7 @@ impl Group {
         Self {
             set: ArcSwap::from_pointee(Set::new(&config, endpoints, None, ledger.version(), now)),
             making: Mutex::new(()),
+            found: Mutex::default(),
             protection: Protection::new(&config.protection, old.map(|old| &old.protection), now),
             config,
             turn: Padded::default(),
@@ -178,13 +189,33 @@ impl Group {
         set_cookie(key, sticky, self.name(), choice, scope, unix, random)
     }
 
-    /// Takes, beside those that are configured, these from now on; true when that is a change.
-    pub fn take_found(&self, found: &[config::Endpoint], now: Instant) -> bool {
-        let configured = &self.config.endpoints;
-        let is_new =
-            |one: &&config::Endpoint| configured.iter().all(|it| it.address != one.address);
-        let mut wanted = configured.clone();
-        wanted.extend(found.iter().filter(is_new));
+    /// Takes the endpoints that its file names from now on; true when that is a change.
+    pub fn take_from_file(&self, endpoints: Vec<config::Endpoint>, now: Instant) -> bool {
+        self.take(|found| found.file = endpoints, now)
+    }
+
+    /// Takes the endpoints that its names stand for from now on; true when that is a change.
+    pub fn take_from_names(&self, endpoints: Vec<config::Endpoint>, now: Instant) -> bool {
+        self.take(|found| found.names = endpoints, now)
+    }
+
+    /// Those that its file named last.
+    pub fn from_file(&self) -> Vec<config::Endpoint> {
+        self.found.lock().file.clone()
+    }
+
+    /// An address counts as who names it first: the configuration, a name, the file.
+    fn take(&self, take: impl FnOnce(&mut Found), now: Instant) -> bool {
+        // Held to the end, so that the last to take is the last to replace.
+        let mut found = self.found.lock();
+        take(&mut found);
+        let mut seen = HashSet::new();
+        let all = self.config.endpoints.iter();
+        let all = all.chain(&found.names).chain(&found.file);
+        let wanted: Vec<_> = all
+            .filter(|one| seen.insert(one.address))
+            .copied()
+            .collect();
         let is_same = self.as_configured() == wanted;
         if !is_same {
             self.replace(&wanted, now);
@@ -192,11 +223,14 @@ impl Group {
         !is_same
     }
 
-    /// Those of its endpoints that are not configured.
-    pub fn found(&self) -> Vec<config::Endpoint> {
-        let mut all = self.as_configured();
-        all.retain(|endpoint| !self.config.endpoints.contains(endpoint));
-        all
+    /// Why none of its endpoints could be asked, when none was.
+    pub fn nobody(&self) -> Cause {
+        match self.set.load().endpoints().is_empty() {
+            // Named, but none that may be asked: disabled, or left out.
+            false => Cause::UpstreamDown,
+            true if self.config.has_names() => Cause::UpstreamUnresolved,
+            true => Cause::UpstreamEmpty,
+        }
     }
 
     fn as_configured(&self) -> Vec<config::Endpoint> {

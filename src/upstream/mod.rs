@@ -15,6 +15,7 @@ pub mod health;
 pub mod http1;
 pub mod http2;
 mod ledger;
+pub mod names;
 pub mod peer;
 pub mod pool;
 pub mod protection;

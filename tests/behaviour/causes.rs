@@ -15,7 +15,8 @@ use crate::support::authority::{Authority, Issued};
 use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::ports::{Unreachable, free_addr};
 use crate::support::{
-    Client, Conn, Hubgate, Response, Upstream, Wire, authority, eventually, tls, websocket,
+    Client, Conn, Hubgate, NameServer, Response, Upstream, Wire, authority, eventually, tls,
+    websocket,
 };
 
 /// What provoking gave: the answer, if there was one that could be read to its end.
@@ -53,6 +54,7 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::RedirectSlash, || with(&one_site(free_addr(), "").replace("path = \"/\"", "path = \"/x/\""), "GET /x HTTP/1.1")),
     (Cause::UpstreamEmpty, no_endpoint),
     (Cause::UpstreamDown, disabled),
+    (Cause::UpstreamUnresolved, unresolved),
     (Cause::UpstreamConnect, || asked("", &request("GET / HTTP/1.1", ""))),
     (Cause::UpstreamConnectTimeout, no_room),
     (Cause::UpstreamSend, takes_nothing),
@@ -280,6 +282,17 @@ fn no_endpoint() -> Seen {
     let named = format!("endpoints = [\"{nobody}\"]");
     let toml = one_site(nobody, "").replace(&named, "endpoints_file = \"@DIR@/nodes\"");
     with(&toml, "GET / HTTP/1.1")
+}
+
+/// A name that no name server knows.
+fn unresolved() -> Seen {
+    let dns = NameServer::start();
+    let nobody = free_addr();
+    let named = format!("endpoints = [\"{nobody}\"]");
+    let toml = one_site(nobody, "").replace(&named, "endpoints = [\"hub.test:80\"]");
+    let hubgate = start(&(toml + &dns.table("")));
+    let answer = hubgate.plain().exchange(request("GET / HTTP/1.1", ""));
+    seen(hubgate, Some(answer), vec![Box::new(dns)])
 }
 
 /// Every endpoint taken out by the operator.

@@ -30,6 +30,7 @@ mod kit;
 mod limits;
 mod listeners;
 mod logs;
+mod names;
 mod pages;
 #[cfg(debug_assertions)]
 mod panics;

@@ -25,6 +25,7 @@ pub mod h2_frames;
 pub mod h2_upstream;
 pub mod hubgate;
 pub mod message;
+pub mod name_server;
 pub mod openssl;
 pub mod orders;
 pub mod pebble;
@@ -41,6 +42,7 @@ pub use h2_client::H2;
 pub use h2_upstream::H2Upstream;
 pub use hubgate::Hubgate;
 pub use message::{Head, Response};
+pub use name_server::{NameServer, Says};
 pub use upstream::{Conn, Upstream};
 pub use wire::{End, Fault, Wire};
 

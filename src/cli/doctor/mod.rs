@@ -16,11 +16,13 @@ use serde::Serialize;
 
 use self::endpoint::Seen;
 use super::finding::{self, Finding, Level};
+use super::names;
 use super::status::table;
 use super::{complain, exit, print};
 use crate::config::{self, CheckKind, Config, Paint, Upstream};
 use crate::observe::reasons::with_reasons;
 use crate::upstream::endpoints_file;
+use crate::upstream::names::Book;
 use crate::upstream::tls::ClientTls;
 
 /// Endpoints looked at at once.
@@ -64,9 +66,10 @@ pub(super) fn run(file: &Path, only: Option<&str>, json: bool) -> u8 {
         return exit::REFUSED;
     }
     let mut findings = Vec::new();
+    let book = names::look_up(&config.resolver, &upstreams);
     let questions: Vec<_> = upstreams
         .iter()
-        .flat_map(|upstream| questions(&config, upstream, &mut findings))
+        .flat_map(|upstream| questions(&config, upstream, &book, &mut findings))
         .collect();
     let seen = ask(&questions);
     findings.extend(seen.iter().map(|(_, finding)| finding.clone()));
@@ -91,6 +94,7 @@ pub(super) fn run(file: &Path, only: Option<&str>, json: bool) -> u8 {
 fn questions<'a>(
     config: &Config,
     upstream: &'a Upstream,
+    book: &Book,
     findings: &mut Vec<Finding>,
 ) -> Vec<Question<'a>> {
     let about = format!("upstream {}", upstream.name);
@@ -148,6 +152,16 @@ fn questions<'a>(
         is_check: check.is_some(),
     };
     let mut endpoints = upstream.endpoints.clone();
+    for (standing, said) in names::troubles(book, upstream) {
+        let found = format!("`{}`: {said}", standing.name);
+        let fix = "see that the name is right and that this host's name servers know it, or name others in `[resolver]`";
+        let level = match standing.addresses.is_empty() {
+            true => Level::Broken,
+            false => Level::Attention,
+        };
+        findings.push(Finding::of(level, &about, found, fix));
+    }
+    endpoints.extend(book.endpoints(upstream).0);
     if let Some(file) = &upstream.endpoints_file {
         match endpoints_file::read(file) {
             Ok(found) => endpoints.extend(found),

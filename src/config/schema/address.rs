@@ -10,6 +10,15 @@ use super::value::Field;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::Source;
 use crate::types::address::Address;
+use crate::types::dns_name::DnsName;
+
+/// Where to connect to.
+pub(in crate::config) enum Target {
+    /// Exactly there.
+    Address(SocketAddr),
+    /// At this port of every address of the host.
+    Name(DnsName, u16),
+}
 
 impl Field<'_> {
     /// An IP address with a port to listen on; port 0 lets the system choose.
@@ -36,9 +45,12 @@ impl Field<'_> {
         }
     }
 
-    /// An IP address with a port to connect to.
-    pub(super) fn endpoint(&self) -> Option<SocketAddr> {
+    /// An IP address, or a name, with a port to connect to.
+    pub(super) fn endpoint(&self) -> Option<Target> {
         let text = self.text_as("an address in quotes, as in `\"192.0.2.10:80\"`", None)?;
+        if let Some((name, port)) = named(text) {
+            return Some(Target::Name(name, port));
+        }
         match text.parse::<SocketAddr>() {
             Ok(address) if address.port() == 0 => {
                 self.refuse("bad-endpoint", format!("endpoint `{text}` has port 0, which nothing answers on"), None)
@@ -48,7 +60,7 @@ impl Field<'_> {
                 format!("endpoint `{text}` is the address for listening on all interfaces, not one to connect to"),
                 Some(format!("for this host write `127.0.0.1:{}`", address.port())),
             ),
-            Ok(address) => Some(address),
+            Ok(address) => Some(Target::Address(address)),
             Err(_) => {
                 let (code, message, hint) = endpoint_fault(text);
                 self.refuse(code, message, Some(hint))
@@ -156,19 +168,35 @@ fn endpoint_fault(text: &str) -> (&'static str, String, String) {
         }
         Err(_) => {}
     }
-    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-    if host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains(['[', ':']) {
-        let hint =
-            format!("names are not supported yet: write the address that `{host}` stands for");
-        return (
-            "endpoint-name",
-            format!("endpoint `{text}` is a name; an endpoint is IP:port"),
-            hint,
-        );
+    if let Some((host, port)) = text.rsplit_once(':')
+        && let Ok(name) = DnsName::parse(host)
+    {
+        if name.as_str().starts_with('_') {
+            let message = format!("`{name}` is a service, whose ports are in DNS");
+            return (
+                "bad-endpoint",
+                message,
+                format!("write `endpoints_srv = \"{name}\"`"),
+            );
+        }
+        let message = format!("`{port}` is not a port of endpoint `{text}`");
+        return ("bad-endpoint", message, format!("as in `{name}:80`"));
+    }
+    if DnsName::parse(text).is_ok() {
+        let message = format!("endpoint `{text}` has no port");
+        return ("bad-endpoint", message, format!("as in `{text}:80`"));
     }
     (
         "bad-endpoint",
-        format!("endpoint `{text}` is not IP:port"),
-        "as in `192.0.2.10:80` or `[2001:db8::10]:80`".to_owned(),
+        format!("endpoint `{text}` is not IP:port, nor a name with a port"),
+        "as in `192.0.2.10:80`, `[2001:db8::10]:80` or `hub.internal:80`".to_owned(),
     )
+}
+
+/// A name with a port. What begins with `_` names a service, which has ports of its own.
+fn named(text: &str) -> Option<(DnsName, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let name = DnsName::parse(host).ok()?;
+    (!name.as_str().starts_with('_')).then_some((name, port))
 }

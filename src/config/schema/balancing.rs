@@ -8,18 +8,28 @@ use std::path::PathBuf;
 use http::HeaderName;
 use toml::de::DeValue;
 
+use super::address::Target;
 use super::reader::{At, Context, Reader, value};
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 use crate::config::diagnostic::Diagnostic;
+use crate::config::discovery::NamedEndpoints;
+use crate::types::dns_name::DnsName;
 
 pub(super) const ENDPOINTS: Key = Key::either(
     "endpoints",
     Kind::Endpoints,
     "endpoints_file",
     "[\"192.0.2.10:80\"]",
-    "IP:port of each, or a table with `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can).",
+    "IP:port or NAME:port of each, or a table with that as `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can). A name stands for all its addresses, IPv4 and IPv6, which are followed (see [resolver]).",
+);
+pub(super) const ENDPOINTS_SRV: Key = Key::rule(
+    "endpoints_srv",
+    Kind::Text,
+    "none",
+    "\"_http._tcp.hub.internal\"",
+    "A service whose endpoints are in DNS (SRV records), followed like names. Of each record count the target's addresses, the port, the weight, and the priority: those of the lowest are first, all others are backups.",
 );
 pub(super) const ENDPOINTS_FILE: Key = Key::rule(
     "endpoints_file",
@@ -65,7 +75,12 @@ static ENDPOINT_TABLE: Table = Table {
     header: "an endpoint",
     about: "",
     keys: &[
-        Key::required("address", Kind::Address, "\"192.0.2.10:80\"", "IP:port."),
+        Key::required(
+            "address",
+            Kind::Address,
+            "\"192.0.2.10:80\"",
+            "IP:port or NAME:port.",
+        ),
         Key::new("weight", Kind::Count(1, 255), "1", "Its share."),
         Key::new("backup", Kind::Flag, "false", "Only while no other can."),
     ],
@@ -119,6 +134,8 @@ static OUTLIER_TABLE: Table = Table {
 #[derive(Debug)]
 pub(in crate::config) struct Balancing {
     pub(in crate::config) endpoints: Vec<At<Endpoint>>,
+    pub(in crate::config) named: Vec<At<NamedEndpoints>>,
+    pub(in crate::config) service: Option<DnsName>,
     pub(in crate::config) endpoints_file: Option<PathBuf>,
     pub(in crate::config) balance: Balance,
     pub(in crate::config) sticky: Option<Sticky>,
@@ -132,12 +149,15 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
         reader.list(key, |field| endpoint(field, context))
     });
     let file = reader.optional("endpoints_file", Reader::path);
-    if let (Some(None), Some(None)) = (&endpoints, &file) {
+    let service = reader.optional("endpoints_srv", |reader, key| reader.field(key, service));
+    if let (Some(None), Some(None), Some(None)) = (&endpoints, &file, &service) {
         let message = format!("{} has no `endpoints`", reader.name());
         reader.note(
             Diagnostic::error("missing-key", reader.span(), message)
                 .label("needs `endpoints`")
-                .hint("add `endpoints = [\"192.0.2.10:80\"]`, or an `endpoints_file`"),
+                .hint(
+                    "add `endpoints = [\"192.0.2.10:80\"]`, an `endpoints_file` or `endpoints_srv`",
+                ),
         );
     }
     let on = reader.field("hash_on", hash_on);
@@ -146,13 +166,22 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
     let slow_start = reader.duration("slow_start");
     let outlier = reader.inline("outlier", &OUTLIER_TABLE, context, outlier);
     let on = value(on)?;
+    let (typed, file, service) = (endpoints?, file?, service?);
+    if typed.is_none() && file.is_none() && service.is_none() {
+        return None;
+    }
+    let (mut endpoints, mut named) = (Vec::new(), Vec::new());
+    for At { value, span } in typed.into_iter().flatten() {
+        match value {
+            Typed::Fixed(value) => endpoints.push(At { value, span }),
+            Typed::Named(value) => named.push(At { value, span }),
+        }
+    }
     Some(Balancing {
-        endpoints: match (endpoints?, &file) {
-            (Some(endpoints), _) => endpoints,
-            (None, Some(Some(_))) => Vec::new(),
-            (None, _) => return None,
-        },
-        endpoints_file: file?.map(|at| at.value),
+        endpoints,
+        named,
+        service: service.map(|at| at.value),
+        endpoints_file: file.map(|at| at.value),
         balance: match balance?.value.as_str() {
             "least-requests" => Balance::LeastRequests,
             "hash" => Balance::Hash(on),
@@ -164,19 +193,58 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
     })
 }
 
-fn endpoint(field: &Field<'_>, context: Context<'_>) -> Option<Endpoint> {
+/// An element of `endpoints`.
+enum Typed {
+    Fixed(Endpoint),
+    Named(NamedEndpoints),
+}
+
+impl Typed {
+    fn new(target: Target, weight: u8, backup: bool) -> Self {
+        match target {
+            Target::Address(address) => Self::Fixed(Endpoint {
+                address,
+                weight,
+                backup,
+            }),
+            Target::Name(name, port) => Self::Named(NamedEndpoints {
+                name,
+                port,
+                weight,
+                backup,
+            }),
+        }
+    }
+}
+
+fn endpoint(field: &Field<'_>, context: Context<'_>) -> Option<Typed> {
     let DeValue::Table(table) = field.raw() else {
-        return field.endpoint().map(Endpoint::from);
+        return Some(Typed::new(field.endpoint()?, 1, false));
     };
     let table = Some((table, field.span()));
     let reader = Reader::new(&ENDPOINT_TABLE, "the endpoint".to_owned(), table, context);
     let address = reader.field("address", |field| field.endpoint());
     let (weight, backup) = (reader.count("weight"), reader.flag("backup"));
-    Some(Endpoint {
-        address: value(address)?,
-        weight: value(weight)?,
-        backup: value(backup)?,
-    })
+    Some(Typed::new(value(address)?, value(weight)?, value(backup)?))
+}
+
+fn service(field: &Field<'_>) -> Option<DnsName> {
+    let text = field.text()?;
+    match DnsName::parse(text) {
+        Ok(name) if name.as_str().starts_with('_') => Some(name),
+        Ok(name) => {
+            let message = format!("`{name}` is a host, not a service");
+            let hint = format!(
+                "write `endpoints = [\"{name}:80\"]` for its addresses, or `_http._tcp.{name}` for its service"
+            );
+            field.refuse("bad-service", message, Some(hint))
+        }
+        Err(error) => {
+            let message = format!("`{text}` is not the name of a service: {error}");
+            let hint = "as in `_http._tcp.hub.internal`, without a port".to_owned();
+            field.refuse("bad-service", message, Some(hint))
+        }
+    }
 }
 
 fn hash_on(field: &Field<'_>) -> Option<HashOn> {

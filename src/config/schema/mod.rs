@@ -17,6 +17,7 @@ pub(super) mod listener;
 pub(super) mod log;
 mod protection;
 pub(super) mod reader;
+pub(super) mod resolver;
 pub(super) mod route;
 pub(super) mod server;
 pub(super) mod site;
@@ -140,6 +141,7 @@ pub(super) static TABLES: &[&Table] = &[
     &route::TABLE,
     &stream::TABLE,
     &upstream::TABLE,
+    &resolver::TABLE,
 ];
 
 /// The file itself.
@@ -167,6 +169,7 @@ pub(super) static ROOT: Table = Table {
         Key::table("site", "sites, by host"),
         Key::table("stream", "connections that are passed on unopened"),
         Key::table("upstream", "groups of endpoints, by name"),
+        Key::table("resolver", "how names of endpoints are looked up"),
     ],
 };
 

@@ -17,6 +17,7 @@ pub(in crate::config) static TABLE: Table = Table {
     about: "Endpoints that serve the same thing; the name is what routes point at.",
     keys: &[
         balancing::ENDPOINTS,
+        balancing::ENDPOINTS_SRV,
         balancing::ENDPOINTS_FILE,
         balancing::BALANCE,
         balancing::HASH_ON,

@@ -100,6 +100,13 @@ pub(super) fn document(
     let acme = section(&root, "acme", &schema::acme::TABLE, context, |reader| {
         schema::acme::read(reader, context)
     });
+    let resolver = section(
+        &root,
+        "resolver",
+        &schema::resolver::TABLE,
+        context,
+        schema::resolver::read,
+    );
     let upstreams = upstreams(&root, context);
     let sites = sites(&root, context);
     let streams = streams(&root, context);
@@ -149,6 +156,7 @@ pub(super) fn document(
         sites: sites?,
         streams: streams?,
         upstreams: upstreams?,
+        resolver: resolver?,
     })
 }
 

@@ -138,7 +138,8 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         health::doubt(health, &typed.span, context);
     }
     let balancing = typed.balancing?;
-    if balancing.endpoints.is_empty() && balancing.endpoints_file.is_none() {
+    let more = balancing.endpoints_file.is_some() || balancing.service.is_some();
+    if balancing.endpoints.is_empty() && balancing.named.is_empty() && !more {
         let message = format!("upstream `{}` has no endpoint", name.value);
         return context.sink.refuse(
             Diagnostic::error("no-endpoint", typed.span, message)
@@ -156,10 +157,24 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         );
         Diagnostic::error("duplicate-endpoint", again.span.clone(), message)
     });
+    let names = balancing.named.iter().map(|at| At {
+        value: (at.value.name.clone(), at.value.port),
+        span: at.span.clone(),
+    });
+    each_once(&names.collect::<Vec<_>>(), context.sink, |again, _| {
+        let (host, port) = &again.value;
+        let message = format!(
+            "endpoint `{host}:{port}` is in upstream `{}` twice",
+            name.value
+        );
+        Diagnostic::error("duplicate-endpoint", again.span.clone(), message)
+    });
     let parsed = parsed?;
     let endpoints = balancing.endpoints.iter().map(|at| at.value);
     Some(Upstream {
         endpoints: endpoints.collect(),
+        named: balancing.named.into_iter().map(|at| at.value).collect(),
+        service: balancing.service,
         endpoints_file: balancing.endpoints_file,
         balance: balancing.balance,
         slow_start: balancing.slow_start,

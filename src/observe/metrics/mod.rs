@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 pub use acme::{AcmeFacts, AcmeHost, Histogram};
-pub use upstreams::{EndpointFacts, UpstreamFacts};
+pub use upstreams::{EndpointFacts, NameFacts, UpstreamFacts};
 
 use super::cause::Cause;
 use super::count::{Counter, Gauge, GaugeGuard};

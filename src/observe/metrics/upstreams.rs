@@ -12,6 +12,8 @@ pub struct UpstreamFacts {
     pub name: String,
     /// Its endpoints.
     pub endpoints: Vec<EndpointFacts>,
+    /// The names among them.
+    pub names: Vec<NameFacts>,
     /// Endpoints ejected so far.
     pub ejections: u64,
     /// Requests that were sent although no endpoint was up.
@@ -20,6 +22,19 @@ pub struct UpstreamFacts {
     pub checks_passed: u64,
     /// Health checks that were not.
     pub checks_failed: u64,
+}
+
+/// A name that endpoints are configured by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameFacts {
+    /// As it is configured.
+    pub name: String,
+    /// How many addresses it stands for.
+    pub addresses: usize,
+    /// Seconds since the last good answer, if there was one.
+    pub age: Option<u64>,
+    /// Whether the last look-up gave no good answer.
+    pub failing: bool,
 }
 
 /// One of its endpoints.
@@ -48,6 +63,7 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
     each_endpoint(upstreams, page, "upstream_endpoint_in_flight", |one| {
         one.in_flight
     });
+    names(upstreams, page);
     page.counter("upstream_checks_total", "Health checks made, by result.");
     for upstream in upstreams {
         for (result, count) in [
@@ -75,6 +91,41 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
         page.counter(name, help);
         for upstream in upstreams {
             page.sample(name, &[("upstream", &upstream.name)], count(upstream));
+        }
+    }
+}
+
+fn names(upstreams: &[UpstreamFacts], page: &mut Page) {
+    type Value = fn(&NameFacts) -> Option<u64>;
+    let values: [(&str, &str, Value); 3] = [
+        (
+            "upstream_name_addresses",
+            "Endpoints that the name stands for.",
+            |name| u64::try_from(name.addresses).ok(),
+        ),
+        (
+            "upstream_name_age_seconds",
+            "Time since name servers gave the last good answer.",
+            |name| name.age,
+        ),
+        (
+            "upstream_name_failing",
+            "Whether the last look-up of the name gave no good answer.",
+            |name| Some(name.failing.into()),
+        ),
+    ];
+    if upstreams.iter().all(|upstream| upstream.names.is_empty()) {
+        return;
+    }
+    for (metric, help, value) in values {
+        page.gauge(metric, help);
+        for upstream in upstreams {
+            for name in &upstream.names {
+                let labels = [("upstream", &*upstream.name), ("name", &name.name)];
+                if let Some(value) = value(name) {
+                    page.sample(metric, &labels, value);
+                }
+            }
         }
     }
 }
@@ -113,6 +164,12 @@ mod tests {
             name: "hub".to_owned(),
             endpoints: vec![endpoint(80, true), endpoint(81, false)],
             fail_open: 3,
+            names: vec![NameFacts {
+                name: "hub.internal:80".to_owned(),
+                addresses: 2,
+                age: Some(9),
+                failing: true,
+            }],
             ..UpstreamFacts::default()
         }]);
         let page = metrics.render();
@@ -122,6 +179,8 @@ mod tests {
             "hubgate_upstream_endpoint_in_flight{upstream=\"hub\",endpoint=\"192.0.2.1:81\"} 7\n",
             "hubgate_upstream_checks_total{upstream=\"hub\",result=\"failed\"} 0\n",
             "hubgate_upstream_ejections_total{upstream=\"hub\"} 0\n",
+            "hubgate_upstream_name_age_seconds{upstream=\"hub\",name=\"hub.internal:80\"} 9\n",
+            "hubgate_upstream_name_failing{upstream=\"hub\",name=\"hub.internal:80\"} 1\n",
             "hubgate_upstream_fail_open_total{upstream=\"hub\"} 3\n",
         ] {
             assert!(page.contains(line), "{line}{page}");
