@@ -1,7 +1,7 @@
 """A run as bars: each row's figure as a ratio to nginx's. SVG by hand; light and dark alike."""
 from html import escape
 
-COLOURS = {"hubgate": "#e8590c", "hubgate-log": "#f4a261", "haproxy": "#1c7ed6", "caddy": "#2b9348", "pingap": "#9c36b5"}
+COLOURS = {"hubgate": "#e8590c", "hubgate-log": "#f4a261", "hubgate-all": "#ffd8a8", "haproxy": "#1c7ed6", "caddy": "#2b9348", "pingap": "#9c36b5"}
 BAR, GAP, LEFT, WIDE, MOST = 9, 9, 330, 520, 2.6          # ratios beyond MOST are cut and told
 
 

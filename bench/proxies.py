@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from localhost import self_signed
+from localhost import free_port, self_signed
 
 SIZES = {"6": 6, "1k": 1024, "100k": 100 * 1024, "10m": 10 * 1024 * 1024}
 # descriptors that a process may have; a proxied connection takes two of the proxy
@@ -30,7 +30,7 @@ class Programs:
     def command(self, name, folder, tls, plain):
         """the command line of a contender"""
         folder.mkdir(mode=0o700)
-        made = {"hubgate": self.hubgate, "hubgate-log": self.hubgate_log, "nginx": self.nginx, "haproxy": self.haproxy, "caddy": self.caddy,
+        made = {"hubgate": self.hubgate, "hubgate-log": self.hubgate_log, "hubgate-all": self.hubgate_all, "nginx": self.nginx, "haproxy": self.haproxy, "caddy": self.caddy,
                 "pingap": self.pingap}[name](folder, tls, plain)
         return [str(word) for word in made]
 
@@ -41,7 +41,7 @@ class Programs:
         return {"GOMAXPROCS": "1", "HOME": str(self.work), "XDG_DATA_HOME": str(self.work), "XDG_CONFIG_HOME": str(self.work)}
 
     def version(self, name):
-        name = name.removesuffix("-log")
+        name = name.split("-")[0]
         asked = {"hubgate": "--version", "nginx": "-v", "haproxy": "-v", "caddy": "version", "pingap": "--version"}[name]
         r = subprocess.run([self.edge if name == "hubgate" else program(name), asked], capture_output=True, text=True)
         return (r.stdout + r.stderr).strip().splitlines()[0]
@@ -181,7 +181,20 @@ http://localhost:{plain} {{
     def hubgate_log(self, folder, tls, plain):
         return self.hubgate(folder, tls, plain, f'[access_log]\ntarget = "{folder}/access.log"\nformat = "json"\n')
 
-    def hubgate(self, folder, tls, plain, more=""):
+    def hubgate_all(self, folder, tls, plain):
+        more = (f'listen = "127.0.0.1:{free_port()}"\n'            # of [admin], which comes before it
+                f'[access_log]\ntarget = "{folder}/access.log"\nformat = "json"\n')
+        upstream = f"""
+health = {{ kind = "http", path = "/6", interval = "1s", timeout = "500ms" }}
+retry_on = ["connect", "reset", "timeout", "502", "503"]
+outlier = {{ statuses = ["502-504"], latency = "20s" }}
+max_connections = {CONNECTIONS}
+max_in_flight = {CONNECTIONS}
+circuit = {{ failure_rate = "50%" }}
+"""
+        return self.hubgate(folder, tls, plain, more, upstream)
+
+    def hubgate(self, folder, tls, plain, more="", upstream=""):
         (folder / "state").mkdir(mode=0o700)
         (folder / "hubgate.toml").write_text(f"""
 [server]
@@ -215,6 +228,7 @@ idle_timeout = "1h"
 endpoints = ["127.0.0.1:{self.origin_port}"]
 keep_alive = 256
 keep_alive_idle = "60s"
+{upstream}
 [upstream.live]
 endpoints = ["127.0.0.1:{self.live_port}"]
 keep_alive = 256

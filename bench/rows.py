@@ -17,7 +17,7 @@ class Row:
     plain: bool = False         # plain HTTP instead of TLS
     size: int = 0               # of an answer, when requests are reckoned from its bytes
     by_bytes: bool = False
-    log: bool = False           # hubgate-log takes part: a row whose cost is requests
+    log: bool = False           # hubgate-log and hubgate-all take part: a row whose cost is requests
     alone: bool = False         # measured on a process of its own, which nothing else has used
     rounds: int = 0             # when fewer are enough
     seconds: float = 0          # when it needs other than the usual time
