@@ -166,16 +166,20 @@ pub(super) fn start(
         tracing::warn!("{doubt}");
     }
     let caps = ConnectionCaps::new(room, config.limits.connections_per_client);
-    let context = |pool| Context {
-        shared: shared.clone(),
-        pool,
-        caps: caps.clone(),
-        certificates: certificates.clone(),
-        shutdown: shut.clone(),
+    let context = || {
+        let (shared, caps) = (shared.clone(), caps.clone());
+        let (certificates, shutdown) = (certificates.clone(), shut.clone());
+        move |pool| Context {
+            shared,
+            pool,
+            caps,
+            certificates,
+            shutdown,
+        }
     };
     let deaf = Deaf::default();
     let workers = (0..workers(&config))
-        .map(|index| Worker::start(index, deaf.clone(), context))
+        .map(|index| Worker::start(index, deaf.clone(), context()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unavailable("cannot start a worker", &error))?;
     let state = State {

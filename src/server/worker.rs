@@ -89,10 +89,9 @@ impl Worker {
     pub(super) fn start(
         index: usize,
         deaf: Deaf,
-        context: impl FnOnce(Arc<Pool>) -> Context,
+        context: impl FnOnce(Arc<Pool>) -> Context + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
-        let context = Arc::new(context(Arc::new(Pool::default())));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -102,6 +101,8 @@ impl Worker {
             .name(format!("worker-{index}"))
             .spawn(move || {
                 let alarm = deaf.alarm();
+                // Made here: a pool is its thread's alone.
+                let context = Arc::new(context(Arc::new(Pool::default())));
                 runtime.block_on(obey(inbox, context, &deaf, &own));
                 drop(alarm);
                 runtime.shutdown_background();

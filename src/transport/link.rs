@@ -3,15 +3,16 @@
 //! The engine writes into the link and never waits; whoever drives the exchange looks at [`Link::buffered`] and drains.
 //! Towards clients a [`Gate`] watches what arrives: the deadline and the bounds of every request head, the wait between
 //! requests, the preface of HTTP/2. Invariants: bytes leave in the order they were written; what was read ahead is
-//! delivered before anything newer; the lock is never held across an await.
+//! delivered before anything newer; a link is used by the thread that made it and by no other.
 
+use std::cell::{RefCell, RefMut};
 use std::io;
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use parking_lot::Mutex;
+use fragile::Fragile;
 use tokio::io::ReadBuf;
 
 use super::Deadline;
@@ -27,7 +28,8 @@ const DISCARD: usize = 16 * 1024;
 
 /// One connection. Made once, shared by reference counting, closed when the last holder lets go.
 pub struct Link {
-    state: Mutex<State>,
+    /// A connection stays with the worker that accepted it: what a lock cost was more than what it guarded.
+    state: Fragile<RefCell<State>>,
 }
 
 struct State {
@@ -55,19 +57,23 @@ impl Link {
     /// A link that goes on where `wire` is.
     pub fn over(wire: BufferedSocket, gate: Option<Gate>) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Fragile::new(RefCell::new(State {
                 wire,
                 ahead: BytesMut::new(),
                 gate,
                 deadline: Deadline::default(),
                 over: false,
-            }),
+            })),
         }
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
+        self.state.get().borrow_mut()
     }
 
     /// Prepares the gate for the next request, of which `prefix` has already been read.
     pub fn await_request(&self, prefix: &mut [u8]) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         // A connection that waits does not keep what a large answer needed.
         state.wire.trim();
         let Some(gate) = &mut state.gate else { return };
@@ -84,19 +90,19 @@ impl Link {
 
     /// Why the gate refused what came, if it did.
     pub fn fault(&self) -> Option<LinkFault> {
-        self.state.lock().gate.as_ref().and_then(|gate| gate.fault)
+        self.state().gate.as_ref().and_then(|gate| gate.fault)
     }
 
     /// The target of the current request, when the engine saw it masked.
     pub fn odd_target(&self) -> Option<Box<[u8]>> {
-        let state = self.state.lock();
+        let state = self.state();
         let gate = state.gate.as_ref()?;
         gate.scanner.odd_target().map(Into::into)
     }
 
     /// The trailers of the current request's body, once it is complete; empty when there are none.
     pub fn request_trailers(&self) -> Vec<u8> {
-        let state = self.state.lock();
+        let state = self.state();
         match &state.gate {
             Some(gate) if gate.phase == Phase::Open && gate.scanner.is_chunked() => {
                 gate.chunks.trailers().to_vec()
@@ -107,27 +113,27 @@ impl Link {
 
     /// Has `write` append to what is to leave next.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(self.state.lock().wire.out());
+        write(self.state().wire.out());
     }
 
     /// Bytes written and not yet taken by the socket.
     pub fn buffered(&self) -> usize {
-        self.state.lock().wire.waiting()
+        self.state().wire.waiting()
     }
 
     /// Ready when everything written has been handed to the kernel.
     pub fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().wire.poll_drain(cx)
+        self.state().wire.poll_drain(cx)
     }
 
     /// Since when the peer has taken nothing of what waits for it.
     pub fn stalled_since(&self) -> Option<Instant> {
-        self.state.lock().wire.stalled_since()
+        self.state().wire.stalled_since()
     }
 
     /// Ready when the peer has ended or reset the connection. Reads ahead, within bounds, to find out.
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         loop {
             if state.wire.ended {
                 return Poll::Ready(());
@@ -153,7 +159,7 @@ impl Link {
     /// Ready when the next request may have begun, when the peer has ended, or when the wait is over. What it is shows
     /// in the read that follows; until then nobody needs a buffer to read into.
     pub fn poll_request(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if !state.ahead.is_empty() || state.wire.ended {
             return Poll::Ready(());
         }
@@ -165,12 +171,12 @@ impl Link {
 
     /// Reads into `buf`, first what was read ahead.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().poll_read(cx, buf)
+        self.state().poll_read(cx, buf)
     }
 
     /// Takes all of `bytes` without waiting; large ones go to the socket first as far as it takes them.
     pub fn write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
-        self.state.lock().wire.write(cx, bytes)
+        self.state().wire.write(cx, bytes)
     }
 
     /// As [`Self::write`], with what `before` appends in front of the bytes and `after` behind them.
@@ -181,7 +187,7 @@ impl Link {
         bytes: &[u8],
         after: &[u8],
     ) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         before(state.wire.out());
         state.wire.write(cx, bytes)?;
         state.wire.out().extend_from_slice(after);
@@ -190,17 +196,17 @@ impl Link {
 
     /// Ends the writing side after everything written has left.
     pub fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().wire.poll_finish(cx)
+        self.state().wire.poll_finish(cx)
     }
 
     /// Gives back memory that large writes needed.
     pub fn trim(&self) {
-        self.state.lock().wire.trim();
+        self.state().wire.trim();
     }
 
     /// Polls the link's own timer, which one task at a time may use.
     pub fn poll_deadline(&self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if state.over {
             return Poll::Ready(());
         }
@@ -209,12 +215,12 @@ impl Link {
 
     /// Has every deadline come now, because the process ends. The task that waits must poll again by itself.
     pub fn end_waits(&self) {
-        self.state.lock().over = true;
+        self.state().over = true;
     }
 
     /// Ends the wait for the next request, now or when it begins. The task that reads must poll again by itself.
     pub fn end_when_idle(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if let Some(gate) = &mut state.gate {
             gate.draining = true;
         }
@@ -222,7 +228,7 @@ impl Link {
 
     /// Reads and throws away what still comes; ready at its end.
     pub fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.ahead.clear();
         let mut scratch = [const { MaybeUninit::<u8>::uninit() }; DISCARD];
         // A bound for one turn, so that a fast sender does not hold the worker.
@@ -245,7 +251,7 @@ impl Link {
 
     /// Makes the close a reset and drops what waits to be written.
     pub fn abort(&self) {
-        self.state.lock().wire.abort();
+        self.state().wire.abort();
     }
 
     /// Whether writes are passed on at once instead of being kept until drained (HTTP/2 brings its own buffer).
@@ -261,7 +267,7 @@ impl Link {
 
     /// As `poll_drain`, but only HTTP/2 waits for it; for HTTP/1 the forwarder drains.
     pub(super) fn poll_engine_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if !Self::is_h2(&state) {
             return Poll::Ready(Ok(()));
         }
@@ -275,7 +281,7 @@ impl Link {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if !Self::is_h2(&state) {
             return Poll::Ready(state.wire.write(cx, bytes).map(|()| bytes.len()));
         }

@@ -1,15 +1,16 @@
 //! Idle connections to endpoints, one pool per worker.
 //!
-//! A connection belongs to the worker whose reactor it is registered with, so pools are never shared and their lock is
-//! never contended. A connection is handed out only while nothing has come on it and its idle time is not over; a sweep
+//! A connection belongs to the worker whose reactor it is registered with, so a pool is used by the thread that made it
+//! and by no other, and needs no lock. A connection is handed out only while nothing has come on it and its idle time is not over; a sweep
 //! closes the others. Bounds: per endpoint, the upstream's `keep_alive`, and for a moment after a burst [`SPARE`] more:
 //! closing at once what the next burst opens again cost a third of the time of a busy HTTP/2 client's requests.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
-use parking_lot::Mutex;
+use fragile::Fragile;
 
 use super::connect::Line;
 use super::http1::Connection;
@@ -35,17 +36,29 @@ struct Connections {
 }
 
 /// A worker's idle connections.
-#[derive(Default)]
 pub struct Pool {
-    lines: Mutex<HashMap<Line, Connections>>,
+    lines: Fragile<RefCell<HashMap<Line, Connections>>>,
     /// Those of HTTP/2, which are handed out while they are in use.
     pub http2: http2::Pool,
 }
 
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            lines: Fragile::new(RefCell::default()),
+            http2: http2::Pool::default(),
+        }
+    }
+}
+
 impl Pool {
+    fn lines(&self) -> RefMut<'_, HashMap<Line, Connections>> {
+        self.lines.get().borrow_mut()
+    }
+
     /// The most recently used connection on `line` that can still be used.
     pub fn take(&self, line: &Line, now: Instant) -> Option<Box<Connection>> {
-        let mut lines = self.lines.lock();
+        let mut lines = self.lines();
         let connections = lines.get_mut(line)?;
         while let Some(idle) = connections.idle.pop_back() {
             if idle.until > now && idle.connection.is_idle() {
@@ -67,7 +80,7 @@ impl Pool {
             return;
         }
         connection.trim();
-        let mut lines = self.lines.lock();
+        let mut lines = self.lines();
         let connections = lines.entry(line).or_default();
         connections.keep_alive = upstream.keep_alive;
         if connections.idle.len() >= upstream.keep_alive + SPARE {
@@ -85,7 +98,7 @@ impl Pool {
     /// without connections.
     pub fn sweep(&self, now: Instant) {
         self.http2.sweep(now);
-        self.lines.lock().retain(|_, connections| {
+        self.lines().retain(|_, connections| {
             let idle = &mut connections.idle;
             idle.retain(|idle| idle.until > now && idle.connection.is_idle());
             let over = idle.len().saturating_sub(connections.keep_alive);
@@ -98,7 +111,7 @@ impl Pool {
 
     /// Connections that wait here.
     pub fn len(&self) -> usize {
-        let lines = self.lines.lock();
+        let lines = self.lines();
         lines.values().map(|each| each.idle.len()).sum()
     }
 

@@ -4,17 +4,24 @@
 //! deadlines that hardly ever pass. Here a stream notes its deadline; the connection waits for the earliest. Invariant:
 //! the connection never waits longer than the earliest deadline of a stream that is still there.
 
+use std::cell::{RefCell, RefMut};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use fragile::Fragile;
 
 use crate::transport::{Deadline, now};
 
 /// The deadlines of one connection.
-#[derive(Clone, Default)]
-pub struct Timers(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub struct Timers(Arc<Fragile<RefCell<State>>>);
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self(Arc::new(Fragile::new(RefCell::default())))
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -39,6 +46,10 @@ pub struct Timer {
 }
 
 impl Timers {
+    fn state(&self) -> RefMut<'_, State> {
+        self.0.get().borrow_mut()
+    }
+
     /// A timer for one stream.
     pub fn timer(&self) -> Timer {
         Timer {
@@ -51,7 +62,7 @@ impl Timers {
     /// the streams, whose deadlines it has to know.
     pub fn poll(&self, deadline: &mut Deadline, cx: &mut Context<'_>) {
         loop {
-            let Some(earliest) = self.0.lock().earliest else {
+            let Some(earliest) = self.state().earliest else {
                 return;
             };
             if deadline.poll(earliest, cx).is_pending() {
@@ -63,7 +74,7 @@ impl Timers {
 
     /// Has every deadline come now, because the process ends.
     pub fn end(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state();
         state.over = true;
         for slot in state.slots.iter().flatten() {
             slot.waker.wake_by_ref();
@@ -71,7 +82,7 @@ impl Timers {
     }
 
     fn fire(&self, now: Instant) {
-        let mut state = self.0.lock();
+        let mut state = self.state();
         let mut earliest: Option<Instant> = None;
         for slot in state.slots.iter_mut().flatten().filter(|slot| !slot.fired) {
             if slot.at <= now {
@@ -88,7 +99,7 @@ impl Timers {
 impl Timer {
     /// Ready once `at` has passed; otherwise the task of the stream is woken then.
     pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.timers.0.lock();
+        let mut state = self.timers.state();
         let state = &mut *state;
         if state.over {
             return Poll::Ready(());
@@ -127,7 +138,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if let Some(index) = self.slot {
-            let mut state = self.timers.0.lock();
+            let mut state = self.timers.state();
             state.slots[index] = None;
             state.free.push(index);
         }
@@ -192,6 +203,6 @@ mod tests {
             let polled = poll_fn(|cx| Poll::Ready(timer.poll(now() + Duration::from_secs(1), cx)));
             assert!(polled.await.is_pending());
         }
-        assert_eq!(timers.0.lock().slots.len(), 1);
+        assert_eq!(timers.state().slots.len(), 1);
     }
 }
