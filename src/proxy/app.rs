@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use http::Method;
+use pingora::protocols::http::ReusableHttpStream;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
@@ -125,20 +127,9 @@ impl App {
             if pipelined.is_none() {
                 poll_fn(|cx| self.link.poll_request(cx)).await;
             }
-            let mut session = H1Session::new(stream);
-            // The link's gate watches the waits; the engine's own timers would only cost.
-            session.set_read_timeout(None);
-            session.set_server_keepalive(Some(0));
-            session.set_pipelining_enabled(true);
-            if let Some(pipelined) = pipelined {
-                session.set_pipelined_prefix(pipelined);
-            }
             // Boxed, so that a connection that waits for its next request is small.
-            let served = Box::pin(self.serve_request(session, shutdown)).await;
-            let Some(session) = served else {
-                return;
-            };
-            let Ok(Some(reusable)) = session.reuse().await else {
+            let served = Box::pin(self.serve_request(stream, pipelined, shutdown)).await;
+            let Some(reusable) = served else {
                 return;
             };
             (stream, pipelined) = reusable.into_parts();
@@ -147,12 +138,22 @@ impl App {
         }
     }
 
-    /// Serves one request. Gives the session back when another may follow it.
+    /// Serves one request. Gives the stream back when another may follow it.
     async fn serve_request(
         &self,
-        mut session: H1Session,
+        stream: pingora::protocols::Stream,
+        pipelined: Option<BytesMut>,
         shutdown: &ShutdownWatch,
-    ) -> Option<H1Session> {
+    ) -> Option<ReusableHttpStream> {
+        // Boxed at once: it is large, and moves from hand to hand.
+        let mut session = Box::new(H1Session::new(stream));
+        // The link's gate watches the waits; the engine's own timers would only cost.
+        session.set_read_timeout(None);
+        session.set_server_keepalive(Some(0));
+        session.set_pipelining_enabled(true);
+        if let Some(pipelined) = pipelined {
+            session.set_pipelined_prefix(pipelined);
+        }
         match session.read_request().await {
             Ok(Some(_)) => {}
             Ok(None) => {
@@ -166,7 +167,8 @@ impl App {
                 return None;
             }
         }
-        if *shutdown.borrow() {
+        // The value is behind a lock, that it is a new one is not.
+        if shutdown.has_changed().unwrap_or(true) && *shutdown.borrow() {
             session.set_server_keepalive(None);
         }
         let mut client = Client::h1(session, self.link.clone());
@@ -182,7 +184,7 @@ impl App {
             close::gracefully(&self.link, !body_done).await;
             return None;
         }
-        Some(*session)
+        session.reuse().await.ok().flatten()
     }
 
     /// Serves a stream of HTTP/2. Says whether its client gave it up.
@@ -376,10 +378,11 @@ impl App {
                 Left::Whole
             }
             Ok(Forwarded::Tunnel(upstream, _held)) => {
-                splice::tunnel(self, client, *upstream, route, trace).await;
+                // Boxed, as what follows: rare, and larger than the exchange.
+                Box::pin(splice::tunnel(self, client, *upstream, route, trace)).await;
                 Left::Broken
             }
-            Err(cause) => self.failed(snapshot, client, cause, id, trace).await,
+            Err(cause) => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,
         }
     }
 

@@ -61,9 +61,9 @@ pub enum ClientError {
 
 impl Client {
     /// A client over an HTTP/1 session whose request has been read.
-    pub fn h1(session: H1Session, link: Arc<Link>) -> Self {
+    pub fn h1(session: Box<H1Session>, link: Arc<Link>) -> Self {
         Self::H1 {
-            session: Box::new(session),
+            session,
             odd_target: link.odd_target(),
             link,
             framing: None,
@@ -121,6 +121,10 @@ impl Client {
         loop {
             let piece = match self {
                 Self::H1 { session, link, .. } => {
+                    // Most requests have none, and to ask for it is dear.
+                    if session.is_body_done() {
+                        return Poll::Ready(Ok(None));
+                    }
                     match ready!(pin!(session.read_body_bytes()).poll(cx)) {
                         Ok(piece) => piece,
                         Err(error) => {

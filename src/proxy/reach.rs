@@ -59,10 +59,13 @@ impl Forward<'_> {
             let begun = now();
             let limits = self.within(course, begun);
             let connected = match by_h2 {
-                false => while_there(client, group.connector.connect(address, limits))
-                    .await
-                    .map(|connected| Ok((Peer::H1(connected.map_err(Arc::new)?), false, true))),
-                // Boxed: larger than all the rest, and HTTP/1.1 need not carry it.
+                // Boxed: larger than all the rest, and most requests find a connection.
+                false => Box::pin(while_there(
+                    client,
+                    group.connector.connect(address, limits),
+                ))
+                .await
+                .map(|connected| Ok((Peer::H1(connected.map_err(Arc::new)?), false, true))),
                 true => {
                     let taking = self.stream(line, limits, course.fresh);
                     Box::pin(while_there(client, taking)).await
