@@ -3,10 +3,11 @@
 //! Only moves bytes; buffering, limits and deadlines are the link's.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
@@ -124,14 +125,11 @@ impl Socket {
         if matches!(self, Self::TlsClient(_)) && self.has_decrypted() {
             return false;
         }
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        if self.tcp().poll_read_ready(&mut cx).is_pending() {
-            return true;
-        }
-        let mut byte = [0u8; 1];
-        self.tcp()
-            .poll_peek(&mut cx, &mut ReadBuf::new(&mut byte))
-            .is_pending()
+        let tcp = self.tcp();
+        let mut byte = [MaybeUninit::uninit()];
+        let peek = || socket2::SockRef::from(tcp).peek(&mut byte);
+        let peeked = tcp.try_io(Interest::READABLE, peek);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Ready when there may be something to read, or an end. Reads nothing.

@@ -203,15 +203,14 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        loop {
-            let mut moved = self.move_up(cx)?;
-            moved |= self.move_down(cx)?;
+        let mut begun = false;
+        // What moves up can let more move up; what moves down goes as far as it can.
+        while self.move_up(cx)? || !begun {
+            begun = true;
+            self.move_down(cx)?;
             let ended = matches!(self.downlink, Downlink::Complete | Downlink::Upgraded);
             if ended && self.drain_client(cx)? {
                 return Poll::Ready(Ok(()));
-            }
-            if !moved {
-                break;
             }
         }
         // While a body is read, its reads tell that the client has left.
@@ -292,9 +291,8 @@ impl<'a> Exchange<'a> {
         Ok(moved || self.upstream.counts().1 != before)
     }
 
-    /// From the upstream to the client; true when something moved.
-    fn move_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
-        let mut moved = false;
+    /// From the upstream to the client, until one of them has to be waited for.
+    fn move_down(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         loop {
             while self.client.is_writable() {
                 let step = match self.downlink {
@@ -303,14 +301,12 @@ impl<'a> Exchange<'a> {
                     Downlink::Complete | Downlink::Upgraded => false,
                 };
                 if !step {
-                    self.drain_client(cx)?;
-                    return Ok(moved);
+                    return self.drain_client(cx).map(drop);
                 }
-                moved = true;
             }
             self.drain_client(cx)?;
             if !self.client.is_writable() {
-                return Ok(moved);
+                return Ok(());
             }
             // There is room again, and nothing else will wake this task for the upstream.
         }
