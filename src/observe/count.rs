@@ -1,7 +1,7 @@
 //! The two things metrics are made of: a [`Counter`] that only grows and a [`Gauge`] that follows something open.
 //!
 //! Both are single relaxed atomics: they order nothing and guard nothing. Invariant: a gauge goes up only by making a
-//! [`GaugeGuard`], so an early return, a cancelled task or a panic cannot leave it too high.
+//! [`GaugeGuard`] or a [`Raised`], so an early return, a cancelled task or a panic cannot leave it too high.
 #![deny(clippy::disallowed_methods)]
 
 use std::sync::Arc;
@@ -38,9 +38,26 @@ impl Gauge {
         self.0.load(Relaxed)
     }
 
+    /// Raises it by one for as long as the guard lives.
+    pub fn raise(&self) -> Raised<'_> {
+        self.0.fetch_add(1, Relaxed);
+        Raised(self)
+    }
+
     /// Replaces the value, for gauges that mirror a state instead of counting guards.
     pub fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
+    }
+}
+
+/// Holds a gauge one higher for as long as it lives.
+#[derive(Debug)]
+#[must_use = "the gauge goes down again when this is dropped"]
+pub struct Raised<'a>(&'a Gauge);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
     }
 }
 

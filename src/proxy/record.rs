@@ -188,7 +188,9 @@ fn count(metrics: &Metrics, trace: &Trace, protocol: Protocol) {
     if let Some(cause) = trace.cause {
         metrics.answered(cause);
     }
-    metrics.body_bytes_in.add(trace.tally.body_received);
+    if trace.tally.body_received > 0 {
+        metrics.body_bytes_in.add(trace.tally.body_received);
+    }
     metrics
         .body_bytes_out
         .add(trace.tally.body_sent + trace.own_body);

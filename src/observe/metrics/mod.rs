@@ -17,7 +17,7 @@ pub use acme::{AcmeFacts, AcmeHost, Histogram};
 pub use upstreams::{EndpointFacts, NameFacts, UpstreamFacts};
 
 use super::cause::Cause;
-use super::count::{Counter, Gauge, GaugeGuard};
+use super::count::{Counter, Gauge, GaugeGuard, Raised};
 use super::sink::LineCounts;
 
 /// Keeps one of the gauges of [`Metrics`] raised.
@@ -192,8 +192,8 @@ impl Metrics {
     }
 
     /// Holds a request as in flight until the guard is dropped.
-    pub fn request_started(self: &Arc<Self>) -> MetricsGuard {
-        GaugeGuard::new(Arc::clone(self), |metrics| &metrics.requests_in_flight)
+    pub fn request_started(&self) -> Raised<'_> {
+        self.requests_in_flight.raise()
     }
 
     /// Counts a finished request; a status outside 100 to 599 counts as 5xx.
