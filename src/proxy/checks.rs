@@ -37,7 +37,7 @@ pub fn check(
     }
     let host_value = host_value(head)?;
     let text = host_value.to_str().map_err(|_| Cause::HostMalformed)?;
-    let authority = Authority::parse(text).map_err(|error| match error {
+    let authority = Authority::parse_near(text, server_name).map_err(|error| match error {
         HostError::Empty => Cause::HostMissing,
         _ => Cause::HostMalformed,
     })?;

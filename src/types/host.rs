@@ -129,6 +129,24 @@ pub struct Authority {
 }
 
 impl Authority {
+    /// As [`Self::parse`], for a text that most likely names `known`, which is a name and no address: then only what
+    /// follows it is looked at.
+    pub fn parse_near(text: &str, known: Option<&Host>) -> Result<Self, HostError> {
+        let host = known.filter(|known| text.starts_with(known.as_str()));
+        let rest = host.and_then(|host| text.get(host.as_str().len()..));
+        match (host, rest.map(|rest| (rest, rest.strip_prefix(':')))) {
+            (Some(host), Some(("", _))) => Ok(Self {
+                host: host.clone(),
+                port: None,
+            }),
+            (Some(host), Some((_, Some(port)))) => Ok(Self {
+                host: host.clone(),
+                port: parse_port(Some(port))?,
+            }),
+            _ => Self::parse(text),
+        }
+    }
+
     /// Takes `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port (`host:`) counts as none (RFC 3986 section 3.2.3).
     ///
     /// Fails on user information, white space, a bare IPv6 address and a port that is not 1 to 65535.
@@ -150,25 +168,25 @@ impl Authority {
                 None => (Host::parse(text)?, None),
             },
         };
-        let port = match port {
-            None | Some("") => None,
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                match digits.parse::<u16>() {
-                    Ok(port) if port > 0 => Some(port),
-                    _ => {
-                        return Err(HostError::Port {
-                            found: digits.chars().take(80).collect(),
-                        });
-                    }
-                }
-            }
-            Some(other) => {
-                return Err(HostError::Port {
-                    found: other.chars().take(80).collect(),
-                });
-            }
-        };
-        Ok(Self { host, port })
+        Ok(Self {
+            host,
+            port: parse_port(port)?,
+        })
+    }
+}
+
+/// The digits after a colon; none, or no colon, is no port.
+fn parse_port(port: Option<&str>) -> Result<Option<u16>, HostError> {
+    let fault = |text: &str| HostError::Port {
+        found: text.chars().take(80).collect(),
+    };
+    match port {
+        None | Some("") => Ok(None),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 => Ok(Some(port)),
+            _ => Err(fault(digits)),
+        },
+        Some(other) => Err(fault(other)),
     }
 }
 
@@ -219,6 +237,29 @@ impl fmt::Display for HostPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_near_a_known_host_reads_as_it_does_without_one() {
+        let known = Host::parse("a.example").unwrap();
+        for text in [
+            "a.example",
+            "a.example:",
+            "a.example:8443",
+            "a.example:0",
+            "a.example:x",
+            "a.example:80:80",
+            "a.example.",
+            "a.example.org",
+            "a.examplé",
+            "A.example:1",
+            "b.example",
+            "a.exampl",
+            "",
+        ] {
+            let near = Authority::parse_near(text, Some(&known));
+            assert_eq!(near, Authority::parse(text), "{text}");
+        }
+    }
     use proptest::prelude::*;
 
     #[test]
