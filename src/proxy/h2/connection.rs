@@ -64,6 +64,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         }
     };
     let stop = app.shared.drain.clone();
+    let change = shutdown.clone();
     let mut shutdown = shutdown;
     let drain = pin!(async move {
         // An error means that the process is gone.
@@ -77,6 +78,8 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
             async move { app.serve_stream(client).await }
         },
         drain: Some(drain),
+        shutdown: change,
+        asked: false,
         malformed: 0,
         given_up: 0,
         carried_out: 0,
@@ -97,6 +100,9 @@ struct Driver<Open, Served, Drain> {
     streams: FuturesUnordered<Served>,
     open: Open,
     drain: Option<Drain>,
+    /// Says that there is something new to ask `drain` for.
+    shutdown: ShutdownWatch,
+    asked: bool,
     malformed: usize,
     given_up: u64,
     carried_out: u64,
@@ -118,8 +124,7 @@ where
     Drain: Future<Output = ()>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let draining = self.drain.as_mut().map(|drain| drain.as_mut().poll(cx));
-        if matches!(draining, Some(Poll::Ready(()))) {
+        if self.poll_drain(cx) {
             self.drain = None;
             if let Some(connection) = &mut self.connection {
                 connection.graceful_shutdown();
@@ -190,6 +195,19 @@ where
         {
             connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
+    }
+
+    /// Whether the drain begins now. Asking for it takes a lock, so it is asked for once, and again only when something
+    /// has changed.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(drain) = &mut self.drain else {
+            return false;
+        };
+        if self.asked && !self.shutdown.has_changed().unwrap_or(true) {
+            return false;
+        }
+        self.asked = true;
+        drain.as_mut().poll(cx).is_ready()
     }
 
     /// The stream, unless its head is malformed: then it is reset (RFC 9113 section 8.1.1), and a connection that goes on

@@ -7,7 +7,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{DATE, HeaderValue};
@@ -28,7 +28,10 @@ pub struct Stream {
     respond: SendResponse<Bytes>,
     /// After the head of the response.
     writer: Option<SendStream<Bytes>>,
-    pending: BytesMut,
+    /// Of the body, what the client's windows have had no room for; nearly always one piece at most, and then nothing
+    /// is in `more`.
+    pending: Bytes,
+    more: Vec<u8>,
     finish: bool,
     trailers: Option<HeaderMap>,
     finished: bool,
@@ -50,7 +53,8 @@ impl Stream {
             body_trailers: HeaderMap::new(),
             respond,
             writer: None,
-            pending: BytesMut::new(),
+            pending: Bytes::new(),
+            more: Vec::new(),
             finish: false,
             trailers: None,
             finished: false,
@@ -132,7 +136,10 @@ impl Stream {
     /// Gives a piece of the body. Only when [`Self::is_writable`], or as a further piece of one read, which is what bounds
     /// it.
     pub fn give(&mut self, piece: &[u8]) {
-        self.pending.extend_from_slice(piece);
+        match self.pending.is_empty() {
+            true => self.pending = Bytes::copy_from_slice(piece),
+            false => self.more.extend_from_slice(piece),
+        }
     }
 
     /// Says that the body is complete, with its trailers.
@@ -153,7 +160,12 @@ impl Stream {
                 &mut self.stalled_since,
                 cx
             ))?;
-            let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
+            let piece = match room < self.pending.len() {
+                true => self.pending.split_to(room),
+                false => {
+                    std::mem::replace(&mut self.pending, std::mem::take(&mut self.more).into())
+                }
+            };
             let end = self.finish && self.trailers.is_none() && self.pending.is_empty();
             writer.send_data(piece, end).map_err(io::Error::other)?;
             self.finished |= end;
