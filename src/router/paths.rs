@@ -2,11 +2,13 @@
 //!
 //! A site with one route for everything needs no look at memory. One with few patterns, which nearly all others are, has
 //! them side by side and compared in turn. One with many has tables: one hash lookup for the whole path and one for each
-//! number of segments that prefixes of the site have, the same cost for ten routes as for ten thousand. No allocation. Prefixes are stored with a slash at
-//! their end, so that being a prefix in bytes and ending at a segment are the same thing.
+//! number of segments that prefixes of the site have, the same cost for ten routes as for ten thousand. No allocation.
+//! Prefixes are stored with a slash at their end, so that being a prefix in bytes and ending at a segment are the same
+//! thing.
 #![deny(clippy::disallowed_methods)]
 
 mod few;
+mod key;
 
 use std::collections::hash_map::Entry;
 
@@ -15,6 +17,7 @@ use foldhash::HashMap;
 use crate::router::RouteMatch;
 use crate::types::path::PathPattern;
 use few::Few;
+use key::Key;
 
 /// The path patterns of one site.
 #[derive(Debug)]
@@ -54,10 +57,10 @@ impl PathTable {
 #[derive(Debug, Default)]
 struct Many {
     /// What a path leads to as a whole.
-    whole: HashMap<Box<[u8]>, Ranked<RouteMatch>>,
-    longest_whole: usize,
+    whole: HashMap<Key, Ranked<RouteMatch>>,
+    whole_lengths: Lengths,
     /// The route for everything below a prefix, which has a slash at its end.
-    below: HashMap<Box<[u8]>, Ranked<usize>>,
+    below: HashMap<Key, Ranked<u32>>,
     longest_below: usize,
     /// At `n`: whether there are prefixes with `n + 1` slashes.
     depths: Vec<bool>,
@@ -98,11 +101,11 @@ impl Many {
     fn all(&self) -> Option<usize> {
         let alone = self.whole.is_empty() && self.below.len() == 1;
         let all = self.below.get(&b"/"[..]).filter(|_| alone)?;
-        Some(all.value)
+        Some(all.value as usize)
     }
 
     fn add_whole(&mut self, path: &[u8], rank: u8, found: RouteMatch) {
-        self.longest_whole = self.longest_whole.max(path.len());
+        self.whole_lengths.add(path.len());
         add(&mut self.whole, path, rank, found);
     }
 
@@ -113,11 +116,12 @@ impl Many {
         if let Some(depth) = self.depths.get_mut(slashes.saturating_sub(1)) {
             *depth = true;
         }
-        add(&mut self.below, prefix, rank, route);
+        // A configuration with 2^32 routes fits no memory.
+        add(&mut self.below, prefix, rank, route as u32);
     }
 
     fn find(&self, path: &[u8]) -> RouteMatch {
-        if path.len() <= self.longest_whole
+        if self.whole_lengths.may_have(path.len())
             && let Some(whole) = self.whole.get(path)
         {
             return whole.value;
@@ -137,14 +141,33 @@ impl Many {
             if *exists
                 && let Some(below) = path.get(..=slash).and_then(|prefix| self.below.get(prefix))
             {
-                longest = Some(below.value);
+                longest = Some(below.value as usize);
             }
         }
         longest
     }
 }
 
-fn add<T>(map: &mut HashMap<Box<[u8]>, Ranked<T>>, key: &[u8], rank: u8, value: T) {
+/// The lengths that paths have: a path of another one need not be looked for.
+#[derive(Debug, Default)]
+struct Lengths([u64; 4]);
+
+impl Lengths {
+    /// Lengths above are taken for one.
+    const MOST: usize = 255;
+
+    fn add(&mut self, length: usize) {
+        let length = length.min(Self::MOST);
+        self.0[length / 64] |= 1 << (length % 64);
+    }
+
+    fn may_have(&self, length: usize) -> bool {
+        let length = length.min(Self::MOST);
+        self.0[length / 64] >> (length % 64) & 1 == 1
+    }
+}
+
+fn add<T>(map: &mut HashMap<Key, Ranked<T>>, key: &[u8], rank: u8, value: T) {
     match map.entry(key.into()) {
         Entry::Vacant(entry) => {
             entry.insert(Ranked { rank, value });

@@ -36,13 +36,13 @@ impl Few {
         let mut keys: Vec<(u8, usize, &[u8])> = Vec::new();
         for (path, found) in &many.whole {
             match found.value {
-                RouteMatch::Found(route) => keys.push((leads::WHOLE, route, path)),
-                RouteMatch::AddSlash => keys.push((leads::ADD_SLASH, 0, path)),
+                RouteMatch::Found(route) => keys.push((leads::WHOLE, route, path.bytes())),
+                RouteMatch::AddSlash => keys.push((leads::ADD_SLASH, 0, path.bytes())),
                 RouteMatch::None => {}
             }
         }
         let mut below: Vec<(u8, usize, &[u8])> = (many.below.iter())
-            .map(|(prefix, route)| (leads::BELOW, route.value, &**prefix))
+            .map(|(prefix, route)| (leads::BELOW, route.value as usize, prefix.bytes()))
             .collect();
         below.sort_by_key(|(_, _, prefix)| std::cmp::Reverse(prefix.len()));
         keys.append(&mut below);
