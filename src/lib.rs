@@ -7,7 +7,7 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 1 | [`types`] | values: names, hosts, paths, amounts |
-//! | 2 | [`config`], [`observe`], [`dns`], [`transport`], [`watch`] | what is wanted; what is told; what names stand for; connections as bytes; files that change |
+//! | 2 | [`config`], [`nginx`], [`observe`], [`dns`], [`transport`], [`watch`] | what is wanted; what nginx was told; what is told; what names stand for; connections as bytes; files that change |
 //! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
 //! | 4 | [`snapshot`] | one configuration generation, ready to run |
 //! | 5 | [`listener`], [`proxy`], [`stream`], [`admin`] | sockets, requests, connections passed on, the operator |
@@ -27,6 +27,7 @@ pub mod demo;
 pub mod dns;
 pub mod limits;
 pub mod listener;
+pub mod nginx;
 pub mod observe;
 pub mod proxy;
 pub mod router;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// The layers, lowest first. A module may import modules of its own layer and of lower ones.
 const LAYERS: &[&[&str]] = &[
     &["types"],
-    &["config", "observe", "dns", "transport", "watch"],
+    &["config", "nginx", "observe", "dns", "transport", "watch"],
     &["router", "limits", "tls", "upstream", "acme"],
     &["snapshot"],
     &["listener", "proxy", "stream", "admin"],

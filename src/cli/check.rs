@@ -16,7 +16,7 @@ use crate::config::{self, Paint};
 
 /// Checks the file at `path`; with `explain`, prints the effective configuration. Gives the exit code.
 pub fn run(path: &Path, explain: bool) -> u8 {
-    match config::read(path) {
+    match crate::nginx::origin::read(path) {
         Ok(loaded) => {
             eprint!("{}", loaded.report.render(paint()));
             eprint!("{}", unresolved(&loaded.config));

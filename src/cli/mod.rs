@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod finding;
+mod import;
 mod names;
 mod reload;
 mod run;
@@ -33,7 +34,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the configuration was refused: by `check`, `run`, or the process asked by `reload`; `upgrade` changed nothing;
-     `why` found no such request
+     `why` found no such request; `import` lost something
   2  the command line is wrong
   3  the process could not start or be reached (port in use, no socket)
 
@@ -56,6 +57,9 @@ enum Command {
     Run {
         #[command(flatten)]
         file: ConfigFile,
+        /// Serve what this nginx configuration says, imported anew by each reload
+        #[arg(long, value_name = "FILE", conflicts_with = "config")]
+        nginx: Option<PathBuf>,
         /// Started by the running hubgate at an upgrade
         #[arg(long, hide = true)]
         successor: bool,
@@ -133,6 +137,12 @@ enum Command {
         #[command(subcommand)]
         command: upstream::Command,
     },
+    /// Turn another server's configuration into hubgate's, and say what becomes of every line
+    #[command(after_help = EXIT_CODES)]
+    Import {
+        #[command(subcommand)]
+        command: import::Command,
+    },
     /// Look after certificates
     #[command(after_help = EXIT_CODES)]
     Certs {
@@ -180,7 +190,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     ExitCode::from(match command {
-        Command::Run { file, successor } => run::run(&file.config, successor),
+        Command::Run {
+            file,
+            nginx,
+            successor,
+        } => {
+            let nginx = nginx.map(|path| crate::nginx::origin::of_nginx(&path));
+            run::run(&nginx.unwrap_or(file.config), successor)
+        }
         Command::Upgrade { program, door } => upgrade::run(&door, program.as_deref()),
         Command::Demo => demo::run(),
         Command::Why { id, json, door } => why::run(&door, &id, json),
@@ -191,6 +208,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         } => doctor::run(&file.config, upstream.as_deref(), json),
         Command::Causes { json } => causes::run(json),
         Command::Upstream { command } => upstream::run(&command),
+        Command::Import { command } => import::run(&command),
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),

@@ -128,7 +128,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(source: Source, mut diagnostics: Vec<Diagnostic>) -> Self {
+    /// Takes the text and what was found in it, in any order.
+    pub fn new(source: Source, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|d| (d.span.as_ref().map(|s| s.start), d.severity));
         diagnostics.dedup();
         Self {

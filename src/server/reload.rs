@@ -18,6 +18,7 @@ use crate::admin::ReloadReport;
 use crate::config::{self, Config, Listener, Paint, Plan, SocketOptions, Source};
 use crate::listener::accept::ListenerKey;
 use crate::listener::bind::{Carried, bind};
+use crate::nginx::origin;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::reasons::with_reasons;
 use crate::snapshot::{BuildError, Snapshot};
@@ -46,7 +47,7 @@ pub(super) struct Refused(pub(super) String);
 
 /// What the configuration file holds now, or why it cannot be read.
 pub(super) fn fetch(process: &Process) -> Result<Source, Refused> {
-    config::fetch(&process.config_path).map_err(|report| Refused(report.render(Paint::Plain)))
+    origin::fetch(&process.config_path).map_err(|report| Refused(report.render(Paint::Plain)))
 }
 
 /// Checks a configuration and says what it would change.

@@ -22,7 +22,8 @@ use super::upgrade::{Carried, Program, Successor};
 use super::watch::follow;
 use super::{client_trust, health, self_check, stop, told, upgrade, upstream_files, watchdog};
 use crate::admin::{Admin, Gate, serve_socket, serve_tcp};
-use crate::config::{self, Loaded, Paint};
+use crate::config::{Loaded, Paint};
+use crate::nginx::origin;
 use crate::observe::log::{self, LogHandle};
 use crate::observe::metrics::Metrics;
 use crate::tls;
@@ -97,7 +98,7 @@ pub fn run(path: &Path, how: How, ready: impl FnOnce()) -> Result<(), StartError
 
 fn load(path: &Path) -> Result<(Loaded, Arc<Metrics>, LogHandle), StartError> {
     let loaded =
-        config::read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
+        origin::read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
     let metrics = Metrics::new();
     count_panics(&metrics);
     let log = log::init(&loaded.config.log, metrics.log_lines.clone())

@@ -52,7 +52,7 @@ struct Report<'a> {
 /// Looks at all endpoints, or those of one upstream. Gives the exit code.
 pub(super) fn run(file: &Path, only: Option<&str>, json: bool) -> u8 {
     crate::tls::install_provider();
-    let config = match config::read(file) {
+    let config = match crate::nginx::origin::read(file) {
         Ok(loaded) => loaded.config,
         Err(report) => {
             complain(&report.render(Paint::Plain));

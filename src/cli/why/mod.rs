@@ -12,7 +12,6 @@ use std::path::Path;
 use http::{Method, StatusCode};
 
 use super::{Door, client, complain, exit, print};
-use crate::config;
 use crate::observe::history::{Explained, Overview, Told};
 
 /// What was found out, and where was looked.
@@ -42,7 +41,7 @@ pub(super) fn run(door: &Door, asked: &str, json: bool) -> u8 {
         let file = door.config.as_deref();
         let file = file.unwrap_or(Path::new("/etc/hubgate/hubgate.toml"));
         // A configuration with faults, or none: the process was asked all the same.
-        if let Ok(loaded) = config::read(file) {
+        if let Ok(loaded) = crate::nginx::origin::read(file) {
             looked.logs = logs::search(&loaded.config, asked);
             (looked.found, looked.candidates) = looked.logs.take();
         }

@@ -18,7 +18,7 @@ use self::dns::Resolver;
 use super::Doctor;
 use crate::cli::finding::{self, Finding, Level};
 use crate::cli::{Door, client, complain, exit, print};
-use crate::config::{self, CertificateSource, Config, Paint};
+use crate::config::{CertificateSource, Config, Paint};
 use crate::types::host::{Host, HostPattern};
 
 /// What the looks need.
@@ -35,7 +35,7 @@ struct Look {
 /// Looks, reports, and gives the exit code.
 pub(super) fn run(asked: Doctor) -> u8 {
     crate::tls::install_provider();
-    let config = match config::read(&asked.file.config) {
+    let config = match crate::nginx::origin::read(&asked.file.config) {
         Ok(loaded) => loaded.config,
         Err(report) => {
             complain(&report.render(Paint::Plain));

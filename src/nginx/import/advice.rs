@@ -1,0 +1,127 @@
+//! Faults that hand-written configurations for JupyterHub and BinderHub have: what nginx did, what hubgate does.
+//!
+//! Each is one line that nobody wrote. Told once for each route that shows them; none is lost, so none is in the report's
+//! table. Also decides which routes get a preset.
+
+use super::Import;
+use super::draft::{self, Draft};
+use crate::nginx::model::{Location, Scope};
+use crate::nginx::tree::Directive;
+
+/// Looks at a route that has been made, and gives it its preset.
+pub(super) fn of_route(
+    import: &mut Import<'_>,
+    location: &Location<'_>,
+    pass: &Directive,
+    path: &str,
+    route: &mut Draft,
+) {
+    let scope = &location.scope;
+    let upgrades = sets(scope, "upgrade").is_some();
+    let words = format!(
+        "{path} {} {}",
+        pass.argument(0),
+        scope
+            .one("server_name")
+            .map(|own| own.argument(0).into_owned())
+            .unwrap_or_default()
+    );
+    let preset = match words.to_ascii_lowercase() {
+        words if words.contains("binderhub") => Some("binderhub"),
+        words if words.contains("jupyterhub") => Some("jupyterhub"),
+        _ => None,
+    };
+    if let Some(preset) = preset {
+        route.set("preset", draft::text(preset), None);
+    }
+    if preset.is_none() && !upgrades {
+        return;
+    }
+    let place = import.tree.show(location.directive.place());
+    for advice in faults(import, scope, pass, path, upgrades) {
+        let told = (place.clone(), advice);
+        if !import.advice.contains(&told) {
+            import.advice.push(told);
+        }
+    }
+}
+
+fn faults(
+    import: &Import<'_>,
+    scope: &Scope<'_>,
+    pass: &Directive,
+    path: &str,
+    upgrades: bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut say = |text: &str| found.push(text.to_owned());
+    if scope.flag("proxy_buffering", true) {
+        say(
+            "answers were gathered before they were sent (`proxy_buffering` was on): over HTTP/1.1 build logs came a minute late. hubgate passes bytes on as they come",
+        );
+    }
+    if scope.one("client_max_body_size").is_none() {
+        say(
+            "`client_max_body_size` was not set: bodies over 1 MiB got 413, so uploads in JupyterLab failed. A route with a preset has no limit, others 64 MiB",
+        );
+    }
+    let target = pass.argument(0);
+    let has_path = target
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('/'));
+    if has_path && !target.contains("$request_uri") {
+        say(&format!(
+            "`proxy_pass` with a path sent a decoded target: `a%2Fb` arrived as `a/b`. hubgate forwards what follows `{path}` byte for byte"
+        ));
+    }
+    match sets(scope, "host").as_deref() {
+        Some("$host") => say(
+            "`Host $host` dropped the port: on any port but 443 websockets got 403 and API calls 404. hubgate forwards the host with its port",
+        ),
+        Some(_) => {}
+        None => say(
+            "`Host` was that of `proxy_pass`, not the client's: websockets are refused as of a foreign origin. hubgate forwards the client's",
+        ),
+    }
+    if sets(scope, "x-forwarded-proto").is_none() && sets(scope, "x-scheme").is_none() {
+        say(
+            "nobody told the hub that its clients come by https: cookies lacked `Secure`. hubgate sends X-Forwarded-Proto and X-Scheme",
+        );
+    }
+    if sets(scope, "x-real-ip").is_none() {
+        say(
+            "a client's own X-Real-IP passed, so anybody could take any address. hubgate overwrites it",
+        );
+    }
+    if scope.one("large_client_header_buffers").is_none() {
+        say(
+            "a cookie field over 8 KiB got 400, and OAuth's grow beyond it. hubgate takes heads of 64 KiB",
+        );
+    }
+    if upgrades && scope.one("proxy_read_timeout").is_none() {
+        say(
+            "a websocket that was silent for 60 s was cut. hubgate waits an hour (`tunnel_idle_timeout`)",
+        );
+    }
+    if sets(scope, "connection").is_some_and(|value| !value.starts_with('$')) {
+        say(
+            "`Connection: upgrade` was sent with every request. hubgate sends it with upgrades only",
+        );
+    }
+    if scope.one("proxy_cache_bypass").is_some() && scope.one("proxy_cache").is_none() {
+        say("`proxy_cache_bypass` did nothing: there is no cache");
+    }
+    if import.gzip {
+        say("`gzip on` gathers event streams too. hubgate leaves answers as they are");
+    }
+    found
+}
+
+/// The value that a field is sent with.
+fn sets(scope: &Scope<'_>, field: &str) -> Option<String> {
+    let all = scope.all("proxy_set_header");
+    let own = all
+        .iter()
+        .rfind(|own| own.argument(0).eq_ignore_ascii_case(field))?;
+    Some(own.argument(1).into_owned())
+}

@@ -1,0 +1,171 @@
+//! nginx's configuration as hubgate's: TOML with the lines it came from, and a report of every directive.
+//!
+//! Each converter makes tables and tells the ledger what it could not; whatever nobody speaks of has the fate that the
+//! table of directives says. Invariant: what is written loads, and no directive is missing from the report.
+
+mod advice;
+mod draft;
+mod ledger;
+mod listen;
+mod log;
+mod redirect;
+mod report;
+mod route;
+mod settings;
+mod site;
+mod stream;
+mod told;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use draft::Draft;
+use ledger::Ledger;
+pub use report::{Fate, Line, Report};
+use upstream::Upstreams;
+
+use super::model::Scope;
+use super::table::Context;
+use super::tree::{Directive, Tree};
+
+/// What an import gives.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// hubgate's configuration.
+    pub toml: String,
+    /// What became of what.
+    pub report: Report,
+}
+
+/// Everything on its way.
+struct Import<'t> {
+    tree: &'t Tree,
+    /// What relative paths start from.
+    folder: PathBuf,
+    ledger: Ledger,
+    advice: Vec<(String, String)>,
+    listen: Draft,
+    upstreams: Upstreams<'t>,
+    /// Log formats by name.
+    formats: BTreeMap<String, String>,
+    /// Addresses where PROXY headers come.
+    proxied: Vec<SocketAddr>,
+    /// Whether `gzip` is on.
+    gzip: bool,
+    /// Tables that are done.
+    tables: Vec<Draft>,
+}
+
+/// Turns a tree into hubgate's configuration.
+pub fn import(tree: &Tree) -> Imported {
+    let main = tree.files.iter().find(|name| *name != "command line");
+    let folder = main.and_then(|main| Path::new(main).parent());
+    let scope = Scope::outermost(Context::Main, &tree.directives);
+    let http = tree.directives.iter().find(|own| own.is("http"));
+    let mut import = Import {
+        tree,
+        folder: folder.map(Path::to_path_buf).unwrap_or_default(),
+        ledger: Ledger::default(),
+        advice: Vec::new(),
+        listen: Draft::new("[listen]", None),
+        upstreams: Upstreams::new(http.map_or(&[], Directive::children), ""),
+        formats: BTreeMap::new(),
+        proxied: Vec::new(),
+        gzip: false,
+        tables: Vec::new(),
+    };
+    let sites = match http {
+        Some(http) => import.http(&scope, http),
+        None => {
+            import.listen.set("http", "[]", None);
+            import.listen.set("https", "[]", None);
+            Vec::new()
+        }
+    };
+    settings::of_process(&mut import, &scope);
+    import.upstreams.tell_unused(&mut import.ledger);
+    for own in tree.directives.iter().filter(|own| own.is("stream")) {
+        stream::convert(&mut import, &scope, own);
+    }
+    told::all(&mut import);
+    import.finish(sites)
+}
+
+impl<'t> Import<'t> {
+    fn http(&mut self, outer: &Scope<'t>, http: &'t Directive) -> Vec<site::Site> {
+        let scope = outer.inner(Context::Http, http.children());
+        self.gzip = scope.flag("gzip", false);
+        for own in http.children().iter().filter(|own| own.is("log_format")) {
+            log::format(self, own);
+        }
+        let blocks = http.children().iter().filter(|own| own.is("server"));
+        let servers: Vec<_> = blocks
+            .map(|own| site::Server::new(self, own, &scope))
+            .collect();
+        let set = |addresses: &mut Vec<SocketAddr>| {
+            addresses.sort();
+            addresses.dedup();
+            draft::texts(addresses.iter().map(ToString::to_string))
+        };
+        let mut plain: Vec<_> = servers
+            .iter()
+            .flat_map(|server| server.http.clone())
+            .collect();
+        let mut tls: Vec<_> = servers
+            .iter()
+            .flat_map(|server| server.https.clone())
+            .collect();
+        self.listen.set("http", set(&mut plain), None);
+        self.listen.set("https", set(&mut tls), None);
+        settings::of_http(self, &scope);
+        site::sites(self, &servers)
+    }
+
+    /// A path as nginx would open it.
+    fn absolute(&self, path: &str) -> String {
+        self.folder.join(path).display().to_string()
+    }
+
+    /// Whether the upstreams of `stream` may keep their names beside those of `http`.
+    fn http_names_free(&self, stream: &Directive) -> bool {
+        let http = self.tree.directives.iter().find(|own| own.is("http"));
+        let named = |own: &&Directive| own.is("upstream");
+        let names = |block: &Directive| -> Vec<String> {
+            let blocks = block.children().iter().filter(named);
+            blocks.map(|own| own.argument(0).into_owned()).collect()
+        };
+        let http = http.map(names).unwrap_or_default();
+        self.listen.get("http") == Some("[]")
+            || names(stream).iter().all(|name| !http.contains(name)) && http.is_empty()
+    }
+
+    fn finish(mut self, sites: Vec<site::Site>) -> Imported {
+        if !self.proxied.is_empty() {
+            self.proxied.sort();
+            self.proxied.dedup();
+            let list = draft::texts(self.proxied.iter().map(ToString::to_string));
+            self.listen.set("proxy_protocol_required", list, None);
+        }
+        let main = self.tree.files.first().cloned().unwrap_or_default();
+        let mut toml = format!(
+            "# Made from {main} by `hubgate import nginx`; each part says which line it came from.\n"
+        );
+        let head = [&self.listen].into_iter().filter(|own| !own.is_empty());
+        let sites = sites
+            .iter()
+            .flat_map(|site| [&site.table].into_iter().chain(&site.routes));
+        let upstreams: Vec<_> = self.upstreams.into_tables().collect();
+        for table in head.chain(&self.tables).chain(sites).chain(&upstreams) {
+            table.write(&mut toml, self.tree);
+        }
+        Imported {
+            toml,
+            report: Report {
+                lines: self.ledger.lines(self.tree),
+                advice: self.advice,
+            },
+        }
+    }
+}

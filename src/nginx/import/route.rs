@@ -1,0 +1,395 @@
+//! `location`s as routes: whose upstream gets which paths, and with which limits.
+//!
+//! Prefixes and exact paths are carried, nested ones by their own paths. What a location says of requests and answers is
+//! told line by line.
+
+use super::Import;
+use super::advice;
+use super::draft::{self, Draft};
+use super::log;
+use super::upstream::Target;
+use crate::nginx::model::{Kind, Location, Locations, Pass, Scope};
+use crate::nginx::text::Part;
+use crate::nginx::tree::Directive;
+use crate::nginx::value;
+
+/// The routes of a server's locations, and what it has to say of its challenges.
+pub(super) fn routes<'t>(
+    import: &mut Import<'t>,
+    site: &str,
+    locations: &Locations<'t>,
+    into: &mut Vec<Draft>,
+    fallback: &mut Option<(String, &'t Directive)>,
+) {
+    for location in &locations.list {
+        let directive = location.directive;
+        if directive
+            .children()
+            .iter()
+            .any(|own| own.is("acme_challenge"))
+            || is_challenge(location)
+        {
+            challenge(import, location, fallback);
+            continue;
+        }
+        let whole = match &location.kind {
+            Kind::Exact(path) => Some(("exact", path)),
+            Kind::Prefix(path, _) => Some(("path", path)),
+            Kind::Pattern(pattern) => {
+                let text = pattern.as_str().to_owned();
+                by_pattern(import, location, locations, &text);
+                None
+            }
+            Kind::Named(_) => {
+                let what = "a location for inner redirects: hubgate has none yet";
+                import.ledger.block_lost(directive, what);
+                None
+            }
+        };
+        let Some((key, path)) = whole else {
+            continue;
+        };
+        // Targets are matched as they are sent, so escaped.
+        match String::from_utf8(crate::nginx::uri::escape(path)) {
+            Ok(path) if path.starts_with('/') => {
+                if let Some(route) = route(import, site, location, key, &path) {
+                    into.push(route);
+                }
+            }
+            _ => import
+                .ledger
+                .block_lost(directive, "the path is not one that hubgate can match"),
+        }
+        routes(import, site, &location.inner, into, fallback);
+    }
+}
+
+fn is_challenge(location: &Location<'_>) -> bool {
+    match &location.kind {
+        Kind::Pattern(pattern) => pattern.as_str().replace('\\', "").contains("/.well-known"),
+        _ => location
+            .path()
+            .is_some_and(|path| path.starts_with(b"/.well-known/acme-challenge")),
+    }
+}
+
+/// hubgate answers challenges of its own; one that is passed on goes to the fallback.
+fn challenge<'t>(
+    import: &mut Import<'t>,
+    location: &Location<'t>,
+    fallback: &mut Option<(String, &'t Directive)>,
+) {
+    let why = "hubgate answers its own challenges, before any redirect";
+    import.ledger.block_not_needed(location.directive, why);
+    let Some(pass) = location.scope.one("proxy_pass") else {
+        return;
+    };
+    if let Some(name) = upstream(import, pass, &location.scope).map(|(name, _)| name) {
+        import.ledger.carried(
+            pass,
+            "`challenge_fallback`: it gets the tokens that are not hubgate's",
+        );
+        *fallback = Some((name, pass));
+    }
+}
+
+/// A route for a location that proxies.
+fn route<'t>(
+    import: &mut Import<'t>,
+    site: &str,
+    location: &Location<'t>,
+    key: &str,
+    path: &str,
+) -> Option<Draft> {
+    let scope = &location.scope;
+    let directive = location.directive;
+    let pass = scope.one("proxy_pass").or_else(|| scope.one("grpc_pass"));
+    let Some(pass) = pass else {
+        if !import.ledger.has(directive) {
+            import.ledger.lost(
+                directive,
+                "nothing in it that hubgate can do: its paths get no route",
+            );
+        }
+        import.ledger.orphan(directive);
+        return None;
+    };
+    let (upstream, rewrite) = upstream(import, pass, scope).or_else(|| {
+        import.ledger.lost(
+            directive,
+            "its upstream is not carried, so it gets no route",
+        );
+        import.ledger.orphan(directive);
+        None
+    })?;
+    let mut route = Draft::new(
+        format!("[[site.{}.route]]", draft::text(site)),
+        Some(directive),
+    );
+    route.set(key, draft::text(path), None);
+    route.set("upstream", draft::text(&upstream), Some(pass));
+    if let Some(to) = rewrite.filter(|to| to != path) {
+        if key == "path" && to.starts_with('/') {
+            route.set("rewrite_prefix", draft::text(&to), Some(pass));
+        } else {
+            import.ledger.lost(
+                pass,
+                format!("`{path}` is forwarded as it is, not as `{to}`"),
+            );
+        }
+    }
+    if key == "path" && !path.ends_with('/') {
+        let what = format!(
+            "a route for `{path}` and below; not for paths that only begin so, as `{path}x`"
+        );
+        import.ledger.lost(directive, what);
+    } else if !import.ledger.has(directive) {
+        import
+            .ledger
+            .carried(directive, format!("the route `{path}`"));
+    }
+    limits(import, scope, &mut route);
+    if let Some(own) = location
+        .directive
+        .children()
+        .iter()
+        .rfind(|own| own.is("access_log"))
+    {
+        log::access(import, own, &mut route);
+    }
+    advice::of_route(import, location, pass, path, &mut route);
+    Some(route)
+}
+
+/// The name of the upstream's table, and the path that is put in place of the location's.
+fn upstream<'t>(
+    import: &mut Import<'t>,
+    directive: &'t Directive,
+    scope: &Scope<'t>,
+) -> Option<(String, Option<String>)> {
+    let grpc = directive.is("grpc_pass");
+    let word = directive.arguments().first()?;
+    let written = match grpc {
+        true => word.text().replacen("grpc", "http", 1),
+        false => word.text().into_owned(),
+    };
+    let written = match grpc && !written.contains("://") {
+        true => format!("http://{written}"),
+        false => written,
+    };
+    let address = match Pass::parse(written.as_bytes()) {
+        Ok(Pass::Fixed(address)) => address,
+        Ok(Pass::Variable(text)) => {
+            let filled = text.fill(|part| constant(scope, part));
+            let Ok(address) = crate::nginx::model::Address::parse(&filled) else {
+                import.ledger.lost(
+                    directive,
+                    format!("`{written}`: where it goes depends on the request"),
+                );
+                return None;
+            };
+            let raw = address.uri.is_empty() || address.uri == RAW;
+            if address.host.contains('$') || !(raw || address.uri == NORMAL) {
+                import.ledger.lost(
+                    directive,
+                    format!("`{written}`: where it goes depends on the request"),
+                );
+                return None;
+            }
+            if raw {
+                import.ledger.carried(
+                    directive,
+                    "the route's `upstream`; the raw target is forwarded anyway",
+                );
+            } else {
+                import
+                    .ledger
+                    .lost(directive, "the target goes on as it came, not normalised");
+            }
+            crate::nginx::model::Address {
+                uri: Vec::new(),
+                ..address
+            }
+        }
+        Err(_) => {
+            import
+                .ledger
+                .lost(directive, format!("`{written}` is no address"));
+            return None;
+        }
+    };
+    let target = Target {
+        host: &address.host,
+        default_port: if address.tls { 443 } else { 80 },
+    };
+    let scope = scope.clone();
+    let name = import
+        .upstreams
+        .table(target, directive, &mut import.ledger, |table| {
+            of_scope(&scope, table, address.tls, grpc, &address.host);
+        })?;
+    let rewrite =
+        (!address.uri.is_empty()).then(|| String::from_utf8_lossy(&address.uri).into_owned());
+    Some((name, rewrite))
+}
+
+/// `$request_uri`, and `$uri$is_args$args`, as a path that no configuration has.
+const RAW: &[u8] = b"/\x01";
+const NORMAL: &[u8] = b"/\x02\x03\x04";
+
+/// A variable that is set once to a word without variables; others stay as they are written.
+fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {
+    let Part::Variable(name) = part else {
+        return b"$1".to_vec();
+    };
+    match &**name {
+        "request_uri" => return RAW.to_vec(),
+        "uri" | "document_uri" => return b"/\x02".to_vec(),
+        "is_args" => return b"\x03".to_vec(),
+        "args" | "query_string" => return b"\x04".to_vec(),
+        _ => {}
+    }
+    let dollar = format!("${name}");
+    let own = scope.all("set");
+    let sets: Vec<_> = own
+        .iter()
+        .filter(|set| set.argument(0) == dollar.as_str())
+        .collect();
+    match &*sets {
+        [set] if !set.argument(1).contains('$') => set.argument(1).into_owned().into_bytes(),
+        _ => dollar.into_bytes(),
+    }
+}
+
+/// What a location says of the connections to its upstream.
+fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &str) {
+    if grpc {
+        let protocol = if tls { "\"h2\"" } else { "\"h2c\"" };
+        table.set("protocol", protocol, scope.one("grpc_pass"));
+    }
+    let family = if grpc { "grpc" } else { "proxy" };
+    let directive = |name: &str| scope.one(&format!("{family}_{name}"));
+    let first = |name: &str| directive(name).map(|own| own.argument(0).into_owned());
+    if tls {
+        let mut words = Vec::new();
+        let name = first("ssl_name").filter(|name| !name.contains('$'));
+        let bare = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let name = name.unwrap_or_else(|| bare.to_owned());
+        match name.parse::<std::net::IpAddr>() {
+            Ok(_) => words.push("server_name = \"endpoint\"".to_owned()),
+            Err(_) => words.push(format!("server_name = {}", draft::text(&name))),
+        }
+        if first("ssl_verify").as_deref() != Some("on") {
+            words.push("verify = false".to_owned());
+        }
+        for (from, key) in [
+            ("ssl_trusted_certificate", "ca_file"),
+            ("ssl_certificate", "client_certificate"),
+            ("ssl_certificate_key", "client_key"),
+        ] {
+            words.extend(first(from).map(|file| format!("{key} = {}", draft::text(&file))));
+        }
+        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
+    }
+    if let Some(own) = directive("next_upstream") {
+        let words = own.arguments().iter().flat_map(|word| match &*word.text() {
+            "error" => vec!["connect", "reset"],
+            "timeout" => vec!["timeout"],
+            "http_502" => vec!["502"],
+            "http_503" => vec!["503"],
+            _ => Vec::new(),
+        });
+        table.set("retry_on", draft::texts(words), Some(own));
+    }
+    if let Some(own) = directive("next_upstream_timeout")
+        && let Some(time) = own
+            .arguments()
+            .first()
+            .and_then(|word| value::milliseconds(&word.bytes))
+        && time > 0
+    {
+        table.set("retry_deadline", draft::time(time), Some(own));
+    }
+}
+
+/// Times and sizes.
+fn limits(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    let family = match scope.one("grpc_pass") {
+        Some(_) => "grpc",
+        None => "proxy",
+    };
+    let time = |name: &str| {
+        let directive = scope.one(&format!("{family}_{name}"))?;
+        let time = value::milliseconds(&directive.arguments().first()?.bytes)?;
+        (time > 0).then_some((directive, time))
+    };
+    if let Some((from, time)) = time("connect_timeout") {
+        route.set("connect_timeout", draft::time(time), Some(from));
+    }
+    let (read, send) = (time("read_timeout"), time("send_timeout"));
+    if let Some((from, time)) = read {
+        route.set("response_timeout", draft::time(time), Some(from));
+        route.set("idle_timeout", draft::time(time), Some(from));
+        route.set("tunnel_idle_timeout", draft::time(time), Some(from));
+    }
+    if let Some((from, time)) = send {
+        match read {
+            Some((_, read)) if read <= time => {
+                import
+                    .ledger
+                    .not_needed(from, "`idle_timeout`, which is no longer, counts both ways");
+            }
+            Some(_) => {
+                import.ledger.lost(
+                    from,
+                    "`idle_timeout` counts both ways: as long as `proxy_read_timeout`",
+                );
+            }
+            None => route.set("idle_timeout", draft::time(time), Some(from)),
+        }
+    }
+    if let Some(from) = scope.one("client_max_body_size")
+        && let Some(size) = scope.size("client_max_body_size")
+    {
+        let size = if size == 0 {
+            "\"none\"".to_owned()
+        } else {
+            draft::size(size)
+        };
+        route.set("body_limit", size, Some(from));
+    }
+}
+
+/// A location with an expression: needless when it goes where its paths would go without it.
+fn by_pattern<'t>(
+    import: &mut Import<'t>,
+    location: &Location<'t>,
+    beside: &Locations<'t>,
+    text: &str,
+) {
+    let goes = |location: &Location<'t>| {
+        location
+            .scope
+            .one("proxy_pass")
+            .map(|own| own.argument(0).into_owned())
+    };
+    let root = beside.list.iter().find(|other| other.path() == Some(b"/"));
+    let same = match (goes(location), root.and_then(goes)) {
+        (Some(own), Some(root)) => own == root,
+        _ => false,
+    };
+    let only_root = beside
+        .list
+        .iter()
+        .filter(|other| other.path().is_some())
+        .count()
+        == 1;
+    if same && only_root {
+        let why = "it goes where `/` goes: upgrades are passed on at every path";
+        import.ledger.block_not_needed(location.directive, why);
+    } else {
+        let what =
+            format!("hubgate matches prefixes and whole paths, no expressions yet: `{text}`");
+        import.ledger.block_lost(location.directive, &what);
+    }
+}

@@ -1,0 +1,187 @@
+//! What nginx is told as a whole: workers, logs, limits and times of clients, real addresses.
+//!
+//! hubgate has one value for all sites where nginx may have one for each: `http`'s own counts.
+
+use super::Import;
+use super::draft::{self, Draft};
+use super::log;
+use crate::nginx::model::Scope;
+use crate::nginx::tree::Directive;
+use crate::nginx::value;
+
+/// Times of clients and hubgate's keys for them.
+const TIMES: &[(&str, &str)] = &[
+    ("client_header_timeout", "head"),
+    ("client_body_timeout", "body"),
+    ("send_timeout", "write"),
+    ("keepalive_timeout", "keep_alive"),
+];
+
+/// `http`'s own directives.
+pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
+    let mut times = Draft::new("[timeouts]", None);
+    for (name, key) in TIMES {
+        if let Some(time) = scope.time(name).filter(|time| *time > 0) {
+            times.set(key, draft::time(time), scope.one(name));
+        }
+    }
+    let mut limits = Draft::new("[limits]", None);
+    if let Some(own) = scope.one("large_client_header_buffers")
+        && let [count, size] = own.arguments()
+        && let Some(bytes) = value::number(&count.bytes).zip(value::size(&size.bytes))
+    {
+        let bytes = bytes.0.saturating_mul(bytes.1).clamp(65_536, 524_288);
+        limits.set("head_size", draft::size(bytes), Some(own));
+    }
+    if let Some(own) = scope.one("http2_max_concurrent_streams") {
+        limits.set("h2_streams", own.argument(0).into_owned(), Some(own));
+    }
+    connections(import, &mut limits);
+    let mut access = Draft::new("", None);
+    if let Some(own) = scope.own().iter().rfind(|own| own.is("access_log")) {
+        log::access(import, own, &mut access);
+    }
+    real_ip(import, scope);
+    let tables = [times, limits];
+    import
+        .tables
+        .extend(tables.into_iter().filter(|own| !own.is_empty()));
+    if let Some(value) = access.get("access_log") {
+        let mut table = Draft::new("[access_log]", scope.one("access_log"));
+        let inner = value.trim_start_matches("{ ").trim_end_matches(" }");
+        for entry in inner.split(", format = ").enumerate() {
+            match entry {
+                (0, target) => table.set("target", target.trim_start_matches("target = "), None),
+                (_, format) => table.set("format", format, None),
+            }
+        }
+        import.tables.push(table);
+    }
+}
+
+fn connections(import: &mut Import<'_>, limits: &mut Draft) {
+    let events = import.tree.directives.iter().find(|own| own.is("events"));
+    let own = events.and_then(|events| {
+        events
+            .children()
+            .iter()
+            .find(|own| own.is("worker_connections"))
+    });
+    // nginx counts upstreams' connections too, and each worker for itself; hubgate counts clients' once.
+    if let Some(own) = own
+        && let Some(count) = own
+            .arguments()
+            .first()
+            .and_then(|word| value::number(&word.bytes))
+        && count > 8192
+    {
+        limits.set("connections", count.min(10_000_000).to_string(), Some(own));
+    } else if let Some(own) = own {
+        import.ledger.not_needed(
+            own,
+            "hubgate takes 8192 clients' connections (`limits.connections`), no fewer",
+        );
+    }
+}
+
+/// `set_real_ip_from` as whom to believe.
+fn real_ip<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
+    let from = scope.all("set_real_ip_from");
+    let networks: Vec<_> = from
+        .iter()
+        .map(|own| own.argument(0).into_owned())
+        .filter(|network| network != "unix:")
+        .collect();
+    if networks.is_empty() {
+        return;
+    }
+    let header = scope
+        .one("real_ip_header")
+        .map(|own| own.argument(0).to_ascii_lowercase());
+    let list = draft::texts(&networks);
+    match header.as_deref() {
+        Some("proxy_protocol") => {
+            import
+                .listen
+                .set("proxy_protocol_from", list, from.first().copied());
+        }
+        Some("x-forwarded-for") => {
+            let mut server = Draft::new("[server]", None);
+            server.set("trusted_proxies", list, from.first().copied());
+            import.tables.push(server);
+        }
+        _ => {
+            let header = header.unwrap_or_else(|| "X-Real-IP".to_owned());
+            for own in from {
+                import.ledger.lost(own, format!("clients' addresses are taken from X-Forwarded-For or PROXY headers, not from `{header}`"));
+            }
+        }
+    }
+}
+
+/// Directives outside of all blocks.
+pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
+    if let Some(own) = scope.one("worker_processes") {
+        let count = own.argument(0);
+        if count.parse::<u16>().is_ok_and(|count| count > 0) {
+            import.server_key("workers", &count, own);
+        } else {
+            import
+                .ledger
+                .not_needed(own, "one worker for each core, as by default");
+        }
+    }
+    if let Some(own) = scope.own().iter().rfind(|own| own.is("error_log")) {
+        error_log(import, own);
+    }
+    for block in import.tree.directives.iter().filter(|own| own.is("http")) {
+        inner_logs(import, block);
+    }
+}
+
+fn error_log<'t>(import: &mut Import<'t>, directive: &'t Directive) {
+    let (target, level) = (directive.argument(0), directive.argument(1));
+    let mut log = Draft::new("[log]", Some(directive));
+    let level = match &*level {
+        "debug" => "debug",
+        "info" | "notice" => "info",
+        "warn" => "warn",
+        // hubgate's own `info` says when it starts, reloads and renews: too little to leave out.
+        _ => "info",
+    };
+    log.set("level", draft::text(level), None);
+    if target.starts_with("syslog:") || target.starts_with("memory:") {
+        import.ledger.lost(
+            directive,
+            "events go to standard error, which the journal keeps, or to a file",
+        );
+    } else if target != "stderr" {
+        log.set("file", draft::text(&import.absolute(&target)), None);
+    }
+    import.tables.push(log);
+}
+
+/// Logs of single servers and locations.
+fn inner_logs<'t>(import: &mut Import<'t>, block: &'t Directive) {
+    for own in block.children() {
+        if own.is("error_log") {
+            import.ledger.not_needed(
+                own,
+                "events are in one log, and each says which site it is about",
+            );
+        }
+        inner_logs(import, own);
+    }
+}
+
+impl<'t> Import<'t> {
+    /// Sets a key of `[server]`, whose table may be there already.
+    fn server_key(&mut self, key: &str, value: &str, from: &Directive) {
+        if let Some(table) = self.tables.iter_mut().find(|own| own.header == "[server]") {
+            return table.set(key, value, Some(from));
+        }
+        let mut table = Draft::new("[server]", None);
+        table.set(key, value, Some(from));
+        self.tables.push(table);
+    }
+}

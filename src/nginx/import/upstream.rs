@@ -1,0 +1,292 @@
+//! `upstream` blocks, and addresses that `proxy_pass` names by themselves, as `[upstream]` tables.
+//!
+//! A block becomes a table when something uses it. Endpoints are addresses: a name that is not one is told as lost.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::draft::{self, Draft};
+use super::ledger::Ledger;
+use crate::nginx::tree::Directive;
+use crate::nginx::value;
+use crate::types::name::UpstreamName;
+
+/// The upstreams of `http` or of `stream`.
+#[derive(Debug, Default)]
+pub(super) struct Upstreams<'t> {
+    blocks: BTreeMap<String, &'t Directive>,
+    /// Tables by the names hubgate gives them.
+    made: BTreeMap<String, Draft>,
+    /// Put before names that `stream` and `http` both use.
+    prefix: &'static str,
+}
+
+/// Where a `proxy_pass` goes, as far as it is fixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    /// As written: a block's name, or an address.
+    pub(super) host: &'a str,
+    pub(super) default_port: u16,
+}
+
+impl<'t> Upstreams<'t> {
+    pub(super) fn new(directives: &'t [Directive], prefix: &'static str) -> Self {
+        let blocks = directives.iter().filter(|own| own.is("upstream"));
+        Self {
+            blocks: blocks
+                .map(|own| (own.argument(0).into_owned(), own))
+                .collect(),
+            made: BTreeMap::new(),
+            prefix,
+        }
+    }
+
+    /// The name of the table for a target, which `more` may add keys to. The same target with other keys gets a table
+    /// of its own. `None`, with what is lost told at `from`, for one that hubgate cannot reach.
+    pub(super) fn table(
+        &mut self,
+        target: Target<'_>,
+        from: &Directive,
+        ledger: &mut Ledger,
+        more: impl FnOnce(&mut Draft),
+    ) -> Option<String> {
+        let mut table = match self.blocks.get(target.host) {
+            Some(block) => converted(block, target.default_port, ledger),
+            None => single(target, from),
+        };
+        if table.get("endpoints").is_none_or(|list| list == "[]") {
+            let host = target.host;
+            ledger.lost(
+                from,
+                format!("`{host}` is no address: write the one it stands for into `endpoints`"),
+            );
+            return None;
+        }
+        more(&mut table);
+        let name = format!("{}{}", self.prefix, name_of(target.host));
+        for number in 1.. {
+            let name = match number {
+                1 => name.clone(),
+                number => format!("{name}-{number}"),
+            };
+            table.header = format!("[upstream.{}]", quoted(&name));
+            match self.made.get(&name) {
+                Some(made) if !made.same(&table) => {}
+                _ => {
+                    self.made.insert(name.clone(), table);
+                    return Some(name);
+                }
+            }
+        }
+        None
+    }
+
+    /// What was made.
+    pub(super) fn into_tables(self) -> impl Iterator<Item = Draft> {
+        self.made.into_values()
+    }
+
+    /// Tells of blocks that nothing uses.
+    pub(super) fn tell_unused(&self, ledger: &mut Ledger) {
+        for block in self
+            .blocks
+            .values()
+            .filter(|block| !ledger.has(block))
+            .collect::<Vec<_>>()
+        {
+            ledger.block_not_needed(block, "nothing that is carried uses this upstream");
+        }
+    }
+}
+
+/// A name hubgate takes: `hub`, `10-0-0-1-80`.
+fn name_of(host: &str) -> String {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let name: String = host
+        .chars()
+        .map(|c| if fine(c) { c } else { '-' })
+        .collect();
+    let name = name.trim_matches('-').chars().take(50).collect::<String>();
+    match UpstreamName::parse(&name) {
+        Ok(_) => name,
+        Err(_) => "upstream".to_owned(),
+    }
+}
+
+/// A key of TOML, in quotes where it needs them.
+pub(super) fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    match !name.is_empty() && name.chars().all(bare) {
+        true => name.to_owned(),
+        false => draft::text(name),
+    }
+}
+
+fn single(target: Target<'_>, from: &Directive) -> Draft {
+    let mut table = Draft::new("", Some(from));
+    if let Some(address) = address(target.host, target.default_port) {
+        table.set("endpoints", draft::texts([address.to_string()]), None);
+    }
+    table
+}
+
+/// An IP address or `localhost`, with or without a port.
+pub(super) fn address(text: &str, default_port: u16) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = bare.parse() {
+        return Some(SocketAddr::new(ip, default_port));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (text, default_port),
+    };
+    (host == "localhost").then_some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+}
+
+/// An `upstream` block.
+fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft {
+    ledger.carried(block, "an `[upstream]`");
+    let mut table = Draft::new("", Some(block));
+    let mut endpoints = Vec::new();
+    let lua = block
+        .children()
+        .iter()
+        .any(|own| own.name().contains("_by_lua"));
+    for directive in block.children() {
+        match &*directive.name() {
+            "server" if lua => {
+                endpoints.extend(server(directive, default_port, &mut table, ledger));
+                let what = "Lua chooses the endpoints: write the service's addresses in its place";
+                ledger.lost(directive, what);
+            }
+            "server" => endpoints.extend(server(directive, default_port, &mut table, ledger)),
+            "ip_hash" => table.set("balance", "\"hash\"", Some(directive)),
+            "least_conn" => table.set("balance", "\"least-requests\"", Some(directive)),
+            "hash" => hash(directive, &mut table, ledger),
+            "keepalive" => {
+                let count = directive.argument(0).into_owned();
+                table.set("keep_alive", count, Some(directive));
+            }
+            "keepalive_timeout" => {
+                let time = directive.arguments().first();
+                let time = time.and_then(|word| value::milliseconds(&word.bytes));
+                if let Some(time) = time.filter(|time| *time > 0) {
+                    table.set("keep_alive_idle", draft::time(time), Some(directive));
+                }
+            }
+            _ => {}
+        }
+    }
+    table.set("endpoints", format!("[{}]", endpoints.join(", ")), None);
+    table
+}
+
+/// A `server` of an upstream as an endpoint; `None` for one that is down or no address.
+fn server(
+    directive: &Directive,
+    default_port: u16,
+    table: &mut Draft,
+    ledger: &mut Ledger,
+) -> Option<String> {
+    let host = directive.argument(0);
+    let Some(address) = address(&host, default_port) else {
+        ledger.lost(
+            directive,
+            format!("`{host}` is no address: write the one it stands for into `endpoints`"),
+        );
+        return None;
+    };
+    let (mut weight, mut backup, mut down) = (None, false, false);
+    let mut lost = Vec::new();
+    for word in directive.arguments().iter().skip(1) {
+        let word = word.text();
+        match word.split_once('=').unwrap_or((&word, "")) {
+            ("weight", number) => weight = Some(number.to_owned()),
+            ("backup", _) => backup = true,
+            ("down", _) => down = true,
+            ("max_fails", number) => outlier(table, "failures", number, directive),
+            ("fail_timeout", time) => {
+                if let Some(time) = value::seconds(time.as_bytes()).filter(|time| *time > 0) {
+                    outlier(table, "ejection", &draft::time(time * 1000), directive);
+                }
+            }
+            ("slow_start", time) => {
+                if let Some(time) = value::seconds(time.as_bytes()) {
+                    table.set("slow_start", draft::time(time * 1000), Some(directive));
+                }
+            }
+            _ => lost.push(format!("`{word}`")),
+        }
+    }
+    let weight = match weight.as_deref().map(str::parse::<u32>) {
+        Some(Ok(weight)) if weight > 255 => {
+            lost.push(format!("weight {weight}: hubgate's go up to 255"));
+            Some(255)
+        }
+        Some(Ok(weight)) => Some(weight),
+        _ => None,
+    };
+    match (lost.is_empty(), down) {
+        (false, _) => ledger.lost(directive, format!("without {}", lost.join(", "))),
+        (true, true) => ledger.carried(directive, "it is down, so it is left out"),
+        (true, false) => ledger.carried(directive, "an endpoint"),
+    }
+    if down {
+        return None;
+    }
+    let address = draft::text(&address.to_string());
+    let mut words = vec![format!("address = {address}")];
+    words.extend(weight.map(|weight| format!("weight = {weight}")));
+    words.extend(backup.then(|| "backup = true".to_owned()));
+    Some(match words.len() {
+        1 => address,
+        _ => format!("{{ {} }}", words.join(", ")),
+    })
+}
+
+/// One key of `outlier`, which the last server that says it sets for all.
+fn outlier(table: &mut Draft, key: &str, value: &str, from: &Directive) {
+    let old = table.get("outlier").unwrap_or_default();
+    let old = old.trim_start_matches('{').trim_end_matches('}').trim();
+    let begins = format!("{key} =");
+    let mut entries: Vec<String> = old
+        .split(", ")
+        .filter(|entry| !entry.is_empty() && !entry.starts_with(&begins))
+        .map(str::to_owned)
+        .collect();
+    entries.push(format!("{key} = {value}"));
+    table.set(
+        "outlier",
+        format!("{{ {} }}", entries.join(", ")),
+        Some(from),
+    );
+}
+
+fn hash(directive: &Directive, table: &mut Draft, ledger: &mut Ledger) {
+    let key = directive.argument(0);
+    let on = match &*key {
+        "$remote_addr" | "$binary_remote_addr" => Some("client".to_owned()),
+        key => key
+            .strip_prefix("$http_")
+            .map(|name| format!("header:{}", name.replace('_', "-")))
+            .or_else(|| {
+                key.strip_prefix("$cookie_")
+                    .map(|name| format!("cookie:{name}"))
+            }),
+    };
+    match on {
+        Some(on) => {
+            table.set("balance", "\"hash\"", Some(directive));
+            table.set("hash_on", draft::text(&on), Some(directive));
+        }
+        None => ledger.lost(
+            directive,
+            format!(
+                "hubgate hashes the client, a field or a cookie, not `{key}`; requests take turns"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,30 @@
+//! nginx's configuration: read as nginx reads it, understood as nginx understands it.
+//!
+//! [`read`] gives a [`Tree`] or nginx's own complaint; [`table`] knows every directive and what becomes of it. Pure
+//! but for [`Disk`]. Nothing here runs: [`import`] turns what is found into hubgate's own configuration, and [`origin`]
+//! does so for whoever reads one.
+
+mod document;
+mod fault;
+mod files;
+mod glob;
+pub mod import;
+mod lex;
+mod lua;
+pub mod model;
+pub mod origin;
+mod pattern;
+mod read;
+mod scope;
+pub mod table;
+pub mod text;
+mod tree;
+pub mod uri;
+pub mod value;
+
+pub use document::document;
+pub use fault::{At, Fault};
+pub use files::{Disk, Files, Memory};
+pub use pattern::{Captures, Pattern};
+pub use read::{Options, read};
+pub use tree::{Block, Directive, Place, Tree, Word};

@@ -1,0 +1,11 @@
+//! What an nginx configuration means: servers, listeners, names, locations, and what counts in each.
+//!
+//! Borrows from the [`Tree`](super::Tree). Invariant: nothing here decides what hubgate does; it is nginx's own meaning.
+
+mod location;
+mod proxy;
+mod scope;
+
+pub use location::{Found, Kind, Location, Locations};
+pub use proxy::{Address, Pass};
+pub use scope::Scope;

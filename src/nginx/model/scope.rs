@@ -1,0 +1,83 @@
+//! What counts in a block: its own directives and, where nginx inherits them, those of the blocks around it.
+//!
+//! One rule for all: directives of one name in the innermost block that has any are those that count, together. The
+//! table says which names are inherited at all.
+#![deny(clippy::disallowed_methods)]
+
+use crate::nginx::table::{self, Context, Inherit};
+use crate::nginx::tree::Directive;
+use crate::nginx::value;
+
+/// A block and those around it.
+#[derive(Clone, Debug)]
+pub struct Scope<'t> {
+    /// Outermost first.
+    levels: Vec<(Context, &'t [Directive])>,
+}
+
+impl<'t> Scope<'t> {
+    /// The block of a context without anything around it.
+    pub fn outermost(context: Context, directives: &'t [Directive]) -> Self {
+        Self {
+            levels: vec![(context, directives)],
+        }
+    }
+
+    /// A block within this one.
+    #[must_use]
+    pub fn inner(&self, context: Context, directives: &'t [Directive]) -> Self {
+        let mut levels = self.levels.clone();
+        levels.push((context, directives));
+        Self { levels }
+    }
+
+    /// The directives of this very block.
+    pub fn own(&self) -> &'t [Directive] {
+        self.levels.last().map_or(&[], |(_, directives)| directives)
+    }
+
+    /// Which kind of block it is.
+    pub fn context(&self) -> Context {
+        self.levels
+            .last()
+            .map_or(Context::Main, |(context, _)| *context)
+    }
+
+    /// All of a name that count here, in their order.
+    pub fn all(&self, name: &str) -> Vec<&'t Directive> {
+        for (depth, (context, directives)) in self.levels.iter().rev().enumerate() {
+            let found: Vec<_> = directives.iter().filter(|own| own.is(name)).collect();
+            if !found.is_empty() {
+                let inherited = table::rule(name, *context)
+                    .is_some_and(|rule| rule.inherit == Inherit::Replaced);
+                let counts = depth == 0 || inherited;
+                return if counts { found } else { Vec::new() };
+            }
+        }
+        Vec::new()
+    }
+
+    /// The one of a name that counts here: the last, where there are several.
+    pub fn one(&self, name: &str) -> Option<&'t Directive> {
+        self.all(name).pop()
+    }
+
+    /// `on` or `off`.
+    pub fn flag(&self, name: &str, default: bool) -> bool {
+        let words = self.one(name).map(Directive::arguments);
+        let first = words.and_then(|words| words.first());
+        first
+            .and_then(|word| value::flag(&word.bytes))
+            .unwrap_or(default)
+    }
+
+    /// Milliseconds.
+    pub fn time(&self, name: &str) -> Option<i64> {
+        value::milliseconds(&self.one(name)?.arguments().first()?.bytes)
+    }
+
+    /// Bytes.
+    pub fn size(&self, name: &str) -> Option<i64> {
+        value::offset(&self.one(name)?.arguments().first()?.bytes)
+    }
+}

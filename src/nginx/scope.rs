@@ -1,0 +1,181 @@
+//! What may stand in a block: judges each directive as nginx would at that very moment.
+//!
+//! Pure. Sentences are nginx's to the letter; where they are told is `read`'s affair.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::HashSet;
+
+use super::table::{self, Context};
+use super::tree::Directive;
+use super::value;
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Directives of a context.
+    Directives(Context),
+    /// Rows of a table.
+    Rows(Rows),
+    /// Whatever a foreign directive's block holds.
+    Anything,
+}
+
+/// Which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    Map,
+    Geo,
+    SplitClients,
+    Types,
+    CharsetMap,
+}
+
+/// What the braces of a directive hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inner {
+    Scope(Scope),
+    /// Another language.
+    Foreign,
+}
+
+/// A block being read.
+#[derive(Debug)]
+pub(super) struct Frame {
+    scope: Scope,
+    /// Directives that may stand here once and do.
+    seen: HashSet<&'static str>,
+}
+
+impl Frame {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Whether the directive may stand here as it is, and what its braces hold.
+    ///
+    /// # Errors
+    /// nginx's sentence.
+    pub(super) fn judge(
+        &mut self,
+        directive: &Directive,
+        opened: bool,
+        keep_unknown: bool,
+    ) -> Result<Inner, String> {
+        match self.scope {
+            Scope::Anything => Ok(foreign(directive)),
+            Scope::Rows(_) if opened => Err("unexpected \"{\"".to_owned()),
+            Scope::Rows(rows) => row(rows, directive).map(|()| Inner::Foreign),
+            Scope::Directives(context) => self.known(context, directive, opened, keep_unknown),
+        }
+    }
+
+    /// Whether the directive names files to be read here.
+    pub(super) fn includes(&self, directive: &Directive) -> bool {
+        let here = match self.scope {
+            Scope::Directives(_) => true,
+            Scope::Rows(rows) => matches!(rows, Rows::Map | Rows::Geo | Rows::Types),
+            Scope::Anything => false,
+        };
+        here && directive.is("include") && directive.arguments().len() == 1
+    }
+
+    fn known(
+        &mut self,
+        context: Context,
+        directive: &Directive,
+        opened: bool,
+        keep_unknown: bool,
+    ) -> Result<Inner, String> {
+        let name = directive.name();
+        // nginx's sentences end where C's strings do.
+        let name = name.split('\0').next().unwrap_or_default();
+        let mut rules = table::rules(name).peekable();
+        if rules.peek().is_none() {
+            return match keep_unknown {
+                true => Ok(foreign(directive)),
+                false => Err(format!("unknown directive \"{name}\"")),
+            };
+        }
+        let Some(rule) = rules.find(|rule| rule.contexts.has(context)) else {
+            return Err(format!("\"{name}\" directive is not allowed here"));
+        };
+        if opened && !rule.block {
+            return Err(format!("directive \"{name}\" is not terminated by \";\""));
+        }
+        if !opened && rule.block {
+            return Err(format!("directive \"{name}\" has no opening \"{{\""));
+        }
+        if !rule.arity.takes(directive.arguments().len()) {
+            return Err(format!(
+                "invalid number of arguments in \"{name}\" directive"
+            ));
+        }
+        if rule.once && !self.seen.insert(rule.name) {
+            return Err(format!("\"{name}\" directive is duplicate"));
+        }
+        match value::refusal(rule.form, directive) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Inner::Scope(inner(context, name))),
+        }
+    }
+}
+
+/// What a known directive's braces hold.
+fn inner(context: Context, name: &str) -> Scope {
+    match name {
+        "map" => Scope::Rows(Rows::Map),
+        "geo" => Scope::Rows(Rows::Geo),
+        "split_clients" => Scope::Rows(Rows::SplitClients),
+        "types" => Scope::Rows(Rows::Types),
+        "charset_map" => Scope::Rows(Rows::CharsetMap),
+        _ => table::inner(context, name).map_or(Scope::Anything, Scope::Directives),
+    }
+}
+
+/// What an unknown directive's braces hold.
+fn foreign(directive: &Directive) -> Inner {
+    match directive.name().ends_with("_by_lua_block") {
+        true => Inner::Foreign,
+        false => Inner::Scope(Scope::Anything),
+    }
+}
+
+/// A row of a table.
+fn row(rows: Rows, row: &Directive) -> Result<(), String> {
+    let words = row.words.len();
+    let first = row.name();
+    let wrong = match rows {
+        Rows::Map if words == 1 => (!matches!(&*first, "hostnames" | "volatile")).then_some("map"),
+        Rows::Map => (words != 2).then_some("map"),
+        Rows::Geo if words == 1 => {
+            (!matches!(&*first, "ranges" | "proxy_recursive")).then_some("geo")
+        }
+        Rows::Geo => (words != 2).then_some("geo"),
+        Rows::Types if row.is("include") && words != 2 => {
+            return Err("invalid number of arguments in \"include\" directive".to_owned());
+        }
+        Rows::CharsetMap if words != 2 => return Err("invalid parameters number".to_owned()),
+        Rows::SplitClients => return share(&first),
+        _ => None,
+    };
+    match wrong {
+        Some(table) => Err(format!("invalid number of the {table} parameters")),
+        None => Ok(()),
+    }
+}
+
+/// The first word of a row of `split_clients`: `0.5%` or `*`.
+fn share(word: &str) -> Result<(), String> {
+    let number = word.strip_suffix('%').unwrap_or_default();
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let fine = !whole.is_empty() && part.len() <= 2 && digits(whole) && digits(part);
+    let zero = number.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    match word == "*" || (fine && !zero) {
+        true => Ok(()),
+        false => Err(format!("invalid percent value \"{word}\"")),
+    }
+}

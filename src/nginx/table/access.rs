@@ -1,0 +1,35 @@
+//! Directives of nginx's modules for access, passwords and limits.
+//!
+//! One row each, in the order of their names; what the columns mean is in `rule`.
+#![deny(clippy::disallowed_methods)]
+
+use super::rule::context::{HTTP, LIMIT_EXCEPT, LOCATION, LOCATION_IF, SERVER};
+use super::rule::{Form, Rule, any, between, exactly, rule};
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    rule("allow", exactly(1), &[HTTP, SERVER, LOCATION, LIMIT_EXCEPT]).inherited().lost("hubgate has no access rules by address yet: keep them in the firewall or behind it"),
+    rule("auth_basic", exactly(1), &[HTTP, SERVER, LOCATION, LIMIT_EXCEPT]).once().inherited().lost("hubgate asks for no passwords yet: the upstream has to"),
+    rule("auth_basic_user_file", exactly(1), &[HTTP, SERVER, LOCATION, LIMIT_EXCEPT]).once().inherited().lost("hubgate asks for no passwords yet: the upstream has to"),
+    rule("auth_delay", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().lost("hubgate asks for no passwords yet"),
+    rule("auth_request", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("hubgate asks no other service for leave yet: the upstream has to"),
+    rule("auth_request_set", exactly(2), &[HTTP, SERVER, LOCATION]).inherited().lost("hubgate asks no other service for leave yet: the upstream has to"),
+    rule("deny", exactly(1), &[HTTP, SERVER, LOCATION, LIMIT_EXCEPT]).inherited().lost("hubgate has no access rules by address yet: keep them in the firewall or behind it"),
+    rule("limit_conn", exactly(2), &[HTTP, SERVER, LOCATION]).inherited().lost("hubgate bounds connections per client as a whole (`limits.connections_per_client`), not by key yet"),
+    rule("limit_conn_dry_run", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().lost("hubgate bounds connections per client as a whole (`limits.connections_per_client`), not by key yet"),
+    rule("limit_conn_log_level", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("hubgate bounds connections per client as a whole (`limits.connections_per_client`), not by key yet"),
+    rule("limit_conn_status", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).inherited().lost("hubgate bounds connections per client as a whole (`limits.connections_per_client`), not by key yet"),
+    rule("limit_conn_zone", exactly(2), &[HTTP]).lost("hubgate bounds connections per client as a whole (`limits.connections_per_client`), not by key yet"),
+    rule("limit_except", any(1), &[LOCATION]).block().lost("hubgate has no rules by method yet: deny the methods behind it"),
+    rule("limit_rate", exactly(1), &[HTTP, SERVER, LOCATION, LOCATION_IF]).once().inherited().lost("hubgate bounds no client's bandwidth yet"),
+    rule("limit_rate_after", exactly(1), &[HTTP, SERVER, LOCATION, LOCATION_IF]).once().inherited().lost("hubgate bounds no client's bandwidth yet"),
+    rule("limit_req", between(1, 3), &[HTTP, SERVER, LOCATION]).inherited().lost("hubgate has no limits by rate yet"),
+    rule("limit_req_dry_run", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().lost("hubgate has no limits by rate yet"),
+    rule("limit_req_log_level", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("hubgate has no limits by rate yet"),
+    rule("limit_req_status", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).inherited().lost("hubgate has no limits by rate yet"),
+    rule("limit_req_zone", exactly(3), &[HTTP]).lost("hubgate has no limits by rate yet"),
+    rule("real_ip_header", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`server.trusted_proxies`, and `listen.proxy_protocol_from` with `proxy_protocol`"),
+    rule("real_ip_recursive", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("X-Forwarded-For is read from its end, past every trusted proxy"),
+    rule("satisfy", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("hubgate has no access rules yet"),
+    rule("set_real_ip_from", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().carried("`server.trusted_proxies`, and `listen.proxy_protocol_from` with `proxy_protocol`"),
+];

@@ -1,0 +1,61 @@
+//! Directives of nginx's modules for mail.
+//!
+//! One row each, in the order of their names; what the columns mean is in `rule`.
+#![deny(clippy::disallowed_methods)]
+
+use super::rule::context::{MAIL, MAIL_SERVER};
+use super::rule::{Form, Rule, any, between, exactly, rule};
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    rule("auth_http", exactly(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("auth_http_header", exactly(2), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("auth_http_pass_client_cert", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("auth_http_timeout", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Time).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("error_log", any(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("imap_auth", any(1), &[MAIL, MAIL_SERVER]).form(Form::Word).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("imap_capabilities", any(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("imap_client_buffer", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Size).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("listen", any(1), &[MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("max_errors", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Number).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("pop3_auth", any(1), &[MAIL, MAIL_SERVER]).form(Form::Word).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("pop3_capabilities", any(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("protocol", exactly(1), &[MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("proxy", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("proxy_buffer", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Size).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("proxy_pass_error_message", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("proxy_protocol", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("proxy_smtp_auth", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("proxy_timeout", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Time).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("resolver", any(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("resolver_timeout", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Time).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("server", exactly(0), &[MAIL]).block().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("server_name", exactly(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("set_real_ip_from", exactly(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("smtp_auth", any(1), &[MAIL, MAIL_SERVER]).form(Form::Word).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("smtp_capabilities", any(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("smtp_client_buffer", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Size).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("smtp_greeting_delay", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Time).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_certificate", exactly(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_certificate_key", exactly(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_ciphers", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_client_certificate", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_conf_command", exactly(2), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_crl", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_dhparam", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_ecdh_curve", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_password_file", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_prefer_server_ciphers", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_protocols", any(1), &[MAIL, MAIL_SERVER]).form(Form::Word).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_session_cache", between(1, 2), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_session_ticket_key", exactly(1), &[MAIL, MAIL_SERVER]).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_session_tickets", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_session_timeout", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Seconds).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_trusted_certificate", exactly(1), &[MAIL, MAIL_SERVER]).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_verify_client", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Word).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("ssl_verify_depth", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Number).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("starttls", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Word).lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("timeout", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Time).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+    rule("xclient", exactly(1), &[MAIL, MAIL_SERVER]).form(Form::Flag).once().lost("hubgate passes on mail unopened only, as a `[[stream]]`"),
+];

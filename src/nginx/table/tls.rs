@@ -1,0 +1,54 @@
+//! Directives of nginx's modules for TLS and HTTP/2.
+//!
+//! One row each, in the order of their names; what the columns mean is in `rule`.
+#![deny(clippy::disallowed_methods)]
+
+use super::rule::context::{HTTP, LOCATION, SERVER};
+use super::rule::{Form, Rule, any, between, exactly, rule};
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    rule("http2_body_preread_size", exactly(1), &[HTTP, SERVER]).form(Form::Size).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_chunk_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_idle_timeout", exactly(1), &[HTTP, SERVER]).inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_max_concurrent_pushes", exactly(1), &[HTTP, SERVER]).form(Form::Number).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_max_concurrent_streams", exactly(1), &[HTTP, SERVER]).form(Form::Number).once().inherited().carried("`limits.h2_streams`"),
+    rule("http2_max_field_size", exactly(1), &[HTTP, SERVER]).inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_max_header_size", exactly(1), &[HTTP, SERVER]).inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_max_requests", exactly(1), &[HTTP, SERVER]).inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_pool_size", exactly(1), &[HTTP, SERVER]).form(Form::Size).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_push", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().lost("nothing is pushed: browsers have given it up"),
+    rule("http2_push_preload", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().lost("nothing is pushed: browsers have given it up"),
+    rule("http2_recv_buffer_size", exactly(1), &[HTTP]).form(Form::Size).once().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_recv_timeout", exactly(1), &[HTTP, SERVER]).inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("http2_streams_index_size", exactly(1), &[HTTP, SERVER]).form(Form::Number).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
+    rule("ssl", exactly(1), &[HTTP, SERVER]).form(Form::Flag).inherited().carried("the addresses of `listen` are of `listen.https`"),
+    rule("ssl_buffer_size", exactly(1), &[HTTP, SERVER]).form(Form::Size).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_certificate", exactly(1), &[HTTP, SERVER]).inherited().carried("the site's `certificate`"),
+    rule("ssl_certificate_key", exactly(1), &[HTTP, SERVER]).inherited().carried("the site's `certificate`"),
+    rule("ssl_ciphers", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("current suites of TLS 1.2 and 1.3 are spoken: `tls.profile`"),
+    rule("ssl_client_certificate", exactly(1), &[HTTP, SERVER]).once().inherited().lost("hubgate asks clients for no certificate yet"),
+    rule("ssl_conf_command", exactly(2), &[HTTP, SERVER]).inherited().lost("TLS 1.2 and 1.3 with current ciphers; older ones are not spoken"),
+    rule("ssl_crl", exactly(1), &[HTTP, SERVER]).once().inherited().lost("hubgate asks clients for no certificate yet"),
+    rule("ssl_dhparam", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_early_data", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_ecdh_curve", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_ocsp", exactly(1), &[HTTP, SERVER]).form(Form::Word).inherited().lost("hubgate asks clients for no certificate yet"),
+    rule("ssl_ocsp_cache", exactly(1), &[HTTP, SERVER]).inherited().lost("hubgate asks clients for no certificate yet"),
+    rule("ssl_ocsp_responder", exactly(1), &[HTTP, SERVER]).once().inherited().lost("hubgate asks clients for no certificate yet"),
+    rule("ssl_password_file", exactly(1), &[HTTP, SERVER]).once().inherited().lost("keys have to be without a password"),
+    rule("ssl_prefer_server_ciphers", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_protocols", any(1), &[HTTP, SERVER]).form(Form::Word).inherited().lost("TLS 1.2 and 1.3 only: older versions are not spoken"),
+    rule("ssl_reject_handshake", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().carried("a site without a certificate takes no TLS connection"),
+    rule("ssl_session_cache", between(1, 2), &[HTTP, SERVER]).inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_session_ticket_key", exactly(1), &[HTTP, SERVER]).inherited().lost("tickets are hubgate's own: several edges do not share them"),
+    rule("ssl_session_tickets", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_session_timeout", exactly(1), &[HTTP, SERVER]).form(Form::Seconds).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+    rule("ssl_stapling", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
+    rule("ssl_stapling_file", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
+    rule("ssl_stapling_responder", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
+    rule("ssl_stapling_verify", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
+    rule("ssl_trusted_certificate", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("it is for stapling, or for clients' certificates"),
+    rule("ssl_verify_client", exactly(1), &[HTTP, SERVER]).form(Form::Word).inherited().lost("hubgate asks clients for no certificate yet"),
+    rule("ssl_verify_depth", exactly(1), &[HTTP, SERVER]).form(Form::Number).once().inherited().not_needed("TLS 1.2 and 1.3 by rustls: tickets rotate, curves are current (X25519, post-quantum), no early data"),
+];

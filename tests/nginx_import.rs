@@ -1,0 +1,160 @@
+//! Imports of configurations in the shapes people have, kept with their reports beside them.
+//!
+//! Each folder of `tests/goldens/nginx` holds an `/etc/nginx`; `hubgate.toml` and `report.txt` in it are what comes of it.
+//! `HUBGATE_BLESS=1` writes both anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hubgate::config::{Source, parse};
+use hubgate::nginx::import::{Fate, Imported, import};
+use hubgate::nginx::{Memory, Options, read};
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/nginx")
+}
+
+/// The files of a folder, as if it were `/etc/nginx`.
+fn files(folder: &Path) -> Memory {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(here) = folders.pop() {
+        for entry in fs::read_dir(here).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = Path::new("/etc/nginx").join(path.strip_prefix(folder).unwrap());
+            found.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    Memory(found)
+}
+
+fn imported(files: &Memory) -> Imported {
+    let options = Options {
+        globals: String::new(),
+        keep_unknown: true,
+    };
+    let tree = read(files, Path::new("/etc/nginx/nginx.conf"), &options)
+        .unwrap_or_else(|refused| panic!("{}", refused.0));
+    import(&tree)
+}
+
+fn import_of(text: &str) -> Imported {
+    let file = (
+        PathBuf::from("/etc/nginx/nginx.conf"),
+        text.as_bytes().to_vec(),
+    );
+    imported(&Memory(BTreeMap::from([file])))
+}
+
+fn loads(toml: &str) {
+    if let Err(report) = parse(&Source::new("imported", "/", toml)) {
+        panic!("{report}\n{toml}");
+    }
+}
+
+#[test]
+fn each_shape_gives_the_configuration_and_the_report_that_are_kept() {
+    let mut shapes: Vec<_> = fs::read_dir(goldens())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    shapes.sort();
+    assert_eq!(shapes.len(), 6);
+    for shape in shapes {
+        let Imported { toml, report } = imported(&files(&shape));
+        loads(&toml);
+        for (name, fresh) in [("hubgate.toml", toml), ("report.txt", report.render())] {
+            let path = shape.join(name);
+            if std::env::var_os("HUBGATE_BLESS").is_some() {
+                fs::write(&path, &fresh).unwrap();
+            }
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(
+                kept,
+                fresh,
+                "{}: HUBGATE_BLESS=1 writes it anew",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_edge_that_only_passes_ports_on_loses_nothing() {
+    let report = imported(&files(&goldens().join("tcpconf"))).report;
+    // The form of its log's lines is all that differs.
+    let lost = report.lines.iter().filter(|line| line.fate == Fate::Lost);
+    let lost: Vec<_> = lost.map(|line| line.directive.split(' ').next()).collect();
+    assert_eq!(lost, [Some("log_format")], "{}", report.render());
+}
+
+#[test]
+fn the_faults_of_the_hand_written_edge_are_told_as_advice() {
+    let report = imported(&files(&goldens().join("seed"))).report;
+    let advice: String = report
+        .advice
+        .iter()
+        .map(|(_, text)| format!("{text}\n"))
+        .collect();
+    for fault in [
+        "proxy_buffering",
+        "client_max_body_size",
+        "decoded target",
+        "dropped the port",
+        "X-Scheme",
+        "X-Real-IP",
+        "8 KiB",
+        "60 s",
+    ] {
+        assert!(advice.contains(fault), "{fault}: {advice}");
+    }
+}
+
+#[test]
+fn every_directive_has_one_line_in_the_report() {
+    let report = import_of("events { worker_connections 9; }\nhttp { server { listen 80; location / { return 204; } } }").report;
+    let shown: Vec<_> = report.lines.iter().map(|line| &*line.directive).collect();
+    assert_eq!(
+        shown,
+        [
+            "events",
+            "worker_connections 9",
+            "http",
+            "server",
+            "listen 80",
+            "location /",
+            "return 204"
+        ]
+    );
+}
+
+#[test]
+fn names_that_toml_would_misread_are_quoted() {
+    let text = "events {} http { upstream \"a.b\\\"c\" { server 127.0.0.1:1; } server { server_name x.example.org; location \"/a\\\"b/\" { proxy_pass http://127.0.0.1:2; } location / { proxy_pass http://a.b\"c; } } }";
+    loads(&import_of(text).toml);
+}
+
+#[test]
+fn a_host_that_is_no_address_is_lost_and_what_is_left_loads() {
+    let imported = import_of(
+        "events {} http { server { server_name x.example.org; location /a/ { proxy_pass http://backend.internal:8080; } } }",
+    );
+    loads(&imported.toml);
+    assert!(imported.report.lost() > 0);
+    assert!(
+        imported
+            .report
+            .render()
+            .contains("`backend.internal:8080` is no address")
+    );
+}
