@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::config::{
@@ -69,6 +70,29 @@ pub struct RunningStream {
     pub access_log: AccessLogHandle,
     /// As in logs.
     pub name: Box<str>,
+    /// Its sessions of datagrams, over generations.
+    pub sessions: Arc<AtomicUsize>,
+}
+
+/// A place among the sessions of a stream, given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "a dropped slot counts no session"]
+pub struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    /// One of `most`; `None` when all are taken.
+    pub fn take(sessions: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let taken = sessions.try_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < most).then_some(open + 1)
+        });
+        taken.is_ok().then(|| Self(sessions.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A site as it runs.
@@ -197,7 +221,7 @@ impl Snapshot {
         let running_streams = config
             .streams
             .iter()
-            .map(|stream| parts.stream(stream).map(Arc::new))
+            .map(|stream| parts.stream(stream, old).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let access_log = parts.log(&config.access_log)?;
         Ok(Self {
@@ -311,12 +335,22 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn stream(&mut self, stream: &'a config::Stream) -> Result<RunningStream, BuildError> {
+    fn stream(
+        &mut self,
+        stream: &'a config::Stream,
+        old: Option<&Snapshot>,
+    ) -> Result<RunningStream, BuildError> {
+        let name = stream.name();
+        let known = old.filter(|_| stream.udp.is_some()).and_then(|old| {
+            let mut known = old.running_streams.iter();
+            known.find(|known| *known.name == *name)
+        });
         Ok(RunningStream {
+            sessions: known.map_or_else(Arc::default, |known| known.sessions.clone()),
             config: stream.clone(),
             group: self.group(&stream.upstream)?,
             access_log: self.log(&stream.access_log)?,
-            name: stream.name().into(),
+            name: name.into(),
         })
     }
 

@@ -126,6 +126,13 @@ format = "json"
 exact = "/favicon.ico"
 upstream = "b"
 [[stream]]
+listen = "0.0.0.0:53"
+protocol = "udp"
+upstream = "c"
+idle_timeout = "5s"
+udp_sessions = 7
+udp_responses = 1
+[[stream]]
 listen = "[::1]:8443"
 sni = ["a.test", "*.a.test"]
 upstream = "c"
@@ -278,6 +285,8 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "http = [",
                     "listen = \"[",
                     "listen = \"127.0.0.1:5",
+                    "listen = \"0.0.0.0:53",
+                    "protocol = \"udp",
                     "sni",
                     "https = [",
                     "proxy_protocol_",

@@ -60,7 +60,7 @@ pub use protection::{Circuit, Protection, Retries, RetryOn, Retryable, UpstreamL
 pub use reference::reference;
 pub use render::Paint;
 pub use source::{Position, Source, Span};
-pub use stream::{ProxyProtocol, ProxyVersion, Stream};
+pub use stream::{ProxyProtocol, ProxyVersion, Stream, Udp};
 pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
 pub use variable::Variable;

@@ -249,8 +249,10 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
 /// A stream's own keys, without its access log.
 pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
     let version = stream.send_proxy_protocol;
-    vec![
+    let protocol = if stream.udp.is_some() { "udp" } else { "tcp" };
+    let mut entries = vec![
         ("listen", listener(&stream.listen)),
+        ("protocol", quoted(protocol)),
         ("sni", list(&stream.sni)),
         ("upstream", quoted(&stream.upstream)),
         ("connect_timeout", duration(stream.connect)),
@@ -259,7 +261,13 @@ pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
             "send_proxy_protocol",
             quoted(version.map_or("off", ProxyVersion::as_str)),
         ),
-    ]
+    ];
+    if let Some(udp) = &stream.udp {
+        entries.push(("udp_sessions", udp.sessions.to_string()));
+        let responses = udp.responses.map(|count| count.to_string());
+        entries.extend(responses.map(|count| ("udp_responses", count)));
+    }
+    entries
 }
 
 /// A route's own keys, without its access log.

@@ -26,10 +26,21 @@ pub struct Stream {
     pub connect: Duration,
     /// Without a byte in either direction.
     pub idle: Duration,
+    /// Set for UDP.
+    pub udp: Option<Udp>,
     /// Whether the endpoint is told of the client by a PROXY header.
     pub send_proxy_protocol: Option<ProxyVersion>,
     /// Its log, one line a connection.
     pub access_log: AccessLog,
+}
+
+/// What sessions of datagrams are bounded by, beside the idle time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// At once.
+    pub sessions: usize,
+    /// Answers to each datagram of the client, after which nothing more is waited for; `None` is not known.
+    pub responses: Option<u32>,
 }
 
 /// The keys of `[listen]` about PROXY headers.
@@ -64,8 +75,11 @@ impl ProxyVersion {
 
 impl Stream {
     /// The listener its connections come in by, and the local address they must have come to where the listener takes
-    /// those of others too: one of `https` on all addresses and the same port. Otherwise a listener of its own.
+    /// those of others too: one of `https` on all addresses and the same port. Otherwise, and for UDP, one of its own.
     pub fn listener<'a>(&'a self, listen: &'a Listen) -> (&'a Listener, Option<IpAddr>) {
+        if self.udp.is_some() {
+            return (&self.listen, None);
+        }
         if let Some(https) = listen.https_at(&self.listen.address) {
             return (https, None);
         }
@@ -81,6 +95,9 @@ impl Stream {
     /// Where it listens and for whom, as in messages.
     pub fn name(&self) -> String {
         let mut name = self.listen.address.to_string();
+        if self.udp.is_some() {
+            name.push_str("/udp");
+        }
         for pattern in &self.sni {
             name.push(' ');
             name.push_str(&pattern.to_string());

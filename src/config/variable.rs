@@ -96,6 +96,10 @@ pub enum Variable {
     TunnelIn,
     /// `$bytes_tunnelled_out`: to the client through a tunnel.
     TunnelOut,
+    /// `$datagrams_in`: from the client, of UDP.
+    DatagramsIn,
+    /// `$datagrams_out`: to the client, of UDP.
+    DatagramsOut,
     /// `$1` to `$9`: what the regex matched last has caught.
     Capture(u8),
     /// A name the configuration gives: of a regex's group, of `set`, of a map.
@@ -250,6 +254,16 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "bytes_tunnelled_out",
         Variable::TunnelOut,
         "bytes to the client through a tunnel",
+    ),
+    (
+        "datagrams_in",
+        Variable::DatagramsIn,
+        "datagrams from the client, of UDP",
+    ),
+    (
+        "datagrams_out",
+        Variable::DatagramsOut,
+        "datagrams to the client, of UDP",
     ),
 ];
 

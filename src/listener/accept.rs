@@ -29,25 +29,37 @@ pub type ListenerKey = (Address, ListenerKind);
 
 /// Accepts until the future is dropped; connections go on without it. `beat` answers while the loop runs.
 pub async fn accept(door: Arc<Door>, key: ListenerKey, context: Arc<Context>, beat: &Beat) {
-    let mut complained: Option<Instant> = None;
+    let mut failing = Failing::default();
     loop {
         match door.next(beat).await {
             Ok((tcp, peer)) => take(tcp, peer, &key, &context),
             Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                context.shared.metrics.accepts_failed.inc();
-                if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
-                    complained = Some(Instant::now());
-                    tracing::error!(
-                        %error,
-                        listener = %key.0,
-                        "cannot accept connections; trying again, and {}",
-                        advice(&error)
-                    );
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) => failing.pause(&error, &key.0, &context).await,
         }
+    }
+}
+
+/// A listener that the system has no resources for at times.
+#[derive(Debug, Default)]
+pub(super) struct Failing {
+    complained: Option<Instant>,
+}
+
+impl Failing {
+    /// Counts the failure, says so once in a while, and waits.
+    pub(super) async fn pause(&mut self, error: &io::Error, listener: &Address, context: &Context) {
+        context.shared.metrics.accepts_failed.inc();
+        let is_new = |at: Instant| at.elapsed() >= COMPLAIN_EVERY;
+        if self.complained.is_none_or(is_new) {
+            self.complained = Some(Instant::now());
+            tracing::error!(
+                %error,
+                %listener,
+                "cannot accept connections; trying again, and {}",
+                advice(error)
+            );
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -100,7 +112,7 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
     };
 }
 
-fn count(refused: &Refused, peer: SocketAddr, context: &Context) {
+pub(super) fn count(refused: &Refused, peer: SocketAddr, context: &Context) {
     let metrics = &context.shared.metrics;
     match refused {
         Refused::Total { .. } => metrics.connections_refused_total_cap.inc(),

@@ -89,7 +89,7 @@ pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, conte
     let (socket, h2) = match kind {
         ListenerKind::Http => (Socket::Plain(tcp), false),
         // A reload took its stream away while it was accepted.
-        ListenerKind::Stream => return,
+        ListenerKind::Stream | ListenerKind::Udp => return,
         // Boxed: its state is larger than that of all that follows, and a connection need not keep it.
         ListenerKind::Https => match Box::pin(handshake(tcp, &mut facts, context)).await {
             Some(tls) => {

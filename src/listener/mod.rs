@@ -1,7 +1,7 @@
 //! Sockets: bind, accept, TLS handshake, and the start of every connection.
 //!
 //! `bind` makes listening sockets (`holder` knows who has one that cannot be made), `accept` takes connections from them, as
-//! a `door`, within the caps, `proxy_header` learns for whom a
+//! a `door`, within the caps (`datagrams` those of UDP), `proxy_header` learns for whom a
 //! load balancer made one, `passthrough` finds those that a stream takes unopened, `connection` brings each other to the point where requests are read: from there on it is `proxy`'s.
 
 pub mod accept;
@@ -9,6 +9,7 @@ pub mod beat;
 pub mod bind;
 pub mod client_hello;
 pub mod connection;
+pub mod datagrams;
 pub mod door;
 pub mod holder;
 pub mod passthrough;

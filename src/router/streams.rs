@@ -16,6 +16,8 @@ use crate::types::host::{Host, HostPattern};
 #[derive(Debug)]
 pub struct StreamTable {
     listeners: HashMap<Address, Vec<Part>>,
+    /// Those of UDP.
+    datagrams: HashMap<Address, usize>,
 }
 
 /// The streams of one listener that ask for the same local address.
@@ -36,7 +38,12 @@ impl StreamTable {
     /// Takes the streams in the order of the file; values are their indices.
     pub fn new(streams: &[Stream], listen: &Listen) -> Self {
         let mut grouped: HashMap<_, Vec<(u32, &Stream)>> = HashMap::new();
+        let mut datagrams = HashMap::new();
         for (index, stream) in (0..).zip(streams) {
+            if stream.udp.is_some() {
+                datagrams.insert(stream.listen.address.clone(), index as usize);
+                continue;
+            }
             let (listener, local) = stream.listener(listen);
             let place = (&listener.address, local);
             grouped.entry(place).or_default().push((index, stream));
@@ -54,12 +61,20 @@ impl StreamTable {
                 rest: rest.map(|(index, _)| *index as usize),
             });
         }
-        Self { listeners }
+        Self {
+            listeners,
+            datagrams,
+        }
     }
 
     /// Whether any stream's connections come in by `listener`.
     pub fn is_at(&self, listener: &Address) -> bool {
         self.listeners.contains_key(listener)
+    }
+
+    /// The index of the stream for datagrams that come in by `listener`.
+    pub fn of_datagrams(&self, listener: &Address) -> Option<usize> {
+        self.datagrams.get(listener).copied()
     }
 
     /// Those for a connection that came in by `listener`, to the address `local`.
@@ -107,6 +122,7 @@ mod tests {
             upstream: crate::types::name::UpstreamName::parse("u").unwrap(),
             connect: Duration::from_secs(1),
             idle: Duration::from_secs(1),
+            udp: None,
             send_proxy_protocol: None,
             access_log: AccessLog {
                 target: AccessLogTarget::Off,

@@ -15,6 +15,7 @@ use super::notify::Notify;
 use super::process::Listening;
 use super::upgrade::{Kind, Sockets};
 use crate::listener::accept::ListenerKey;
+use crate::observe::metrics::ListenerKind;
 use crate::types::address::Address;
 
 /// What the names of our sockets begin with.
@@ -31,7 +32,13 @@ pub(super) fn given() -> Sockets {
         let name = names.get(index).cloned().unwrap_or_default();
         let tcp = given.take_tcp_listener(index).ok().flatten();
         let unix = given.take_unix_listener(index).ok().flatten();
+        let udp = given.take_udp_socket(index).ok().flatten();
+        let kind = match udp {
+            Some(_) => Kind::Datagrams,
+            None => Kind::Connections,
+        };
         let socket = tcp.map(Socket::from).or(unix.map(Socket::from));
+        let socket = socket.or(udp.map(Socket::from));
         let address = socket.as_ref().and_then(address);
         let (Some(socket), Some(address)) = (socket, address) else {
             sockets.add(Kind::Unknown, name.clone(), Vec::new(), &name);
@@ -39,7 +46,7 @@ pub(super) fn given() -> Sockets {
         };
         if seen.insert(identity(&socket)) {
             let own: OwnedFd = socket.into();
-            sockets.add(Kind::Connections, address.to_string(), vec![own], &name);
+            sockets.add(kind, address.to_string(), vec![own], &name);
         }
     }
     sockets
@@ -81,14 +88,16 @@ pub(super) fn let_go_left(notify: &Notify, names: &[String]) {
 }
 
 fn name(key: &ListenerKey) -> String {
-    format!("{OURS}{}", key.0.to_string().replace(':', "_"))
+    let protocol = match key.1 {
+        ListenerKind::Udp => "udp-",
+        _ => "",
+    };
+    format!("{OURS}{protocol}{}", key.0.to_string().replace(':', "_"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-
-    use crate::observe::metrics::ListenerKind;
 
     use super::*;
 

@@ -26,6 +26,7 @@ use crate::listener::accept::ListenerKey;
 use crate::listener::bind::Bound;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
+use crate::observe::metrics::ListenerKind;
 use crate::proxy::app::{Drain, Shared};
 use crate::tls::policies::Ground;
 use crate::tls::watch::FileWatch;
@@ -105,6 +106,8 @@ impl State {
         let (workers, sockets) = (&self.workers, &listening.bound.sockets);
         let most = match sockets.is_empty() || workers.is_empty() {
             true => 0,
+            // Datagrams of one client belong to one worker.
+            false if key.1 == ListenerKind::Udp => sockets.len(),
             false => workers.len().max(sockets.len()),
         };
         for turn in 0..most {

@@ -77,10 +77,14 @@ pub(super) fn wanted(config: &Config) -> Vec<(ListenerKey, &Listener)> {
     }
     for stream in &config.streams {
         let (listener, _) = stream.listener(&config.listen);
-        if config.listen.https_at(&listener.address).is_some() {
+        if stream.udp.is_none() && config.listen.https_at(&listener.address).is_some() {
             continue;
         }
-        let key = (listener.address.clone(), ListenerKind::Stream);
+        let kind = match stream.udp {
+            Some(_) => ListenerKind::Udp,
+            None => ListenerKind::Stream,
+        };
+        let key = (listener.address.clone(), kind);
         match all.iter_mut().find(|(known, _)| *known == key) {
             None => all.push((key, listener)),
             // Streams of one address: one of them says how its sockets are made.
@@ -89,6 +93,14 @@ pub(super) fn wanted(config: &Config) -> Vec<(ListenerKey, &Listener)> {
         }
     }
     all
+}
+
+/// What sockets of this kind carry.
+pub(super) fn carried(kind: ListenerKind) -> Carried {
+    match kind {
+        ListenerKind::Udp => Carried::Datagrams,
+        _ => Carried::Connections,
+    }
 }
 
 impl Draft {
@@ -223,7 +235,7 @@ impl Prepared {
             for (key, listening) in &mut state.listeners {
                 let wanted = wanted.get(key).copied();
                 self.warnings
-                    .extend(wanted.and_then(|wanted| follow(listening, wanted)));
+                    .extend(wanted.and_then(|wanted| follow(listening, wanted, key.1)));
             }
             for (key, listening) in self.bound {
                 kept::keep(&process.notify, &key, &listening);
@@ -254,14 +266,15 @@ fn bind_new(
         // An address that changes its kind keeps its sockets, and with them who waits to be accepted.
         let held = ListenerKind::ALL
             .into_iter()
-            .filter(|other| other != kind && address.is_fixed())
+            .filter(|other| other != kind && carried(*other) == carried(*kind))
+            .filter(|_| address.is_fixed())
             .find_map(|other| state.listeners.get(&(address.clone(), other)));
         let bound = match held {
             Some(listening) => listening
                 .bound
                 .duplicate()
                 .map_err(|error| error.to_string()),
-            None => bind(listener, Carried::Connections, state.workers.len())
+            None => bind(listener, carried(*kind), state.workers.len())
                 .map_err(|error| format!("{} ({})", with_reasons(&error), error.hint())),
         };
         let listener = listener.clone();
@@ -274,12 +287,12 @@ fn bind_new(
 }
 
 /// Gives sockets that stay their new options; says what is not to be changed while they are in use.
-fn follow(listening: &mut Listening, wanted: &Listener) -> Option<String> {
+fn follow(listening: &mut Listening, wanted: &Listener, kind: ListenerKind) -> Option<String> {
     if listening.listener.options == wanted.options {
         return None;
     }
     let can = wanted.options.can_follow(&listening.listener.options);
-    let followed = listening.bound.follow(wanted, Carried::Connections);
+    let followed = listening.bound.follow(wanted, carried(kind));
     listening.listener = wanted.clone();
     match followed {
         Err(error) => Some(format!(

@@ -234,8 +234,8 @@ fn bind_all(
     let mut faults = String::new();
     for (key, listener) in reload::wanted(config) {
         let listener = listener.clone();
-        let traffic = Traffic::Connections;
-        let given = sockets.take_listeners(&key.0);
+        let traffic = reload::carried(key.1);
+        let given = sockets.take_listeners(traffic, &key.0);
         let bound = match given.is_empty() {
             true => bind(&listener, traffic, workers),
             false => Bound::take_over(&listener, traffic, given, workers).or_else(|error| {

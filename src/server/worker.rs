@@ -18,7 +18,9 @@ use tokio::task::AbortHandle;
 use crate::listener::accept::{ListenerKey, accept, accept_waiting};
 use crate::listener::beat::Beat;
 use crate::listener::connection::Context;
+use crate::listener::datagrams::Post;
 use crate::listener::door::Door;
+use crate::observe::metrics::ListenerKind;
 use crate::upstream::pool::Pool;
 
 /// Idle connections to endpoints are looked through this often.
@@ -78,10 +80,39 @@ struct Pulse {
     loops: Mutex<HashMap<ListenerKey, Vec<Arc<Beat>>>>,
 }
 
-/// An accept loop, and where it accepts.
+/// An accept loop, and where connections may wait for it.
 struct Accepting {
     task: AbortHandle,
-    door: Arc<Door>,
+    door: Option<Arc<Door>>,
+}
+
+impl Accepting {
+    fn begin(
+        key: &ListenerKey,
+        socket: Socket,
+        context: &Arc<Context>,
+        alarm: Alarm,
+        beat: Arc<Beat>,
+    ) -> io::Result<Self> {
+        let (context, at) = (context.clone(), key.clone());
+        if key.1 == ListenerKind::Udp {
+            let post = Post::new(&key.0, socket)?;
+            let task = tokio::spawn(async move {
+                post.receive(at, context, &beat).await;
+                drop(alarm);
+            });
+            let (task, door) = (task.abort_handle(), None);
+            return Ok(Self { task, door });
+        }
+        let door = Arc::new(Door::new(&key.0, socket)?);
+        let own = door.clone();
+        let task = tokio::spawn(async move {
+            accept(own, at, context, &beat).await;
+            drop(alarm);
+        });
+        let (task, door) = (task.abort_handle(), Some(door));
+        Ok(Self { task, door })
+    }
 }
 
 impl Worker {
@@ -159,25 +190,19 @@ async fn obey(
             }
         };
         match order {
-            Some(Order::Listen(key, socket)) => match Door::new(&key.0, socket).map(Arc::new) {
-                Ok(door) => {
-                    let (alarm, context) = (deaf.alarm(), context.clone());
-                    let (own, at) = (door.clone(), key.clone());
-                    let beat = Arc::new(Beat::default());
-                    let mut loops = pulse.loops.lock();
-                    loops.entry(key.clone()).or_default().push(beat.clone());
-                    let task = tokio::spawn(async move {
-                        accept(own, at, context, &beat).await;
-                        drop(alarm);
-                    });
-                    let task = task.abort_handle();
-                    let accepting = listening.entry(key).or_default();
-                    accepting.push(Accepting { task, door });
+            Some(Order::Listen(key, socket)) => {
+                let beat = Arc::new(Beat::default());
+                match Accepting::begin(&key, socket, &context, deaf.alarm(), beat.clone()) {
+                    Ok(accepting) => {
+                        let mut loops = pulse.loops.lock();
+                        loops.entry(key.clone()).or_default().push(beat);
+                        listening.entry(key).or_default().push(accepting);
+                    }
+                    Err(error) => {
+                        tracing::error!(address = %key.0, %error, "a worker cannot watch the listener")
+                    }
                 }
-                Err(error) => {
-                    tracing::error!(address = %key.0, %error, "a worker cannot watch the listener")
-                }
-            },
+            }
             Some(Order::Beat(round)) => {
                 pulse.round.store(round, Ordering::Release);
                 let loops = pulse.loops.lock();
@@ -187,7 +212,9 @@ async fn obey(
                 pulse.loops.lock().remove(&key);
                 for Accepting { task, door } in listening.remove(&key).unwrap_or_default() {
                     task.abort();
-                    accept_waiting(&door, &key, &context);
+                    if let Some(door) = door {
+                        accept_waiting(&door, &key, &context);
+                    }
                 }
             }
             Some(Order::Stop) | None => return,

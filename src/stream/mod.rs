@@ -1,9 +1,12 @@
 //! Connections that are passed on unopened: from the endpoint that is chosen to the line in the log.
 //!
-//! Which connections those are is `listener`'s to find out; moving the bytes is [`copy`]'s. Invariant: every stream that
-//! began is counted and logged once, however it ends.
+//! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, and `datagrams` has sessions of
+//! UDP. Invariant: every stream that began is counted and logged once, however it ends.
 
 mod copy;
+mod datagrams;
+
+pub use self::datagrams::Session;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -187,6 +190,7 @@ async fn place(stream: &RunningStream, metrics: &Metrics) -> Result<Option<Place
         Some(place) => place,
         None => {
             metrics.upstream_requests_queued.inc();
+            tracing::debug!(stream = &*stream.name, "a connection waits for its turn");
             admission.wait().await?
         }
     };

@@ -7,6 +7,7 @@
 
 mod buffered;
 pub mod chunks;
+pub mod datagrams;
 mod deadline;
 mod engine;
 mod gate;

@@ -14,6 +14,7 @@ mod backpressure;
 mod cancel;
 mod causes;
 mod client_certificates;
+mod datagrams;
 mod deadlines;
 mod doctor;
 mod early;

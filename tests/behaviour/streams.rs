@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::hubgate::{HOST, one_site};
 use crate::support::ports::free_addr;
-use crate::support::{Client, Hubgate, Upstream, eventually, tls};
+use crate::support::{Client, Hubgate, Upstream, Wire, eventually, tls};
 
 /// Streams on addresses of their own beside one site, each `(listen, more lines, endpoint)`.
 fn streams(upstream: &Upstream, streams: &[(SocketAddr, &str, SocketAddr)]) -> String {
@@ -181,6 +181,82 @@ fn a_dead_endpoint_costs_no_connection_while_another_lives_and_each_one_is_logge
 }
 
 #[test]
+fn an_upstreams_limit_makes_connections_wait_and_refuses_those_beyond_its_queue() {
+    let upstream = Upstream::saying("ok");
+    let listen = free_addr();
+    let limits = "max_connections = 1\nqueue = 1\n";
+    let toml = streams(&upstream, &[(listen, "", upstream.addr)]) + limits;
+    let hubgate = Hubgate::start(
+        &(toml + "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$status $cause\"\n"),
+    );
+    let mut first = Client::plain(listen);
+    assert_eq!(get(&mut first, "a.test"), "ok");
+    let mut second = Client::plain(listen);
+    second.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    hubgate.wait_log("waits for its turn");
+    let mut third = Client::plain(listen);
+    third.send("x");
+    assert!(third.closes_within(Duration::from_secs(3)));
+    let log = hubgate.dir.path().join("access.log");
+    eventually("the refusal is logged", || {
+        let lines = std::fs::read_to_string(&log).unwrap_or_default();
+        lines.contains("503 queue_full\n")
+    });
+    drop(first);
+    assert_eq!(second.response().text(), "ok");
+}
+
+#[test]
+fn a_load_balancer_in_front_of_a_stream_speaks_for_its_clients() {
+    let upstream = Upstream::saying("ok");
+    let behind = ingress(
+        "a.test",
+        &upstream,
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\"]\n",
+    );
+    let (required, optional) = (free_addr(), free_addr());
+    let sends = "send_proxy_protocol = \"v2\"";
+    let toml = streams(
+        &upstream,
+        &[
+            (required, sends, behind.http),
+            (optional, sends, behind.http),
+        ],
+    ) + &format!(
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"{required}\"]\nproxy_protocol_optional = [\"{optional}\"]\n"
+    );
+    let hubgate = Hubgate::start(&toml);
+    for listen in [required, optional] {
+        let mut client = Client::plain(listen);
+        client.send("PROXY TCP4 192.0.2.7 198.51.100.1 8080 443\r\n");
+        assert_eq!(get(&mut client, "a.test"), "ok");
+        assert_eq!(upstream.last_request().head.one("x-real-ip"), "192.0.2.7");
+    }
+    assert_eq!(get(&mut Client::plain(optional), "a.test"), "ok");
+    assert_eq!(upstream.last_request().head.one("x-real-ip"), "127.0.0.1");
+    let mut client = Client::plain(required);
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert!(client.closes_within(Duration::from_secs(3)));
+    drop(hubgate);
+}
+
+#[test]
+fn a_stream_can_listen_on_a_unix_socket() {
+    let upstream = Upstream::saying("ok");
+    let toml = streams(&upstream, &[(free_addr(), "", upstream.addr)]);
+    let start = toml.find("listen = ").unwrap();
+    let end = start + toml[start..].find('\n').unwrap();
+    let toml = format!(
+        "{}listen = \"unix:@DIR@/s.sock\"{}",
+        &toml[..start],
+        &toml[end..]
+    );
+    let hubgate = Hubgate::start(&toml);
+    let mut client = Client::unix(&hubgate.dir.path().join("s.sock"));
+    assert_eq!(get(&mut client, "a.test"), "ok");
+}
+
+#[test]
 fn a_reload_adds_and_removes_streams_and_ends_none_that_is_open() {
     let upstream = Upstream::saying("ok");
     let (first, second) = (free_addr(), free_addr());
@@ -232,7 +308,11 @@ fn streams_count_as_connections_of_their_upstream() {
     let mut first = Client::plain(listen);
     first.send("one");
     assert_eq!(first.exactly(3).unwrap(), b"one");
-    assert!(Client::plain(listen).closes_within(Duration::from_secs(5)));
+    // A reset may come before the connect is over.
+    let refused = std::net::TcpStream::connect(listen);
+    assert!(refused.map_or(true, |tcp| {
+        Client(Wire::new(tcp)).closes_within(Duration::from_secs(5))
+    }));
     assert_eq!(upstream.connections(), 1);
     drop(first);
     eventually("there is room again", || {

@@ -50,11 +50,14 @@ static KEEP_ALIVE_TABLE: Table = Table {
     header: "tcp_keep_alive",
     about: "",
     keys: &[
-        Key::new("idle", Kind::Duration(1000), "\"60s\"", "Before the first."),
-        Key::new("interval", Kind::Duration(1000), "\"10s\"", "Between two."),
+        Key::new("idle", Kind::Duration(1), "\"60s\"", "Before the first."),
+        Key::new("interval", Kind::Duration(1), "\"10s\"", "Between two."),
         Key::new("probes", Kind::Count(1, 100), "6", "Until the end."),
     ],
 };
+
+/// The kernel counts in seconds.
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Keys that only sockets of one kind have.
 const OF_UNIX: [&str; 2] = ["mode", "owner"];
@@ -125,8 +128,8 @@ fn keep_alive(reader: &Reader<'_>) -> Option<TcpKeepAlive> {
     let (idle, interval) = (reader.duration("idle"), reader.duration("interval"));
     let probes = reader.count("probes");
     Some(TcpKeepAlive {
-        idle: value(idle)?,
-        interval: value(interval)?,
+        idle: value(idle)?.max(SECOND),
+        interval: value(interval)?.max(SECOND),
         probes: value(probes)?,
     })
 }

@@ -13,13 +13,19 @@ use crate::config::stream::ProxyVersion;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[[stream]]",
-    about: "Connections that are passed on unopened: TLS by the name it asks for, or anything that comes to an address.",
+    about: "Connections that are passed on unopened: TLS by the name it asks for, or anything that comes to an address, by TCP or UDP.",
     keys: &[
         Key::required(
             "listen",
             Kind::Listener,
             "\"0.0.0.0:5432\"",
             "Where connections come in, as IP:port, `unix:PATH` or a table as in `[listen]`. It may be an address of `listen.https`, or one that such an address takes in (192.0.2.1:443 beside 0.0.0.0:443): names that no stream takes are then served by the sites.",
+        ),
+        Key::new(
+            "protocol",
+            Kind::Word(&["tcp", "udp"]),
+            "\"tcp\"",
+            "What comes in. Datagrams of one client address and port are a session: they go to one endpoint, and its answers back.",
         ),
         Key::new(
             "sni",
@@ -39,11 +45,26 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"5s\"",
             "To connect to one endpoint; each try has it anew.",
         ),
-        Key::new(
+        Key::rule(
             "idle_timeout",
             Kind::Duration(1),
+            "1h, and 30s with `protocol = \"udp\"`",
             "\"1h\"",
             "Without a byte in either direction.",
+        ),
+        Key::rule(
+            "udp_sessions",
+            Kind::Count(1, 1_000_000),
+            "1024",
+            "1024",
+            "Sessions of UDP at once; datagrams of further clients are dropped. Each counts as a connection in `[limits]`.",
+        ),
+        Key::rule(
+            "udp_responses",
+            Kind::Count(0, 1_000_000),
+            "not known",
+            "1",
+            "Answers to each datagram of a client, as 1 for DNS: a session that has them is over at once, without its idle time. An endpoint that owes some at the end has failed.",
         ),
         Key::new(
             "send_proxy_protocol",
@@ -65,7 +86,10 @@ pub(in crate::config) struct Stream {
     pub(in crate::config) sni: Option<Vec<At<String>>>,
     pub(in crate::config) upstream: Option<At<String>>,
     pub(in crate::config) connect: Option<At<Duration>>,
-    pub(in crate::config) idle: Option<At<Duration>>,
+    pub(in crate::config) udp: Option<At<bool>>,
+    pub(in crate::config) udp_sessions: Option<Option<At<usize>>>,
+    pub(in crate::config) udp_responses: Option<Option<At<u32>>>,
+    pub(in crate::config) idle: Option<Option<At<Duration>>>,
     pub(in crate::config) send_proxy_protocol: Option<Option<ProxyVersion>>,
     pub(in crate::config) access_log: Option<Overlay>,
 }
@@ -78,7 +102,13 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
         sni: reader.texts("sni"),
         upstream: reader.text("upstream"),
         connect: reader.duration("connect_timeout"),
-        idle: reader.duration("idle_timeout"),
+        udp: reader.word("protocol").map(|at| At {
+            value: at.value == "udp",
+            span: at.span,
+        }),
+        udp_sessions: reader.optional("udp_sessions", Reader::count),
+        udp_responses: reader.optional("udp_responses", Reader::count),
+        idle: reader.optional("idle_timeout", Reader::duration),
         send_proxy_protocol: version.map(|word| match word.value.as_str() {
             "v1" => Some(ProxyVersion::V1),
             "v2" => Some(ProxyVersion::V2),

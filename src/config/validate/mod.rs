@@ -171,10 +171,15 @@ fn section<T>(
     read(&Reader::new(schema, format!("`[{key}]`"), table, context))
 }
 
-/// Where streams listen, as far as it could be read.
+/// Where streams of connections listen, as far as it could be read.
 fn stream_listeners(streams: &Option<Vec<schema::stream::Stream>>) -> Vec<&Listener> {
     let streams = streams.iter().flatten();
+    let carries_connections = |stream: &&schema::stream::Stream| {
+        let udp = stream.udp.as_ref();
+        udp.is_some_and(|udp| !udp.value)
+    };
     streams
+        .filter(carries_connections)
         .filter_map(|stream| Some(&stream.listen.as_ref()?.value))
         .collect()
 }

@@ -3,6 +3,7 @@
 //! Refuses two that claim the same connections; a name that a site serves as well is warned of.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::site::host_of;
 use super::upstream::Names;
@@ -12,9 +13,12 @@ use crate::config::model::{AccessLog, CertificateSource, Listen, Site};
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::stream::Stream as Typed;
 use crate::config::source::Span;
-use crate::config::stream::Stream;
+use crate::config::stream::{Stream, Udp};
 use crate::types::address::Address;
 use crate::types::host::HostPattern;
+
+/// Of UDP, at once.
+const SESSIONS: usize = 1024;
 
 /// A checked stream with the places of its address and of its names.
 type Placed = (Stream, Span, Vec<At<HostPattern>>);
@@ -47,6 +51,7 @@ fn check(
     context: Context<'_>,
     relations: Context<'_>,
 ) -> Option<Placed> {
+    let udp = udp(&typed, context);
     let sni: Option<Vec<_>> = typed.sni.and_then(|hosts| {
         let hosts: Vec<_> = hosts.iter().map(|host| host_of(host, context)).collect();
         hosts.into_iter().collect()
@@ -55,25 +60,73 @@ fn check(
         .upstream
         .and_then(|name| names.find(&name, "the stream", relations));
     let (listen, sni) = (typed.listen?, sni?);
+    let udp = udp?;
     let stream = Stream {
         listen: listen.value,
         sni: sni.iter().map(|host| host.value.clone()).collect(),
         upstream: upstream?,
         connect: typed.connect?.value,
-        idle: typed.idle?.value,
+        idle: typed.idle?.map_or(default_idle(udp), |at| at.value),
+        udp,
         send_proxy_protocol: typed.send_proxy_protocol?,
         access_log: typed.access_log?.over(access_log?),
     };
     Some((stream, listen.span, sni))
 }
 
+fn default_idle(udp: Option<Udp>) -> Duration {
+    match udp {
+        None => Duration::from_secs(3600),
+        Some(_) => Duration::from_secs(30),
+    }
+}
+
+/// What is told of UDP; refuses what only one of the protocols has.
+fn udp(typed: &Typed, context: Context<'_>) -> Option<Option<Udp>> {
+    let is_udp = typed.udp.as_ref()?.value;
+    let (sessions, responses) = (typed.udp_sessions.as_ref()?, typed.udp_responses.as_ref()?);
+    let listen = typed.listen.as_ref()?;
+    let names = typed.sni.as_ref().and_then(|names| names.first());
+    let unix = matches!(listen.value.address, Address::Unix(_));
+    let version = typed.send_proxy_protocol.as_ref()?;
+    let idle = [
+        ("udp_sessions", sessions.as_ref().map(|at| &at.span)),
+        ("udp_responses", responses.as_ref().map(|at| &at.span)),
+    ];
+    for (key, span) in idle {
+        if let Some(span) = span.filter(|_| !is_udp) {
+            let message = format!("`{key}` means nothing without `protocol = \"udp\"`");
+            let doubt = Diagnostic::warning("no-effect", span.clone(), message);
+            context.sink.push(doubt);
+        }
+    }
+    let foreign = [
+        names.map(|at| (&at.span, "`sni` is not looked for with")),
+        unix.then_some((&listen.span, "a unix socket cannot be listened on with")),
+        version.map(|_| (&listen.span, "no PROXY header is sent with")),
+    ];
+    let mut sound = true;
+    for (span, what) in foreign.into_iter().flatten().filter(|_| is_udp) {
+        let message = format!("{what} `protocol = \"udp\"`");
+        let fault = Diagnostic::error("stream-protocol", span.clone(), message);
+        context.sink.push(fault);
+        sound = false;
+    }
+    let udp = is_udp.then(|| Udp {
+        sessions: sessions.as_ref().map_or(SESSIONS, |at| at.value),
+        responses: responses.as_ref().map(|at| at.value),
+    });
+    sound.then_some(udp)
+}
+
 /// No stream without names takes a whole address from the sites, none sits where plain HTTP is, and sockets are made in
 /// one way.
 fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
-    let mut whole: HashMap<&Address, &Span> = HashMap::new();
+    let mut whole: HashMap<(&Address, bool), &Span> = HashMap::new();
     for (stream, span, _) in placed {
         let at = &stream.listen.address;
-        if listen.http.iter().any(|http| http.address == *at) {
+        let is_udp = stream.udp.is_some();
+        if !is_udp && listen.http.iter().any(|http| http.address == *at) {
             let message = format!("`{at}` is an address of `listen.http`");
             let hint = "a stream listens on an address of its own or of `listen.https`";
             let fault = Diagnostic::error("stream-address", span.clone(), message);
@@ -82,14 +135,14 @@ fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
         if !stream.sni.is_empty() {
             continue;
         }
-        if listen.https_at(at).is_some() {
+        if !is_udp && listen.https_at(at).is_some() {
             let message = format!("the stream takes every connection to `{at}` from the sites");
             let hint =
                 "name the hosts it is for in `sni`, or take the address out of `listen.https`";
             let fault = Diagnostic::error("stream-address", span.clone(), message);
             context.sink.push(fault.hint(hint));
         }
-        if let Some(first) = whole.insert(at, span).filter(|_| at.is_fixed()) {
+        if let Some(first) = whole.insert((at, is_udp), span).filter(|_| at.is_fixed()) {
             let message = format!("a second stream without `sni` listens on `{at}`");
             let fault = Diagnostic::error("duplicate-stream", span.clone(), message);
             context
@@ -102,7 +155,7 @@ fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
 
 /// How the sockets of an address are made is told once.
 fn check_options(placed: &[Placed], listen: &Listen, context: Context<'_>) {
-    let mut told: HashMap<&Address, (&SocketOptions, &Span)> = HashMap::new();
+    let mut told: HashMap<(&Address, bool), (&SocketOptions, &Span)> = HashMap::new();
     let special = placed.iter().filter(|(stream, _, _)| {
         *stream.listen.options != SocketOptions::default() && stream.listen.address.is_fixed()
     });
@@ -115,7 +168,7 @@ fn check_options(placed: &[Placed], listen: &Listen, context: Context<'_>) {
             let fault = refuse(message).hint("write the options of its sockets there");
             context.sink.push(fault);
         } else if let Some((_, first)) = told
-            .insert(&own.address, (options, span))
+            .insert((&own.address, stream.udp.is_some()), (options, span))
             .filter(|(other, _)| *other != options)
         {
             let message = format!("`{}` has other options in another stream", own.address);

@@ -116,6 +116,8 @@ impl<'r> Line<'_, 'r> {
             Variable::ClientFingerprint => self.shown(|shown| shown.fingerprint),
             Variable::TunnelIn => clock::number(record.tunnel_in, self.out),
             Variable::TunnelOut => clock::number(record.tunnel_out, self.out),
+            Variable::DatagramsIn => self.count(record.datagrams.map(|(came, _)| came)),
+            Variable::DatagramsOut => self.count(record.datagrams.map(|(_, went)| went)),
             Variable::Site => self.optional(record.site),
             Variable::Args => {
                 let target = redact::url(record.target, self.secrets);
@@ -126,6 +128,13 @@ impl<'r> Line<'_, 'r> {
             // Credentials are often in one.
             Variable::Cookie(_) => self.text(redact::REDACTED),
             other => self.looked_up(other),
+        }
+    }
+
+    fn count(&mut self, count: Option<u64>) {
+        match count {
+            Some(count) => clock::number(count, self.out),
+            None => self.raw("-"),
         }
     }
 
@@ -258,6 +267,10 @@ impl<'r> Line<'_, 'r> {
         let tunnelled = record.tunnel_in > 0 || record.tunnel_out > 0;
         self.key_number("tunnel_bytes_in", tunnelled.then_some(record.tunnel_in));
         self.key_number("tunnel_bytes_out", tunnelled.then_some(record.tunnel_out));
+        if let Some((came, went)) = record.datagrams {
+            self.key_number("datagrams_in", Some(came));
+            self.key_number("datagrams_out", Some(went));
+        }
         self.raw("}");
     }
 

@@ -68,6 +68,8 @@ pub struct Record<'a> {
     pub tunnel_out: u64,
     /// What a format can name besides.
     pub values: Option<&'a dyn Lookup>,
+    /// Datagrams from the client and to it, where there are such.
+    pub datagrams: Option<(u64, u64)>,
 }
 
 /// A certificate that a client has shown.
@@ -126,6 +128,7 @@ impl<'a> Record<'a> {
             tunnel_in: 0,
             tunnel_out: 0,
             values: None,
+            datagrams: None,
         }
     }
 }

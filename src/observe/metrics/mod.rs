@@ -43,6 +43,8 @@ pub enum ListenerKind {
     Https,
     /// Connections that are passed on, and nothing else.
     Stream,
+    /// Datagrams that are passed on; a session counts as a connection.
+    Udp,
 }
 
 /// What a request was made with.
@@ -56,10 +58,10 @@ pub enum Protocol {
 
 impl ListenerKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Http, Self::Https, Self::Stream];
+    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Stream, Self::Udp];
 }
 
-const LISTENERS: [&str; 3] = ["http", "https", "stream"];
+const LISTENERS: [&str; 4] = ["http", "https", "stream", "udp"];
 const PROTOCOLS: [&str; 2] = ["h1", "h2"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const CAUSES: usize = Cause::Internal as usize + 1;
@@ -82,8 +84,8 @@ pub struct ProxyHeaders {
 #[allow(missing_docs, reason = "`page` says in words what each field counts")]
 pub struct Metrics {
     started: SystemTime,
-    connections_accepted: [Counter; 3],
-    connections_open: [Gauge; 3],
+    connections_accepted: [Counter; 4],
+    connections_open: [Gauge; 4],
     pub connections_refused_total_cap: Counter,
     pub connections_refused_client_cap: Counter,
     pub accepts_failed: Counter,
@@ -101,6 +103,10 @@ pub struct Metrics {
     pub streams_refused: Counter,
     pub stream_bytes_in: Counter,
     pub stream_bytes_out: Counter,
+    pub datagrams_in: Counter,
+    pub datagrams_out: Counter,
+    pub datagrams_refused: Counter,
+    pub datagrams_lost: Counter,
     tunnels_opened: Counter,
     tunnels_open: Gauge,
     pub tunnel_bytes_in: Counter,
@@ -151,6 +157,10 @@ impl Metrics {
             streams_refused: Counter::default(),
             stream_bytes_in: Counter::default(),
             stream_bytes_out: Counter::default(),
+            datagrams_in: Counter::default(),
+            datagrams_out: Counter::default(),
+            datagrams_refused: Counter::default(),
+            datagrams_lost: Counter::default(),
             tunnels_opened: Counter::default(),
             tunnels_open: Gauge::default(),
             tunnel_bytes_in: Counter::default(),
@@ -187,6 +197,7 @@ impl Metrics {
                 ListenerKind::Http => |metrics| &metrics.connections_open[0],
                 ListenerKind::Https => |metrics| &metrics.connections_open[1],
                 ListenerKind::Stream => |metrics| &metrics.connections_open[2],
+                ListenerKind::Udp => |metrics| &metrics.connections_open[3],
             },
         )
     }

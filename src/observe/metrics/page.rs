@@ -247,6 +247,20 @@ impl Metrics {
             &self.stream_bytes_in,
             &self.stream_bytes_out,
         );
+        page.directions(
+            "datagrams_total",
+            "Datagrams of sessions that are over, from (in) and to (out) clients.",
+            &self.datagrams_in,
+            &self.datagrams_out,
+        );
+        page.results(
+            "datagrams_dropped_total",
+            "Datagrams that were dropped: of no session and without room for one, or not taken by the system.",
+            &[
+                ("refused", &self.datagrams_refused),
+                ("lost", &self.datagrams_lost),
+            ],
+        );
     }
 
     fn render_upstreams(&self, page: &mut Page) {

@@ -175,6 +175,7 @@ fn passed(process: &Process) -> io::Result<(Vec<Slot>, Vec<OwnedFd>)> {
             ListenerKind::Http | ListenerKind::Https | ListenerKind::Stream => {
                 pass(Kind::Connections, address.to_string(), own);
             }
+            ListenerKind::Udp => pass(Kind::Datagrams, address.to_string(), own),
         }
     }
     Ok((slots, all))

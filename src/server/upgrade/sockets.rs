@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
+use crate::listener::bind::Carried;
 use crate::types::address::Address;
 
 /// What is listened with.
@@ -16,6 +17,8 @@ use crate::types::address::Address;
 pub(in crate::server) enum Kind {
     /// For clients: TCP or unix sockets.
     Connections,
+    /// For clients: UDP.
+    Datagrams,
     /// For the operator.
     Admin,
     /// For the status page.
@@ -95,8 +98,16 @@ impl Sockets {
     }
 
     /// The listeners for clients at this address.
-    pub(in crate::server) fn take_listeners(&mut self, address: &Address) -> Vec<Socket> {
-        let taken = self.take(&Kind::Connections, &address.to_string());
+    pub(in crate::server) fn take_listeners(
+        &mut self,
+        carried: Carried,
+        address: &Address,
+    ) -> Vec<Socket> {
+        let kind = match carried {
+            Carried::Connections => Kind::Connections,
+            Carried::Datagrams => Kind::Datagrams,
+        };
+        let taken = self.take(&kind, &address.to_string());
         let mut listeners = Vec::with_capacity(taken.len());
         for descriptor in taken {
             let socket = Socket::from(descriptor);
@@ -146,9 +157,13 @@ mod tests {
             slot(Kind::Connections, "127.0.0.1:0", 1),
         ];
         let mut sockets = Sockets::new(slots, vec![one.into(), two.into()]);
-        let taken = sockets.take_listeners(&any);
+        let taken = sockets.take_listeners(Carried::Connections, &any);
         assert_eq!(taken[0].local_addr().unwrap().as_socket(), Some(actual));
-        assert!(sockets.take_listeners(&any).is_empty());
+        assert!(
+            sockets
+                .take_listeners(Carried::Connections, &any)
+                .is_empty()
+        );
         assert_eq!(sockets.left(), ["status 127.0.0.1:0"]);
     }
 

@@ -1,0 +1,273 @@
+//! A session of datagrams: one client, one endpoint, from the first datagram to the line in the log.
+//!
+//! Whose datagrams belong together is `listener`'s to know. A session holds one socket towards its endpoint, so that
+//! answers find their client; nothing waits in it. Invariant: a session that ran is counted and logged once.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderMap;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+
+use crate::config::Udp;
+use crate::observe::access_log::Record;
+use crate::observe::cause::Cause;
+use crate::proxy::app::Shared;
+use crate::snapshot::RunningStream;
+use crate::transport::datagrams::{DatagramSocket, Ends, LONGEST};
+use crate::transport::now;
+use crate::upstream::Keys;
+use crate::upstream::admission::Place;
+use crate::upstream::endpoint::Outcome;
+use crate::upstream::group::Chosen;
+
+/// What a session has left once its listener is gone, for answers that are on their way.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// An endpoint's host that says that nobody is there gives something to read to nobody.
+const ANSWER_OR_ERROR: Interest = Interest::READABLE.add(Interest::ERROR);
+
+/// Datagrams, and their bytes.
+#[derive(Debug, Default)]
+struct Lane {
+    datagrams: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Lane {
+    fn add(&self, bytes: usize) {
+        self.datagrams.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        (
+            self.datagrams.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// One client's datagrams to one endpoint, and back.
+#[derive(Debug)]
+pub struct Session {
+    upstream: UdpSocket,
+    chosen: Chosen,
+    begun: Instant,
+    up: Lane,
+    down: Lane,
+    /// Milliseconds since it began, when something moved last.
+    last: AtomicU64,
+    /// Kept for its drop.
+    _place: Option<Place>,
+}
+
+thread_local! {
+    /// Where answers are read; each is sent on before another is read.
+    static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; LONGEST]);
+}
+
+impl Session {
+    /// A session for `client` with an endpoint that is chosen for it. Fails when there is none, or no room at the upstream.
+    pub fn begin(client: SocketAddr, stream: &RunningStream) -> Result<Self, Cause> {
+        let group = &stream.group;
+        // A datagram does not wait.
+        let place = match &group.protection.admission {
+            Some(admission) => Some(admission.try_enter().ok_or(Cause::QueueFull)?),
+            None => None,
+        };
+        let begun = now();
+        let text = client.ip().to_string();
+        let keys = Keys {
+            client: &text,
+            ..Keys::default()
+        };
+        let mut tried = Vec::new();
+        while let Some(chosen) = group.choose(&keys, &tried, begun) {
+            match connect(chosen.address) {
+                Ok(upstream) => {
+                    return Ok(Self {
+                        upstream,
+                        chosen,
+                        begun,
+                        up: Lane::default(),
+                        down: Lane::default(),
+                        last: AtomicU64::new(0),
+                        _place: place.map(Place::of_tunnel),
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(upstream = %group.name(), endpoint = %chosen.address, %error, "no socket for datagrams");
+                    chosen.report(Outcome::ConnectFailed, begun);
+                    tried.push(chosen.address);
+                }
+            }
+        }
+        Err(match tried.is_empty() {
+            true => Cause::UpstreamEmpty,
+            false => Cause::UpstreamConnect,
+        })
+    }
+
+    /// Passes a datagram of the client on; false when the system did not take it.
+    pub fn send(&self, bytes: &[u8]) -> bool {
+        self.moved();
+        // An error of an earlier datagram may come with this one: whoever waits for answers hears of it too.
+        let sent = send(&self.upstream, bytes, SendFlags::DONTWAIT);
+        self.up.add(bytes.len());
+        sent.is_ok()
+    }
+
+    /// Passes answers to the client until nothing has moved for the idle time, all that are expected have come, the
+    /// endpoint turns out not to be there, or a while after `closing` has ended.
+    pub async fn run(
+        &self,
+        (client, ends): (&DatagramSocket, Ends),
+        stream: &RunningStream,
+        shared: &Shared,
+        mut closing: watch::Receiver<()>,
+    ) {
+        let _open = shared.metrics.stream_opened();
+        let udp = stream.config.udp;
+        let over = async {
+            // Fails, once whoever sends is no more; nothing is ever sent.
+            while closing.changed().await.is_ok() {}
+            tokio::time::sleep(LAST_CALL).await;
+        };
+        let ended = tokio::select! {
+            cause = self.answers(client, ends, udp, shared) => cause,
+            () = self.silence(stream.config.idle) => None,
+            () = over => None,
+        };
+        let cause = ended.or_else(|| self.owes(udp));
+        if let Some(outcome) = cause.map(outcome_of) {
+            self.chosen.report(outcome, now());
+        }
+        self.tell(ends, cause, stream, shared);
+    }
+
+    /// Ends with the cause, if there is one.
+    async fn answers(
+        &self,
+        client: &DatagramSocket,
+        ends: Ends,
+        udp: Option<Udp>,
+        shared: &Shared,
+    ) -> Option<Cause> {
+        loop {
+            let pass = || {
+                SPACE.with_borrow_mut(|space| {
+                    let (size, _) = recv(&self.upstream, &mut space[..], RecvFlags::DONTWAIT)?;
+                    if client.answer(&space[..size], ends).is_err() {
+                        shared.metrics.datagrams_lost.inc();
+                    }
+                    Ok(size)
+                })
+            };
+            match self.upstream.async_io(ANSWER_OR_ERROR, pass).await {
+                Ok(size) => {
+                    self.down.add(size);
+                    self.moved();
+                    if self.down.counts().0 == 1 {
+                        self.chosen.report(Outcome::Connected, now());
+                    }
+                    if udp.and_then(|udp| udp.responses).is_some_and(|each| {
+                        each > 0 && self.down.counts().0 >= self.up.counts().0 * u64::from(each)
+                    }) {
+                        return None;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The endpoint's host says by ICMP that nobody is there.
+                Err(error) => {
+                    tracing::debug!(endpoint = %self.chosen.address, %error, "datagrams are not taken");
+                    return Some(Cause::UpstreamConnect);
+                }
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    async fn silence(&self, idle: Duration) {
+        loop {
+            let ends = self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed)) + idle;
+            if ends <= now() {
+                return;
+            }
+            tokio::time::sleep_until(ends.into()).await;
+        }
+    }
+
+    /// Whether answers are missing of those that were expected.
+    fn owes(&self, udp: Option<Udp>) -> Option<Cause> {
+        let each = u64::from(udp?.responses?);
+        let missing = self.down.counts().0 < self.up.counts().0 * each;
+        missing.then_some(Cause::UpstreamResponseTimeout)
+    }
+
+    fn moved(&self) {
+        let since = now().saturating_duration_since(self.begun).as_millis();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.last.store(since, Ordering::Relaxed);
+    }
+
+    fn tell(&self, ends: Ends, cause: Option<Cause>, stream: &RunningStream, shared: &Shared) {
+        let (came, bytes_in) = self.up.counts();
+        let (went, bytes_out) = self.down.counts();
+        let metrics = &shared.metrics;
+        metrics.stream_bytes_in.add(bytes_in);
+        metrics.stream_bytes_out.add(bytes_out);
+        metrics.datagrams_in.add(came);
+        metrics.datagrams_out.add(went);
+        if !stream.access_log.enabled() {
+            return;
+        }
+        let answered = went > 0;
+        let fields = HeaderMap::new();
+        let client = SocketAddr::new(ends.client.ip().to_canonical(), ends.client.port());
+        stream.access_log.write(&Record {
+            protocol: "UDP",
+            scheme: "udp",
+            status: match cause {
+                Some(cause) if !answered => cause.status(),
+                _ => 200,
+            },
+            body_received: bytes_in,
+            body_sent: bytes_out,
+            tunnel_in: bytes_in,
+            tunnel_out: bytes_out,
+            datagrams: Some((came, went)),
+            duration: now().saturating_duration_since(self.begun),
+            site: Some(&stream.name),
+            upstream: Some(stream.group.name().as_str()),
+            endpoint: Some(self.chosen.address),
+            cause,
+            ..Record::new(SystemTime::now(), client, &fields)
+        });
+    }
+}
+
+fn outcome_of(cause: Cause) -> Outcome {
+    match cause {
+        Cause::UpstreamConnect => Outcome::ConnectFailed,
+        _ => Outcome::TimedOut,
+    }
+}
+
+/// A socket that takes datagrams from `endpoint` alone.
+fn connect(endpoint: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match endpoint {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.connect(endpoint)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
