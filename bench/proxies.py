@@ -1,7 +1,8 @@
 """The programs that bench/compare compares, and the origins behind them, with equal settings.
 
 Each method of `Programs` writes a configuration into a folder of its own and returns the command that serves it: TLS on
-one port, plain HTTP on another, `/ws`, `/events` and `/upload` to the origin in bench/load, the rest to nginx.
+one port, plain HTTP on another, `/ws`, `/events` and `/upload` to the origin in bench/load, the rest to nginx. Those that
+can also pass TCP on at two more ports: to the origin's plain port, and by the name in the ClientHello to its TLS port.
 """
 import os
 import random
@@ -9,6 +10,8 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 from localhost import free_port, self_signed
 
@@ -17,21 +20,32 @@ SIZES = {"6": 6, "1k": 1024, "100k": 100 * 1024, "10m": 10 * 1024 * 1024}
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 CONNECTIONS = min(10_400, (DESCRIPTORS - 256) // 2)
 COMMANDS = ["hubgate", "nginx", "haproxy", "caddy", "pingap"]
+STREAM_MODULE = Path(os.environ.get("NGINX_STREAM", "/usr/lib/nginx/modules/ngx_stream_module.so"))
+
+
+@dataclass(frozen=True)
+class Ports:
+    """where a contender listens"""
+    tls: int
+    plain: int
+    forward: int
+    passthrough: int
 
 
 class Programs:
-    def __init__(self, work, hubgate, origin_port, live_port):
-        self.work, self.edge, self.origin_port, self.live_port = work, hubgate, origin_port, live_port
+    def __init__(self, work, hubgate, origin_port, origin_tls_port, live_port):
+        self.work, self.edge, self.live_port = work, hubgate, live_port
+        self.origin_port, self.origin_tls_port = origin_port, origin_tls_port
         self.chain, self.key, self.both = work / "chain.pem", work / "key.pem", work / "both.pem"
         self_signed(self.chain, self.key)
         self.both.touch(0o600)
         self.both.write_bytes(self.chain.read_bytes() + self.key.read_bytes())
 
-    def command(self, name, folder, tls, plain):
+    def command(self, name, folder, ports):
         """the command line of a contender"""
         folder.mkdir(mode=0o700)
         made = {"hubgate": self.hubgate, "hubgate-log": self.hubgate_log, "hubgate-all": self.hubgate_all, "nginx": self.nginx, "haproxy": self.haproxy, "caddy": self.caddy,
-                "pingap": self.pingap}[name](folder, tls, plain)
+                "pingap": self.pingap}[name](folder, ports)
         return [str(word) for word in made]
 
     def environment(self, name):
@@ -56,19 +70,22 @@ class Programs:
         return self._nginx(folder, f"""
             server {{
                 listen 127.0.0.1:{self.origin_port} backlog=4096;
+                listen 127.0.0.1:{self.origin_tls_port} ssl backlog=4096;
+                ssl_certificate {self.chain}; ssl_certificate_key {self.key};
+                ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m;
                 root {root};
                 sendfile on; tcp_nopush on; open_file_cache max=16 inactive=1h;
                 location = /6 {{ default_type text/plain; return 200 "hello\\n"; }}
                 location = /status {{ stub_status; }}
             }}""")
 
-    def nginx(self, folder, tls, plain):
+    def nginx(self, folder, ports):
         return self._nginx(folder, f"""
             upstream origin {{ server 127.0.0.1:{self.origin_port}; keepalive 256; keepalive_requests 1000000000; }}
             upstream live {{ server 127.0.0.1:{self.live_port}; keepalive 256; keepalive_requests 1000000000; }}
             server {{
-                listen 127.0.0.1:{tls} ssl http2 backlog=4096;
-                listen 127.0.0.1:{plain} backlog=4096;
+                listen 127.0.0.1:{ports.tls} ssl http2 backlog=4096;
+                listen 127.0.0.1:{ports.plain} backlog=4096;
                 server_name localhost;
                 ssl_certificate {self.chain}; ssl_certificate_key {self.key};
                 ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m;
@@ -91,11 +108,21 @@ class Programs:
                     proxy_set_header X-Forwarded-Proto $scheme;
                     proxy_read_timeout 1h;
                 }}
+            }}""", f"""
+            stream {{
+                map $ssl_preread_server_name $behind {{ localhost 127.0.0.1:{self.origin_tls_port}; default 127.0.0.1:1; }}
+                server {{ listen 127.0.0.1:{ports.forward} backlog=4096; proxy_pass 127.0.0.1:{self.origin_port}; proxy_timeout 1h; }}
+                server {{
+                    listen 127.0.0.1:{ports.passthrough} backlog=4096;
+                    ssl_preread on; proxy_pass $behind; proxy_timeout 1h;
+                }}
             }}""")
 
-    def _nginx(self, folder, servers):
+    def _nginx(self, folder, servers, stream=""):
         user = "user root;" if os.getuid() == 0 else ""     # the files are in a folder of ours alone
+        module = f"load_module {STREAM_MODULE};" if stream and STREAM_MODULE.exists() else ""
         (folder / "nginx.conf").write_text(f"""
+            {module}
             {user} worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log crit;
             events {{ worker_connections {2 * CONNECTIONS}; }}
             http {{
@@ -103,14 +130,16 @@ class Programs:
                 client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
                 uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
                 {servers}
-            }}""")
+            }}
+            {stream if module else ""}""")
         return [program("nginx"), "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"]
 
-    def haproxy(self, folder, tls, plain):
+    def haproxy(self, folder, ports):
         (folder / "haproxy.cfg").write_text(f"""
 global
     nbthread 1
     maxconn {CONNECTIONS}
+    maxpipes 64
     ssl-default-bind-options ssl-min-ver TLSv1.3
 defaults
     mode http
@@ -121,8 +150,8 @@ defaults
     timeout http-keep-alive 1h
     http-reuse always
 frontend edge
-    bind 127.0.0.1:{tls} ssl crt {self.both} alpn h2,http/1.1 backlog 4096
-    bind 127.0.0.1:{plain} backlog 4096
+    bind 127.0.0.1:{ports.tls} ssl crt {self.both} alpn h2,http/1.1 backlog 4096
+    bind 127.0.0.1:{ports.plain} backlog 4096
     maxconn {CONNECTIONS}
     option forwardfor
     http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
@@ -133,10 +162,32 @@ backend origin
     server origin 127.0.0.1:{self.origin_port} pool-max-conn 256
 backend live
     server live 127.0.0.1:{self.live_port} pool-max-conn 256
+frontend forward
+    mode tcp
+    bind 127.0.0.1:{ports.forward} backlog 4096
+    maxconn {CONNECTIONS}
+    option splice-auto
+    default_backend behind-plain
+frontend passthrough
+    mode tcp
+    bind 127.0.0.1:{ports.passthrough} backlog 4096
+    maxconn {CONNECTIONS}
+    option splice-auto
+    tcp-request inspect-delay 5s
+    tcp-request content accept if {{ req.ssl_hello_type 1 }}
+    use_backend behind-tls if {{ req.ssl_sni localhost }}
+backend behind-plain
+    mode tcp
+    option splice-auto
+    server origin 127.0.0.1:{self.origin_port}
+backend behind-tls
+    mode tcp
+    option splice-auto
+    server origin 127.0.0.1:{self.origin_tls_port}
 """)
         return [program("haproxy"), "-db", "-f", folder / "haproxy.cfg"]
 
-    def caddy(self, folder, tls, plain):
+    def caddy(self, folder, ports):
         (folder / "Caddyfile").write_text(f"""
 {{
     admin off
@@ -166,22 +217,22 @@ backend live
         import kept
     }}
 }}
-https://localhost:{tls} {{
+https://localhost:{ports.tls} {{
     tls {self.chain} {self.key} {{
         protocols tls1.3
     }}
     import routes
 }}
-http://localhost:{plain} {{
+http://localhost:{ports.plain} {{
     import routes
 }}
 """)
         return [program("caddy"), "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
 
-    def hubgate_log(self, folder, tls, plain):
-        return self.hubgate(folder, tls, plain, f'[access_log]\ntarget = "{folder}/access.log"\nformat = "json"\n')
+    def hubgate_log(self, folder, ports):
+        return self.hubgate(folder, ports, f'[access_log]\ntarget = "{folder}/access.log"\nformat = "json"\n')
 
-    def hubgate_all(self, folder, tls, plain):
+    def hubgate_all(self, folder, ports):
         more = (f'listen = "127.0.0.1:{free_port()}"\n'            # of [admin], which comes before it
                 f'[access_log]\ntarget = "{folder}/access.log"\nformat = "json"\n')
         upstream = f"""
@@ -192,17 +243,17 @@ max_connections = {CONNECTIONS}
 max_in_flight = {CONNECTIONS}
 circuit = {{ failure_rate = "50%" }}
 """
-        return self.hubgate(folder, tls, plain, more, upstream)
+        return self.hubgate(folder, ports, more, upstream)
 
-    def hubgate(self, folder, tls, plain, more="", upstream=""):
+    def hubgate(self, folder, ports, more="", upstream=""):
         (folder / "state").mkdir(mode=0o700)
         (folder / "hubgate.toml").write_text(f"""
 [server]
 workers = 1
 state_dir = "{folder}/state"
 [listen]
-http = ["127.0.0.1:{plain}"]
-https = ["127.0.0.1:{tls}"]
+http = ["127.0.0.1:{ports.plain}"]
+https = ["127.0.0.1:{ports.tls}"]
 [limits]
 connections = {CONNECTIONS}
 connections_per_client = {CONNECTIONS}
@@ -224,6 +275,15 @@ upstream = "live"
 body_limit = "none"
 idle_timeout = "1h"
 """ for path in ("ws", "events", "upload")) + f"""
+[[stream]]
+listen = "127.0.0.1:{ports.forward}"
+upstream = "origin"
+[[stream]]
+listen = "127.0.0.1:{ports.passthrough}"
+sni = ["localhost"]
+upstream = "behind"
+[upstream.behind]
+endpoints = ["127.0.0.1:{self.origin_tls_port}"]
 [upstream.origin]
 endpoints = ["127.0.0.1:{self.origin_port}"]
 keep_alive = 256
@@ -236,7 +296,7 @@ keep_alive_idle = "60s"
 """)
         return [self.edge, "run", "-c", folder / "hubgate.toml"]
 
-    def pingap(self, folder, tls, plain):
+    def pingap(self, folder, ports):
         routes = [f'[locations.{path}]\nupstream = "live"\npath = "= /{path}"\nenable_reverse_proxy_headers = true\n'
                   for path in ("ws", "events", "upload")]
         (folder / "pingap.toml").write_text(f"""
@@ -260,14 +320,14 @@ path = "/"
 enable_reverse_proxy_headers = true
 {"".join(routes)}
 [servers.tls]
-addr = "127.0.0.1:{tls}"
+addr = "127.0.0.1:{ports.tls}"
 threads = 1
 global_certificates = true
 enabled_h2 = true
 tls_min_version = "tlsv1.3"
 locations = ["ws", "events", "upload", "origin"]
 [servers.plain]
-addr = "127.0.0.1:{plain}"
+addr = "127.0.0.1:{ports.plain}"
 threads = 1
 locations = ["ws", "events", "upload", "origin"]
 [certificates.localhost]
@@ -281,6 +341,11 @@ tls_key = "{self.key}"
 
 def program(name):
     return find(name) or sys.exit(f"{name} is missing: tests/install.sh bench")
+
+
+def passes_tcp_on(name):
+    """whether the contender has streams"""
+    return name in ("hubgate", "haproxy") or (name == "nginx" and STREAM_MODULE.exists())
 
 
 def find(name):

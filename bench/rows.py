@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import generators as g
 
-KIB, MIB = 1024, 1024 * 1024
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Row:
     path: str = ""
     unit: str = "us"            # of the figure: CPU per request in us or ms, or what the generator gives as `value`
     plain: bool = False         # plain HTTP instead of TLS
+    port: str = ""              # of the streams: "forward" or "passthrough"
     size: int = 0               # of an answer, when requests are reckoned from its bytes
     by_bytes: bool = False
     log: bool = False           # hubgate-log and hubgate-all take part: a row whose cost is requests
@@ -40,5 +41,9 @@ ROWS = {row.name: row for row in [
     Row("idle-plain", "idle connection, plain HTTP", g.idle, ("idle",), unit="KiB", plain=True, alone=True, rounds=2),
     Row("idle-tls", "idle connection, TLS", g.idle, ("idle", "--tls"), unit="KiB", alone=True, rounds=2),
     Row("idle-ws", "idle WebSocket, TLS", g.idle, ("idle", "--tls", "--websocket"), unit="KiB", alone=True, rounds=2),
+    Row("forward", "TCP forward: a GiB, 4 connections", g.wrk, ("-c4",), "10m", unit="ms", size=GIB, by_bytes=True, plain=True, port="forward"),
+    Row("forward-new", "TCP forward: a connection of 6 bytes", g.wrk, ("-c64", "-H", "Connection: close"), "6", plain=True, port="forward"),
+    Row("sni", "TLS passed on by SNI: a GiB, 4 connections", g.wrk, ("-c4",), "10m", unit="ms", size=GIB, by_bytes=True, port="passthrough"),
+    Row("sni-new", "TLS passed on by SNI: a connection of 6 bytes", g.wrk, ("-c64", "-H", "Connection: close"), "6", port="passthrough"),
     Row("start", "start: exec to the first answer", g.start_up, unit="ms", alone=True),
 ]}

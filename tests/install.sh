@@ -74,6 +74,7 @@ for set in "$@"; do
         want python3
         want curl
         want nginx
+        [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
         want haproxy
         want caddy
         want wrk
