@@ -40,10 +40,10 @@ chaos: ## endpoints that misbehave in turn under load, and one that is killed: w
 	HUBGATE_CHAOS_KILL_RATE=2000 HUBGATE_CHAOS_SEED=$(or $(SEED),1) \
 	$(CARGO) test --locked --test chaos -- --nocapture --test-threads=1
 
-soak: ## count what is lost over 50 reloads, 10,000 upgrades and 2,000 refused handshakes (5 minutes)
+soak: ## count what is lost over 100 reloads, 20 binary upgrades, 10,000 tunnels and 2,000 refused handshakes (20 minutes)
 	@tests/install.sh build soak
 	$(CARGO) build --release --locked
-	HUBGATE=$(TARGET)/release/hubgate tests/soak/run
+	HUBGATE=$(TARGET)/release/hubgate tests/soak/run $(SOAK)
 
 bench: ## hubgate beside nginx, HAProxy, Caddy and pingap (25 minutes; BENCH=--quick 3); bench/compare --help says more
 	@tests/install.sh build bench

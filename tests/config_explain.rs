@@ -25,6 +25,8 @@ state_dir = "state"
 trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
 drain_timeout = "1m 30s"
 upgrade_timeout = "20s"
+user = "nobody"
+group = "nogroup"
 pid_file = "hubgate.pid"
 reload_on_change = true
 [listen]

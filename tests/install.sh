@@ -100,6 +100,8 @@ for set in "$@"; do
         want lego
         want certbot
         want systemd-analyze systemd
+        want unshare util-linux
+        want ip iproute2
         want chromium
         want dnsmasq dnsmasq-base
         ;;

@@ -67,6 +67,8 @@ const AT_RESTART: &[(&str, &str)] = &[
     ("server", "workers"),
     ("server", "state_dir"),
     ("server", "pid_file"),
+    ("server", "user"),
+    ("server", "group"),
     ("admin", "socket"),
     ("why", "memory"),
     ("why", "sample"),

@@ -92,6 +92,10 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// How long a successor may take until it could serve.
     pub upgrade_timeout: Duration,
+    /// The account to run as when started by root. Takes effect at start.
+    pub user: Option<String>,
+    /// Its group, instead of the account's own. Takes effect at start.
+    pub group: Option<String>,
     /// Where the number of the process that serves is written. Takes effect at start.
     pub pid_file: Option<PathBuf>,
     /// Whether the process reloads by itself when its configuration file changes.

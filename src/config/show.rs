@@ -34,6 +34,11 @@ pub(super) fn server(server: &Server) -> Vec<Entry> {
         ("upgrade_timeout", duration(server.upgrade_timeout)),
         ("reload_on_change", server.reload_on_change.to_string()),
     ];
+    let texts = [("user", &server.user), ("group", &server.group)];
+    entries.extend(texts.iter().filter_map(|(key, name)| {
+        let name = name.as_ref()?;
+        Some((*key, format!("{name:?}")))
+    }));
     let pid_file = server.pid_file.as_ref();
     entries.extend(pid_file.map(|file| ("pid_file", path(file))));
     entries

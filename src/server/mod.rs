@@ -17,6 +17,7 @@ mod notify;
 mod orders;
 mod overrides;
 mod pid_file;
+mod privileges;
 mod process;
 mod reload;
 mod run;

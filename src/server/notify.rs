@@ -68,7 +68,11 @@ impl Notify {
 
     /// What came of the last reload, for the status.
     pub(super) fn reloaded(&self, refusal: Option<&str>) {
-        *self.refusal.lock() = refusal.map(one_line);
+        let first_fault = |text: &str| {
+            let fault = text.lines().find(|line| line.starts_with("error"));
+            one_line(fault.unwrap_or(text))
+        };
+        *self.refusal.lock() = refusal.map(first_fault);
     }
 
     /// Why the last reload was refused.
@@ -182,6 +186,15 @@ mod tests {
         assert_eq!(heard(&manager), None);
         notify.status(&"x".repeat(1000));
         assert_eq!(heard(&manager).unwrap().len(), "STATUS=".len() + STATUS);
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_first_fault() {
+        let (_manager, notify) = pair();
+        notify.reloaded(Some("warning[a]: b\n\nerror[c]: d\n  --> e\n"));
+        assert_eq!(notify.refusal().unwrap(), "error[c]: d");
+        notify.reloaded(None);
+        assert_eq!(notify.refusal(), None);
     }
 
     #[test]

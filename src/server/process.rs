@@ -175,6 +175,16 @@ impl Process {
         files.map(|files| files.known().clone()).unwrap_or_default()
     }
 
+    /// The files of sockets that were taken over are this process's to remove.
+    pub(super) fn own_files(&self) {
+        self.admin_socket.file.give_away(false);
+        let state = self.state.lock();
+        state
+            .listeners
+            .values()
+            .for_each(|one| one.give_away(false));
+    }
+
     /// Tells the service manager that clients are served, and has it keep the sockets they come by over a restart.
     pub(super) fn tell_ready(&self) {
         self.notify.ready(&told::serving(self));

@@ -15,6 +15,7 @@ use super::control::{self, Door};
 use super::kept;
 use super::names;
 use super::pid_file::PidFile;
+use super::privileges::drop_to_account;
 use super::process::Process;
 use super::start::{Given, Ready, start};
 use super::start_error::{StartError, unavailable};
@@ -99,6 +100,8 @@ pub fn run(path: &Path, how: How, ready: impl FnOnce()) -> Result<(), StartError
 fn load(path: &Path) -> Result<(Loaded, Arc<Metrics>, LogHandle), StartError> {
     let loaded =
         origin::read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
+    // While there is one thread, and before any file is made.
+    drop_to_account(&loaded.config)?;
     let metrics = Metrics::new();
     count_panics(&metrics);
     let log = log::init(&loaded.config.log, metrics.log_lines.clone())
@@ -130,6 +133,8 @@ fn begin(prepared: Ready, successor: Option<Successor>) -> Result<Arc<Process>, 
     let settled = process.clone();
     tokio::task::spawn_blocking(move || {
         successor.settle();
+        // Until now the old process could have taken everything back.
+        settled.own_files();
         settled.notify.mute(false);
         settled.tell_ready();
     });

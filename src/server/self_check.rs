@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::process::Process;
 use crate::acme::Listeners;
 use crate::acme::storage::Storage;
+use crate::admin::Gate;
 use crate::tls::{Origin, Served, peek};
 use crate::types::host::HostPattern;
 
@@ -65,6 +66,9 @@ impl SelfCheck {
 pub(super) async fn run(process: Arc<Process>) {
     loop {
         sleep(ROUND).await;
+        if *process.gate.borrow() != Gate::Open {
+            continue; // another process answers
+        }
         let listing = {
             let process = process.clone();
             tokio::task::spawn_blocking(move || due(&process))

@@ -102,13 +102,14 @@ impl SocketFile {
         Ok((socket, file))
     }
 
-    /// The file of a socket that another process listened with. Fails when it is gone, or is something else.
+    /// The file of a socket that another process listened with, which it stays until [`SocketFile::give_away`] says otherwise.
+    /// Fails when it is gone, or is something else.
     pub fn take_over(path: &Path) -> io::Result<Self> {
         match fs::symlink_metadata(path)?.file_type().is_socket() {
             true => Ok(Self {
                 inode: identity(path)?,
                 path: path.to_owned(),
-                given_away: AtomicBool::new(false),
+                given_away: AtomicBool::new(true),
             }),
             false => Err(ErrorKind::NotFound.into()),
         }

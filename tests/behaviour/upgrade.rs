@@ -1,7 +1,7 @@
 //! Another program takes over from the running one: nobody who is being served notices, and when it cannot, nothing changes.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,13 +9,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::HandshakeKind;
 use tempfile::TempDir;
 
 use crate::reload::{finish, held, in_flight};
 use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::message::Response;
 use crate::support::websocket::{self, echoes};
-use crate::support::{Client, Conn, Fault, Hubgate, Upstream, within};
+use crate::support::{Client, Conn, Fault, Hubgate, Upstream, tls, within};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -266,11 +267,84 @@ fn what_is_known_goes_along_counts_overrides_and_the_generation() {
     assert_eq!(requests, 2, "those of the old process");
 }
 
+#[test]
+fn tls_sessions_are_resumed_at_the_successor() {
+    let upstream = Upstream::saying("ok");
+    let mut hubgate = Hubgate::before(upstream.addr);
+    let config = tls::config(&["http/1.1"]);
+    let shake = |hubgate: &Hubgate| {
+        let mut client = tls::handshake(hubgate.https, HOST, config.clone()).unwrap();
+        // Tickets come with the first bytes of an answer.
+        let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+        client.conn.handshake_kind()
+    };
+    assert_eq!(shake(&hubgate), Some(HandshakeKind::Full));
+    hubgate.upgrade();
+    assert_eq!(shake(&hubgate), Some(HandshakeKind::Resumed));
+}
+
+#[test]
+fn a_unix_socket_is_passed_on_and_goes_with_the_last_process() {
+    let upstream = Upstream::saying("ok");
+    let more = "[listen]\nhttp = [\"@HTTP@\", \"unix:@DIR@/http.sock\"]\n";
+    let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
+    let path = hubgate.dir.path().join("http.sock");
+    hubgate.upgrade();
+    within(LONG, "the old process has ended", || {
+        hubgate.first_ended().is_some()
+    });
+    let mut socket = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    hubgate.signal("TERM");
+    within(LONG, "the socket is gone", || !path.exists());
+}
+
+#[test]
+fn root_becomes_another_account_which_an_upgrade_keeps() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // only root can
+    }
+    let upstream = Upstream::saying("ok");
+    let dir = TempDir::new().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let more = "[server]\nuser = \"nobody\"\n";
+    let mut hubgate = Hubgate::start_in(dir, &(one_site(upstream.addr, "") + more));
+    for _ in 0..2 {
+        serves(&hubgate, "ok");
+        assert_eq!(hubgate.reload().0, 0);
+        let tasks = fs::read_dir(format!("/proc/{}/task", hubgate.pid())).unwrap();
+        let mut threads = 0;
+        for task in tasks {
+            let Ok(status) = fs::read_to_string(task.unwrap().path().join("status")) else {
+                continue; // it has ended meanwhile
+            };
+            let field = |name: &str| {
+                let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+                line[name.len()..].split_whitespace().collect::<Vec<_>>()
+            };
+            assert_eq!(field("Uid:"), ["65534"; 4], "{status}");
+            assert_eq!(field("Gid:"), ["65534"; 4], "{status}");
+            for set in ["CapEff:", "CapPrm:", "CapBnd:"] {
+                assert_eq!(field(set), ["0000000000000400"], "{status}");
+            }
+            threads += 1;
+        }
+        assert!(threads > 2);
+        hubgate.upgrade();
+    }
+}
+
 /// A look-up of values by metric and labels.
 fn metrics(hubgate: &Hubgate) -> impl Fn(&str) -> u64 + use<> {
     let mut socket = std::os::unix::net::UnixStream::connect(hubgate.socket()).unwrap();
     let ask = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    std::io::Write::write_all(&mut socket, ask.as_bytes()).unwrap();
+    socket.write_all(ask.as_bytes()).unwrap();
     let mut page = String::new();
     socket.read_to_string(&mut page).unwrap();
     move |name| {

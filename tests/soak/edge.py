@@ -1,4 +1,5 @@
 """hubgate under test: a folder of its own, its configuration, its process, its reloads."""
+import os
 import shutil
 import signal
 import socket
@@ -27,9 +28,12 @@ class Edge:
         self.log = open(self.folder / "hubgate.log", "wb")
         self.http, self.https = free_port(), free_port()
         self.process = None
+        self.successors = []
         return self
 
     def __exit__(self, *failure):
+        for pid in self.successors:
+            end(pid)
         for p in self.processes:
             p.terminate()
         for p in self.processes:
@@ -55,6 +59,8 @@ class Edge:
         self_signed(chain, key, name)
         return f'{{ chain = "{chain}", key = "{key}" }}', ssl.PEM_cert_to_DER_cert(chain.read_text())
 
+    drain = "1s"
+
     def configure(self, text, http=(), https=()):
         """writes the configuration (by rename, as editors do); `http`, `https`: listeners beside the two that stay"""
         def addresses(ports):
@@ -64,7 +70,8 @@ class Edge:
 [server]
 workers = {self.workers}
 state_dir = "{self.folder}/state"
-drain_timeout = "1s"
+drain_timeout = "{self.drain}"
+upgrade_timeout = "20s"
 [listen]
 http = {addresses([self.http, *http])}
 https = {addresses([self.https, *https])}
@@ -84,10 +91,29 @@ socket = "{self.folder}/admin.sock"
             time.sleep(0.05)
 
     def signal_reload(self):
-        self.process.send_signal(signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
+
+    @property
+    def pid(self):
+        """of the process that serves"""
+        return self.successors[-1] if self.successors else self.process.pid
+
+    def successor(self, pid):
+        self.successors.append(pid)
+
+    def log_text(self):
+        return (self.folder / "hubgate.log").read_text(errors="replace")
 
     def reload_command(self):
         return [self.program, "reload", "-c", self.folder / "hubgate.toml", "--socket", self.folder / "admin.sock"]
+
+
+def end(pid):
+    """ends a process that is nobody's child here"""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def tls_context():

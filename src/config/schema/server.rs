@@ -41,6 +41,20 @@ pub(in crate::config) static TABLE: Table = Table {
             "How long the successor at a binary upgrade may take until it could serve; the old process serves on meanwhile.",
         ),
         Key::rule(
+            "user",
+            Kind::Text,
+            "none",
+            "\"hubgate\"",
+            "The account to run as when started by root. All that is left of root is the right to ports below 1024, at reloads too; files have to be readable for the account. Takes effect at start.",
+        ),
+        Key::rule(
+            "group",
+            Kind::Text,
+            "none",
+            "\"hubgate\"",
+            "Its group, instead of the account's own. Takes effect at start.",
+        ),
+        Key::rule(
             "pid_file",
             Kind::Path,
             "none",
@@ -63,6 +77,8 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
     let trusted_proxies = reader.networks("trusted_proxies");
     let drain_timeout = reader.duration("drain_timeout");
     let upgrade_timeout = reader.duration("upgrade_timeout");
+    let user = reader.optional("user", Reader::text);
+    let group = reader.optional("group", Reader::text);
     let pid_file = reader.optional("pid_file", Reader::path);
     let reload_on_change = reader.flag("reload_on_change");
     Some(Server {
@@ -71,6 +87,8 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
         trusted_proxies: trusted_proxies?,
         drain_timeout: value(drain_timeout)?,
         upgrade_timeout: value(upgrade_timeout)?,
+        user: user?.map(|at| at.value),
+        group: group?.map(|at| at.value),
         pid_file: pid_file?.map(|at| at.value),
         reload_on_change: value(reload_on_change)?,
     })

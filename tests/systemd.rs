@@ -1,0 +1,75 @@
+//! The service under a real systemd, PID 1 of namespaces of its own: start, reload, upgrade, restart, activation, watchdog.
+//!
+//! tests/systemd/boot boots it, tests/systemd/scenario.py is what happens there. Needs root; without it, or without a
+//! systemd on this machine, each test says so and shows nothing.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "why nothing was shown")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Whether namespaces can be made; CI runs as root.
+fn can_boot() -> bool {
+    let spaces = [
+        "--fork",
+        "--pid",
+        "--mount",
+        "--cgroup",
+        "--net",
+        "--mount-proc",
+        "true",
+    ];
+    let made = Command::new("unshare")
+        .args(spaces)
+        .stderr(Stdio::null())
+        .status();
+    let can = made.is_ok_and(|made| made.success())
+        && nix::unistd::geteuid().is_root()
+        && Path::new("/lib/systemd/systemd").exists();
+    if !can {
+        eprintln!("not shown: it takes root, namespaces and a systemd");
+    }
+    can
+}
+
+#[track_caller]
+fn shows(scenario: &str) {
+    if !can_boot() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = std::env::var_os("HUBGATE").unwrap_or(env!("CARGO_BIN_EXE_hubgate").into());
+    let output = Command::new(here("tests/systemd/boot"))
+        .args([dir.path().as_os_str(), "90".as_ref(), "python3".as_ref()])
+        .arg("-B")
+        .arg(here("tests/systemd/scenario.py"))
+        .arg(scenario)
+        .args([program, here("packaging/systemd").into()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+}
+
+macro_rules! scenarios {
+    ($($name:ident)+) => {
+        $(#[test]
+        fn $name() {
+            shows(stringify!($name));
+        })+
+    };
+}
+
+scenarios! {
+    starts_when_clients_are_served
+    reload_keeps_every_connection_and_tells_why_it_was_refused
+    upgrade_makes_the_successor_the_main_process
+    restart_keeps_the_sockets
+    socket_activation_starts_it_with_the_first_connection
+    watchdog_ends_a_process_with_a_stuck_worker
+    a_killed_process_is_started_again_and_nobody_is_refused
+}

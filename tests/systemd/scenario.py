@@ -1,0 +1,317 @@
+"""One thing that systemd does to hubgate, under load; runs inside `boot`, prints what it saw, exits 1 when it was not as meant.
+
+    python3 scenario.py NAME HUBGATE UNITS
+
+HUBGATE is the program, UNITS the folder of the units under test. The service is the packaged unit with the program's path
+and the account changed, and with a shorter watchdog. Load is one request per connection, and requests on kept connections.
+"""
+import ctypes
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+HTTP = ("127.0.0.1", 8080)
+HOME = Path("/run/test")
+LOG = HOME / "log"
+CONFIG = HOME / "hubgate.toml"
+TOML = """
+[server]
+workers = 2
+drain_timeout = "3s"
+pid_file = "/run/hubgate/hubgate.pid"
+[listen]
+http = ["127.0.0.1:8080"]
+https = ["127.0.0.1:8443"]
+[site."hub.test"]
+certificate = "self-signed"
+http = "forward"
+[[site."hub.test".route]]
+path = "/"
+upstream = "up"
+[upstream.up]
+endpoints = ["127.0.0.1:9000"]
+"""
+
+
+class Upstream(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+def expect(what, holds):
+    print(("ok   " if holds else "FAIL ") + what, flush=True)
+    if not holds:
+        print(run("systemctl", "status", "--no-pager", "-l", "hubgate")[1])
+        print(LOG.read_text() if LOG.exists() else "no log", flush=True)
+        sys.exit(1)
+
+
+def eventually(what, holds, limit=15):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if holds():
+            return expect(what, True)
+        time.sleep(0.05)
+    expect(what, False)
+
+
+def run(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def show(name, unit="hubgate"):
+    return run("systemctl", "show", "-P", name, unit)[1].strip()
+
+
+def main_pid():
+    return int(show("MainPID"))
+
+
+def answer(sock):
+    """one response on the connection: its body, and whether another request may follow"""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        got = sock.recv(65536)
+        if not got:
+            raise OSError(f"closed after {data!r}")
+        data += got
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
+    while len(body) < length:
+        got = sock.recv(65536)
+        if not got:
+            raise OSError("closed in the body")
+        body += got
+    return body, b"connection: close" not in head.lower()
+
+
+def get(timeout=10, path="/"):
+    with socket.create_connection(HTTP, timeout=timeout) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\n\r\n".encode())
+        return answer(sock)[0]
+
+
+class Load:
+    """requests until the end of the block; what failed is kept"""
+
+    def __init__(self, kept=True):
+        self.over, self.served, self.failed = threading.Event(), 0, []
+        self.kept = kept
+
+    def __enter__(self):
+        shapes = [self.fresh, self.fresh] + [self.keep] * (2 if self.kept else 0)
+        self.threads = [threading.Thread(target=self.run, args=(shape,)) for shape in shapes]
+        for thread in self.threads:
+            thread.start()
+        time.sleep(0.3)
+        return self
+
+    def __exit__(self, *_):
+        time.sleep(0.3)
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def run(self, shape):
+        while not self.over.is_set():
+            try:
+                shape()
+            except (OSError, AttributeError) as error:
+                self.failed.append(f"{shape.__name__}: {error!r}")
+                time.sleep(0.05)
+
+    def fresh(self):
+        assert get() == b"ok"
+        self.served += 1
+
+    def keep(self):
+        with socket.create_connection(HTTP, timeout=10) as sock:
+            goes_on = True
+            while goes_on and not self.over.is_set():
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n")
+                body, goes_on = answer(sock)
+                assert body == b"ok"
+                self.served += 1
+
+    def expect_none_failed(self, what):
+        expect(f"{what}: 0 failed of {self.served} requests {self.failed[:3]}", not self.failed and self.served > 20)
+
+
+def units(program, folder, activated=False):
+    """puts the packaged units, as they are but for what cannot be here, where this systemd finds them"""
+    HOME.mkdir(exist_ok=True)
+    HOME.chmod(0o755)
+    CONFIG.write_text(TOML)
+    own = HOME / "hubgate"
+    own.write_bytes(Path(program).read_bytes())
+    own.chmod(0o755)
+    version = int(re.search(r"systemd (\d+)", run("systemctl", "--version")[1]).group(1))
+    source = Path(folder) / ("hubgate.service" if version >= 253 else "older/hubgate.service")
+    text = source.read_text()
+    text = text.replace("/usr/bin/hubgate run", f"{own} run -c {CONFIG}").replace("/usr/bin/hubgate reload", f"{own} reload")
+    text = text.replace("User=hubgate", "User=nobody").replace("Group=hubgate", "Group=nogroup")
+    text = text.replace("WatchdogSec=30s", "WatchdogSec=5s").replace("[Unit]", "[Unit]\nDefaultDependencies=no")
+    text = re.sub(r"(?m)^(Wants|After)=.*\n", "", text)
+    text = text.replace("[Service]", f"[Service]\nStandardError=append:{LOG}")
+    here = Path(os.environ["UNITS"])
+    (here / "hubgate.service").write_text(text)
+    if activated:
+        text = (Path(folder) / "hubgate.socket").read_text().replace("[Unit]", "[Unit]\nDefaultDependencies=no")
+        text = re.sub(r"(?m)^ListenStream=.*\n", "", text)
+        listen = "ListenStream=127.0.0.1:8080\nListenStream=127.0.0.1:8443\nListenStream=127.0.0.1:7777\n"
+        (here / "hubgate.socket").write_text(text.replace("[Socket]\n", "[Socket]\n" + listen))
+    run("systemctl", "daemon-reload")
+
+
+def start():
+    code, said = run("systemctl", "start", "hubgate")
+    expect(f"the service starts {said}", code == 0)
+
+
+def starts_when_clients_are_served():
+    start()
+    expect("the first connection after the start is answered", get() == b"ok")
+    expect("the service is active", show("ActiveState") == "active")
+    status = show("StatusText")
+    expect(f"the status is a line for a person: {status}", re.match(r"generation 1: 1 site, 1 certificate, \d+ connections? open$", status))
+    expect("the pid file names the main process", int(Path("/run/hubgate/hubgate.pid").read_text()) == main_pid())
+    expect("nobody but its owner reads it", Path("/run/hubgate/hubgate.pid").stat().st_mode & 0o777 == 0o600)
+    capabilities = re.search(r"CapEff:\s*(\w+)", Path(f"/proc/{main_pid()}/status").read_text()).group(1)
+    expect(f"it may bind low ports and nothing else: {capabilities}", int(capabilities, 16) == 1 << 10)
+    code, _ = run("systemctl", "stop", "hubgate")
+    expect("it stops", code == 0 and show("ActiveState") == "inactive" and show("Result") == "success")
+    CONFIG.write_text("[server\n")
+    code, _ = run("systemctl", "start", "hubgate")
+    expect("a refused configuration fails the start", code != 0)
+    expect("and is not tried again", show("NRestarts") == "0")
+
+
+def reload_keeps_every_connection_and_tells_why_it_was_refused():
+    start()
+    with Load() as load:
+        for generation in (2, 3, 4):
+            CONFIG.write_text(TOML + f"[limits]\nh2_streams = {generation + 20}\n")
+            code, said = run("systemctl", "reload", "hubgate")
+            expect(f"a reload is done when its command is {said}", code == 0 and f"generation {generation}:" in show("StatusText"))
+        CONFIG.write_text(TOML.replace("route", "rout"))
+        code, said = run("systemctl", "reload", "hubgate")
+        if show("Type") != "notify-reload":
+            expect("a refused reload fails", code != 0)
+        expect(f"the status says why: {show('StatusText')}", "refused: error" in show("StatusText"))
+        CONFIG.write_text(TOML)
+        run("systemctl", "reload", "hubgate")
+        expect("and forgets it after the next", "refused" not in show("StatusText"))
+        expect("the service is active", show("ActiveState") == "active")
+    load.expect_none_failed("five reloads")
+
+
+def upgrade_makes_the_successor_the_main_process():
+    start()
+    with Load() as load:
+        for _ in range(2):
+            before = main_pid()
+            run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "hubgate")
+            eventually("another process is the main one", lambda: main_pid() not in (0, before))
+            eventually("the status is its own", lambda: "generation" in show("StatusText"))
+            eventually("the old process has ended", lambda: not Path(f"/proc/{before}").exists())
+            expect("the service was active all the time", show("ActiveState") == "active" and show("NRestarts") == "0")
+        before = main_pid()
+        code, said = run(str(HOME / "hubgate"), "upgrade", "--program", "/bin/false")
+        expect(f"an upgrade that fails says so {said}", code == 1 and "exit code 1" in said)
+        expect("and changes nothing", main_pid() == before)
+        # Longer than the watchdog waits: the successor gives the signs.
+        time.sleep(7)
+        code, said = run("systemctl", "reload", "hubgate")
+        expect(f"a reload reaches the successor {said}", code == 0 and main_pid() == before)
+    load.expect_none_failed("two upgrades, a failed one and a reload")
+    code, _ = run("systemctl", "stop", "hubgate")
+    expect("it stops", code == 0 and show("Result") == "success")
+
+
+def restart_keeps_the_sockets():
+    start()
+    with Load() as load:
+        for _ in range(3):
+            before = main_pid()
+            code, said = run("systemctl", "restart", "hubgate")
+            expect(f"it restarts {said}", code == 0 and main_pid() != before)
+    load.expect_none_failed("three restarts")
+    expect("the store does not grow", int(show("NFileDescriptorStore")) == 4)
+    CONFIG.write_text(TOML.replace('https = ["127.0.0.1:8443"]', "https = []").replace('certificate = "self-signed"', 'certificate = "none"'))
+    run("systemctl", "reload", "hubgate")
+    eventually("the sockets of a listener that went are let go", lambda: show("NFileDescriptorStore") == "2")
+
+
+def socket_activation_starts_it_with_the_first_connection():
+    code, said = run("systemctl", "start", "hubgate.socket")
+    expect(f"the sockets are there {said}", code == 0)
+    expect("the service is not", show("ActiveState") == "inactive")
+    expect("the first connection is answered", get(timeout=20) == b"ok")
+    expect("by the service", show("ActiveState") == "active")
+    with Load() as load:
+        run("systemctl", "restart", "hubgate")
+        run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "hubgate")
+        before = main_pid()
+        eventually("an upgrade passes them on", lambda: main_pid() not in (0, before))
+    load.expect_none_failed("a restart and an upgrade")
+    expect("a socket that is not in the configuration is told", "127.0.0.1:7777" in LOG.read_text())
+
+
+def watchdog_ends_a_process_with_a_stuck_worker():
+    start()
+    pid = main_pid()
+    time.sleep(8)
+    expect("an idle process gives its signs", main_pid() == pid)
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    worker = next(int(t.name) for t in threads if (t / "comm").read_text().strip() == "worker-1")
+    libc = ctypes.CDLL(None, use_errno=True)
+    seize, interrupt = 0x4206, 0x4207
+    expect("a worker is held", libc.ptrace(seize, worker, 0, 0) == 0 and libc.ptrace(interrupt, worker, 0, 0) == 0)
+
+    def replaced():
+        try:  # who is held ends only when its tracer has looked
+            os.waitpid(worker, os.WNOHANG | 0x40000000)
+        except ChildProcessError:
+            pass
+        return main_pid() not in (0, pid)
+
+    eventually("systemd ends the process", replaced, limit=30)
+    expect("and starts another", show("NRestarts") == "1" and "watchdog" in LOG.read_text())
+    eventually("clients are served again", lambda: show("ActiveState") == "active" and get() == b"ok")
+
+
+def a_killed_process_is_started_again_and_nobody_is_refused():
+    start()
+    with Load(kept=False) as load:
+        for _ in range(2):
+            pid = main_pid()
+            run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "hubgate")
+            eventually("another process serves", lambda: main_pid() not in (0, pid) and show("ActiveState") == "active")
+    refused = [fault for fault in load.failed if "Refused" in fault or "timed out" in fault]
+    expect(f"no connection was refused, {len(load.failed)} that were open were lost, of {load.served}", not refused and len(load.failed) <= 4)
+
+
+def main():
+    name, program, folder = sys.argv[1:]
+    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", 9000), Upstream).serve_forever, daemon=True).start()
+    units(program, folder, activated=name.startswith("socket_activation"))
+    globals()[name]()
+
+
+if __name__ == "__main__":
+    main()
