@@ -264,8 +264,8 @@ fn look_into_file(group: &Group, old: Option<&Group>, now: Instant) {
         return;
     };
     let found = endpoints_file::read(path).unwrap_or_else(|fault| {
-        let (upstream, file, error) = (group.name(), path.display(), with_reasons(&fault));
-        tracing::warn!(event = "upstream.endpoints.kept", %upstream, %file, %error, "the file of endpoints cannot be used; those that are known stay");
+        let (upstream, error) = (group.name(), with_reasons(&fault));
+        tracing::warn!(event = "upstream.endpoints.kept", %upstream, %error, "the file of endpoints cannot be used; those that are known stay");
         old.map(Group::from_file).unwrap_or_default()
     });
     group.take_from_file(found, now);

@@ -216,6 +216,18 @@ endpoints = ["192.0.2.1:80"]
 }
 
 #[test]
+fn a_check_by_grpc_explained_loads_to_an_equal_one() {
+    let check = "health = { kind = \"grpc\", service = \"a.B\", host = \"h.example\" }\n";
+    let text = EVERYTHING.replace(
+        "protocol = \"h2c\"\n",
+        &format!("protocol = \"h2c\"\n{check}"),
+    );
+    let config = load(&text);
+    assert_ne!(config, load(EVERYTHING));
+    assert_eq!(load(&explain(&config)), config);
+}
+
+#[test]
 fn explaining_what_was_explained_changes_nothing() {
     let once = explain(&load(EVERYTHING));
     assert_eq!(explain(&load(&once)), once);

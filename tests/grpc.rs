@@ -10,14 +10,14 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use support::authority::Authority;
-use support::hubgate::{HOST, one_site};
+use support::hubgate::{HOST, command, one_site, run};
 use support::{Hubgate, eventually};
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ struct Server {
     addr: SocketAddr,
     said: Arc<Mutex<Vec<String>>>,
     child: Child,
-    _stdin: ChildStdin,
+    stdin: Mutex<ChildStdin>,
 }
 
 impl Server {
@@ -65,8 +65,15 @@ impl Server {
             addr: SocketAddr::from(([127, 0, 0, 1], port)),
             said,
             child,
-            _stdin: stdin,
+            stdin: Mutex::new(stdin),
         }
+    }
+
+    /// Has its health service say this of a service; `-` is the whole server.
+    fn says(&self, service: &str, status: &str) {
+        let line = format!("{service} {status}");
+        writeln!(self.stdin.lock().unwrap(), "{line}").unwrap();
+        eventually("it says so", || self.has_said(&format!("set {line}")));
     }
 
     fn has_said(&self, line: &str) -> bool {
@@ -128,4 +135,67 @@ fn grpc_passes_to_an_upstream_with_tls() {
     let lines =
         "protocol = \"h2\"\ntls = { server_name = \"grpc.internal\", ca_file = \"ca.pem\" }\n";
     every_kind_of_call_passes(dir, &authority, &server, lines);
+}
+
+/// State and reason of the only endpoint.
+fn state(hubgate: &Hubgate) -> (String, String) {
+    let mut list = command(&["upstream", "list", "--json", "--socket"]);
+    let (code, text) = run(list.arg(hubgate.socket()));
+    assert_eq!(code, 0, "{text}");
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let one = &all[0]["endpoints"][0];
+    let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("reason"))
+}
+
+fn health_is_followed(dir: TempDir, server: &Server, lines: &str) {
+    let check = |service: &str| {
+        format!(
+            "health = {{ kind = \"grpc\", service = \"{service}\", interval = \"50ms\", rise = 1, fall = 1, initial = \"down\" }}\n"
+        )
+    };
+    let site = one_site(server.addr, "");
+    let hubgate = Hubgate::start_in(dir, &format!("{site}{}{lines}", check("test.Echo")));
+    let is = |wanted: &str, why: &str| {
+        eventually(&format!("{wanted}, {why}"), || {
+            let (state, reason) = state(&hubgate);
+            state == wanted && reason.contains(why)
+        });
+    };
+    is("down", "knows no service `test.Echo`");
+    server.says("test.Echo", "SERVING");
+    is("up", "");
+    server.says("test.Echo", "NOT_SERVING");
+    is("down", "not serving");
+    server.says("test.Echo", "UNKNOWN");
+    is("down", "does not know whether");
+    server.says("test.Echo", "SERVING");
+    is("up", "");
+    // The server as a whole, which says so from its start.
+    hubgate.reload_to(&format!("{site}{}{lines}", check("")));
+    server.says("test.Echo", "NOT_SERVING");
+    server.says("-", "NOT_SERVING");
+    is("down", "not serving");
+    server.says("-", "SERVING");
+    is("up", "");
+}
+
+#[test]
+fn what_a_servers_health_service_says_is_followed_without_tls() {
+    let server = Server::start(&[]);
+    health_is_followed(TempDir::new().unwrap(), &server, "protocol = \"h2c\"\n");
+}
+
+#[test]
+fn what_a_servers_health_service_says_is_followed_by_tls() {
+    let authority = Authority::new("ours");
+    let dir = folder(&authority);
+    authority
+        .issue(&["grpc.internal"])
+        .files(dir.path(), "server");
+    let files = ["server.pem", "server.key"].map(|name| dir.path().join(name));
+    let server = Server::start(&files);
+    let tls =
+        "protocol = \"h2\"\ntls = { server_name = \"grpc.internal\", ca_file = \"ca.pem\" }\n";
+    health_is_followed(dir, &server, tls);
 }

@@ -70,6 +70,7 @@ fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
         target: TARGET.as_bytes(),
         origin: &origin,
         framing: RequestBody::None,
+        session: None,
         upgrade: None,
     };
     let mut wire = Vec::with_capacity(2048);

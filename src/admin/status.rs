@@ -70,7 +70,7 @@ pub struct RouteStatus {
 }
 
 /// An upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamStatus {
     /// Its name.
     pub name: String,
@@ -79,6 +79,30 @@ pub struct UpstreamStatus {
     /// Whether none of them is up, so that all get requests.
     #[serde(default)]
     pub fails_open: bool,
+    /// Requests so far.
+    #[serde(default)]
+    pub requests: u64,
+    /// Requests and tunnels that are with its endpoints.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// How many may be; `None` without a limit.
+    #[serde(default)]
+    pub max_in_flight: Option<usize>,
+    /// Requests that wait for their turn.
+    #[serde(default)]
+    pub waiting: usize,
+    /// How many may.
+    #[serde(default)]
+    pub queue: usize,
+    /// How many of the recent requests may still be sent a second time.
+    #[serde(default)]
+    pub retries_left: u64,
+    /// `closed`, `half-open` or `open`; `None` where there is none.
+    #[serde(default)]
+    pub circuit: Option<String>,
+    /// Seconds for which an open circuit refuses everything before it tries again.
+    #[serde(default)]
+    pub circuit_tries_in: Option<u64>,
     /// What is known of the names among its endpoints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<NameStatus>,
@@ -233,8 +257,7 @@ impl UpstreamStatus {
         Self {
             name: upstream.name.to_string(),
             endpoints: endpoints.collect(),
-            fails_open: false,
-            names: Vec::new(),
+            ..Self::default()
         }
     }
 }

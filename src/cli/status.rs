@@ -54,6 +54,15 @@ pub(super) fn upstreams(upstreams: &[UpstreamStatus]) -> String {
         &["UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REASON"],
         upstreams.iter().flat_map(upstream_rows).collect(),
     );
+    let head = [
+        "UPSTREAM",
+        "REQUESTS",
+        "IN FLIGHT",
+        "WAITING",
+        "RETRIES LEFT",
+        "CIRCUIT",
+    ];
+    table(&mut out, &head, upstreams.iter().map(load_row).collect());
     let names = upstreams.iter().flat_map(name_rows).collect();
     let head = ["UPSTREAM", "NAME", "ADDRESSES", "AGE", "LAST ERROR"];
     table(&mut out, &head, names);
@@ -162,6 +171,28 @@ fn upstream_rows(upstream: &UpstreamStatus) -> Vec<Vec<String>> {
         ]
     };
     upstream.endpoints.iter().map(row).collect()
+}
+
+/// What an upstream gets, beside how much it may get.
+fn load_row(upstream: &UpstreamStatus) -> Vec<String> {
+    let of = |number: u64, most: Option<usize>| match most {
+        Some(most) => format!("{number} of {most}"),
+        None => number.to_string(),
+    };
+    let queue = Some(upstream.queue).filter(|queue| *queue > 0);
+    let circuit = match (&upstream.circuit, upstream.circuit_tries_in) {
+        (Some(circuit), Some(wait)) => format!("{circuit}, tries again in {wait} s"),
+        (Some(circuit), None) => circuit.clone(),
+        (None, _) => "-".to_owned(),
+    };
+    vec![
+        upstream.name.clone(),
+        upstream.requests.to_string(),
+        of(upstream.in_flight, upstream.max_in_flight),
+        of(upstream.waiting as u64, queue),
+        upstream.retries_left.to_string(),
+        circuit,
+    ]
 }
 
 fn name_rows(upstream: &UpstreamStatus) -> Vec<Vec<String>> {

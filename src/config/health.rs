@@ -35,6 +35,17 @@ pub enum CheckKind {
     Tcp,
     /// What GET of a path answers.
     Http(HttpCheck),
+    /// What gRPC's health service says (`grpc.health.v1`).
+    Grpc(GrpcCheck),
+}
+
+/// A gRPC check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcCheck {
+    /// Whose state is asked for; empty for that of the whole server.
+    pub service: Box<str>,
+    /// `:authority`; `None` is the endpoint's address.
+    pub host: Option<Box<str>>,
 }
 
 /// An HTTP check.

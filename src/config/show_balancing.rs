@@ -111,6 +111,13 @@ fn health(health: Option<&Health>) -> Vec<Entry> {
             keys.push(("expect", statuses(&check.expect)));
             keys.extend(check.body.as_ref().map(|body| ("body", quoted(body))));
         }
+        CheckKind::Grpc(check) => {
+            keys.extend([
+                ("kind", quoted("grpc")),
+                ("service", quoted(&check.service)),
+            ]);
+            keys.extend(check.host.as_ref().map(|host| ("host", quoted(host))));
+        }
     }
     keys.extend(health.port.map(|port| ("port", port.to_string())));
     let initial = if health.initially_up { "up" } else { "down" };

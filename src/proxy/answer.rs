@@ -4,6 +4,8 @@
 //! an operator asks `hubgate why` for.
 #![deny(clippy::disallowed_methods)]
 
+use std::time::Duration;
+
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
@@ -76,6 +78,18 @@ impl Answer {
             body: body.bytes,
             cause: Some(cause),
         }
+    }
+
+    /// With another time after which to come back than its cause's; at least a second, and rounded up.
+    #[must_use]
+    pub fn again_in(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        for (name, value) in &mut self.fields {
+            if *name == header::RETRY_AFTER {
+                *value = HeaderValue::from(seconds.max(1));
+            }
+        }
+        self
     }
 
     /// With a further line that says what exactly was wrong; only where the body is text.

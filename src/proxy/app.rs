@@ -28,7 +28,7 @@ use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 use super::trace::Trace;
-use super::{client_certificate, close, fallback, page, record, refuse, splice};
+use super::{client_certificate, close, fallback, last_event, page, record, refuse, splice};
 use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
 use crate::observe::cause::{Cause, Situation};
@@ -37,7 +37,7 @@ use crate::observe::metrics::Metrics;
 use crate::router::target;
 use crate::snapshot::Snapshot;
 use crate::tls::client::Client as ClientCertificate;
-use crate::transport::{EngineStream, Link};
+use crate::transport::{EngineStream, Link, now};
 use crate::types::header::X_REQUEST_ID;
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
@@ -367,6 +367,7 @@ impl App {
                 target: rewritten.as_deref().unwrap_or(&checked.target),
                 origin: &origin,
                 framing: request::framing(&client.head().headers, client.h2_has_body()),
+                session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
                 upgrade: checked.upgrade.clone(),
             },
         };
@@ -408,6 +409,13 @@ impl App {
                 (false, Some(status)) => status,
                 _ => cause.status(),
             };
+            if let Some(event) = last_event::of(snapshot, client.target(), cause, id, trace) {
+                let limit = snapshot.config.timeouts.write;
+                return match close::with_event(client, &event, limit).await {
+                    Ok(()) => Left::Whole,
+                    Err(_) => Left::Broken,
+                };
+            }
             client.abort();
             if !gone {
                 // What came before the cut still belongs to the client.
@@ -445,7 +453,15 @@ impl App {
             launch: route.is_some_and(|route| page::launch::is_launch(route, client.target())),
             pages,
         };
-        let answer = Answer::of_cause(&facts, Some(client.head()));
+        let mut answer = Answer::of_cause(&facts, Some(client.head()));
+        if cause == Cause::CircuitOpen
+            && let Some(circuit) = trace
+                .route
+                .and_then(|route| snapshot.routes[route].group.protection.circuit.as_ref())
+            && let (_, Some(wait)) = circuit.standing(now())
+        {
+            answer = answer.again_in(wait);
+        }
         self.answer(snapshot, client, answer, trace).await
     }
 

@@ -206,7 +206,7 @@ impl Client {
             if head.status() == StatusCode::SWITCHING_PROTOCOLS {
                 *framing = Some(Framing::UntilClose);
             }
-            link.append(|wire| response::write_informational(&head, wire));
+            link.append(|wire| response::write_informational(&head, cookie, wire));
             return Ok(());
         }
         let body = response::framing(&head, view);

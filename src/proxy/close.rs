@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -33,6 +34,24 @@ pub async fn send(client: &mut Client, answer: &Answer, limit: Duration) -> io::
         client.poll_drain(cx)
     });
     timeout(limit, sent)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Ends a response with this event, and waits, at most `limit`, until it is on its way.
+pub async fn with_event(client: &mut Client, event: &[u8], limit: Duration) -> io::Result<()> {
+    let mut given = false;
+    let ended = poll_fn(|cx| {
+        if !given {
+            given = true;
+            if let Err(error) = client.send_body(event, cx) {
+                return std::task::Poll::Ready(Err(error));
+            }
+            client.finish(HeaderMap::new());
+        }
+        client.poll_drain(cx)
+    });
+    timeout(limit, ended)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

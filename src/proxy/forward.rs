@@ -139,12 +139,15 @@ impl Forward<'_> {
             let view = response::Client::of(&client.head().method, client.head().version);
             let limits = self.limits(upgrade, course.total);
             let next = Mutex::new(None);
-            let decline = self
-                .declines(client)
-                .then_some(|status: u16, tally: &Tally| {
-                    *next.lock() = self.instead(status, tally, &course, &chosen);
+            // While the exchange has the client, its head cannot be asked for the key.
+            let decline = self.declines(client).then(|| {
+                let hash = self.route.group.hashed(&self.keys(client));
+                let (course, chosen, next) = (&course, &chosen, &next);
+                move |status: u16, tally: &Tally| {
+                    *next.lock() = self.instead(status, tally, course, chosen, hash);
                     next.lock().is_some()
-                });
+                }
+            });
             let decline = decline.as_ref().map(|decline| decline as &Decline<'_>);
             let request = self.request(&client.head().method);
             let mut exchange =
@@ -248,12 +251,17 @@ impl Forward<'_> {
 
     /// Who is asked next.
     pub(super) fn choose(&self, client: &Client, course: &Course) -> Option<Chosen> {
-        let keys = Keys {
+        let group = &self.route.group;
+        group.choose(&self.keys(client), &course.tried, course.at)
+    }
+
+    fn keys<'c>(&'c self, client: &'c Client) -> Keys<'c> {
+        Keys {
             client: self.changes.origin.client,
             headers: Some(&client.head().headers),
             unix: self.sessions().map_or(0, |_| unix_now()),
-        };
-        self.route.group.choose(&keys, &course.tried, course.at)
+            hash: None,
+        }
     }
 
     fn sessions(&self) -> Option<&Sticky> {
@@ -287,6 +295,7 @@ impl Forward<'_> {
         tally: &Tally,
         course: &Course,
         chosen: &Chosen,
+        hash: Option<u64>,
     ) -> Option<Chosen> {
         let retries = &self.route.group.config.protection.retries;
         let wanted = match status {
@@ -299,7 +308,11 @@ impl Forward<'_> {
         }
         let tried = [&course.tried[..], &[chosen.address]].concat();
         let at = now();
-        let next = self.route.group.choose(&Keys::default(), &tried, at)?;
+        let keys = Keys {
+            hash,
+            ..Keys::default()
+        };
+        let next = self.route.group.choose(&keys, &tried, at)?;
         self.take_retry(at).then_some(next)
     }
 

@@ -18,6 +18,7 @@ pub mod fallback;
 pub mod filter;
 pub mod forward;
 pub mod h2;
+mod last_event;
 pub mod page;
 mod reach;
 pub mod record;

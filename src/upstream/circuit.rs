@@ -42,6 +42,28 @@ pub struct Circuit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed(u64);
 
+/// How a circuit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Everything passes.
+    Closed,
+    /// A few pass, to see.
+    HalfOpen,
+    /// Nothing passes.
+    Open,
+}
+
+impl Standing {
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// What an outcome changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -86,6 +108,15 @@ impl Circuit {
             *sent += 1;
         }
         Ok(Passed(self.era))
+    }
+
+    /// How it stands, and for how long it still refuses everybody.
+    pub fn standing(&self, now: Instant) -> (Standing, Option<Duration>) {
+        match self.state {
+            State::Closed(_) => (Standing::Closed, None),
+            State::Open { until } if now < until => (Standing::Open, Some(until - now)),
+            State::Open { .. } | State::HalfOpen { .. } => (Standing::HalfOpen, None),
+        }
     }
 
     /// Notes how a request ended; `None` when that says nothing about the upstream.
@@ -193,6 +224,9 @@ mod tests {
         }
         assert_eq!(one(&mut circuit, true, now), Some(Change::Opened));
         assert_eq!(circuit.pass(now + 2 * SECOND), Err(3 * SECOND));
+        let standing = |after| circuit.standing(now + after * SECOND);
+        assert_eq!(standing(2), (Standing::Open, Some(3 * SECOND)));
+        assert_eq!(standing(5), (Standing::HalfOpen, None));
         assert!(circuit.pass(now + 5 * SECOND).is_ok());
     }
 

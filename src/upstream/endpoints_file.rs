@@ -1,4 +1,4 @@
-//! A file of endpoints, which any script can write: one address a line.
+//! A file of endpoints, which any script can write: one address a line, or TOML if its name ends so.
 //!
 //! `192.0.2.10:80`, then, if wanted, `weight=3` and `backup`; `#` begins a comment. [`parse`] is pure and takes the file
 //! whole or not at all: a file that is being written, or damaged, must not take endpoints away. An empty one counts
@@ -9,7 +9,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::Endpoint;
+use crate::config::{self, Endpoint, Report, Severity, Source};
 
 /// Larger files hold no endpoints.
 const MOST_BYTES: u64 = 1 << 20;
@@ -29,24 +29,85 @@ pub enum FileFault {
     #[error("it has more than {MOST} endpoints or 1 MiB")]
     TooLarge,
     /// A line is wrong.
-    #[error("line {line}: {what}")]
+    #[error("{what}")]
     Line {
-        /// From 1.
-        line: usize,
+        /// From 1; after the line, in TOML, the column.
+        at: (usize, Option<usize>),
         /// What is wrong.
         what: String,
     },
 }
 
+/// A file that is not taken: its name, with the line that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}")]
+pub struct FileError {
+    place: String,
+    source: FileFault,
+}
+
+impl FileError {
+    fn new(path: &Path, source: FileFault) -> Self {
+        let path = path.display();
+        let place = match &source {
+            FileFault::Line {
+                at: (line, None), ..
+            } => format!("{path}:{line}"),
+            FileFault::Line {
+                at: (line, Some(column)),
+                ..
+            } => format!("{path}:{line}:{column}"),
+            _ => path.to_string(),
+        };
+        Self { place, source }
+    }
+}
+
 /// Reads and takes a file. Blocks.
-pub fn read(path: &Path) -> Result<Vec<Endpoint>, FileFault> {
+pub fn read(path: &Path) -> Result<Vec<Endpoint>, FileError> {
+    let is_toml = path
+        .extension()
+        .is_some_and(|extension| extension == "toml");
+    let read = text(path).and_then(|text| match is_toml {
+        false => parse(&text),
+        true => parse_toml(text),
+    });
+    read.map_err(|fault| FileError::new(path, fault))
+}
+
+fn text(path: &Path) -> Result<String, FileFault> {
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
     file.take(MOST_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MOST_BYTES {
         return Err(FileFault::TooLarge);
     }
-    parse(&text)
+    Ok(text)
+}
+
+/// Takes the endpoints of a file in TOML.
+pub fn parse_toml(text: String) -> Result<Vec<Endpoint>, FileFault> {
+    let source = Source::new("", "/", text);
+    let endpoints = config::endpoints(&source).map_err(|report| first_fault(&report))?;
+    match endpoints.len() {
+        0 => Err(FileFault::Empty),
+        1..=MOST => Ok(endpoints),
+        _ => Err(FileFault::TooLarge),
+    }
+}
+
+fn first_fault(report: &Report) -> FileFault {
+    let mut all = report.diagnostics().iter();
+    let Some(first) = all.find(|one| one.severity == Severity::Error) else {
+        return FileFault::Empty;
+    };
+    let start = first.span.as_ref().map_or(0, |span| span.start);
+    let position = report.source_text().position(start);
+    let hints = first.hints.iter().map(|hint| format!(" ({hint})"));
+    FileFault::Line {
+        at: (position.line, Some(position.column)),
+        what: first.message.clone() + &hints.collect::<String>(),
+    }
 }
 
 /// Takes the endpoints of a file.
@@ -59,10 +120,16 @@ pub fn parse(text: &str) -> Result<Vec<Endpoint>, FileFault> {
         let Some(address) = words.next() else {
             continue;
         };
-        let endpoint = endpoint(address, words).map_err(|what| FileFault::Line { line, what })?;
+        let endpoint = endpoint(address, words).map_err(|what| FileFault::Line {
+            at: (line, None),
+            what,
+        })?;
         if !seen.insert(endpoint.address) {
             let what = format!("`{address}` is there twice");
-            return Err(FileFault::Line { line, what });
+            return Err(FileFault::Line {
+                at: (line, None),
+                what,
+            });
         }
         endpoints.push(endpoint);
         if endpoints.len() > MOST {
@@ -100,6 +167,7 @@ fn endpoint<'a>(address: &str, words: impl Iterator<Item = &'a str>) -> Result<E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::reasons::with_reasons;
 
     #[test]
     fn addresses_weights_backups_and_comments_are_read() {
@@ -124,20 +192,66 @@ mod tests {
         for (text, said) in [
             ("", "no endpoint"),
             ("# none\n\n", "no endpoint"),
-            ("192.0.2.1:80\n192.0.2.", "line 2"),
-            ("192.0.2.1:80\nnode-2:80", "line 2"),
-            ("192.0.2.1:0", "line 1"),
-            ("0.0.0.0:80", "line 1"),
-            ("192.0.2.1:80 weight=0", "line 1"),
-            ("192.0.2.1:80 spare", "line 1"),
+            ("192.0.2.1:80\n192.0.2.", "/run/nodes:2: "),
+            ("192.0.2.1:80\nnode-2:80", "/run/nodes:2: "),
+            ("192.0.2.1:0", "/run/nodes:1: "),
+            ("0.0.0.0:80", "/run/nodes:1: "),
+            ("192.0.2.1:80 weight=0", "/run/nodes:1: "),
+            ("192.0.2.1:80 spare", "/run/nodes:1: "),
             ("192.0.2.1:80\n192.0.2.1:80", "twice"),
         ] {
-            let fault = parse(text).unwrap_err().to_string();
-            assert!(fault.contains(said), "{text:?}: {fault}");
+            let fault = parse(text).unwrap_err();
+            let error = with_reasons(&FileError::new(Path::new("/run/nodes"), fault));
+            assert!(error.contains(said), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn toml_has_the_same_endpoints_and_says_where_it_is_wrong() {
+        let text = "endpoints = [\n  \"192.0.2.1:80\",\n  { address = \"192.0.2.2:80\", weight = 3, backup = true },\n]\n";
+        assert_eq!(
+            parse_toml(text.to_owned()).unwrap(),
+            parse("192.0.2.1:80\n192.0.2.2:80 weight=3 backup\n").unwrap()
+        );
+        for (text, said) in [
+            ("", "n.toml:1:1: "),
+            ("endpoints = []", "n.toml: it names no endpoint"),
+            ("endpoints = [\n \"192.0.2.1:80\"", "n.toml:2:"),
+            (
+                "endpoints = [\n \"192.0.2.1\"]",
+                "n.toml:2:2: endpoint `192.0.2.1` has no port",
+            ),
+            (
+                "endpoints = [\"node-1:80\"]",
+                "is a name; endpoints of a file are addresses",
+            ),
+            (
+                "endpoints = [\"192.0.2.1:80\",\n\"192.0.2.1:80\"]",
+                "n.toml:2:1: endpoint `192.0.2.1:80` is there twice",
+            ),
+            (
+                "endpoints = [\"192.0.2.1:80\"]\nweights = 1",
+                "n.toml:2:1: `weights` is not a key",
+            ),
+            (
+                "endpoints = [{ address = \"192.0.2.1:80\", weight = 0 }]",
+                "takes 1 to 255",
+            ),
+        ] {
+            let fault = parse_toml(text.to_owned()).unwrap_err();
+            let error = with_reasons(&FileError::new(Path::new("n.toml"), fault));
+            assert!(error.contains(said), "{text:?}: {error}");
         }
     }
 
     proptest::proptest! {
+        #[test]
+        fn no_toml_makes_the_parser_panic(text in "\\PC{0,200}") {
+            if let Ok(endpoints) = parse_toml(text) {
+                proptest::prop_assert!(!endpoints.is_empty());
+            }
+        }
+
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
             if let Ok(endpoints) = parse(&text) {

@@ -159,6 +159,11 @@ impl Group {
         Some(self.chosen(picked, stuck))
     }
 
+    /// What the request's key hashes to, for [`Keys::hash`] of a choice that is made later.
+    pub fn hashed(&self, keys: &Keys<'_>) -> Option<u64> {
+        balance::hashed(&self.config.balance, keys)
+    }
+
     fn chosen(&self, endpoint: &Arc<Endpoint>, stuck: Stuck) -> Chosen {
         let in_ledger = matches!(self.config.balance, Balance::Hash(_));
         let in_flight = InFlight::new(endpoint.clone(), in_ledger);

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::admission::Admission;
-use super::circuit::{Change, Circuit, Passed};
+use super::circuit::{Change, Circuit, Passed, Standing};
 use super::retry::Budget;
 use crate::config;
 use crate::transport::now;
@@ -58,6 +58,19 @@ impl Protection {
         }
     }
 
+    /// What is known of its requests, of which `percent` may be sent a second time.
+    pub fn facts(&self, percent: u8, now: Instant) -> Facts {
+        let requests = self.requests.count.load(Ordering::Relaxed);
+        let budget = *self.requests.budget.lock();
+        let waiting = self.admission.as_ref().map(|admission| admission.waiting());
+        Facts {
+            requests,
+            waiting: waiting.unwrap_or(0),
+            retries_left: budget.left(percent, requests, now),
+            circuit: self.circuit.as_ref().map(|circuit| circuit.standing(now)),
+        }
+    }
+
     /// Whether a request has to ask before it is sent.
     pub fn asks(&self) -> bool {
         self.admission.is_some() || self.circuit.is_some()
@@ -88,6 +101,11 @@ pub struct Pass {
 }
 
 impl Guarded {
+    /// How it stands, and for how long it still refuses everybody.
+    pub fn standing(&self, now: Instant) -> (Standing, Option<Duration>) {
+        self.0.lock().standing(now)
+    }
+
     /// Lets a request through; `None` while the circuit is open.
     pub fn pass(self: &Arc<Self>, now: Instant) -> Option<Pass> {
         let passed = self.0.lock().pass(now).ok()?;
@@ -96,6 +114,19 @@ impl Guarded {
             passed: Some(passed),
         })
     }
+}
+
+/// What is known of an upstream's requests at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// All of them so far.
+    pub requests: u64,
+    /// Those that wait for their turn.
+    pub waiting: usize,
+    /// How many of the recent ones may still be sent a second time.
+    pub retries_left: u64,
+    /// Whether it is spared, and for how long.
+    pub circuit: Option<(Standing, Option<Duration>)>,
 }
 
 impl Pass {
@@ -117,7 +148,6 @@ impl Drop for Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_request_that_is_given_up_leaves_its_trial_to_another() {

@@ -95,13 +95,23 @@ impl Budget {
 
     /// Takes one retry, when there is one, out of `percent` of the recent requests; `seen` is all requests so far.
     pub fn take(&mut self, percent: u8, seen: u64, now: Instant) -> bool {
+        let taken = self.left(percent, seen, now) > 0;
         self.pass(seen, now);
-        let most = f64::from(percent) / 100.0 * self.requests + FLOOR;
-        let taken = percent > 0 && self.retries + 1.0 <= most;
         if taken {
             self.retries += 1.0;
         }
         taken
+    }
+
+    /// How many retries there are, as [`Budget::take`] counts them.
+    pub fn left(mut self, percent: u8, seen: u64, now: Instant) -> u64 {
+        self.pass(seen, now);
+        let most = f64::from(percent) / 100.0 * self.requests + FLOOR;
+        match percent {
+            0 => 0,
+            // Not below zero, nor beyond what a number can be.
+            _ => (most - self.retries) as u64,
+        }
     }
 
     /// Lets time pass. The requests since the last look are taken as evenly spread over it, so that nobody has to look

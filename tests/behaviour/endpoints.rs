@@ -57,6 +57,31 @@ fn a_file_of_endpoints_is_followed_and_a_damaged_one_changes_nothing() {
 }
 
 #[test]
+fn a_file_in_toml_is_followed_too_and_what_is_wrong_is_told_with_its_line() {
+    let (a, b) = (Upstream::saying("a"), Upstream::saying("b"));
+    let hubgate = Hubgate::start(&site().replace("\"nodes\"", "\"nodes.toml\""));
+    let path = hubgate.dir.path().join("nodes.toml");
+    let write = |text: &str| {
+        std::fs::write(path.with_extension("new"), text).unwrap();
+        std::fs::rename(path.with_extension("new"), &path).unwrap();
+    };
+    write(&format!(
+        "endpoints = [\n  \"{}\",\n  {{ address = \"{}\", backup = true }},\n]\n",
+        a.addr, b.addr
+    ));
+    eventually("it is used", || who(&hubgate) == "a");
+    assert!(
+        (0..4).all(|_| who(&hubgate) == "a"),
+        "the other is a backup"
+    );
+    write("endpoints = [\n  \"127.0.0.1\",\n]\n");
+    hubgate.wait_log("nodes.toml:2:3: endpoint `127.0.0.1` has no port");
+    assert_eq!(who(&hubgate), "a");
+    write(&format!("endpoints = [\"{}\"]\n", b.addr));
+    eventually("the other one is", || who(&hubgate) == "b");
+}
+
+#[test]
 fn an_endpoint_is_taken_out_and_back_by_command_and_stays_out_over_a_reload() {
     let (a, b) = (Upstream::saying("a"), Upstream::saying("b"));
     let toml =

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::support::hubgate::one_site;
+use crate::support::message::{Body, Framing, Kind};
 use crate::support::{DEADLINE, Hubgate, Upstream, within};
 
 /// Sends an event each time the test says so.
@@ -173,4 +174,110 @@ fn the_upstream_is_closed_soon_after_the_last_reader_left() {
         let _ = tell.send("data: 2\n\n".to_owned());
         upstream.open() == 0
     });
+}
+
+/// A build's stream that gets this far and then breaks off, behind a route with this preset.
+fn broken_build(preset: &str, length: &str, stream: &'static str) -> (Upstream, Hubgate) {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{length}\r\n");
+    let chunked = length.starts_with("Transfer");
+    let upstream = Upstream::start(move |conn| {
+        let Some(asked) = conn.request_head() else {
+            return;
+        };
+        conn.send(&head);
+        conn.send(match chunked {
+            true => format!("{:x}\r\n{stream}\r\n", stream.len()),
+            false => stream.to_owned(),
+        });
+        // Until the client has it, which its body tells: a reset would take it back.
+        let _ = conn.request_body(&asked);
+        conn.reset();
+    });
+    let toml = one_site(upstream.addr, &format!("preset = \"{preset}\""));
+    let toml = toml
+        + "health = { kind = \"off\" }\n[access_log]\ntarget = \"stdout\"\nformat = \"$status $cause\"\n";
+    let hubgate = Hubgate::start(&toml.replace("path = \"/\"", "path = \"/binderhub/\""));
+    (upstream, hubgate)
+}
+
+const BUILD: &str = "/binderhub/build/gh/a/b/HEAD";
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+
+/// What comes of a build's stream, and whether it ended well, on HTTP/1.1 and HTTP/2.
+fn builds(hubgate: &Hubgate, target: &str, stream: &str) -> [(String, bool); 2] {
+    let mut client = hubgate.tls();
+    client.send(format!(
+        "POST {target} HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 1\r\n\r\n"
+    ));
+    let head = client.head().expect("a head");
+    let framing = head.framing(Kind::Response { to_head: false }).unwrap();
+    let mut body = Body::default();
+    let mut seen = Vec::new();
+    while seen.len() < stream.len() {
+        match framing {
+            Framing::Chunked => seen.extend(client.chunk(&mut Vec::new()).unwrap().unwrap()),
+            _ => seen.extend(client.some().unwrap()),
+        }
+    }
+    client.send("x");
+    let ended = match framing {
+        Framing::Chunked => client.body(framing, &mut body).is_ok(),
+        _ => false,
+    };
+    seen.extend(body.bytes);
+    let first = (String::from_utf8(seen).unwrap(), ended);
+
+    let mut h2 = hubgate.h2();
+    let mut build = h2.open(h2.request("POST", target), false);
+    build.head().unwrap();
+    let mut seen = build.chunk().unwrap().unwrap().to_vec();
+    build.send("x", true);
+    let ended = loop {
+        match build.chunk() {
+            Some(Ok(piece)) => seen.extend(&piece),
+            Some(Err(_)) => break false,
+            None => break true,
+        }
+    };
+    [first, (String::from_utf8(seen).unwrap(), ended)]
+}
+
+#[test]
+fn a_build_that_breaks_off_between_two_events_ends_with_one_that_says_so() {
+    let stream = ":keepalive\n\ndata: {\"phase\": \"building\"}\n\n";
+    let (_upstream, hubgate) = broken_build("binderhub", CHUNKED, stream);
+    for (seen, ended) in builds(&hubgate, BUILD, stream) {
+        let event = seen.strip_prefix(stream).unwrap();
+        let data = event
+            .strip_prefix("data: ")
+            .unwrap()
+            .strip_suffix("\n\n")
+            .unwrap();
+        let told: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(told["phase"], "failed");
+        assert!(
+            told["message"].as_str().unwrap().contains("upstream_reset"),
+            "{told}"
+        );
+        assert!(ended, "it is the last word, and the stream ends with it");
+    }
+    within(DEADLINE, "both are logged as what they are", || {
+        hubgate.printed().matches("200 upstream_reset").count() == 2
+    });
+}
+
+#[test]
+fn a_stream_that_breaks_off_elsewhere_is_cut_as_ever() {
+    let (whole, half) = ("data: 1\n\n", "data: 1\n\ndata: {\"pha");
+    for (preset, length, target, stream) in [
+        ("binderhub", CHUNKED, BUILD, half),
+        ("binderhub", CHUNKED, "/binderhub/events", whole),
+        ("jupyterhub", CHUNKED, BUILD, whole),
+        ("binderhub", "Content-Length: 100\r\n", BUILD, whole),
+    ] {
+        let (_upstream, hubgate) = broken_build(preset, length, stream);
+        for (seen, ended) in builds(&hubgate, target, stream) {
+            assert_eq!((seen.as_str(), ended), (stream, false), "{preset} {target}");
+        }
+    }
 }

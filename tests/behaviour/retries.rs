@@ -206,3 +206,46 @@ fn the_total_time_ends_what_no_other_limit_does() {
     assert!(response.complete.is_err());
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn a_retry_of_a_hashed_request_goes_where_its_key_belongs_next() {
+    // Each answers 503 to those who say that it is sick.
+    let all = ["a", "b", "c", "d"].map(|name| {
+        Upstream::start(move |conn| {
+            while let Some(head) = conn.request() {
+                let sick = head.all("x-sick").iter().any(|sick| sick == name);
+                let status = if sick { "503 Sick" } else { "200 OK" };
+                conn.send(format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: 1\r\n\r\n{name}"
+                ));
+            }
+        })
+    });
+    let list: Vec<_> = all.iter().map(|one| format!("\"{}\"", one.addr)).collect();
+    let site = one_site(all[0].addr, "");
+    let (before, _) = site.split_once("endpoints = ").unwrap();
+    let more = "balance = \"hash\"\nhash_on = \"header:X-Key\"\nretry_on = [\"connect\", \"503\"]\nretry_budget = \"100%\"\n";
+    let hubgate = Hubgate::start(&format!(
+        "{before}endpoints = [{}]\n{more}",
+        list.join(", ")
+    ));
+    let mut client = hubgate.plain();
+    let mut ask = |key: u32, sick: &str| {
+        client
+            .exchange(format!(
+                "GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Key: {key}\r\nX-Sick: {sick}\r\n\r\n"
+            ))
+            .text()
+    };
+    let mut seconds = std::collections::BTreeSet::new();
+    for key in 0..12 {
+        let owner = ask(key, "nobody");
+        let second = ask(key, &owner);
+        assert_ne!(second, owner);
+        for _ in 0..4 {
+            assert_eq!(ask(key, &owner), second, "key {key} of {owner}");
+        }
+        seconds.insert((owner, second));
+    }
+    assert!(seconds.len() > 3, "keys are spread: {seconds:?}");
+}

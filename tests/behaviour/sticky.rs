@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::hubgate::{HOST, one_site};
-use crate::support::{Client, Hubgate, Response, Upstream};
+use crate::support::{Client, Hubgate, Response, Upstream, websocket};
 
 fn toml(endpoints: &[&Upstream]) -> String {
     let list: Vec<_> = endpoints
@@ -113,4 +113,48 @@ fn http2_gets_the_cookie_beside_those_of_the_upstream() {
         cookies[1].starts_with("hubgate=") && cookies.len() == 2,
         "{cookies:?}"
     );
+}
+
+#[test]
+fn a_websocket_that_comes_first_gets_the_cookie_and_no_upstream_sees_it() {
+    let (a, b) = (accepting("a"), accepting("b"));
+    let hubgate = Hubgate::start(&toml(&[&a, &b]));
+    let handshake = |more: &str| {
+        let (_socket, head) = websocket::open(hubgate.plain(), HOST, "/", more);
+        head
+    };
+    let first = handshake("");
+    let cookie = first.one("set-cookie");
+    let (pair, _) = cookie.split_once("; ").unwrap();
+    for _ in 0..4 {
+        let again = handshake(&format!("Cookie: own=1; {pair}\r\n"));
+        assert_eq!(again.one("x-who"), first.one("x-who"));
+        assert!(!again.has("set-cookie"), "nothing new to say");
+    }
+    let answer = ask(&mut hubgate.plain(), pair);
+    assert_eq!(answer.head.one("x-who"), first.one("x-who"));
+    let seen = [a.requests(), b.requests()].concat();
+    let cookies: Vec<_> = seen.iter().flat_map(|one| one.head.all("cookie")).collect();
+    assert_eq!(cookies, ["own=1", "own=1", "own=1", "own=1", "a=b"]);
+}
+
+/// Says who it is, to handshakes too.
+fn accepting(name: &'static str) -> Upstream {
+    Upstream::start(move |conn| {
+        while let Some(head) = conn.request() {
+            match head.has("upgrade") {
+                true => {
+                    conn.send(format!(
+                        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Who: {name}\r\n\r\n"
+                    ));
+                    let _ = conn.some();
+                    return;
+                }
+                false => conn.send(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Who: {name}\r\n\r\n"
+                )),
+            }
+        }
+    })
 }

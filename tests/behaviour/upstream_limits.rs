@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::tunnels::raw_echo;
-use crate::support::hubgate::{HOST, one_site};
+use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::ports::Unreachable;
 use crate::support::{Client, Conn, Hubgate, Response, Upstream, eventually, within};
 
@@ -185,4 +185,48 @@ fn an_open_circuit_refuses_at_once_and_closes_when_tries_succeed() {
         (0..5).all(|_| hubgate.plain().get(HOST, "/").status == 200)
     });
     hubgate.wait_log("requests succeed again");
+}
+
+#[test]
+fn an_open_circuit_says_when_it_tries_again_and_everything_shows_it() {
+    let upstream = Upstream::answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let hubgate = limited(
+        &upstream,
+        "max_in_flight = 5\nqueue = 3\nretry_on = []\ncircuit = { failure_rate = \"50%\", min_requests = 4, open_for = \"300s\" }\n",
+    );
+    for _ in 0..4 {
+        hubgate.plain().get(HOST, "/");
+    }
+    let refused = hubgate.plain().get(HOST, "/");
+    told_to_come_back(&refused, "circuit_open");
+    let wait: u64 = refused.head.one("retry-after").parse().unwrap();
+    assert!((200..=300).contains(&wait), "{wait}");
+    let field = hubgate.h2().get("/").fields["retry-after"].clone();
+    let later: u64 = field.to_str().unwrap().parse().unwrap();
+    assert!((200..=wait).contains(&later), "{later}");
+
+    let (code, text) = run(command(&["status", "--json", "--socket"]).arg(hubgate.socket()));
+    assert_eq!(code, 0, "{text}");
+    let status: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let up = &status["upstreams"][0];
+    assert_eq!(
+        (&up["circuit"], &up["requests"]),
+        (&"open".into(), &6.into()),
+        "{up}"
+    );
+    assert_eq!(
+        (&up["queue"], &up["max_in_flight"]),
+        (&3.into(), &5.into()),
+        "{up}"
+    );
+    assert!(
+        (200..=300).contains(&up["circuit_tries_in"].as_u64().unwrap()),
+        "{up}"
+    );
+    assert!(up["retries_left"].as_u64().unwrap() > 0, "{up}");
+    let (_, text) = run(command(&["status", "--socket"]).arg(hubgate.socket()));
+    assert!(
+        text.contains("open, tries again in") && text.contains("0 of 5"),
+        "{text}"
+    );
 }

@@ -1,6 +1,7 @@
 """A gRPC server: one method of each kind, errors with details, and word of cancelled calls.
 
-server.py [CHAIN KEY]: prints its port, then `cancelled METHOD` for each call that ends before its time.
+server.py [CHAIN KEY]: prints its port, then `cancelled METHOD` for each call that ends before its time. Has gRPC's own health service;
+a line `SERVICE STATUS` on standard input sets a status there (`- SERVING` for the server as a whole).
 """
 import sys
 import threading
@@ -8,6 +9,7 @@ import time
 from concurrent import futures
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 
 def said(context, method):
@@ -78,9 +80,14 @@ def main():
         port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
     else:
         port = server.add_insecure_port("127.0.0.1:0")
+    statuses = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(statuses, server)
     server.start()
     print(port, flush=True)
-    sys.stdin.read()  # until whoever started it is gone
+    for line in sys.stdin:  # until whoever started it is gone
+        service, status = line.split()
+        statuses.set("" if service == "-" else service, health_pb2.HealthCheckResponse.ServingStatus.Value(status))
+        print("set", service, status, flush=True)
 
 
 main()

@@ -166,8 +166,8 @@ fn questions<'a>(
         match endpoints_file::read(file) {
             Ok(found) => endpoints.extend(found),
             Err(fault) => {
-                let found = format!("`{}`: {}", file.display(), with_reasons(&fault));
-                let fix = "have what writes the file write a line with IP:port for each endpoint, to another name, and rename it";
+                let found = with_reasons(&fault);
+                let fix = "have what writes the file write it whole, as the manual says, to another name, and rename it";
                 findings.push(Finding::of(Level::Broken, &about, found, fix));
             }
         }

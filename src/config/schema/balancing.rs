@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use http::HeaderName;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::address::Target;
 use super::reader::{At, Context, Reader, value};
@@ -36,7 +36,7 @@ pub(super) const ENDPOINTS_FILE: Key = Key::rule(
     Kind::Path,
     "none",
     "\"/run/hubgate/hub-nodes\"",
-    "A file with further endpoints, which a script may write: a line for each, IP:port, then, if wanted, `weight=3` and `backup`; `#` begins a comment. It is read again when it changes. A file that is missing, damaged or empty leaves the endpoints as they were.",
+    "A file with further endpoints, which a script may write: a line for each, IP:port, then, if wanted, `weight=3` and `backup`; `#` begins a comment. If its name ends in `.toml`, it holds `endpoints = [...]` as here instead. It is read again when it changes. A file that is missing, damaged or empty leaves the endpoints as they were.",
 );
 pub(super) const BALANCE: Key = Key::new(
     "balance",
@@ -245,6 +245,41 @@ fn service(field: &Field<'_>) -> Option<DnsName> {
             field.refuse("bad-service", message, Some(hint))
         }
     }
+}
+
+static FILE_TABLE: Table = Table {
+    header: "a file of endpoints",
+    about: "",
+    keys: &[Key::required(
+        "endpoints",
+        Kind::Endpoints,
+        "[\"192.0.2.10:80\"]",
+        "As of an upstream, addresses only.",
+    )],
+};
+
+/// The endpoints of a file that has nothing else.
+pub(in crate::config) fn endpoints_of_file(
+    document: &DeTable<'_>,
+    context: Context<'_>,
+) -> Option<Vec<At<Endpoint>>> {
+    let reader = Reader::new(
+        &FILE_TABLE,
+        "the file".to_owned(),
+        Some((document, 0..0)),
+        context,
+    );
+    reader.list("endpoints", |field| match endpoint(field, context)? {
+        Typed::Fixed(endpoint) => Some(endpoint),
+        Typed::Named(named) => field.refuse(
+            "endpoint-name",
+            format!(
+                "`{}:{}` is a name; endpoints of a file are addresses",
+                named.name, named.port
+            ),
+            Some("names go into the upstream's own `endpoints`".to_owned()),
+        ),
+    })
 }
 
 fn hash_on(field: &Field<'_>) -> Option<HashOn> {

@@ -14,8 +14,10 @@ pub(super) const HEALTH: Key = Key::rule(
     Kind::Inline,
     "behind a route with a preset a check of `/hub/health` (jupyterhub) or `/health` (binderhub) below the route's path, else none",
     "{ kind = \"http\", path = \"/\", host = \"hub.example.org\", expect = [\"200-399\"], body = \"ok\", port = 8081, interval = \"10s\", jitter = \"10%\", timeout = \"5s\", rise = 2, fall = 3, initial = \"up\" }",
-    "Asks each endpoint every `interval`, a `jitter` sooner or later, on the address that requests use (`port` is another one on the same host), whether it is well. `kind`: \"http\", \"tcp\" (it accepts a connection) or \"off\". It is down after `fall` failures in a row and up after `rise` successes; until the first it is `initial`, \"up\" or \"down\". An HTTP check asks for `path` with `host` (the first site's that has a route here, else the address) and is passed by a status in `expect` and, when `body` is given, an answer with these bytes in its first 64 KiB. When all are down, all get requests. Keys left out are as here; `body` and `port` are none. Also as a table, [upstream.hub.health].",
+    "Asks each endpoint every `interval`, a `jitter` sooner or later, on the address that requests use (`port` is another one on the same host), whether it is well. `kind`: \"http\", \"tcp\" (it accepts a connection), \"grpc\" (its health service says that `service` is serving; without a name, the server; needs `protocol` \"h2\" or \"h2c\") or \"off\". It is down after `fall` failures in a row and up after `rise` successes; until the first it is `initial`, \"up\" or \"down\". An HTTP check asks for `path` with `host` (the first site's that has a route here, else the address) and is passed by a status in `expect` and, when `body` is given, an answer with these bytes in its first 64 KiB. When all are down, all get requests. Keys left out are as here; `body` and `port` are none, `service` is empty. Also as a table, [upstream.hub.health].",
 );
+
+const LONGEST_SERVICE: usize = 1024;
 
 static HEALTH_TABLE: Table = Table {
     header: "[upstream.hub.health]",
@@ -23,7 +25,7 @@ static HEALTH_TABLE: Table = Table {
     keys: &[
         Key::new(
             "kind",
-            Kind::Word(&["http", "tcp", "off"]),
+            Kind::Word(&["http", "tcp", "grpc", "off"]),
             "\"http\"",
             "How.",
         ),
@@ -41,6 +43,7 @@ static HEALTH_TABLE: Table = Table {
             "\"hub.example.org\"",
             "`Host`.",
         ),
+        Key::new("service", Kind::Text, "\"\"", "Of a gRPC server."),
         Key::new("expect", Kind::Texts, "[\"200-399\"]", "Statuses."),
         Key::rule("body", Kind::Text, "none", "\"ok\"", "In the answer."),
         Key::rule(
@@ -75,6 +78,7 @@ pub(in crate::config) struct Health {
     pub(in crate::config) kind: HealthKind,
     pub(in crate::config) path: Option<String>,
     pub(in crate::config) host: Option<String>,
+    pub(in crate::config) service: String,
     pub(in crate::config) expect: Vec<(u16, u16)>,
     pub(in crate::config) body: Option<String>,
     pub(in crate::config) port: Option<u16>,
@@ -91,6 +95,7 @@ pub(in crate::config) struct Health {
 pub(in crate::config) enum HealthKind {
     Http,
     Tcp,
+    Grpc,
     Off,
 }
 
@@ -108,6 +113,7 @@ fn health(reader: &Reader<'_>) -> Option<Health> {
     let kind = reader.word("kind");
     let path = reader.optional("path", |reader, key| reader.field(key, path));
     let host = reader.optional("host", |reader, key| reader.field(key, host));
+    let service = reader.field("service", service);
     let expect = reader.list("expect", statuses);
     let body = reader.optional("body", Reader::text);
     let port = reader.optional("port", Reader::count);
@@ -118,11 +124,13 @@ fn health(reader: &Reader<'_>) -> Option<Health> {
     Some(Health {
         kind: match kind?.value.as_str() {
             "tcp" => HealthKind::Tcp,
+            "grpc" => HealthKind::Grpc,
             "off" => HealthKind::Off,
             _ => HealthKind::Http,
         },
         path: path?.map(|at| at.value),
         host: host?.map(|at| at.value),
+        service: value(service)?,
         expect: expect?.into_iter().map(|at| at.value).collect(),
         body: body?.map(|at| at.value),
         port: port?.map(|at| at.value),
@@ -143,6 +151,20 @@ fn path(field: &Field<'_>) -> Option<String> {
     let message = format!("`{text}` is not a path to ask for");
     let hint = "it begins with `/` and has no spaces and no letters beyond ASCII".to_owned();
     field.refuse("bad-path", message, Some(hint))
+}
+
+/// The name of a service of gRPC, `package.Service`.
+fn service(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    let fits = text.len() <= LONGEST_SERVICE && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        return Some(text.to_owned());
+    }
+    field.refuse(
+        "bad-service",
+        format!("`{text}` is not the name of a gRPC service"),
+        Some("as in `grpc.health.v1.Health`".to_owned()),
+    )
 }
 
 fn host(field: &Field<'_>) -> Option<String> {

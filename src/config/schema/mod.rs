@@ -7,7 +7,7 @@ pub(super) mod access_log;
 pub(super) mod acme;
 mod address;
 pub(super) mod admin;
-mod balancing;
+pub(super) mod balancing;
 mod client_trust;
 pub(super) mod error_pages;
 pub(super) mod health;

@@ -3,7 +3,7 @@
 //! An upstream behind a route with a preset is checked even when nothing is typed.
 
 use crate::config::diagnostic::Diagnostic;
-use crate::config::health::{CheckKind, Health, HttpCheck};
+use crate::config::health::{CheckKind, GrpcCheck, Health, HttpCheck};
 use crate::config::model::{Preset, Route, Site};
 use crate::config::schema::health::{Health as Typed, HealthKind, defaults};
 use crate::config::schema::reader::Context;
@@ -31,6 +31,13 @@ pub(super) fn complete(
     let kind = match typed.kind {
         HealthKind::Off => return Some(None),
         HealthKind::Tcp => CheckKind::Tcp,
+        HealthKind::Grpc => CheckKind::Grpc(GrpcCheck {
+            service: typed.service.into(),
+            host: typed
+                .host
+                .or_else(|| first.and_then(|(site, _)| host_of(site)))
+                .map(Into::into),
+        }),
         HealthKind::Http => CheckKind::Http(HttpCheck {
             path: typed
                 .path

@@ -306,7 +306,7 @@ pub(super) fn key_text(key: &str) -> String {
 }
 
 /// Notes every value that meets an equal one before it; `what` makes the fault from the later and the earlier.
-fn each_once<'a, T: Ord + 'a>(
+pub(super) fn each_once<'a, T: Ord + 'a>(
     all: impl IntoIterator<Item = &'a At<T>>,
     sink: &Sink,
     what: impl Fn(&At<T>, &At<T>) -> Diagnostic,

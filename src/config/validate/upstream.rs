@@ -10,6 +10,7 @@ use super::{NamedUpstream, each_once, health, upstream_tls};
 use crate::config::connection::{Protocol, UpstreamTls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{Site, Upstream};
+use crate::config::schema::health::HealthKind;
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::upstream::Upstream as Typed;
 use crate::config::suggest::nearest;
@@ -136,6 +137,16 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         .and_then(|word| protocol(&word, tls.as_ref(), &name.value, context));
     if let Some(Some(health)) = &typed.health {
         health::doubt(health, &typed.span, context);
+        if health.kind == HealthKind::Grpc && protocol == Some(Protocol::Http1) {
+            let message = format!(
+                "upstream `{}` is checked by gRPC, but speaks HTTP/1.1",
+                name.value
+            );
+            let fault = Diagnostic::error("grpc-and-protocol", typed.span.clone(), message);
+            context
+                .sink
+                .push(fault.hint("add `protocol = \"h2c\"`, or \"h2\" with `tls`"));
+        }
     }
     let balancing = typed.balancing?;
     let more = balancing.endpoints_file.is_some() || balancing.service.is_some();

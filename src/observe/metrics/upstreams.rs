@@ -14,6 +14,14 @@ pub struct UpstreamFacts {
     pub endpoints: Vec<EndpointFacts>,
     /// The names among them.
     pub names: Vec<NameFacts>,
+    /// Requests so far.
+    pub requests: u64,
+    /// Requests that wait for their turn.
+    pub waiting: usize,
+    /// How many of the recent requests may still be sent a second time.
+    pub retries_left: u64,
+    /// `closed`, `half-open` or `open`; `None` where there is none.
+    pub circuit: Option<&'static str>,
     /// Endpoints ejected so far.
     pub ejections: u64,
     /// Requests that were sent although no endpoint was up.
@@ -48,6 +56,8 @@ pub struct EndpointFacts {
     pub in_flight: u32,
 }
 
+type Count = fn(&UpstreamFacts) -> u64;
+
 pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
     page.gauge(
         "upstream_endpoint_up",
@@ -64,6 +74,25 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
         one.in_flight
     });
     names(upstreams, page);
+    circuits(upstreams, page);
+    let gauges: [(&str, &str, Count); 2] = [
+        (
+            "upstream_waiting",
+            "Requests that wait for their turn at the upstream now.",
+            |upstream| upstream.waiting as u64,
+        ),
+        (
+            "upstream_retries_left",
+            "How many of the upstream's recent requests may still be sent a second time.",
+            |upstream| upstream.retries_left,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help);
+        for upstream in upstreams {
+            page.sample(name, &[("upstream", &upstream.name)], value(upstream));
+        }
+    }
     page.counter("upstream_checks_total", "Health checks made, by result.");
     for upstream in upstreams {
         for (result, count) in [
@@ -74,8 +103,12 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
             page.sample("upstream_checks_total", &labels, count);
         }
     }
-    type Count = fn(&UpstreamFacts) -> u64;
-    let counts: [(&str, &str, Count); 2] = [
+    let counts: [(&str, &str, Count); 3] = [
+        (
+            "upstream_requests_total",
+            "Requests for the upstream.",
+            |upstream| upstream.requests,
+        ),
         (
             "upstream_ejections_total",
             "Endpoints ejected because of what requests met there.",
@@ -91,6 +124,26 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
         page.counter(name, help);
         for upstream in upstreams {
             page.sample(name, &[("upstream", &upstream.name)], count(upstream));
+        }
+    }
+}
+
+fn circuits(upstreams: &[UpstreamFacts], page: &mut Page) {
+    let circuits = upstreams
+        .iter()
+        .filter_map(|one| Some((&*one.name, one.circuit?)));
+    let mut circuits = circuits.peekable();
+    if circuits.peek().is_none() {
+        return;
+    }
+    page.gauge(
+        "upstream_circuit",
+        "1 for the state that the upstream's circuit is in, 0 for the others.",
+    );
+    for (upstream, circuit) in circuits {
+        for state in ["closed", "half-open", "open"] {
+            let labels = [("upstream", upstream), ("state", state)];
+            page.sample("upstream_circuit", &labels, u8::from(state == circuit));
         }
     }
 }
@@ -164,6 +217,8 @@ mod tests {
             name: "hub".to_owned(),
             endpoints: vec![endpoint(80, true), endpoint(81, false)],
             fail_open: 3,
+            waiting: 4,
+            circuit: Some("half-open"),
             names: vec![NameFacts {
                 name: "hub.internal:80".to_owned(),
                 addresses: 2,
@@ -181,6 +236,9 @@ mod tests {
             "hubgate_upstream_ejections_total{upstream=\"hub\"} 0\n",
             "hubgate_upstream_name_age_seconds{upstream=\"hub\",name=\"hub.internal:80\"} 9\n",
             "hubgate_upstream_name_failing{upstream=\"hub\",name=\"hub.internal:80\"} 1\n",
+            "hubgate_upstream_waiting{upstream=\"hub\"} 4\n",
+            "hubgate_upstream_circuit{upstream=\"hub\",state=\"closed\"} 0\n",
+            "hubgate_upstream_circuit{upstream=\"hub\",state=\"half-open\"} 1\n",
             "hubgate_upstream_fail_open_total{upstream=\"hub\"} 3\n",
         ] {
             assert!(page.contains(line), "{line}{page}");

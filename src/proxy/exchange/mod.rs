@@ -6,7 +6,9 @@
 //! answer ends the exchange even when the rest of the request has not been sent. Choosing the endpoint, retrying and
 //! answering for failures is `forward`'s.
 
+mod events;
 mod failure;
+mod patience;
 
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, StatusCode};
 use tokio::io::ReadBuf;
 
+use events::Place;
 pub use failure::Failure;
 use failure::failure;
 
@@ -84,6 +87,8 @@ pub struct Tally {
     pub answered_at: Option<Instant>,
     /// Whether a final head has been given to the client.
     pub response_begun: bool,
+    /// Whether what the client has is an event stream without an announced end, between two events.
+    pub between_events: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,6 +126,8 @@ pub struct Exchange<'a> {
     cookie: Option<Box<HeaderValue>>,
     decline: Option<&'a Decline<'a>>,
     undelivered: Option<Undelivered>,
+    /// Where the response stands, if it is an event stream without an announced end.
+    events: Option<Place>,
 }
 
 impl<'a> Exchange<'a> {
@@ -150,6 +157,7 @@ impl<'a> Exchange<'a> {
             decline: None,
             cookie: None,
             undelivered: None,
+            events: None,
         }
     }
 
@@ -192,6 +200,7 @@ impl<'a> Exchange<'a> {
     /// Carries the exchange to its end. A failure comes with the request, when the endpoint got nothing of it.
     pub async fn run(mut self) -> Result<End, (Failure, Option<Undelivered>)> {
         if let Err(failure) = std::future::poll_fn(|cx| self.poll(cx)).await {
+            self.tally.between_events = self.events.is_some_and(Place::is_between);
             return Err((failure, self.undelivered));
         }
         let reusable = self.uplink == Uplink::Complete && self.upstream.is_reusable();
@@ -346,6 +355,7 @@ impl<'a> Exchange<'a> {
         }
         if head.is_event_stream() {
             self.limits.idle = self.limits.idle.max(self.limits.event_stream_idle);
+            self.events = head.length().is_none().then(Place::default);
         }
         if let Some(decline) = self.decline
             && decline(status.as_u16(), self.tally)
@@ -411,6 +421,7 @@ impl<'a> Exchange<'a> {
             return Ok(true);
         };
         self.tally.body_sent += piece.len() as u64;
+        self.events = self.events.map(|place| place.after(&piece));
         let given = self.client.send_body(&piece, cx);
         given.map_err(|_| failure(Cause::ClientGone))?;
         Ok(true)
@@ -426,9 +437,11 @@ impl<'a> Exchange<'a> {
             return Ok(());
         };
         let (client, sent) = (&mut *self.client, &mut self.tally.body_sent);
+        let events = &mut self.events;
         let mut given = Ok(());
         let progress = decode(upstream, &mut |piece| {
             *sent += piece.len() as u64;
+            *events = events.map(|place| place.after(piece));
             if given.is_ok() {
                 given = client.send_body(piece, cx);
             }
@@ -450,41 +463,6 @@ impl<'a> Exchange<'a> {
                 Ok(())
             }
             Err(_) => Err(failure(Cause::UpstreamTruncated)),
-        }
-    }
-
-    /// When the exchange has waited too long, and for whom.
-    fn ends_at(&self) -> (Instant, Cause) {
-        let (at, cause) = self.stalls_at();
-        match self.limits.total {
-            Some(total) if total < at => (total, Cause::TotalTimeout),
-            _ => (at, cause),
-        }
-    }
-
-    fn stalls_at(&self) -> (Instant, Cause) {
-        if let Some(since) = self.client.stalled_since() {
-            return (since + self.limits.write, Cause::ClientStalled);
-        }
-        if self.uplink == Uplink::Moving && self.downlink == Downlink::Head {
-            return match self.upstream.stalled_since() {
-                Some(since) => (since + self.limits.idle, Cause::UpstreamSend),
-                None => (self.last_up + self.limits.body_idle, Cause::BodyTimeout),
-            };
-        }
-        match self.downlink {
-            Downlink::Head if self.upstream.wants_upgrade() => (
-                self.last_up + self.limits.response,
-                Cause::TunnelHandshakeTimeout,
-            ),
-            Downlink::Head => (
-                self.last_up + self.limits.response,
-                Cause::UpstreamResponseTimeout,
-            ),
-            _ => (
-                self.last_down.max(self.last_up) + self.limits.idle,
-                Cause::UpstreamIdle,
-            ),
         }
     }
 }

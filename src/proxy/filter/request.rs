@@ -24,13 +24,16 @@ pub struct Changes<'a> {
     pub origin: &'a Origin<'a>,
     /// How the body is framed.
     pub framing: RequestBody,
+    /// The cookie that is ours and stays here.
+    pub session: Option<&'a str>,
     /// The protocol to upgrade to, when the request goes on as a tunnel.
     pub upgrade: Option<HeaderValue>,
 }
 
 /// Writes the upstream's head for `head`, its empty line included.
 pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
-    let from_h2 = head.version == Version::HTTP_2;
+    // HTTP/2 splits them; of one that is ours the rest goes on.
+    let joins = head.version == Version::HTTP_2 || changes.session.is_some();
     let mut named = hop_by_hop::named_by_connection(&head.headers);
     let forwards = hop_by_hop::max_forwards(&head.method, &head.headers);
     if forwards.is_some() {
@@ -48,16 +51,15 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
             || named.contains(name)
             || forwarded::is_dropped(name, changes.origin.trusted)
             || (changes.origin.certificate.is_some() && forwarded::tells_of_certificate(name))
-            // HTTP/2 splits them.
-            || (from_h2 && *name == header::COOKIE)
+            || (joins && *name == header::COOKIE)
             // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
             || name.as_str() == "proxy";
         if !dropped {
             field(wire, written, value.as_bytes());
         }
     });
-    if from_h2 {
-        join_cookies(&head.headers, wire);
+    if joins {
+        join_cookies(&head.headers, changes.session, wire);
     }
     if let Some(forwards) = forwards {
         let left = forwards.saturating_sub(1).to_string();
@@ -108,16 +110,31 @@ pub(in crate::proxy) fn field(wire: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// HTTP/2 lets clients split `Cookie`; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &HeaderMap, wire: &mut Vec<u8>) {
-    let mut crumbs = headers.get_all(header::COOKIE).iter();
-    let Some(first) = crumbs.next() else { return };
-    wire.extend_from_slice(b"Cookie: ");
-    wire.extend_from_slice(first.as_bytes());
-    for crumb in crumbs {
-        wire.extend_from_slice(b"; ");
-        wire.extend_from_slice(crumb.as_bytes());
+fn join_cookies(headers: &HeaderMap, session: Option<&str>, wire: &mut Vec<u8>) {
+    let mut begun = false;
+    let mut give = |crumb: &[u8]| {
+        wire.extend_from_slice(if begun { b"; " } else { b"Cookie: " });
+        wire.extend_from_slice(crumb);
+        begun = true;
+    };
+    for crumb in headers.get_all(header::COOKIE) {
+        match session {
+            None => give(crumb.as_bytes()),
+            Some(name) => without(crumb.as_bytes(), name).for_each(&mut give),
+        }
     }
-    wire.extend_from_slice(b"\r\n");
+    if begun {
+        wire.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The pairs of a `Cookie` field that are not of this name.
+fn without<'a>(field: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pairs.filter(move |pair| {
+        let rest = pair.strip_prefix(name.as_bytes());
+        !pair.is_empty() && rest.is_none_or(|rest| rest.trim_ascii_start().first() != Some(&b'='))
+    })
 }
 
 #[cfg(test)]
@@ -144,6 +161,7 @@ mod tests {
             target,
             origin: &origin,
             framing: RequestBody::None,
+            session: None,
             upgrade: None,
         };
         let mut wire = Vec::new();
@@ -196,5 +214,40 @@ mod tests {
         let text = String::from_utf8(written(&head, b"/")).unwrap();
         assert_eq!(text.to_lowercase().matches("cookie:").count(), 1);
         assert!(text.contains("Cookie: a=1; b=2\r\n"), "{text}");
+    }
+
+    #[test]
+    fn the_cookie_that_is_ours_stays_here_and_others_go_on_as_they_are() {
+        for (given, left) in [
+            (&["a=1; edge=x; b=2"][..], Some("Cookie: a=1; b=2")),
+            (&["edge=x"], None),
+            (
+                &["edge=x", " ; edge = y; ", "c=\"3;"],
+                Some("Cookie: c=\"3"),
+            ),
+            (
+                &["edgex=1; xedge=2; edge"],
+                Some("Cookie: edgex=1; xedge=2; edge"),
+            ),
+        ] {
+            let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+            for cookie in given {
+                head.append_header("Cookie", *cookie).unwrap();
+            }
+            let host = HeaderValue::from_static("h");
+            let origin = origin(&host);
+            let changes = Changes {
+                target: b"/",
+                origin: &origin,
+                framing: RequestBody::None,
+                session: Some("edge"),
+                upgrade: None,
+            };
+            let mut wire = Vec::new();
+            write(&head, &changes, &mut wire);
+            let text = String::from_utf8(wire).unwrap();
+            let line = text.lines().find(|line| line.starts_with("Cookie"));
+            assert_eq!(line, left, "{given:?}");
+        }
     }
 }

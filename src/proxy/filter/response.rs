@@ -90,14 +90,21 @@ pub fn write(
     wire.extend_from_slice(b"\r\n");
 }
 
-/// Writes an informational head, or that of a 101 with what it upgrades to.
-pub fn write_informational(head: &ResponseHead<'_>, wire: &mut Vec<u8>) {
+/// Writes an informational head, or that of a 101 with what it upgrades to and with `cookie`, one of our own.
+pub fn write_informational(
+    head: &ResponseHead<'_>,
+    cookie: Option<&HeaderValue>,
+    wire: &mut Vec<u8>,
+) {
     status_line(head.status(), head.reason(), wire);
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
         wire.extend_from_slice(b"Connection: Upgrade\r\n");
         let upgrade = head.fields().find(|field| field.kind == FieldKind::Upgrade);
         if let Some(upgrade) = upgrade {
             field(wire, b"Upgrade", upgrade.value);
+        }
+        if let Some(cookie) = cookie {
+            field(wire, b"Set-Cookie", cookie.as_bytes());
         }
     }
     write_rest(head, wire);

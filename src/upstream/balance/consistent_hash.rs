@@ -83,7 +83,7 @@ pub(super) fn pick<'s>(
     in_flight: u32,
     turn: impl FnOnce() -> usize,
 ) -> Option<&'s Arc<Endpoint>> {
-    let (Some(key), Some(ring)) = (key(on, keys), set.ring()) else {
+    let (Some(key), Some(ring)) = (keys.hash.or_else(|| key(on, keys)), set.ring()) else {
         return round_robin::pick(set, tried, turn());
     };
     let all = u64::from(in_flight) + 1;
@@ -101,7 +101,7 @@ pub(super) fn pick<'s>(
     })
 }
 
-fn key(on: &HashOn, keys: &Keys<'_>) -> Option<u64> {
+pub(super) fn key(on: &HashOn, keys: &Keys<'_>) -> Option<u64> {
     match on {
         HashOn::Client => match keys.client.parse().ok()? {
             IpAddr::V4(v4) => Some(hash(&v4.octets())),

@@ -28,6 +28,16 @@ pub struct Keys<'a> {
     pub headers: Option<&'a HeaderMap>,
     /// The time in seconds since 1970, which only sessions need.
     pub unix: u64,
+    /// What hashing came to before, where the rest is no longer at hand.
+    pub hash: Option<u64>,
+}
+
+/// What a request's key hashes to; `None` where that does not count, or there is none.
+pub(super) fn hashed(balance: &Balance, keys: &Keys<'_>) -> Option<u64> {
+    match balance {
+        Balance::Hash(on) => consistent_hash::key(on, keys),
+        Balance::RoundRobin | Balance::LeastRequests => None,
+    }
 }
 
 /// The endpoint for the next request that is not in `tried`. `turn` counts up; it is asked at most once. `in_flight`

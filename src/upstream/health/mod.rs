@@ -1,8 +1,10 @@
-//! Active health checks: [`Schedule`] says which endpoint is due (pure), `probe` asks it, `said` reads a hub's words.
+//! Active health checks: [`Schedule`] says which endpoint is due (pure), `probe` asks it, `said` reads a hub's words, `grpc`
+//! a gRPC server's.
 //!
 //! One schedule for the process, not one per worker; whoever runs it bounds how many checks run at once. What a check
 //! means for an endpoint is `standing`'s. Invariant: checks of one endpoint never overlap.
 
+mod grpc;
 pub mod probe;
 mod said;
 

@@ -5,12 +5,14 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::ReadBuf;
 
-use super::Check;
 use super::said::said;
-use crate::config::{CheckKind, HttpCheck};
+use super::{Check, grpc};
+use crate::config::{CheckKind, GrpcCheck, HttpCheck};
 use crate::observe::reasons::with_reasons;
 use crate::types::amount::format_duration;
 use crate::upstream::connect::ConnectLimits;
@@ -57,6 +59,11 @@ async fn asked(check: &Check) -> Result<(), String> {
             let (status, body) = get(peer, http, address).await?;
             judge(http, status, &body)
         }
+        CheckKind::Grpc(check) => {
+            let stream = http2::alone(connector, address, limits).await;
+            let stream = stream.map_err(|error| with_reasons(&error))?;
+            ask_grpc(stream, check, address, limits.tcp).await
+        }
     }
 }
 
@@ -102,6 +109,61 @@ async fn get(
         }
     }
     Ok((status, body))
+}
+
+async fn ask_grpc(
+    mut stream: Box<Stream>,
+    check: &GrpcCheck,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<(), String> {
+    let request = Request {
+        body: RequestBody::Chunked,
+        is_head: false,
+        upgrade: false,
+    };
+    let host = check
+        .host
+        .as_ref()
+        .map_or_else(|| address.to_string(), ToString::to_string);
+    // A number of at most eight digits.
+    let millis = limit.as_millis().min(99_999_999);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hubgate/{} (health check)\r\nContent-Type: application/grpc\r\nGrpc-Timeout: {millis}m\r\n\r\n",
+        grpc::PATH,
+        env!("CARGO_PKG_VERSION"),
+    );
+    stream
+        .begin(request, true)
+        .extend_from_slice(head.as_bytes());
+    stream.write_body(grpc::question(&check.service).into());
+    stream.finish_body(HeaderMap::new());
+    let sent = poll_fn(|cx| stream.poll_drain(cx)).await;
+    sent.map_err(|error| format!("the request was not taken: {error}"))?;
+    poll_fn(|cx| stream.poll_head(cx))
+        .await
+        .map_err(|error| with_reasons(&error))?;
+    let head = stream.head();
+    let status = head.status().as_u16();
+    if status != 200 {
+        return Err(format!("answered {status}, which is not gRPC"));
+    }
+    // An answer without a message has its status in the head.
+    let mut trailers = HeaderMap::new();
+    for field in head.fields() {
+        let name = HeaderName::from_bytes(field.name).ok();
+        let value = HeaderValue::from_bytes(field.value).ok();
+        if let Some((name, value)) = name
+            .zip(value)
+            .filter(|(name, _)| name.as_str().starts_with("grpc-"))
+        {
+            trailers.insert(name, value);
+        }
+    }
+    let mut body = Vec::new();
+    read_frames(&mut stream, &mut body).await?;
+    trailers.extend(stream.trailers().clone());
+    grpc::judge(&check.service, &trailers, &body)
 }
 
 async fn read_body(connection: &mut Connection, body: &mut Vec<u8>) -> Result<(), String> {
