@@ -125,12 +125,21 @@ pub struct RunningRoute {
     pub timeouts: Arc<RouteTimeouts>,
     /// Largest request body; `None` is no limit.
     pub body_limit: Option<ByteSize>,
-    /// How targets change.
-    pub rewrite: Option<Box<Rewrite>>,
+    /// What most routes do not do.
+    pub special: Option<Box<Special>>,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// What was configured, for what few requests need.
     pub config: Arc<Route>,
+}
+
+/// What is done besides passing a request on as it came.
+#[derive(Debug)]
+pub enum Special {
+    /// Its target changes.
+    Rewrite(Rewrite),
+    /// It is answered here, as the route's action says; the group is nobody's.
+    Answered,
 }
 
 /// Puts one prefix in the place of another.
@@ -206,12 +215,14 @@ impl Snapshot {
         for group in groups.values().filter(|group| group.config.has_names()) {
             group.take_from_names(names.endpoints(&group.config).0, now);
         }
+        let nobody = config::Upstream::plain(UpstreamName::nobody(), []);
         let mut parts = Parts {
             groups: &groups,
             logs,
             open: HashMap::new(),
             timeouts: HashMap::new(),
             routes: Vec::new(),
+            nobody: Arc::new(Group::new(nobody, None, now)),
         };
         let sites = config
             .sites
@@ -258,6 +269,17 @@ fn names_local(config: &Config) -> bool {
     named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
 }
 
+fn special(route: &Route) -> Option<Special> {
+    if route.action.upstream().is_none() {
+        return Some(Special::Answered);
+    }
+    let replacement = route.rewrite_prefix.as_ref()?;
+    Some(Special::Rewrite(Rewrite {
+        prefix: route.path.as_str().into(),
+        replacement: replacement.clone(),
+    }))
+}
+
 /// Takes the endpoints that are in the group's file, or those that `old` had from there. Blocks on the file.
 fn look_into_file(group: &Group, old: Option<&Group>, now: Instant) {
     let Some(path) = &group.config.endpoints_file else {
@@ -295,6 +317,7 @@ struct Parts<'a> {
     open: HashMap<&'a AccessLog, AccessLogHandle>,
     timeouts: HashMap<&'a RouteTimeouts, Arc<RouteTimeouts>>,
     routes: Vec<RunningRoute>,
+    nobody: Arc<Group>,
 }
 
 impl<'a> Parts<'a> {
@@ -321,15 +344,13 @@ impl<'a> Parts<'a> {
 
     fn route(&mut self, route: &'a Arc<Route>) -> Result<RunningRoute, BuildError> {
         Ok(RunningRoute {
-            group: self.group(&route.upstream)?,
+            group: match route.action.upstream() {
+                Some(name) => self.group(name)?,
+                None => self.nobody.clone(),
+            },
             timeouts: self.timeouts(&route.timeouts),
             body_limit: route.body_limit,
-            rewrite: route.rewrite_prefix.as_ref().map(|replacement| {
-                Box::new(Rewrite {
-                    prefix: route.path.as_str().into(),
-                    replacement: replacement.clone(),
-                })
-            }),
+            special: special(route).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
         })

@@ -127,6 +127,12 @@ format = "json"
 [[site."bücher.example".route]]
 exact = "/favicon.ico"
 upstream = "b"
+[[site."bücher.example".route]]
+exact = "/edge"
+respond = { status = 299, body = "edge of \"$host\" $$", type = "text/html" }
+[[site."bücher.example".route]]
+path = "/old/"
+redirect = { to = "https://$host/new$request_uri", status = 308 }
 [[stream]]
 listen = "0.0.0.0:53"
 protocol = "udp"
@@ -304,6 +310,8 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "sni",
                     "https = [",
                     "proxy_protocol_",
+                    "respond",
+                    "redirect = ",
                 ]
                 .iter()
                 .any(|key| line.starts_with(key))

@@ -232,7 +232,7 @@ impl SiteStatus {
         };
         let routes = site.routes.iter().map(|route| RouteStatus {
             path: route.path.to_string(),
-            upstream: route.upstream.to_string(),
+            upstream: route.action.to_string(),
             preset: route.preset.map(preset),
         });
         Self {

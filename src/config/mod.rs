@@ -8,6 +8,7 @@
 //! says what changes from one to the next, [`reference`] lists every key.
 #![deny(clippy::disallowed_methods)]
 
+mod action;
 mod balancing;
 mod connection;
 mod diagnostic;
@@ -42,6 +43,7 @@ mod validate;
 mod variable;
 mod why;
 
+pub use action::{Redirect, Respond, RouteAction};
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use connection::{ClientCertificate, Protocol, ServerName, UpstreamTls};
 pub use diagnostic::{Diagnostic, Report, Severity};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
 use super::discovery::{NamedEndpoints, Resolver};
@@ -67,15 +68,15 @@ pub struct Config {
 impl Config {
     /// Every text with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
-        let of_sites = self.sites.iter().flat_map(|site| {
-            let of_routes = site.routes.iter().map(|route| &route.access_log);
-            of_routes.chain([&site.access_log])
-        });
-        let logs = of_sites.chain([&self.access_log]);
-        logs.filter_map(|log| match &log.format {
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        let of_sites = self.sites.iter().map(|site| &site.access_log);
+        let of_routes = routes.clone().map(|route| &route.access_log);
+        let logs = of_sites.chain(of_routes).chain([&self.access_log]);
+        let formats = logs.filter_map(|log| match &log.format {
             AccessLogFormat::Template(text) => Some(text),
             AccessLogFormat::Combined | AccessLogFormat::Json => None,
-        })
+        });
+        formats.chain(routes.flat_map(|route| route.action.texts()))
     }
 }
 
@@ -340,8 +341,8 @@ pub enum HttpMode {
 pub struct Route {
     /// Which paths.
     pub path: PathPattern,
-    /// Who answers.
-    pub upstream: UpstreamName,
+    /// What answers.
+    pub action: RouteAction,
     /// Values taken from a preset.
     pub preset: Option<Preset>,
     /// Replaces exactly the bytes of a prefix pattern; `None` forwards the raw target.

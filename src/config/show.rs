@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use super::action::RouteAction;
 use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::model::{
@@ -281,7 +282,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
         PathPattern::Prefix(path) => ("path", quoted(path)),
         PathPattern::Exact(path) => ("exact", quoted(path)),
     }];
-    entries.push(("upstream", quoted(&route.upstream)));
+    entries.push(action(&route.action));
     entries.extend(route.preset.map(|preset| ("preset", quoted(preset.name()))));
     entries.extend(
         route
@@ -293,6 +294,22 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
     let total = route.timeouts.total;
     entries.extend(total.map(|total| ("total_timeout", duration(total))));
     entries
+}
+
+fn action(action: &RouteAction) -> Entry {
+    match action {
+        RouteAction::Forward(upstream) => ("upstream", quoted(upstream)),
+        RouteAction::Respond(respond) => {
+            let (status, body) = (respond.status, quoted(&respond.body));
+            let kind = quoted(&respond.kind);
+            let table = format!("{{ status = {status}, body = {body}, type = {kind} }}");
+            ("respond", table)
+        }
+        RouteAction::Redirect(redirect) => {
+            let (to, status) = (quoted(&redirect.to), redirect.status);
+            ("redirect", format!("{{ to = {to}, status = {status} }}"))
+        }
+    }
 }
 
 /// The keys of a route that a preset can set.

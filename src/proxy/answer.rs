@@ -14,6 +14,7 @@ use super::filter::request::field;
 use super::filter::response;
 use super::page::Facts;
 use super::page::form::{self, Form};
+use crate::config::{Lookup, RouteAction};
 use crate::observe::cause::{Cause, Situation};
 use crate::types::header::{X_HUBGATE_CAUSE, X_REQUEST_ID};
 
@@ -102,18 +103,19 @@ impl Answer {
         self
     }
 
-    /// A redirect to `location`, whose bytes come from the configuration and the raw target only.
-    pub fn redirect(status: u16, location: &[u8], cause: Cause) -> Self {
+    /// A redirect to `location`, whose bytes come from the configuration and the request; without a cause when it is what
+    /// was configured.
+    pub fn redirect(status: u16, location: &[u8], cause: Option<Cause>) -> Self {
         let location =
             HeaderValue::from_bytes(location).unwrap_or_else(|_| HeaderValue::from_static("/"));
+        let mut fields = vec![(header::LOCATION, location)];
+        let code = |cause: Cause| HeaderValue::from_static(cause.code());
+        fields.extend(cause.map(|cause| (X_HUBGATE_CAUSE, code(cause))));
         Self {
             status,
-            fields: vec![
-                (header::LOCATION, location),
-                (X_HUBGATE_CAUSE, HeaderValue::from_static(cause.code())),
-            ],
+            fields,
             body: Vec::new(),
-            cause: Some(cause),
+            cause,
         }
     }
 
@@ -124,6 +126,29 @@ impl Answer {
             fields: vec![(header::ALLOW, HeaderValue::from_static(ALLOWED))],
             body: Vec::new(),
             cause: None,
+        }
+    }
+
+    /// What a route without an upstream says. A value that cannot stand in a field is left out of it.
+    pub fn of_route(action: &RouteAction, values: &dyn Lookup) -> Self {
+        match action {
+            RouteAction::Respond(respond) => {
+                let mut fields = Vec::new();
+                if let Ok(kind) = HeaderValue::from_str(&respond.kind) {
+                    fields.push((header::CONTENT_TYPE, kind));
+                }
+                Self {
+                    status: respond.status,
+                    fields,
+                    body: respond.body.value(values).into_owned(),
+                    cause: None,
+                }
+            }
+            RouteAction::Redirect(redirect) => {
+                let location = redirect.to.value(values);
+                Self::redirect(redirect.status, &location, None)
+            }
+            RouteAction::Forward(_) => Self::text(500, Vec::new(), Some(Cause::Internal)),
         }
     }
 
@@ -218,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_location_with_a_line_break_is_not_sent() {
-        let answer = Answer::redirect(301, b"https://h/\r\nX: y", Cause::RedirectToHttps);
+        let answer = Answer::redirect(301, b"https://h/\r\nX: y", None);
         assert_eq!(answer.fields[0].1, "/");
     }
 }

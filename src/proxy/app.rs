@@ -20,6 +20,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
 use super::answer::Answer;
+use super::answered::answered;
 use super::checks::{self, Checked};
 use super::client::Client;
 use super::decide::{Decision, decide};
@@ -35,7 +36,7 @@ use crate::observe::cause::{Cause, Situation};
 use crate::observe::history::History;
 use crate::observe::metrics::Metrics;
 use crate::router::target;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Special};
 use crate::tls::client::Client as ClientCertificate;
 use crate::transport::{EngineStream, Link, now};
 use crate::types::header::X_REQUEST_ID;
@@ -335,10 +336,17 @@ impl App {
         trace: &mut Trace,
     ) -> Left {
         let route = &snapshot.routes[route];
-        let rewritten = route.rewrite.as_ref().map(|rewrite| {
-            let (from, to) = (rewrite.prefix.as_bytes(), rewrite.replacement.as_bytes());
-            target::rewrite(&checked.target, from, to)
-        });
+        let rewritten = match route.special.as_deref() {
+            None => None,
+            Some(Special::Rewrite(rewrite)) => {
+                let (from, to) = (rewrite.prefix.as_bytes(), rewrite.replacement.as_bytes());
+                Some(target::rewrite(&checked.target, from, to))
+            }
+            Some(Special::Answered) => {
+                let answer = answered(self, snapshot, route, client, checked, id, trace);
+                return self.answer(snapshot, client, answer, trace).await;
+            }
+        };
         let peer = &*self.facts.peer_text;
         let said = trusted.then(|| {
             let trusted_proxies = &snapshot.config.server.trusted_proxies;

@@ -117,7 +117,7 @@ fn redirect(
     Some(Decision::Answer(Answer::redirect(
         status,
         &location,
-        Cause::RedirectToHttps,
+        Some(Cause::RedirectToHttps),
     )))
 }
 
@@ -136,7 +136,11 @@ fn routed(
             let reads = matches!(*method, Method::GET | Method::HEAD);
             let status = if reads { 301 } else { 308 };
             let location = target::with_slash(raw_target);
-            return Decision::Answer(Answer::redirect(status, &location, Cause::RedirectSlash));
+            return Decision::Answer(Answer::redirect(
+                status,
+                &location,
+                Some(Cause::RedirectSlash),
+            ));
         }
         RouteMatch::None => return Decision::Refuse(Cause::RouteMissing),
     };

@@ -6,6 +6,7 @@
 
 mod admit;
 pub mod answer;
+mod answered;
 pub mod app;
 pub mod checks;
 pub mod client;

@@ -88,7 +88,9 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     record.route = route.map(|route| route.config.path.as_str());
     record.upstream = match &trace.upstream {
         Some(other) => Some(other.as_str()),
-        None => route.map(|route| route.group.name().as_str()),
+        None => route
+            .and_then(|route| route.config.action.upstream())
+            .map(|name| name.as_str()),
     };
     if log.enabled() {
         log.write(&record);

@@ -25,6 +25,11 @@ impl UpstreamName {
         }
     }
 
+    /// Of what routes that are answered here have in an upstream's place.
+    pub fn nobody() -> Self {
+        Self("-".into())
+    }
+
     /// The name as it was written.
     pub fn as_str(&self) -> &str {
         &self.0

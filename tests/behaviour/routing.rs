@@ -267,3 +267,52 @@ fn an_answer_by_hubgate_leaves_the_connection_usable() {
     assert_eq!(client.get("nobody.test", "/").status, 421);
     assert_eq!(client.get(HOST, "/hub/").text(), "ok");
 }
+
+/// A site whose routes answer without an upstream.
+fn answering() -> Hubgate {
+    let route = |keys: &str| format!("[[site.\"{HOST}\".route]]\n{keys}\n");
+    let site = format!("[site.\"{HOST}\"]\ncertificate = \"self-signed\"\nhttp = \"forward\"\n");
+    Hubgate::start(
+        &[
+            site,
+            route("path = \"/\"\nredirect = { to = \"https://new.test$request_uri\", status = 308 }"),
+            route("exact = \"/edge\"\nrespond = { status = 299, body = \"$scheme $host $arg_x\\n\", type = \"text/html\" }"),
+            route("exact = \"/gone\"\nrespond = { status = 410 }"),
+        ]
+        .concat(),
+    )
+}
+
+#[test]
+fn a_route_without_an_upstream_answers_what_it_says_on_both_versions() {
+    let hubgate = answering();
+    let plain = ask(&hubgate, HOST, "/edge?x=%3Ca");
+    assert_eq!(plain.status, 299);
+    assert_eq!(plain.text(), format!("http {HOST} %3Ca\n"));
+    assert_eq!(plain.head.one("content-type"), "text/html");
+    assert!(!plain.head.has("x-hubgate-cause"));
+    let h2 = hubgate.h2().get("/edge?x=%3Ca");
+    assert_eq!(h2.status, 299);
+    assert_eq!(h2.text(), format!("https {HOST} %3Ca\n"));
+    assert_eq!(h2.fields["content-type"], "text/html");
+    let gone = ask(&hubgate, HOST, "/gone");
+    assert_eq!((gone.status, gone.body.bytes.len()), (410, 0));
+}
+
+#[test]
+fn a_route_that_redirects_keeps_the_target_byte_for_byte() {
+    let hubgate = answering();
+    let response = ask(&hubgate, HOST, "/a%2Fb//c?next=%2F");
+    assert_eq!(response.status, 308);
+    let location = response.head.one("location");
+    assert_eq!(location, "https://new.test/a%2Fb//c?next=%2F");
+}
+
+#[test]
+fn a_connection_stays_open_after_an_answer_of_a_route() {
+    let hubgate = answering();
+    let mut client = hubgate.plain();
+    for _ in 0..2 {
+        assert_eq!(client.get(HOST, "/gone").status, 410);
+    }
+}

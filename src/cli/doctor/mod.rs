@@ -103,7 +103,7 @@ fn questions<'a>(
         let route = site
             .routes
             .iter()
-            .find(|route| route.upstream == upstream.name)?;
+            .find(|route| route.action.upstream() == Some(&upstream.name))?;
         Some((site, route))
     });
     let tls = upstream.tls.as_ref().map(|tls| ClientTls::load(tls, None));

@@ -5,6 +5,7 @@
 
 pub(super) mod access_log;
 pub(super) mod acme;
+mod action;
 mod address;
 pub(super) mod admin;
 pub(super) mod balancing;

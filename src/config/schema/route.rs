@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::access_log::{self, Overlay};
 use super::reader::{At, Context, Reader};
-use super::{Key, Kind, Table};
+use super::{Key, Kind, Table, action};
+use crate::config::action::{Redirect, Respond};
 use crate::config::preset;
 use crate::config::source::Span;
 use crate::types::amount::ByteSize;
@@ -29,12 +30,15 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"/favicon.ico\"",
             "Exactly this path.",
         ),
-        Key::required(
+        Key::rule(
             "upstream",
             Kind::Text,
+            "none; one of this, `respond` and `redirect`",
             "\"hub\"",
             "Who answers: the name of an [upstream.NAME].",
         ),
+        action::RESPOND,
+        action::REDIRECT,
         Key::rule(
             "preset",
             Kind::Word(preset::NAMES),
@@ -117,7 +121,9 @@ pub(in crate::config) type Read<T> = Option<Option<At<T>>>;
 pub(in crate::config) struct Route {
     pub(in crate::config) path: Read<String>,
     pub(in crate::config) exact: Read<String>,
-    pub(in crate::config) upstream: Option<At<String>>,
+    pub(in crate::config) upstream: Read<String>,
+    pub(in crate::config) respond: Read<Respond>,
+    pub(in crate::config) redirect: Read<Redirect>,
     pub(in crate::config) preset: Read<String>,
     pub(in crate::config) rewrite_prefix: Read<String>,
     pub(in crate::config) body_limit: Read<Option<ByteSize>>,
@@ -140,7 +146,9 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
     Route {
         path: reader.optional("path", Reader::text),
         exact: reader.optional("exact", Reader::text),
-        upstream: reader.text("upstream"),
+        upstream: reader.optional("upstream", Reader::text),
+        respond: action::respond(reader, context),
+        redirect: action::redirect(reader, context),
         preset: reader.optional("preset", Reader::word),
         rewrite_prefix: reader.optional("rewrite_prefix", Reader::text),
         body_limit: reader.optional("body_limit", Reader::size_or_none),

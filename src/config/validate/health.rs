@@ -20,7 +20,7 @@ pub(super) fn complete(
     let mut leading = sites
         .iter()
         .flat_map(|site| site.routes.iter().map(move |route| (site, route)))
-        .filter(|(_, route)| route.upstream == *name);
+        .filter(|(_, route)| route.action.upstream() == Some(name));
     let first = leading.clone().next();
     let preset = leading.find_map(|(_, route)| Some((route.preset?, &**route)));
     let typed = match (typed, preset) {

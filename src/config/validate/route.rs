@@ -3,6 +3,7 @@
 //! Takes the route as typed and gives the checked one; that no two routes of a site are the same is `site`'s job.
 
 use super::upstream::Names;
+use crate::config::action::RouteAction;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{AccessLog, Preset, Route, RouteTimeouts};
 use crate::config::preset;
@@ -23,16 +24,15 @@ pub(super) fn check(
         Some(pattern) => format!("route `{}`", pattern.value.as_str()),
         None => typed.name.clone(),
     };
-    let upstream = typed
-        .upstream
-        .as_ref()
-        .and_then(|name| names.find(name, &who, relations));
+    let action = action(&typed, &who, names, context, relations);
     let rewrite = rewrite(&typed, pattern.as_ref(), context);
     let preset = typed
         .preset
         .as_ref()
         .map(|word| word.as_ref().and_then(|word| Preset::parse(&word.value)));
-    if let (Some(Some(Preset::JupyterHub)), Some(upstream)) = (preset, &typed.upstream) {
+    if let (Some(Some(Preset::JupyterHub)), Some(upstream)) =
+        (preset, typed.upstream.as_ref().and_then(Option::as_ref))
+    {
         names.is_jupyterhub(upstream);
     }
     if let (Some(Some(_)), Some(Some(rewrite))) = (preset, &rewrite) {
@@ -46,7 +46,7 @@ pub(super) fn check(
         let timeouts = values.timeouts;
         Some(Route {
             path: pattern.as_ref()?.value.clone(),
-            upstream: upstream?,
+            action: action?,
             preset: preset?,
             rewrite_prefix: rewrite?.map(|rewrite| rewrite.value.into()),
             body_limit: typed
@@ -69,6 +69,52 @@ pub(super) fn check(
         })
     })();
     (pattern, route)
+}
+
+/// What answers: one of the three keys.
+fn action(
+    typed: &Typed,
+    who: &str,
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) -> Option<RouteAction> {
+    let upstream = typed.upstream.as_ref()?.as_ref();
+    let respond = typed.respond.as_ref()?.as_ref();
+    let redirect = typed.redirect.as_ref()?.as_ref();
+    // A route whose upstream has a fault of its own must not be told that two things answer.
+    let found = upstream.map(|name| names.find(name, who, relations).map(RouteAction::Forward));
+    let own = [
+        respond.map(|at| (RouteAction::Respond(at.value.clone()), &at.span)),
+        redirect.map(|at| (RouteAction::Redirect(at.value.clone()), &at.span)),
+    ];
+    let mut own = own.into_iter().flatten();
+    match (found, own.next(), own.next()) {
+        (Some(found), None, _) => found,
+        (None, Some((action, _)), None) => Some(action),
+        (None, None, _) => context.sink.refuse(
+            Diagnostic::error(
+                "missing-key",
+                typed.span.clone(),
+                format!("{} has no `upstream`", typed.name),
+            )
+            .label("needs `upstream`, `respond` or `redirect`")
+            .hint("add `upstream = \"hub\"`"),
+        ),
+        (_, Some((_, first)), second) => {
+            let at = second.map_or(first, |(_, span)| span);
+            let other = upstream.map_or(first, |name| &name.span);
+            context.sink.refuse(
+                Diagnostic::error(
+                    "several-answers",
+                    at.clone(),
+                    format!("{who} is answered in two ways"),
+                )
+                .related(other.clone(), "the other one is")
+                .hint("keep one of `upstream`, `respond` and `redirect`"),
+            )
+        }
+    }
 }
 
 fn pattern(typed: &Typed, context: Context<'_>) -> Option<At<PathPattern>> {

@@ -1,0 +1,70 @@
+//! What a route does with a request: passes it to an upstream, or answers it here.
+//!
+//! As checked by `validate`; carrying it out is `proxy`'s.
+
+use std::fmt;
+
+use super::text::Text;
+use crate::types::name::UpstreamName;
+
+/// What a route does with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteAction {
+    /// An upstream answers.
+    Forward(UpstreamName),
+    /// `respond`: the same text for everybody, but for its variables.
+    Respond(Respond),
+    /// `redirect`: somebody else is to be asked.
+    Redirect(Redirect),
+}
+
+/// An answer made here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respond {
+    /// Its status, 200 to 599.
+    pub status: u16,
+    /// Its body.
+    pub body: Text,
+    /// `Content-Type`.
+    pub kind: Box<str>,
+}
+
+/// An answer that says where to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// `Location`.
+    pub to: Text,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+impl RouteAction {
+    /// The upstream, when one answers.
+    pub fn upstream(&self) -> Option<&UpstreamName> {
+        match self {
+            Self::Forward(upstream) => Some(upstream),
+            Self::Respond(_) | Self::Redirect(_) => None,
+        }
+    }
+
+    /// Its texts with variables.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let text = match self {
+            Self::Forward(_) => None,
+            Self::Respond(respond) => Some(&respond.body),
+            Self::Redirect(redirect) => Some(&redirect.to),
+        };
+        text.into_iter()
+    }
+}
+
+/// As in listings: the upstream's name, or what is answered in brackets.
+impl fmt::Display for RouteAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forward(upstream) => upstream.fmt(f),
+            Self::Respond(respond) => write!(f, "({})", respond.status),
+            Self::Redirect(redirect) => write!(f, "({} {})", redirect.status, redirect.to),
+        }
+    }
+}

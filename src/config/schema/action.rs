@@ -1,0 +1,114 @@
+//! The keys of a route that say what answers in place of an upstream: `respond` and `redirect`.
+//!
+//! They are part of that table, and read apart from it because their texts are.
+
+use super::reader::{At, Context, Reader, value};
+use super::route::Read;
+use super::value::Field;
+use super::{Key, Kind, Table};
+use crate::config::action::{Redirect, Respond};
+use crate::config::text::Text;
+
+pub(super) const RESPOND: Key = Key::rule(
+    "respond",
+    Kind::Inline,
+    "none",
+    "{ status = 200, body = \"edge of $host\", type = \"text/plain\" }",
+    "Answers here, in place of an `upstream`: with this status (200 to 599), and a body in which $variables count. Keys left out: 200, no body, \"text/plain\".",
+);
+pub(super) const REDIRECT: Key = Key::rule(
+    "redirect",
+    Kind::Inline,
+    "none",
+    "{ to = \"https://hub.example.org$request_uri\", status = 301 }",
+    "Answers with a redirect, in place of an `upstream`. `status` is 301, 302 (when it is left out), 303, 307 or 308.",
+);
+
+static RESPOND_TABLE: Table = Table {
+    header: "respond",
+    about: "",
+    keys: &[
+        Key::new("status", Kind::Count(200, 599), "200", "The status."),
+        Key::new("body", Kind::Text, "\"\"", "The body."),
+        Key::new("type", Kind::Text, "\"text/plain\"", "Content-Type."),
+    ],
+};
+
+static REDIRECT_TABLE: Table = Table {
+    header: "redirect",
+    about: "",
+    keys: &[
+        Key::required(
+            "to",
+            Kind::Text,
+            "\"https://hub.example.org$request_uri\"",
+            "Location.",
+        ),
+        Key::new(
+            "status",
+            Kind::Status(&[301, 302, 303, 307, 308]),
+            "302",
+            "The status.",
+        ),
+    ],
+};
+
+/// Reads `respond`.
+pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond> {
+    read(reader, "respond", &RESPOND_TABLE, context, |reader| {
+        let status = reader.count("status");
+        let body = reader.field("body", text);
+        let kind = reader.field("type", |field| {
+            let kind = field.text()?;
+            match http::HeaderValue::from_str(kind) {
+                Ok(_) => Some(kind.into()),
+                Err(_) => field.refuse("bad-type", format!("`{kind}` is no media type"), None),
+            }
+        });
+        Some(Respond {
+            status: value(status)?,
+            body: value(body)?,
+            kind: value(kind)?,
+        })
+    })
+}
+
+/// Reads `redirect`.
+pub(super) fn redirect(reader: &Reader<'_>, context: Context<'_>) -> Read<Redirect> {
+    read(reader, "redirect", &REDIRECT_TABLE, context, |reader| {
+        let to = reader.field("to", text);
+        let status = reader.status("status");
+        Some(Redirect {
+            to: value(to)?,
+            status: value(status)?,
+        })
+    })
+}
+
+fn read<T>(
+    reader: &Reader<'_>,
+    key: &'static str,
+    table: &'static Table,
+    context: Context<'_>,
+    read: impl FnOnce(&Reader<'_>) -> Option<T>,
+) -> Read<T> {
+    let span = reader
+        .typed(key)
+        .map_or_else(|| reader.span(), |typed| typed.span());
+    let found = reader.inline(key, table, context, read)?;
+    Some(found.map(|value| At { value, span }))
+}
+
+/// A text in which variables count.
+pub(super) fn text(field: &Field<'_>) -> Option<Text> {
+    let typed = field.text()?;
+    Text::parse(typed).map_or_else(
+        |error| {
+            let hint = error
+                .nearest()
+                .map(|near| format!("did you mean `{near}`?"));
+            field.refuse("bad-text", error.to_string(), hint)
+        },
+        Some,
+    )
+}
