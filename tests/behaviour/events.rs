@@ -149,7 +149,8 @@ fn a_preset_needs_no_further_line_for_a_stream_that_is_silent_for_longer_than_a_
 fn an_http2_stream_that_is_silent_is_not_an_idle_connection() {
     let (upstream, tell) = on_demand(true);
     let toml = one_site(upstream.addr, "preset = \"binderhub\"")
-        + "[timeouts]\nkeep_alive = \"300ms\"\nwrite = \"300ms\"\nbody = \"300ms\"\n";
+        // The upstream answers one request alone.
+        + "health = { kind = \"off\" }\n[timeouts]\nkeep_alive = \"300ms\"\nwrite = \"300ms\"\nbody = \"300ms\"\n";
     let hubgate = Hubgate::start(&toml);
     let mut h2 = hubgate.h2();
     let mut stream = h2.open(h2.request("GET", "/"), true);
