@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::support::hubgate::{HOST, one_site};
+use crate::support::ports::free_addr;
 use crate::support::{Client, DEADLINE, Fault, Hubgate, Upstream, Wire, eventually, tls};
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 8080 443\r\n";
@@ -111,9 +112,10 @@ fn nobody_but_the_load_balancer_is_believed() {
 #[test]
 fn an_odd_an_endless_and_a_dribbled_header_end_the_connection() {
     let upstream = Upstream::saying("ok");
+    let status = free_addr();
     let hubgate = Hubgate::start(
         &(format!(
-            "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_optional = [\"@HTTP@\"]\n[timeouts]\nhandshake = \"300ms\"\n{}",
+            "[admin]\nlisten = \"{status}\"\n[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_optional = [\"@HTTP@\"]\n[timeouts]\nhandshake = \"300ms\"\n{}",
             one_site(upstream.addr, "")
         )),
     );
@@ -129,6 +131,15 @@ fn an_odd_an_endless_and_a_dribbled_header_end_the_connection() {
     client.send(b"PROXY TCP4 192.0.2.7");
     assert!(client.closes_within(Duration::from_secs(3)));
     assert!(upstream.requests().is_empty());
+    let page = Client::plain(status).get("127.0.0.1", "/metrics").text();
+    let counted = |result: &str| -> u64 {
+        let name = format!("hubgate_proxy_headers_total{{result=\"{result}\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap().parse().unwrap()
+    };
+    let reasons = ["malformed", "too_long", "timed_out"].map(counted);
+    assert_eq!(reasons.iter().sum::<u64>(), 4, "{reasons:?}");
+    assert!(reasons.iter().all(|count| *count > 0), "{reasons:?}");
 }
 
 #[test]
