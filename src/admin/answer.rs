@@ -58,6 +58,9 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
         ("/", true) => of_type("text/html; charset=utf-8", page::render(&report(admin))),
         ("/status", true) => json(StatusCode::OK, &report(admin)),
         ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
+        ("/health", true) if admin.control.is_draining() => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        }
         ("/health", true) => text(StatusCode::OK, "ok\n"),
         ("/why", true) => why(admin, door, head.uri.query()),
         ("/reload", false) if head.method == Method::POST => reload(admin, head.uri.query()).await,

@@ -42,6 +42,10 @@ pub trait Control: Send + Sync + 'static {
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
     /// What runs now.
     fn status(&self) -> Status;
+    /// Whether the process is stopping.
+    fn is_draining(&self) -> bool {
+        false
+    }
     /// What is known of certificates being ordered.
     fn orders(&self) -> AcmeFacts;
     /// What is known of upstreams.

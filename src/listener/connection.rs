@@ -35,7 +35,7 @@ use crate::types::address::Address;
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
 
-/// A connection that waits for a request when the drain begins is given this long to send one more.
+/// A connection that waits for a request in a drain is given this long to send one more.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// What the connections of one worker share.
@@ -136,10 +136,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
     if until_drain(served.as_mut(), context.shutdown.clone()).await {
         return;
     }
-    tokio::select! {
-        () = &mut served => return,
-        () = tokio::time::sleep(LAST_CALL) => link.end_when_idle(),
-    }
+    link.last_call(LAST_CALL);
     let mut drain = context.shared.drain.clone();
     tokio::select! {
         () = &mut served => return,
@@ -180,7 +177,20 @@ async fn handshake(
 ) -> Option<TlsStream<BelowTls>> {
     let metrics = &context.shared.metrics;
     let limit = context.shared.snapshot.load().config.timeouts.handshake;
-    match timeout(limit, shake(tcp, facts, context)).await {
+    let shaken = timeout(limit, shake(tcp, facts, context));
+    let mut shutdown = context.shutdown.clone();
+    let stopped = async {
+        // An error means that the process is gone.
+        drop(shutdown.wait_for(|draining| *draining).await);
+        tokio::time::sleep(LAST_CALL).await;
+    };
+    let shaken = tokio::select! {
+        biased;
+        shaken = shaken => shaken,
+        // No request of its client has been taken.
+        () = stopped => return None,
+    };
+    match shaken {
         Ok(Some(tls)) => {
             metrics.tls_handshakes_done.inc();
             facts.tls_version = match tls.get_ref().1.protocol_version() {

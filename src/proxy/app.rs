@@ -54,6 +54,14 @@ pub enum Drain {
     Ending,
 }
 
+impl Drain {
+    /// How much of a drain that may take `limit` is left for goodbyes, from [`Drain::Ending`] to the process's end: a
+    /// twentieth, but half a second at most and 50 ms at least.
+    pub fn farewell(limit: Duration) -> Duration {
+        (limit / 20).clamp(Duration::from_millis(50), Duration::from_millis(500))
+    }
+}
+
 /// What every connection of the process shares.
 pub struct Shared {
     /// What runs; swapped by a reload.
@@ -160,6 +168,8 @@ impl App {
             Ok(None) => {
                 if self.link.fault().is_some() {
                     self.refuse_head(None).await;
+                } else if self.link.is_leaving() {
+                    close::politely(&self.link).await;
                 }
                 return None;
             }
@@ -427,7 +437,7 @@ impl App {
             client.abort();
             if !gone {
                 // What came before the cut still belongs to the client.
-                close::drained(client).await;
+                close::drained(client, ends()).await;
             }
             return if gone { Left::Gone } else { Left::Broken };
         }

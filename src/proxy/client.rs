@@ -158,7 +158,7 @@ impl Client {
                 ..
             } => {
                 *given = true;
-                let keep_alive = keeps_alive(session, false);
+                let keep_alive = keeps_alive(session, link, false);
                 link.append(|wire| answer.write_head(&date::now(), keep_alive, wire));
                 *framing = Some(Framing::Length(body.len() as u64));
             }
@@ -210,7 +210,7 @@ impl Client {
             return Ok(());
         }
         let body = response::framing(&head, view);
-        let keep_alive = keeps_alive(session, body == Framing::UntilClose);
+        let keep_alive = keeps_alive(session, link, body == Framing::UntilClose);
         link.append(|wire| response::write(&head, body, keep_alive, &date::now(), cookie, wire));
         *framing = Some(body);
         Ok(())
@@ -317,6 +317,29 @@ impl Client {
         }
     }
 
+    /// Ends a response whose body has no end of its own, an event stream, as if that were its end. False when its length
+    /// was told.
+    pub fn finish_early(&mut self) -> bool {
+        if let Self::H1 {
+            framing: Some(Framing::Length(_)),
+            ..
+        } = self
+        {
+            return false;
+        }
+        self.close_after_answer();
+        self.finish(HeaderMap::new());
+        true
+    }
+
+    /// Whether the process ends and no more can be waited for.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::H1 { link, .. } => link.is_over(),
+            Self::H2(h2) => h2.is_over(),
+        }
+    }
+
     /// Ends a response that cannot be completed so that the client knows: a reset stream, a closed connection.
     pub fn abort(&mut self) {
         match self {
@@ -362,9 +385,9 @@ fn write_framed(
 }
 
 /// Whether the connection goes on after the response, whose head is written now. Not when the request's body is still
-/// coming, nor when the response ends with the connection.
-fn keeps_alive(session: &mut H1Session, until_close: bool) -> bool {
-    if until_close || !session.is_body_done() {
+/// coming, nor when the response ends with the connection, nor in a drain.
+fn keeps_alive(session: &mut H1Session, link: &Link, until_close: bool) -> bool {
+    if until_close || link.is_leaving() || !session.is_body_done() {
         session.set_server_keepalive(None);
     }
     session.will_keepalive()

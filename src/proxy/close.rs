@@ -20,6 +20,9 @@ use crate::transport::{Link, LinkFault};
 const FINISH: Duration = Duration::from_secs(5);
 /// For which what still comes is read and thrown away.
 const LINGER: Duration = Duration::from_secs(5);
+/// For the last bytes to be taken, and for a client to close an idle connection, while the process ends.
+const BRIEFLY: Duration = Duration::from_millis(20);
+const PARTING: Duration = Duration::from_millis(300);
 
 /// Writes a whole answer and waits, at most `limit`, until it is on its way.
 pub async fn send(client: &mut Client, answer: &Answer, limit: Duration) -> io::Result<()> {
@@ -56,9 +59,10 @@ pub async fn with_event(client: &mut Client, event: &[u8], limit: Duration) -> i
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Waits a moment for what was given to the client to leave.
-pub async fn drained(client: &mut Client) {
-    if let Ok(Err(error)) = timeout(FINISH, poll_fn(|cx| client.poll_drain(cx))).await {
+/// Waits a moment for what was given to the client to leave; a very short one when the process `ends`.
+pub async fn drained(client: &mut Client, ends: bool) {
+    let limit = if ends { BRIEFLY } else { FINISH };
+    if let Ok(Err(error)) = timeout(limit, poll_fn(|cx| client.poll_drain(cx))).await {
         tracing::trace!(%error, "the client is gone");
     }
 }
@@ -74,6 +78,19 @@ pub async fn gracefully(link: &Link, linger: bool) {
         {
             tracing::trace!("the client went on sending after its answer");
         }
+    }
+}
+
+/// Ends a connection that waited for a request in vain, because of a drain. A request that is on its way meanwhile meets
+/// an end without an answer, not a reset: its client knows that nobody has taken it, and sends it elsewhere.
+pub async fn politely(link: &Link) {
+    let parted = timeout(PARTING, async {
+        poll_fn(|cx| link.poll_finish(cx)).await?;
+        poll_fn(|cx| link.poll_discard(cx)).await;
+        io::Result::Ok(())
+    });
+    if let Ok(Err(error)) = parted.await {
+        tracing::trace!(%error, "the client left by itself");
     }
 }
 

@@ -165,6 +165,9 @@ impl Forward<'_> {
                     }
                     chosen.report(answered(trace), ended);
                     trace.status = trace.tally.upstream_status.unwrap_or(0);
+                    if trace.tally.ended_early {
+                        trace.cause = Some(Cause::Draining);
+                    }
                     return Ok(Forwarded::Response);
                 }
                 Ok(End::Upgraded(upstream)) => {

@@ -67,6 +67,8 @@ async fn run(app: &App, relay: &mut Relay) -> Ended {
         // An error means that the process is gone; the tunnel then ends with it.
         _ = drain.wait_for(|drain| *drain == Drain::Ending) => {}
     }
-    relay.leave();
+    let limit = app.shared.snapshot.load().config.server.drain_timeout;
+    // Not all of it: what ends by itself is still counted and logged.
+    relay.leave(Drain::farewell(limit) * 3 / 4);
     poll_fn(|cx| relay.poll(cx)).await
 }

@@ -60,6 +60,10 @@ impl Control for Door {
         .boxed()
     }
 
+    fn is_draining(&self) -> bool {
+        *self.0.drain.borrow() != Drain::Serving
+    }
+
     fn orders(&self) -> AcmeFacts {
         super::orders::facts(&self.0.acme, &self.0.shared)
     }

@@ -1,12 +1,14 @@
-//! The end of the process: a drain that loses nothing it need not lose.
+//! The end of the process: a drain that loses nothing it need not lose, and takes no longer than it may.
 //!
-//! Listeners close at once; requests go on and connections are told to close; idle ones get a last call; tunnels stay
-//! until `drain_timeout` and then end with 1001. The process ends as soon as nothing is open. A second signal ends it
-//! at once.
+//! Listeners close at once; requests go on and connections are told to close; idle ones get a last call; tunnels and
+//! event streams go on until shortly before `drain_timeout` is over and are then ended in their own words. The process
+//! ends as soon as nothing is open, and at the latest when that time is over. A second signal ends it at once.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::process::Process;
 use super::told;
@@ -17,14 +19,14 @@ use crate::proxy::app::Drain;
 const TICK: Duration = Duration::from_millis(20);
 /// And told to the service manager once in so many counts.
 const TELL: u32 = 50;
-/// After the drain's end, for goodbyes.
-const LAST: Duration = Duration::from_millis(1500);
 /// For workers to end once they have been told to.
 const JOIN: Duration = Duration::from_secs(1);
 
 /// Drains; `hurry` ends it at once.
 pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()>) {
     let limit = process.shared.snapshot.load().config.server.drain_timeout;
+    let farewell = Drain::farewell(limit);
+    let end = Instant::now() + limit.max(farewell);
     let open = process.shared.metrics.connections_open();
     tracing::info!(open, limit = ?limit, "stopping: no new connections, waiting for open ones");
     {
@@ -37,20 +39,15 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     process.drain.send_replace(Drain::Draining);
     process.shutdown.send_replace(true);
     let ended = async {
-        if tokio::time::timeout(limit, none_open(process))
-            .await
-            .is_err()
-        {
+        if timeout_at(end - farewell, none_open(process)).await.is_ok() {
+            return;
+        }
+        let open = process.shared.metrics.connections_open();
+        tracing::warn!(open, "the drain's time is over, ending what is open");
+        process.drain.send_replace(Drain::Ending);
+        if timeout_at(end, none_open(process)).await.is_err() {
             let open = process.shared.metrics.connections_open();
-            tracing::warn!(open, "the drain's time is over, ending what is open");
-            process.drain.send_replace(Drain::Ending);
-            if tokio::time::timeout(LAST, none_open(process))
-                .await
-                .is_err()
-            {
-                let open = process.shared.metrics.connections_open();
-                tracing::warn!(open, "connections cut");
-            }
+            tracing::warn!(open, "connections cut");
         }
     };
     tokio::select! {
@@ -63,7 +60,7 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     }
     let joined = tokio::task::spawn_blocking(|| workers.into_iter().for_each(Worker::join));
     // A worker that is stuck ends with the process.
-    if tokio::time::timeout(JOIN, joined).await.is_err() {
+    if timeout(JOIN, joined).await.is_err() {
         tracing::error!("a worker does not end, leaving it behind");
     }
 }

@@ -46,7 +46,7 @@ pub struct Gate {
     pub(super) scanner: HeadScanner,
     pub(super) chunks: ChunkScanner,
     pub(super) fault: Option<LinkFault>,
-    /// Whether the next wait for a request ends at once.
+    /// Whether the process is stopping.
     pub(super) draining: bool,
 }
 
@@ -142,6 +142,15 @@ impl Gate {
                 Ok(())
             }
             Err(fault) => Err(self.refuse(LinkFault::Body(fault))),
+        }
+    }
+
+    /// Has every wait for a request end after `wait` at most.
+    pub(super) fn last_call(&mut self, wait: Duration) {
+        self.draining = true;
+        self.limits.keep_alive = self.limits.keep_alive.min(wait);
+        if let Phase::Idle(Some(until)) = &mut self.phase {
+            *until = (*until).min(now() + wait);
         }
     }
 

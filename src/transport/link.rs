@@ -8,8 +8,9 @@
 use std::cell::{RefCell, RefMut};
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use fragile::Fragile;
@@ -30,6 +31,8 @@ const DISCARD: usize = 16 * 1024;
 pub struct Link {
     /// A connection stays with the worker that accepted it: what a lock cost was more than what it guarded.
     state: Fragile<RefCell<State>>,
+    /// Whether the drain has begun.
+    leaving: AtomicBool,
 }
 
 struct State {
@@ -64,6 +67,7 @@ impl Link {
                 deadline: Deadline::default(),
                 over: false,
             })),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -218,12 +222,23 @@ impl Link {
         self.state().over = true;
     }
 
-    /// Ends the wait for the next request, now or when it begins. The task that reads must poll again by itself.
-    pub fn end_when_idle(&self) {
-        let mut state = self.state();
-        if let Some(gate) = &mut state.gate {
-            gate.draining = true;
+    /// Whether every deadline has come because the process ends.
+    pub fn is_over(&self) -> bool {
+        self.state().over
+    }
+
+    /// Begins the connection's part of a drain: answers from now on close it, and a wait for a request, this one or a
+    /// later one, takes no longer than `wait`. The task that reads must poll again by itself.
+    pub fn last_call(&self, wait: Duration) {
+        self.leaving.store(true, Relaxed);
+        if let Some(gate) = &mut self.state().gate {
+            gate.last_call(wait);
         }
+    }
+
+    /// Whether [`Self::last_call`] has been.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
     }
 
     /// Reads and throws away what still comes; ready at its end.
@@ -334,15 +349,15 @@ impl State {
         let Some(gate) = &mut self.gate else {
             return Poll::Pending;
         };
-        if gate.draining && matches!(gate.phase, Phase::Idle(_)) {
-            self.wire.ended = true;
-            return Poll::Ready(Ok(()));
-        }
         let Some(until) = gate.waits_until() else {
             return Poll::Pending;
         };
-        std::task::ready!(self.deadline.poll(until, cx));
+        if !self.over {
+            std::task::ready!(self.deadline.poll(until, cx));
+        }
         match gate.phase {
+            // The peer may not know yet: what it sends meanwhile is still read, if only to be thrown away.
+            Phase::Idle(_) if gate.draining => Poll::Ready(Ok(())),
             // Between requests the wait just ends, as if the client had left.
             Phase::Idle(_) => {
                 self.wire.ended = true;

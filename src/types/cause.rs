@@ -171,7 +171,7 @@ causes! {
         "Nothing to do if the browser had gone; else raise `tunnel_idle_timeout`, or have the application ping.";
     Draining "draining" 101 Unseen,
         "The server is stopping.",
-        "Nothing to do: the tunnel was closed with 1001 at the end of `server.drain_timeout`, and browsers connect again.";
+        "Nothing to do: the tunnel was closed with 1001, or the event stream ended, at the end of `server.drain_timeout`, and browsers connect again.";
     ClientGone "client_gone" 499 Unseen,
         "The client left before the answer was complete.",
         "Often nothing: a closed tab. If it took long, look at what the upstream was doing, and at time limits of proxies in front.";

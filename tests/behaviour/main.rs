@@ -17,6 +17,7 @@ mod client_certificates;
 mod datagrams;
 mod deadlines;
 mod doctor;
+mod drain;
 mod early;
 mod endpoints;
 mod events;

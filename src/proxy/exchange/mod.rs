@@ -89,6 +89,8 @@ pub struct Tally {
     pub response_begun: bool,
     /// Whether what the client has is an event stream without an announced end, between two events.
     pub between_events: bool,
+    /// Whether it was an event stream that the end of a drain ended.
+    pub ended_early: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,6 +124,7 @@ pub struct Exchange<'a> {
     tally: &'a mut Tally,
     /// Whether a head has come, be it an informational one.
     informed: bool,
+    event_stream: bool,
     /// Of our own, for the client.
     cookie: Option<Box<HeaderValue>>,
     decline: Option<&'a Decline<'a>>,
@@ -154,6 +157,7 @@ impl<'a> Exchange<'a> {
             last_down: start,
             tally,
             informed: false,
+            event_stream: false,
             decline: None,
             cookie: None,
             undelivered: None,
@@ -203,7 +207,9 @@ impl<'a> Exchange<'a> {
             self.tally.between_events = self.events.is_some_and(Place::is_between);
             return Err((failure, self.undelivered));
         }
-        let reusable = self.uplink == Uplink::Complete && self.upstream.is_reusable();
+        let reusable = self.uplink == Uplink::Complete
+            && self.downlink == Downlink::Complete
+            && self.upstream.is_reusable();
         Ok(match self.upstream {
             Peer::H1(h1) if self.downlink == Downlink::Upgraded => End::Upgraded(h1),
             Peer::H1(h1) if reusable => End::Complete(Some(h1), self.last_down),
@@ -228,7 +234,20 @@ impl<'a> Exchange<'a> {
         }
         let (at, cause) = self.ends_at();
         std::task::ready!(self.client.poll_deadline(at, cx));
+        if self.event_stream && self.client.is_over() && self.ends_early(cx) {
+            return Poll::Ready(Ok(()));
+        }
         Poll::Ready(Err(self.timed_out(cause)))
+    }
+
+    /// Ends an event stream whose client has taken all of it so far: it then connects again, and asks for what it missed.
+    fn ends_early(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.downlink != Downlink::Body || self.client.stalled_since().is_some() {
+            return false;
+        }
+        self.tally.ended_early =
+            self.client.finish_early() && matches!(self.client.poll_drain(cx), Poll::Ready(Ok(())));
+        self.tally.ended_early
     }
 
     /// From the client to the upstream; true when something moved.
@@ -354,6 +373,7 @@ impl<'a> Exchange<'a> {
             return Ok(true);
         }
         if head.is_event_stream() {
+            self.event_stream = true;
             self.limits.idle = self.limits.idle.max(self.limits.event_stream_idle);
             self.events = head.length().is_none().then(Place::default);
         }

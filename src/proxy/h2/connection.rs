@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,11 +24,14 @@ use super::stream::Stream;
 use super::timers::{Timer, Timers};
 use crate::proxy::app::{App, Drain as Stopping};
 use crate::proxy::client::Client;
+use crate::proxy::close;
 use crate::transport::{Deadline, EngineStream, now};
 
 /// What one stream, and one connection, may send ahead of its reader.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// For a client to answer the first GOAWAY, before a connection without streams is closed all the same.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// Malformed heads that a connection may send before it is closed.
 const MALFORMED: usize = 32;
 
@@ -47,7 +50,8 @@ pub struct H2Limits {
     pub idle: Duration,
 }
 
-/// Serves a connection to its end. Once `shutdown` says so, no new streams are accepted.
+/// Serves a connection to its end. Once `shutdown` says so, the client is told to send no new streams (GOAWAY with the
+/// highest id, RFC 9113 section 6.8); those on their way are served, and then it is told which was the last.
 pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdown: ShutdownWatch) {
     let handshake = Builder::new()
         .max_concurrent_streams(limits.streams)
@@ -63,8 +67,8 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
             return;
         }
     };
-    let stop = app.shared.drain.clone();
-    let change = shutdown.clone();
+    let (stop, link) = (app.shared.drain.clone(), app.link.clone());
+    let (change, stopping) = (shutdown.clone(), shutdown.clone());
     let mut shutdown = shutdown;
     let drain = pin!(async move {
         // An error means that the process is gone.
@@ -86,12 +90,16 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         limits,
         idle_since: None,
         idle: Deadline::default(),
+        closing: false,
         timers: Timers::default(),
         stop,
         ending: None,
         deadline: Deadline::default(),
     };
     poll_fn(|cx| driver.poll(cx)).await;
+    if *stopping.borrow() {
+        close::politely(&link).await;
+    }
 }
 
 struct Driver<Open, Served, Drain> {
@@ -109,6 +117,8 @@ struct Driver<Open, Served, Drain> {
     limits: H2Limits,
     idle_since: Option<Instant>,
     idle: Deadline,
+    /// Whether it is closed because it was idle.
+    closing: bool,
     timers: Timers,
     /// Where the process is with stopping, and the wait for its end once it drains.
     stop: watch::Receiver<Stopping>,
@@ -129,6 +139,8 @@ where
             if let Some(connection) = &mut self.connection {
                 connection.graceful_shutdown();
             }
+            self.limits.idle = self.limits.idle.min(LAST_CALL);
+            self.idle_since = None;
             let mut stop = self.stop.clone();
             let ending = async move { drop(stop.wait_for(|stop| *stop == Stopping::Ending).await) };
             self.ending = Some(Box::pin(ending));
@@ -238,7 +250,19 @@ where
             return Poll::Pending;
         }
         let since = *self.idle_since.get_or_insert_with(now);
-        self.idle.poll(since + self.limits.idle, cx)
+        ready!(self.idle.poll(since + self.limits.idle, cx));
+        match &mut self.connection {
+            // Told which stream was the last, its client knows that a later one was not served.
+            Some(connection) if !self.closing => {
+                self.closing = true;
+                self.idle_since = None;
+                self.limits.idle = self.limits.idle.min(LAST_CALL);
+                connection.abrupt_shutdown(Reason::NO_ERROR);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
     }
 }
 

@@ -191,6 +191,11 @@ impl Stream {
         self.timer.poll(at, cx)
     }
 
+    /// Whether every deadline has come because the process ends.
+    pub fn is_over(&self) -> bool {
+        self.timer.is_over()
+    }
+
     /// Ready when the client has reset the stream or left, while there is something to give to it.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.finished {

@@ -135,6 +135,13 @@ impl Timer {
     }
 }
 
+impl Timer {
+    /// Whether every deadline has come because the process ends.
+    pub fn is_over(&self) -> bool {
+        self.timers.0.get().borrow().over
+    }
+}
+
 impl Drop for Timer {
     fn drop(&mut self) {
         if let Some(index) = self.slot {

@@ -17,8 +17,6 @@ use crate::transport::{Deadline, Link, now};
 const HIGH_WATER: usize = 64 * 1024;
 /// Read at once.
 const PIECE: usize = 16 * 1024;
-/// How long a side may take to answer a goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,9 +156,14 @@ impl Relay {
         }
     }
 
-    /// Begins the end: close frames go out as soon as no frame would be cut, then a last second.
-    pub fn leave(&mut self) {
-        self.leaving.get_or_insert_with(|| now() + GOODBYE);
+    /// Begins the end. Close frames go out as soon as no frame would be cut, within `farewell`, which is also the sides'
+    /// time to answer; what is no WebSocket ends at once.
+    pub fn leave(&mut self, farewell: Duration) {
+        let farewell = match self.down.frames {
+            Some(_) => farewell,
+            None => Duration::ZERO,
+        };
+        self.leaving.get_or_insert_with(|| now() + farewell);
     }
 
     /// Carries the tunnel on; ready at its end.
