@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # the programs that cargo installs are found even when the shell does not look there
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test acme-faults acme-year journey chaos soak bench scale instructions lint
+.PHONY: help run test acme-faults acme-year journey chaos soak bench scale instructions lint deb deb-test
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -44,6 +44,16 @@ soak: ## count what is lost over 100 reloads, 20 binary upgrades, 10,000 tunnels
 	@tests/install.sh build soak
 	$(CARGO) build --release --locked
 	HUBGATE=$(TARGET)/release/hubgate tests/soak/run $(SOAK)
+
+deb: ## a Debian package of the release in target/deb (3 minutes with the build)
+	@tests/install.sh build deb
+	$(CARGO) build --release --locked
+	CARGO="$(CARGO)" packaging/deb/build $(TARGET)/release/hubgate $(TARGET)/deb
+
+deb-test: ## the package installed, upgraded under load, removed and purged in a clean root with its own systemd (as root; 5 minutes)
+	@tests/install.sh build deb deb-test
+	$(CARGO) build --release --locked
+	HUBGATE=$(TARGET)/release/hubgate CARGO="$(CARGO)" tests/deb/run
 
 bench: ## hubgate beside nginx, HAProxy, Caddy and pingap (25 minutes; BENCH=--quick 3); bench/compare --help says more
 	@tests/install.sh build bench

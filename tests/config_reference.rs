@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "reference/manual_pages.rs"]
+mod manual_pages;
+
 use std::path::Path;
 
 use hubgate::config::{Source, parse, reference};

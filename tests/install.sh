@@ -6,6 +6,8 @@
 #   tests/install.sh bench          nginx, HAProxy, Caddy and the load generators
 #   tests/install.sh instructions   valgrind, which counts instructions
 #   tests/install.sh soak           the load generators
+#   tests/install.sh deb            what makes a Debian package
+#   tests/install.sh deb-test       what makes a clean Debian to try it in
 # Debian packages need root or sudo; without either it says what to install and stops.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -64,6 +66,17 @@ for set in "$@"; do
     lint)
         want cc gcc
         ;;
+    deb)
+        want dpkg-shlibdeps dpkg-dev
+        want strip binutils
+        ;;
+    deb-test)
+        want debootstrap
+        want python3
+        want curl
+        want nsenter util-linux
+        want pgrep procps
+        ;;
     soak)
         want python3
         want wrk
@@ -106,7 +119,7 @@ for set in "$@"; do
         want dnsmasq dnsmasq-base
         ;;
     *)
-        echo "unknown set \`$set\`: build, lint, test, soak, bench, instructions" >&2
+        echo "unknown set \`$set\`: build, lint, test, soak, bench, instructions, deb, deb-test" >&2
         exit 2
         ;;
     esac

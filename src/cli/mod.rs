@@ -12,6 +12,7 @@ mod doctor;
 mod exit;
 mod finding;
 mod import;
+mod manual;
 mod names;
 mod reload;
 mod run;
@@ -27,7 +28,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// The end of `--help`.
 const EXIT_CODES: &str = "\
@@ -216,6 +217,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
+/// What may be typed, for completions of shells.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// hubgate(8), for `man`.
+pub fn manual_page() -> String {
+    let codes = [
+        ("EXIT STATUS", EXIT_CODES),
+        ("EXIT STATUS OF THE DOCTORS", finding::EXIT_CODES),
+    ];
+    manual::manual_page(&command(), &codes)
+}
+
 /// Prints to standard output. Whoever reads it may have seen enough (`| head`), which is no error.
 fn print(text: &str) {
     write(io::stdout().lock(), text);
@@ -236,8 +251,6 @@ fn write(mut stream: impl Write, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn code(arguments: &[&str]) -> u8 {

@@ -78,7 +78,8 @@ fn entry(out: &mut String, key: &Key) {
     }
 }
 
-fn kind(kind: &Kind) -> String {
+/// What a key takes, in words.
+pub(super) fn kind(kind: &Kind) -> String {
     match kind {
         Kind::Flag => "true or false".to_owned(),
         Kind::Count(least, most) => format!("A whole number, {least} to {most}"),

@@ -10,14 +10,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use http::Method;
 use pingora::protocols::http::ReusableHttpStream;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
-use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::answered::answered;
@@ -28,13 +26,11 @@ use super::filter::forwarded::{self, Origin};
 use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
+pub use super::shared::{Drain, Shared};
 use super::trace::Trace;
 use super::{client_certificate, close, fallback, last_event, page, record, refuse, splice};
-use crate::acme::challenge::Tokens;
 use crate::config::CertificateSource;
 use crate::observe::cause::{Cause, Situation};
-use crate::observe::history::History;
-use crate::observe::metrics::Metrics;
 use crate::router::target;
 use crate::snapshot::{Snapshot, Special};
 use crate::tls::client::Client as ClientCertificate;
@@ -42,41 +38,6 @@ use crate::transport::{EngineStream, Link, now};
 use crate::types::header::X_REQUEST_ID;
 use crate::types::host::Host;
 use crate::upstream::pool::Pool;
-
-/// How far the process is with stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drain {
-    /// Not at all.
-    Serving,
-    /// No new connections; requests and tunnels go on.
-    Draining,
-    /// What is still open is told to end now.
-    Ending,
-}
-
-impl Drain {
-    /// How much of a drain that may take `limit` is left for goodbyes, from [`Drain::Ending`] to the process's end: a
-    /// twentieth, but half a second at most and 50 ms at least.
-    pub fn farewell(limit: Duration) -> Duration {
-        (limit / 20).clamp(Duration::from_millis(50), Duration::from_millis(500))
-    }
-}
-
-/// What every connection of the process shares.
-pub struct Shared {
-    /// What runs; swapped by a reload.
-    pub snapshot: ArcSwap<Snapshot>,
-    /// Where everything is counted.
-    pub metrics: Arc<Metrics>,
-    /// Challenge tokens of our own orders.
-    pub tokens: Tokens,
-    /// Challenge tokens that are handed on.
-    pub handed_on: fallback::HandedOn,
-    /// What is remembered of single requests.
-    pub history: History,
-    /// Where the process is with stopping.
-    pub drain: watch::Receiver<Drain>,
-}
 
 /// What is known about a connection.
 #[derive(Debug, Clone)]

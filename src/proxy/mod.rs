@@ -25,6 +25,7 @@ mod reach;
 pub mod record;
 pub mod refuse;
 pub mod request_id;
+mod shared;
 pub mod splice;
 pub mod trace;
 pub mod tunnel;

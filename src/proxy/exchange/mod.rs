@@ -240,16 +240,6 @@ impl<'a> Exchange<'a> {
         Poll::Ready(Err(self.timed_out(cause)))
     }
 
-    /// Ends an event stream whose client has taken all of it so far: it then connects again, and asks for what it missed.
-    fn ends_early(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.downlink != Downlink::Body || self.client.stalled_since().is_some() {
-            return false;
-        }
-        self.tally.ended_early =
-            self.client.finish_early() && matches!(self.client.poll_drain(cx), Poll::Ready(Ok(())));
-        self.tally.ended_early
-    }
-
     /// From the client to the upstream; true when something moved.
     fn move_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;

@@ -1,7 +1,8 @@
 //! How long an exchange may stand still, and whose fault it is.
 //!
-//! Only looks at when something moved last; carrying on and ending is `super`'s.
+//! Looks at when something moved last, and ends event streams that nothing is waited for any more; all else is `super`'s.
 
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::{Downlink, Exchange, Uplink};
@@ -41,5 +42,15 @@ impl Exchange<'_> {
                 Cause::UpstreamIdle,
             ),
         }
+    }
+
+    /// Ends an event stream whose client has taken all of it so far: it then connects again, and asks for what it missed.
+    pub(super) fn ends_early(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.downlink != Downlink::Body || self.client.stalled_since().is_some() {
+            return false;
+        }
+        self.tally.ended_early =
+            self.client.finish_early() && matches!(self.client.poll_drain(cx), Poll::Ready(Ok(())));
+        self.tally.ended_early
     }
 }

@@ -1,0 +1,50 @@
+//! What every connection of the process shares, and how far the process is with stopping.
+//!
+//! Plain data: the server fills it in, swaps the snapshot and tells of a drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::fallback;
+use crate::acme::challenge::Tokens;
+use crate::observe::history::History;
+use crate::observe::metrics::Metrics;
+use crate::snapshot::Snapshot;
+
+/// How far the process is with stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drain {
+    /// Not at all.
+    Serving,
+    /// No new connections; requests and tunnels go on.
+    Draining,
+    /// What is still open is told to end now.
+    Ending,
+}
+
+impl Drain {
+    /// How much of a drain that may take `limit` is left for goodbyes, from [`Drain::Ending`] to the process's end: a
+    /// twentieth, but half a second at most and 50 ms at least.
+    pub fn farewell(limit: Duration) -> Duration {
+        (limit / 20).clamp(Duration::from_millis(50), Duration::from_millis(500))
+    }
+}
+
+/// What every connection of the process shares.
+pub struct Shared {
+    /// What runs; swapped by a reload.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+    /// Challenge tokens of our own orders.
+    pub tokens: Tokens,
+    /// Challenge tokens that are handed on.
+    pub handed_on: fallback::HandedOn,
+    /// What is remembered of single requests.
+    pub history: History,
+    /// Where the process is with stopping.
+    pub drain: watch::Receiver<Drain>,
+}
