@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use http::HeaderValue;
+
 use crate::config::{
     self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site, Text, Variable,
 };
@@ -47,6 +49,8 @@ pub struct Snapshot {
     pub routes: Vec<RunningRoute>,
     /// What handshakes are made with.
     pub tls: Policies,
+    /// What browsers of a site are told to remember, by its index; looked for where [`RunningSite::strict`] says so.
+    pub strict: HashMap<usize, HeaderValue>,
     /// Finds streams.
     pub streams: StreamTable,
     /// As `config.streams`.
@@ -107,6 +111,8 @@ pub struct RunningSite {
     pub http: HttpMode,
     /// Whether its clients are asked for certificates.
     pub asks: bool,
+    /// Whether browsers are told to come by https only.
+    pub strict: bool,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// Who gets challenge tokens that are not ours.
@@ -241,6 +247,7 @@ impl Snapshot {
             sites,
             routes: parts.routes,
             tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
+            strict: strict(&config),
             streams: StreamTable::new(&config.streams, &config.listen),
             running_streams,
             access_log,
@@ -253,6 +260,12 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// What browsers are told with an answer for this site; nothing by plain HTTP.
+    pub fn strict_transport(&self, is_tls: bool, site: Option<usize>) -> Option<&HeaderValue> {
+        let site = site.filter(|site| is_tls && self.sites[*site].strict)?;
+        self.strict.get(&site)
+    }
+
     /// What a connection is made with whose client sent this server name.
     pub fn server_tls(&self, server_name: Option<&Host>) -> Arc<Current> {
         let site = || match server_name {
@@ -278,6 +291,15 @@ fn special(route: &Route) -> Option<Special> {
         prefix: route.path.as_str().into(),
         replacement: replacement.clone(),
     }))
+}
+
+fn strict(config: &Config) -> HashMap<usize, HeaderValue> {
+    let sites = config.sites.iter().enumerate();
+    let strict = sites.filter_map(|(index, site)| {
+        let value = site.tls.hsts?.to_string();
+        Some((index, HeaderValue::from_str(&value).ok()?))
+    });
+    strict.collect()
 }
 
 /// Takes the endpoints that are in the group's file, or those that `old` had from there. Blocks on the file.
@@ -332,6 +354,7 @@ impl<'a> Parts<'a> {
             first_route,
             http: site.http,
             asks: site.tls.policy.clients.is_some(),
+            strict: site.tls.hsts.is_some(),
             access_log: self.log(&site.access_log)?,
             challenge_fallback: site
                 .challenge_fallback

@@ -56,6 +56,7 @@ groups = ["X25519", "SecP256r1MLKEM768"]
 session_tickets = false
 ticket_rotation = "5h"
 client_certificate = { mode = "optional", ca_file = "clients.pem", crl_files = ["a.crl", "/b.crl"], pass_certificate = true }
+hsts = { max_age = "400d", include_subdomains = true, preload = true }
 [log]
 level = "hubgate::acme=debug,warn"
 format = "json"

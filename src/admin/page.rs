@@ -54,7 +54,14 @@ fn header(page: &mut Page, report: &StatusReport) {
             Escaped(&listener.address)
         ));
     }
-    page.raw("</p></header>");
+    page.raw("</p>");
+    if let Some(file) = &report.status.tls_key_log {
+        page.add(format_args!(
+            "<p class=\"state stopping\">The secrets of all TLS connections are written to {}</p>",
+            Escaped(file)
+        ));
+    }
+    page.raw("</header>");
 }
 
 fn figures(page: &mut Page, report: &StatusReport) {

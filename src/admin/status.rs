@@ -22,6 +22,9 @@ pub struct Status {
     pub config_file: String,
     /// Whether the process is stopping.
     pub draining: bool,
+    /// The file that the secrets of TLS connections are written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key_log: Option<String>,
     /// Addresses clients connect to.
     pub listeners: Vec<ListenerStatus>,
     /// Sites in the order of the file.

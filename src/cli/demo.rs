@@ -21,9 +21,9 @@ const ADMIN: u16 = 9180;
 /// Runs until a signal ends it. Gives the exit code of `hubgate run`, or 3 when the demo could not be set up.
 pub(super) fn run() -> u8 {
     match Prepared::new() {
-        Ok(prepared) => {
-            super::run::run_and_tell(&prepared.config, How::Demo, || print(&prepared.welcome()))
-        }
+        Ok(prepared) => super::run::run_and_tell(&prepared.config, How::Demo, None, || {
+            print(&prepared.welcome())
+        }),
         Err(error) => {
             complain(&format!("hubgate: the demo cannot be set up: {error}\n"));
             exit::UNREACHABLE

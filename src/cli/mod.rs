@@ -64,6 +64,9 @@ enum Command {
         /// Started by the running hubgate at an upgrade
         #[arg(long, hide = true)]
         successor: bool,
+        /// Write the secrets of all TLS connections of clients to FILE, for Wireshark: whoever has it reads them
+        #[arg(long, value_name = "FILE")]
+        tls_key_log: Option<PathBuf>,
     },
     /// Say everything that is wrong with a configuration
     #[command(after_help = EXIT_CODES)]
@@ -195,9 +198,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             file,
             nginx,
             successor,
+            tls_key_log,
         } => {
             let nginx = nginx.map(|path| crate::nginx::origin::of_nginx(&path));
-            run::run(&nginx.unwrap_or(file.config), successor)
+            let file = nginx.unwrap_or(file.config);
+            run::run(&file, successor, tls_key_log.as_deref())
         }
         Command::Upgrade { program, door } => upgrade::run(&door, program.as_deref()),
         Command::Demo => demo::run(),

@@ -85,6 +85,11 @@ fn told(report: &StatusReport) -> String {
         status.generation,
         status.config_file,
     );
+    if let Some(file) = &status.tls_key_log {
+        out.push_str(&format!(
+            "WARNING        the secrets of all TLS connections are written to {file}\n"
+        ));
+    }
     let listeners = status
         .listeners
         .iter()

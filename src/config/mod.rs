@@ -69,6 +69,6 @@ pub use render::Paint;
 pub use source::{Position, Source, Span};
 pub use stream::{ProxyProtocol, ProxyVersion, Stream, Udp};
 pub use text::{Lookup, Text, TextError, TextPart};
-pub use tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
+pub use tls::{CipherSuite, ClientTrust, Group, Hsts, Tls, TlsPolicy, TlsProfile, TlsVersion};
 pub use variable::Variable;
 pub use why::Why;

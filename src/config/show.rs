@@ -109,6 +109,14 @@ pub(super) fn tls(tls: &Tls) -> Vec<Entry> {
         Some(trust) => client_trust(trust),
     };
     entries.push(("client_certificate", inline(&clients)));
+    let hsts = tls.hsts.map_or("false".to_owned(), |hsts| {
+        inline(&[
+            ("max_age", duration(hsts.max_age)),
+            ("include_subdomains", hsts.include_subdomains.to_string()),
+            ("preload", hsts.preload.to_string()),
+        ])
+    });
+    entries.push(("hsts", hsts));
     entries
 }
 

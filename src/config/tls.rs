@@ -15,6 +15,33 @@ pub struct Tls {
     pub policy: Arc<TlsPolicy>,
     /// After this time tickets are sealed with a new key. The same for all sites.
     pub ticket_rotation: Duration,
+    /// What browsers are told to remember: to come by https only.
+    pub hsts: Option<Hsts>,
+}
+
+/// `hsts`: strict transport security (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// How long they remember; zero has them forget.
+    pub max_age: Duration,
+    /// Whether it holds for all hosts below, too.
+    pub include_subdomains: bool,
+    /// Whether browsers may have it built in.
+    pub preload: bool,
+}
+
+impl std::fmt::Display for Hsts {
+    /// As in the field.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "max-age={}", self.max_age.as_secs())?;
+        if self.include_subdomains {
+            f.write_str("; includeSubDomains")?;
+        }
+        if self.preload {
+            f.write_str("; preload")?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for Tls {
@@ -25,6 +52,7 @@ impl Default for Tls {
             profile,
             policy: Arc::new(profile.policy()),
             ticket_rotation: Duration::from_secs(6 * 3600),
+            hsts: None,
         }
     }
 }

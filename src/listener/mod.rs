@@ -2,7 +2,7 @@
 //!
 //! `bind` makes listening sockets (`holder` knows who has one that cannot be made), `accept` takes connections from them, as
 //! a `door`, within the caps (`datagrams` those of UDP), `proxy_header` learns for whom a
-//! load balancer made one, `passthrough` finds those that a stream takes unopened, `connection` brings each other to the point where requests are read: from there on it is `proxy`'s.
+//! load balancer made one, `passthrough` finds those that a stream takes unopened, `handshake` secures the others, `connection` brings each to the point where requests are read: from there on it is `proxy`'s.
 
 pub mod accept;
 pub mod beat;
@@ -11,6 +11,7 @@ pub mod client_hello;
 pub mod connection;
 pub mod datagrams;
 pub mod door;
+mod handshake;
 pub mod holder;
 pub mod passthrough;
 mod peek;

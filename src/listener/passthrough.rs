@@ -6,21 +6,24 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::accept::ListenerKey;
 use super::client_hello::{self, Fault, LONGEST, Verdict};
 use super::connection::Context;
+use super::handshake;
 use super::peek::more;
 use crate::observe::metrics::ListenerKind;
+use crate::proxy::app::Facts;
 use crate::snapshot::RunningStream;
 use crate::stream::{self, Passage};
 use crate::tls::UNRECOGNIZED_NAME;
 use crate::types::address::{Address, THIS_HOST};
 use crate::types::host::Host;
 
+/// A whole TLS record with the fatal alert `decode_error`.
+const DECODE_ERROR: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x32];
 /// Nearly every hello fits.
 const USUAL: usize = 2048;
 
@@ -34,7 +37,7 @@ enum Seen {
 
 /// Passes the connection on if it is a stream's; gives it back if a site is to serve it. `key` is its listener.
 pub(super) async fn pass(
-    mut tcp: TcpStream,
+    tcp: TcpStream,
     peer: SocketAddr,
     key: &ListenerKey,
     context: &Context,
@@ -95,15 +98,35 @@ pub(super) async fn pass(
     match &seen {
         Seen::Hello(_) => {
             tracing::debug!(%peer, server_name = name, listener = %key.0, "no stream takes this server name");
-            // The client may be gone already, which is as well.
-            drop(tcp.write_all(&UNRECOGNIZED_NAME).await);
+            skip(&tcp);
+            handshake::say_last(tcp, &UNRECOGNIZED_NAME).await;
         }
         Seen::Other(fault) => {
+            match fault {
+                // Where a name decides, TLS is spoken.
+                Some(Fault::NotTls) => {
+                    skip(&tcp);
+                    let facts = Facts::new(peer, Some(local), true);
+                    handshake::answer_plain_http(tcp, &facts, context).await;
+                }
+                Some(Fault::Malformed | Fault::TooLong) => {
+                    skip(&tcp);
+                    handshake::say_last(tcp, &DECODE_ERROR).await;
+                }
+                _ => {}
+            }
             let reason = fault.map_or("nothing came in time".to_owned(), |fault| fault.to_string());
             tracing::debug!(%peer, reason, listener = %key.0, "no stream takes this connection");
         }
     }
     None
+}
+
+/// Takes what has come, so that the close is no reset that overtakes the answer.
+fn skip(tcp: &TcpStream) {
+    let mut bytes = vec![0; LONGEST];
+    // Nothing to be had is as well.
+    drop(tcp.try_read(&mut bytes));
 }
 
 async fn run(passage: Passage, stream: &RunningStream, context: &Context) {

@@ -21,6 +21,11 @@ use crate::types::header::{X_HUBGATE_CAUSE, X_REQUEST_ID};
 /// Methods that pass, apart from those that extensions define.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
+/// What browsers are told to remember of a site.
+pub fn strict(value: &HeaderValue) -> (HeaderName, HeaderValue) {
+    (header::STRICT_TRANSPORT_SECURITY, value.clone())
+}
+
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Answer {

@@ -17,7 +17,7 @@ use pingora::protocols::http::ReusableHttpStream;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::answered::answered;
 use super::checks::{self, Checked};
 use super::client::Client;
@@ -59,6 +59,19 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Of a connection that has said nothing yet.
+    pub fn new(peer: SocketAddr, local: Option<SocketAddr>, is_tls: bool) -> Self {
+        Self {
+            peer,
+            peer_text: peer.ip().to_string().into(),
+            local,
+            is_tls,
+            server_name: None,
+            tls_version: None,
+            client: ClientCertificate::Unasked,
+        }
+    }
+
     /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.is_tls { "https" } else { "http" }
@@ -338,6 +351,7 @@ impl App {
             certificate: client_certificate::lines(&self.facts, snapshot, trace.site),
         };
         let forward = Forward {
+            strict: snapshot.strict_transport(self.facts.is_tls, trace.site),
             pool: &self.pool,
             metrics: &self.shared.metrics,
             route,
@@ -448,9 +462,11 @@ impl App {
         &self,
         snapshot: &Arc<Snapshot>,
         client: &mut Client,
-        answer: Answer,
+        mut answer: Answer,
         trace: &mut Trace,
     ) -> Left {
+        let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
+        answer.fields.extend(strict.map(answer::strict));
         trace.status = answer.status;
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;

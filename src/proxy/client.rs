@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 
@@ -178,7 +178,7 @@ impl Client {
         head: ResponseHead<'_>,
         view: response::Client,
         end: bool,
-        cookie: Option<&HeaderValue>,
+        own: &response::Own<'_>,
     ) -> io::Result<()> {
         let (session, link, framing) = match self {
             Self::H1 {
@@ -196,8 +196,11 @@ impl Client {
                 if head.status().is_informational() {
                     return h2.send_informational(head.status(), fields);
                 }
-                if let Some(cookie) = cookie {
-                    fields.append(SET_COOKIE, cookie.clone());
+                if let Some(cookie) = &own.cookie {
+                    fields.append(SET_COOKIE, (**cookie).clone());
+                }
+                if let Some(strict) = own.strict {
+                    fields.insert(STRICT_TRANSPORT_SECURITY, strict.clone());
                 }
                 return h2.send_head(head.status(), fields, end);
             }
@@ -206,12 +209,12 @@ impl Client {
             if head.status() == StatusCode::SWITCHING_PROTOCOLS {
                 *framing = Some(Framing::UntilClose);
             }
-            link.append(|wire| response::write_informational(&head, cookie, wire));
+            link.append(|wire| response::write_informational(&head, own.cookie.as_deref(), wire));
             return Ok(());
         }
         let body = response::framing(&head, view);
         let keep_alive = keeps_alive(session, link, body == Framing::UntilClose);
-        link.append(|wire| response::write(&head, body, keep_alive, &date::now(), cookie, wire));
+        link.append(|wire| response::write(&head, body, keep_alive, &date::now(), own, wire));
         *framing = Some(body);
         Ok(())
     }

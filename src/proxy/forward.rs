@@ -14,6 +14,7 @@ use super::admit::{Admitted, admit};
 use super::client::Client;
 use super::exchange::{Decline, End, Exchange, ExchangeLimits, Failure, Tally, Undelivered};
 use super::filter::request::{self, Changes};
+use super::filter::response::Own;
 use super::filter::{hop_by_hop, response};
 use super::reach::Reached;
 use super::trace::Trace;
@@ -43,6 +44,8 @@ pub struct Forward<'a> {
     pub timeouts: &'a ClientTimeouts,
     /// How its head changes.
     pub changes: Changes<'a>,
+    /// What browsers are told to remember of the site.
+    pub strict: Option<&'a HeaderValue>,
 }
 
 /// What a forwarded request turned into.
@@ -153,7 +156,10 @@ impl Forward<'_> {
             let mut exchange =
                 Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
                     .declining(decline)
-                    .setting(self.cookie(&chosen));
+                    .setting(Own {
+                        cookie: self.cookie(&chosen),
+                        strict: self.strict,
+                    });
             if let Some(undelivered) = undelivered {
                 exchange = exchange.again(request, undelivered);
             }

@@ -2,7 +2,7 @@
 //!
 //! Each is counted, logged and remembered like any other answer of our own, and closes its connection.
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::app::{Facts, Shared};
 use super::request_id::RequestId;
 use super::trace::Trace;
@@ -14,13 +14,19 @@ pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec
     let mut trace = Trace::begin();
     let id = RequestId::next();
     let id = id.as_str();
+    let snapshot = shared.snapshot.load();
     let told = page::Facts {
         cause,
         request_id: id,
         launch: false,
-        pages: &shared.snapshot.load().config.error_pages,
+        pages: &snapshot.config.error_pages,
     };
-    let answer = Answer::of_cause(&told, None).with_detail(detail);
+    let mut answer = Answer::of_cause(&told, None).with_detail(detail);
+    // Nothing is known of the request but for whom its connection was made.
+    let host = facts.server_name.as_ref();
+    let site = host.and_then(|host| snapshot.router.site(host));
+    let strict = snapshot.strict_transport(facts.is_tls, site);
+    answer.fields.extend(strict.map(answer::strict));
     trace.status = answer.status;
     trace.cause = Some(cause);
     trace.own_body = answer.body.len() as u64;

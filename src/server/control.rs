@@ -276,6 +276,8 @@ fn status(process: &Process) -> Status {
     status.generation = snapshot.generation;
     status.upstreams = super::upstreams::status(&snapshot, crate::transport::now());
     status.config_file = process.config_path.display().to_string();
+    let key_log = process.key_log.as_ref();
+    status.tls_key_log = key_log.map(|path| path.display().to_string());
     status.draining = *process.drain.borrow() != Drain::Serving;
     let orders = process.acme.status();
     status.certificates = process

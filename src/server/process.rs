@@ -38,6 +38,8 @@ pub(super) struct Process {
     pub(super) shared: Arc<Shared>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) ground: Ground,
+    /// Where the secrets of connections go.
+    pub(super) key_log: Option<PathBuf>,
     pub(super) caps: Arc<ConnectionCaps>,
     pub(super) access_logs: AccessLogs,
     pub(super) log: LogHandle,

@@ -45,9 +45,17 @@ pub enum How {
 }
 
 /// Runs the configuration at `path` until a signal ends it, or a successor has taken over. `ready` is called once clients
-/// are served.
-pub fn run(path: &Path, how: How, ready: impl FnOnce()) -> Result<(), StartError> {
-    let mut given = Given::default();
+/// are served. The secrets of their connections go to the file `key_log`, if there is one.
+pub fn run(
+    path: &Path,
+    how: How,
+    key_log: Option<&Path>,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
+    let mut given = Given {
+        key_log: key_log.map(Path::to_path_buf),
+        ..Given::default()
+    };
     if how == How::Fresh {
         given.sockets = kept::given();
     }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -39,6 +39,7 @@ use crate::observe::reasons::with_reasons;
 use crate::proxy::app::{Drain, Shared};
 use crate::proxy::fallback::HandedOn;
 use crate::snapshot::{BuildError, Snapshot};
+use crate::tls::key_log::KeyLog;
 use crate::tls::policies::Ground;
 use crate::tls::tickets::TicketKeys;
 use crate::tls::{Certificates, Known};
@@ -52,6 +53,16 @@ pub(super) struct Given {
     pub(super) sockets: Sockets,
     /// What the process before it knew.
     pub(super) carried: Carried,
+    /// Where the secrets of connections go.
+    pub(super) key_log: Option<PathBuf>,
+}
+
+/// Opens the file, and says loudly what that means.
+fn key_log(path: &Path) -> Result<Arc<KeyLog>, StartError> {
+    let log = KeyLog::open(path)
+        .map_err(|error| unavailable("cannot write the file of `--tls-key-log`", &error))?;
+    tracing::warn!(event = "tls.key_log", file = %path.display(), "THE SECRETS OF ALL TLS CONNECTIONS ARE WRITTEN TO A FILE: whoever reads it reads them; start without `--tls-key-log` and remove the file when the trial is over");
+    Ok(Arc::new(log))
 }
 
 /// A process that could serve, and its listeners.
@@ -114,6 +125,7 @@ pub(super) fn start(
     let ground = Ground {
         certificates: certificates.clone(),
         tickets,
+        key_log: given.key_log.as_deref().map(key_log).transpose()?,
     };
     let access_logs = AccessLogs::new(&metrics);
     let config = Arc::new(config);
@@ -192,6 +204,7 @@ pub(super) fn start(
         config_path: path.to_owned(),
         shared,
         ground,
+        key_log: given.key_log,
         certificates,
         caps,
         access_logs,

@@ -2,7 +2,7 @@
 //!
 //! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`policies`] and
 //! [`server_config`] serve from it, [`tickets`] lets clients resume, [`client`] knows them, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
-//! [`peek`] what a listener shows, [`unverified`] takes any. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
+//! [`peek`] what a listener shows, [`key_log`] what it must not, [`unverified`] takes any. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
 //! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ mod certificates;
 pub mod client;
 mod distinguished_name;
 mod files;
+pub mod key_log;
 pub mod leaf;
 pub mod peek;
 pub mod pem;

@@ -16,6 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 
 use super::Certificates;
 use super::client::Judge;
+use super::key_log::KeyLog;
 use super::server_config::build;
 use super::tickets::{Mark, TicketKeys};
 use crate::config::trust::{self, MOST_BYTES, Trust, TrustFault};
@@ -28,6 +29,8 @@ pub struct Ground {
     pub certificates: Arc<Certificates>,
     /// What tickets are sealed with.
     pub tickets: Arc<TicketKeys>,
+    /// Where the secrets of connections go, if anywhere.
+    pub key_log: Option<Arc<KeyLog>>,
 }
 
 /// The configurations of one snapshot.

@@ -49,6 +49,9 @@ pub fn build(
     }
     // Early data can be replayed; a hub's POST must not be.
     config.max_early_data_size = 0;
+    if let Some(log) = &ground.key_log {
+        config.key_log = Arc::clone(log) as _;
+    }
     Ok(Arc::new(config))
 }
 
@@ -134,6 +137,7 @@ mod tests {
         let ground = Ground {
             certificates: Arc::clone(&certificates),
             tickets,
+            key_log: None,
         };
         let nobody = rustls::server::WebPkiClientVerifier::no_client_auth();
         let config = build(policy, (nobody, [0; 32]), &ground).unwrap();

@@ -14,6 +14,7 @@ mod backpressure;
 mod cancel;
 mod causes;
 mod client_certificates;
+mod client_hello;
 mod datagrams;
 mod deadlines;
 mod doctor;

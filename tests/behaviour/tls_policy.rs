@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustls::{HandshakeKind, NamedGroup};
 
-use crate::support::hubgate::HOST;
+use crate::support::hubgate::{HOST, command, one_site};
 use crate::support::openssl::{get, s_client};
 use crate::support::{Client, Hubgate, Upstream, Wire, eventually, tls};
 
@@ -213,4 +213,85 @@ fn a_client_that_wants_to_renegotiate_is_refused() {
     let said = s_client(hubgate.https, HOST, "-tls1_2", "R\n");
     said.says("RENEGOTIATING");
     assert!(said.0.contains("no renegotiation"), "{}", said.0);
+}
+
+/// The values of the field by HTTP/1.1 and by HTTP/2.
+fn strict(hubgate: &Hubgate, host: &str, target: &str) -> Vec<String> {
+    const FIELD: &str = "strict-transport-security";
+    let mut told = Client::tls(hubgate.https, host)
+        .get(host, target)
+        .head
+        .all(FIELD);
+    let h2 = crate::support::H2::connect(hubgate.https, host).get(target);
+    let h2 = h2.fields.get_all(FIELD).iter();
+    told.extend(h2.map(|value| value.to_str().unwrap().to_owned()));
+    told
+}
+
+#[test]
+fn browsers_are_told_to_come_by_https_with_every_answer_by_https_and_no_other() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nstrict-Transport-security: max-age=1\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let hsts = "hsts = { max_age = \"2d\", include_subdomains = true }";
+    let toml = two(&upstream, hsts)
+        .replace("path = \"/\"", "path = \"/x/\"")
+        .replace("\"self-signed\"\n", "\"self-signed\"\nhttp = \"forward\"\n");
+    let hubgate = Hubgate::start(&toml);
+    let wanted = vec!["max-age=172800; includeSubDomains".to_owned(); 2];
+    // An upstream's, a redirect of ours, a 404 of ours.
+    for target in ["/x/", "/x", "/"] {
+        assert_eq!(strict(&hubgate, HOST, target), wanted, "{target}");
+    }
+    // The neighbour's upstream speaks for itself.
+    assert_eq!(strict(&hubgate, "other.test", "/x/"), ["max-age=1"; 2]);
+    assert_eq!(strict(&hubgate, "other.test", "/"), [""; 0]);
+    let plain = hubgate.plain().get(HOST, "/");
+    assert!(!plain.head.has("strict-transport-security"));
+    // A head that is none, and a host that is another.
+    let mut client = hubgate.tls();
+    let answer = client.exchange("GET / HTTP/1.1\r\nX : y\r\n\r\n");
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.head.one("strict-transport-security"), wanted[0]);
+    let answer = hubgate.tls().get("nobody.test", "/");
+    assert!(answer.status == 421 && !answer.head.has("strict-transport-security"));
+    let off =
+        two(&upstream, "hsts = false") + "[tls]\nhsts = { max_age = \"0s\", preload = false }\n";
+    hubgate.reload_to(&off);
+    assert_eq!(strict(&hubgate, HOST, "/"), ["max-age=1"; 2]);
+    assert_eq!(strict(&hubgate, "other.test", "/"), ["max-age=0"; 2]);
+}
+
+#[test]
+fn secrets_are_written_down_only_when_the_command_line_asks_for_it() {
+    let upstream = Upstream::saying("ok");
+    let folder = tempfile::tempdir().unwrap();
+    let (asked, unasked) = (folder.path().join("asked"), folder.path().join("unasked"));
+    let toml = one_site(upstream.addr, "");
+    let run = |more: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        Hubgate::start_with(dir, &toml, |command| {
+            command.env("SSLKEYLOGFILE", &unasked).args(more);
+        })
+    };
+    let hubgate = run(&["--tls-key-log", asked.to_str().unwrap()]);
+    s_client(hubgate.https, HOST, "-tls1_3", &get(HOST)).says("HTTP/1.1 200");
+    s_client(hubgate.https, HOST, "-tls1_2", &get(HOST)).says("HTTP/1.1 200");
+    let text = std::fs::read_to_string(&asked).unwrap();
+    for label in [
+        "CLIENT_TRAFFIC_SECRET_0 ",
+        "SERVER_TRAFFIC_SECRET_0 ",
+        "CLIENT_RANDOM ",
+    ] {
+        assert!(text.contains(label), "{text}");
+    }
+    hubgate.wait_log("THE SECRETS OF ALL TLS CONNECTIONS");
+    let mut status = command(&["status", "--socket"]);
+    let (_, told) = crate::support::hubgate::run(status.arg(hubgate.socket()));
+    assert!(told.contains("WARNING"), "{told}");
+    drop(hubgate);
+    let hubgate = run(&[]);
+    s_client(hubgate.https, HOST, "", &get(HOST)).says("HTTP/1.1 200");
+    assert!(!unasked.exists());
+    assert!(!hubgate.log().contains("SECRETS"));
 }

@@ -4,8 +4,9 @@
 //! says nothing. The process ends, by its id, when this is dropped; its log is printed when the test failed.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -58,10 +59,16 @@ impl Hubgate {
 
     /// As [`Hubgate::start`], in a folder that already holds files (`@DIR@` in the text stands for it).
     #[track_caller]
-    pub fn start_in(mut dir: TempDir, toml: &str) -> Self {
+    pub fn start_in(dir: TempDir, toml: &str) -> Self {
+        Self::start_with(dir, toml, |_| {})
+    }
+
+    /// As [`Hubgate::start_in`], by a command with more to it.
+    #[track_caller]
+    pub fn start_with(mut dir: TempDir, toml: &str, more: impl Fn(&mut Command)) -> Self {
         for _ in 0..3 {
             let (http, https) = (free_addr(), free_addr());
-            match Self::try_start(dir, toml, http, https) {
+            match Self::try_start(dir, toml, (http, https), &more) {
                 Ok(running) => return running,
                 Err(back) => dir = back, // somebody took a port meanwhile
             }
@@ -73,15 +80,14 @@ impl Hubgate {
     fn try_start(
         dir: TempDir,
         toml: &str,
-        http: SocketAddr,
-        https: SocketAddr,
+        (http, https): (SocketAddr, SocketAddr),
+        more: &impl Fn(&mut Command),
     ) -> Result<Self, TempDir> {
         let config = dir.path().join("hubgate.toml");
         fs::write(&config, filled(toml, dir.path(), http, https)).unwrap();
-        let mut child = command(&["run", "-c"])
-            .arg(&config)
-            .spawn()
-            .expect("spawn hubgate");
+        let mut command = command(&["run", "-c"]);
+        more(command.arg(&config));
+        let mut child = command.spawn().expect("spawn hubgate");
         let output = collect(child.stderr.take().unwrap());
         let printed = collect(child.stdout.take().unwrap());
         let mut running = Self {
@@ -263,6 +269,16 @@ impl Hubgate {
         eventually(&format!("`{text}` in the log"), || {
             self.log().contains(text)
         });
+    }
+
+    /// All that it counts.
+    pub fn metrics(&self) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let ask = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// Resident memory in bytes.

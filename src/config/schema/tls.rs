@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::reader::{At, Context, Reader};
 use super::route::Read;
 use super::value::Field;
@@ -13,7 +15,9 @@ use super::{Key, Kind, Table, client_trust};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
-use crate::config::tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy, TlsProfile, TlsVersion};
+use crate::config::tls::{
+    CipherSuite, ClientTrust, Group, Hsts, Tls, TlsPolicy, TlsProfile, TlsVersion,
+};
 
 /// Tickets live for two rotations, and at most for seven days (RFC 8446 section 4.6.1).
 const LONGEST_ROTATION: Duration = Duration::from_secs(84 * 3600);
@@ -63,6 +67,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "{ mode = \"required\", ca_file = \"clients.pem\", crl_files = [], pass_certificate = false }",
             "Asks clients for a certificate by one of the authorities in `ca_file` (PEM). `mode`: \"required\", \"optional\" (a client may have none) or \"off\" (in a site, to inherit none). `crl_files` (PEM) say what is revoked; then each authority of a chain needs a list. Upstreams get ssl-client-verify, -subject-dn, -issuer-dn, -serial and -fingerprint, with `pass_certificate` also ssl-client-cert, which clients cannot send. The files are read again when they change.",
         ),
+        Key::rule(
+            "hsts",
+            Kind::Inline,
+            "none is sent",
+            "{ max_age = \"365d\", include_subdomains = false, preload = false }",
+            "Tells browsers, with every answer by https, to come by https only for as long as `max_age` (RFC 6797), in place of what an upstream says. `include_subdomains`: to all hosts below, too. `preload`: may be built into browsers. In a site `hsts = false` inherits none; \"0s\" has browsers forget.",
+        ),
         Key::new(
             "ticket_rotation",
             Kind::Duration(1),
@@ -82,6 +93,7 @@ pub(in crate::config) struct Overlay {
     pub(in crate::config) session_tickets: Read<bool>,
     pub(in crate::config) clients: Read<Option<ClientTrust>>,
     pub(in crate::config) ticket_rotation: Read<Duration>,
+    pub(in crate::config) hsts: Read<Option<Hsts>>,
     /// Of the table's head; `None` when there is no table.
     pub(in crate::config) span: Option<Span>,
 }
@@ -123,6 +135,7 @@ impl Overlay {
             profile: profile.unwrap_or(inherited.profile),
             policy,
             ticket_rotation: written(&self.ticket_rotation)?.unwrap_or(inherited.ticket_rotation),
+            hsts: written(&self.hsts)?.unwrap_or(inherited.hsts),
         }))
     }
 }
@@ -157,7 +170,52 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
         session_tickets: reader.optional("session_tickets", Reader::flag),
         clients: client_trust::read(&reader, context),
         ticket_rotation: reader.optional("ticket_rotation", |r, key| rotation(r, key, whole)),
+        hsts: hsts(&reader, context),
         span,
+    })
+}
+
+static HSTS: Table = Table {
+    header: "hsts = { max_age, include_subdomains, preload }",
+    about: "",
+    keys: &[
+        Key::new(
+            "max_age",
+            Kind::Duration(0),
+            "\"365d\"",
+            "How long browsers remember.",
+        ),
+        Key::new(
+            "include_subdomains",
+            Kind::Flag,
+            "false",
+            "Hosts below, too.",
+        ),
+        Key::new("preload", Kind::Flag, "false", "May be built in."),
+    ],
+};
+
+/// `Some(None)` when it is not written, a value of `None` when it is `false`.
+fn hsts(reader: &Reader<'_>, context: Context<'_>) -> Read<Option<Hsts>> {
+    if let Some(typed) = reader.typed("hsts")
+        && matches!(typed.get_ref(), DeValue::Boolean(false))
+    {
+        let span = typed.span();
+        return Some(Some(At { value: None, span }));
+    }
+    reader.inline("hsts", &HSTS, context, |inner| {
+        let max_age = inner.duration("max_age");
+        let below = inner.flag("include_subdomains");
+        let preload = inner.flag("preload");
+        let value = Hsts {
+            max_age: max_age?.value,
+            include_subdomains: below?.value,
+            preload: preload?.value,
+        };
+        Some(At {
+            value: Some(value),
+            span: inner.span(),
+        })
     })
 }
 

@@ -13,6 +13,8 @@ use crate::config::tls::{Tls, TlsVersion};
 
 /// Whoever steals a ticket's key reads what was said in sessions resumed with it.
 const LONG_ROTATION: Duration = Duration::from_secs(24 * 3600);
+/// What the lists of browsers ask for (hstspreload.org).
+const PRELOADED: Duration = Duration::from_secs(31_536_000);
 
 /// What is in force where the table stands, when it can be.
 pub(super) fn check(
@@ -106,6 +108,17 @@ fn doubts(typed: &Overlay, tls: &Tls, context: Context<'_>) {
         let message = "none of the `groups` withstands a quantum computer: what is recorded today may be read one day";
         let hint = "add \"X25519MLKEM768\", which current browsers prefer";
         warn(&span, "weak-tls", message, hint);
+    }
+    if let Some(Some(At {
+        value: Some(hsts),
+        span,
+    })) = &typed.hsts
+        && hsts.preload
+        && !(hsts.include_subdomains && hsts.max_age >= PRELOADED)
+    {
+        let message = "no list of hosts that are built into browsers takes this `preload`";
+        let hint = "they ask for `max_age` of at least 365d and for `include_subdomains`, of the site `example.org` itself";
+        warn(span, "weak-hsts", message, hint);
     }
     if let Some(Some(rotation)) = &typed.ticket_rotation
         && rotation.value > LONG_ROTATION

@@ -79,6 +79,19 @@ pub struct ProxyHeaders {
     pub timed_out: Counter,
 }
 
+/// Why TLS handshakes with clients came to nothing.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "`page` says in words what each field counts")]
+pub struct TlsRefused {
+    pub not_tls: Counter,
+    pub malformed: Counter,
+    pub no_name: Counter,
+    pub unknown_name: Counter,
+    pub no_agreement: Counter,
+    pub by_client: Counter,
+    pub left: Counter,
+}
+
 /// Everything hubgate counts.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "`page` says in words what each field counts")]
@@ -93,6 +106,7 @@ pub struct Metrics {
     pub tls_handshakes_done: Counter,
     pub tls_handshakes_failed: Counter,
     pub tls_handshakes_timed_out: Counter,
+    pub tls_refused: TlsRefused,
     requests: [[Counter; 5]; 2],
     requests_in_flight: Gauge,
     answers: [Counter; CAUSES],
@@ -147,6 +161,7 @@ impl Metrics {
             tls_handshakes_done: Counter::default(),
             tls_handshakes_failed: Counter::default(),
             tls_handshakes_timed_out: Counter::default(),
+            tls_refused: TlsRefused::default(),
             requests: Default::default(),
             requests_in_flight: Gauge::default(),
             answers: std::array::from_fn(|_| Counter::default()),

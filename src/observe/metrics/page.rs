@@ -177,6 +177,20 @@ impl Metrics {
                 ("timed_out", &self.tls_handshakes_timed_out),
             ],
         );
+        let refused = &self.tls_refused;
+        page.results(
+            "tls_refused_total",
+            "TLS handshakes that failed, by why: not TLS at all, malformed, no server name or one that is not served, nothing in common, refused by the client, left by it.",
+            &[
+                ("not_tls", &refused.not_tls),
+                ("malformed", &refused.malformed),
+                ("no_name", &refused.no_name),
+                ("unknown_name", &refused.unknown_name),
+                ("no_agreement", &refused.no_agreement),
+                ("by_client", &refused.by_client),
+                ("left", &refused.left),
+            ],
+        );
     }
 
     fn render_requests(&self, page: &mut Page) {

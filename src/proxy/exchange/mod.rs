@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use tokio::io::ReadBuf;
 
 use events::Place;
@@ -22,6 +22,7 @@ pub use failure::Failure;
 use failure::failure;
 
 use super::client::{Client, ClientError, HIGH_WATER};
+use super::filter::response::Own;
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::filter::{hop_by_hop, response};
 use crate::observe::cause::Cause;
@@ -125,8 +126,8 @@ pub struct Exchange<'a> {
     /// Whether a head has come, be it an informational one.
     informed: bool,
     event_stream: bool,
-    /// Of our own, for the client.
-    cookie: Option<Box<HeaderValue>>,
+    /// For the client.
+    own: Own<'a>,
     decline: Option<&'a Decline<'a>>,
     undelivered: Option<Undelivered>,
     /// Where the response stands, if it is an event stream without an announced end.
@@ -159,15 +160,15 @@ impl<'a> Exchange<'a> {
             informed: false,
             event_stream: false,
             decline: None,
-            cookie: None,
+            own: Own::default(),
             undelivered: None,
             events: None,
         }
     }
 
-    /// Gives the client this cookie with the answer's head.
-    pub fn setting(mut self, cookie: Option<Box<HeaderValue>>) -> Self {
-        self.cookie = cookie;
+    /// Gives the client these with the answer's head.
+    pub fn setting(mut self, own: Own<'a>) -> Self {
+        self.own = own;
         self
     }
 
@@ -357,7 +358,7 @@ impl<'a> Exchange<'a> {
             let wanted = view.version >= http::Version::HTTP_11
                 && (status != StatusCode::CONTINUE || self.expects_continue);
             if wanted {
-                let given = self.client.relay_head(head, view, false, None);
+                let given = self.client.relay_head(head, view, false, &Own::default());
                 given.map_err(|_| failure(Cause::ClientGone))?;
             }
             return Ok(true);
@@ -376,9 +377,7 @@ impl<'a> Exchange<'a> {
         self.tally.answered_at = Some(self.last_down);
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
-        let given = self
-            .client
-            .relay_head(head, view, end, self.cookie.as_deref());
+        let given = self.client.relay_head(head, view, end, &self.own);
         given.map_err(|_| failure(Cause::ClientGone))?;
         if upgraded {
             self.downlink = Downlink::Upgraded;

@@ -33,6 +33,15 @@ impl Client {
     }
 }
 
+/// What the edge adds to a response's head.
+#[derive(Debug, Default)]
+pub struct Own<'a> {
+    /// A cookie.
+    pub cookie: Option<Box<HeaderValue>>,
+    /// `Strict-Transport-Security`, in place of the upstream's.
+    pub strict: Option<&'a HeaderValue>,
+}
+
 /// How a response's body is framed towards an HTTP/1 client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -65,13 +74,13 @@ pub fn framing(head: &ResponseHead<'_>, client: Client) -> Framing {
     }
 }
 
-/// Writes an HTTP/1 client's head for `head`, its empty line included. `date` is the value of `Date`, `cookie` one of our own.
+/// Writes an HTTP/1 client's head for `head`, its empty line included. `date` is the value of `Date`.
 pub fn write(
     head: &ResponseHead<'_>,
     framing: Framing,
     keep_alive: bool,
     date: &[u8],
-    cookie: Option<&HeaderValue>,
+    own: &Own<'_>,
     wire: &mut Vec<u8>,
 ) {
     status_line(head.status(), head.reason(), wire);
@@ -83,9 +92,12 @@ pub fn write(
         _ => {}
     }
     write_connection(keep_alive, wire);
-    write_rest(head, wire);
-    if let Some(cookie) = cookie {
+    write_rest(head, own.strict.is_some(), wire);
+    if let Some(cookie) = &own.cookie {
         field(wire, b"Set-Cookie", cookie.as_bytes());
+    }
+    if let Some(strict) = own.strict {
+        field(wire, b"Strict-Transport-Security", strict.as_bytes());
     }
     wire.extend_from_slice(b"\r\n");
 }
@@ -107,7 +119,7 @@ pub fn write_informational(
             field(wire, b"Set-Cookie", cookie.as_bytes());
         }
     }
-    write_rest(head, wire);
+    write_rest(head, false, wire);
     wire.extend_from_slice(b"\r\n");
 }
 
@@ -137,10 +149,15 @@ pub fn write_connection(keep_alive: bool, wire: &mut Vec<u8>) {
     });
 }
 
-/// The fields that pass as they came, in their order and case.
-fn write_rest(head: &ResponseHead<'_>, wire: &mut Vec<u8>) {
+/// The fields that pass as they came, in their order and case; `strict` when the edge says one of them itself.
+fn write_rest(head: &ResponseHead<'_>, strict: bool, wire: &mut Vec<u8>) {
+    const STRICT: &[u8] = b"strict-transport-security";
     passing(head, |passes| {
-        if passes.kind != FieldKind::Date || head.status().is_informational() {
+        let own = match passes.kind {
+            FieldKind::Date => !head.status().is_informational(),
+            _ => strict && passes.name.eq_ignore_ascii_case(STRICT),
+        };
+        if !own {
             field(wire, passes.name, &unfolded(passes.value));
         }
     });
@@ -205,7 +222,7 @@ mod tests {
             let client = Client::of(&method, version);
             let framing = framing(&head, client);
             let mut wire = Vec::new();
-            write(&head, framing, true, b"today", None, &mut wire);
+            write(&head, framing, true, b"today", &Own::default(), &mut wire);
             String::from_utf8(wire).unwrap()
         })
     }
@@ -281,7 +298,7 @@ mod tests {
                 let from = parsed.with(head.as_bytes());
                 let framing = framing(&from, Client::of(&method, Version::HTTP_11));
                 let mut wire = Vec::new();
-                write(&from, framing, true, b"today", None, &mut wire);
+                write(&from, framing, true, b"today", &Own::default(), &mut wire);
                 let mut again = Parsed::default();
                 prop_assert_eq!(again.parse(&wire), Ok(Some(wire.len())));
                 let to = again.with(&wire);
