@@ -145,9 +145,9 @@ fn names_that_toml_would_misread_are_quoted() {
 }
 
 #[test]
-fn a_host_that_is_no_address_is_lost_and_what_is_left_loads() {
+fn an_upstream_that_hubgate_cannot_reach_is_lost_and_what_is_left_loads() {
     let imported = import_of(
-        "events {} http { server { server_name x.example.org; location /a/ { proxy_pass http://backend.internal:8080; } } }",
+        "events {} http { server { server_name x.example.org; location /a/ { proxy_pass http://unix:/run/app.sock:/; } } }",
     );
     loads(&imported.toml);
     assert!(imported.report.lost() > 0);
@@ -155,6 +155,24 @@ fn a_host_that_is_no_address_is_lost_and_what_is_left_loads() {
         imported
             .report
             .render()
-            .contains("`backend.internal:8080` is no address")
+            .contains("`unix:/run/app.sock` is neither an address nor a name")
     );
+}
+
+#[test]
+fn names_of_upstreams_and_who_is_asked_for_a_certificate_are_carried() {
+    let imported = import_of(
+        "events {} http { resolver 10.0.0.2 [fd00::2]:5353 valid=30s ipv6=off; upstream u { server app.internal; server b.internal:81 weight=2; } server { listen 443 ssl; server_name x.example.org; ssl_certificate c.pem; ssl_certificate_key k.pem; ssl_verify_client optional; ssl_client_certificate ca.pem; location / { proxy_pass http://u; } location /a/ { proxy_pass http://c.internal:8080; } } }",
+    );
+    loads(&imported.toml);
+    assert_eq!(imported.report.lost(), 0, "{}", imported.report.render());
+    for part in [
+        "\"app.internal:80\"",
+        "{ address = \"b.internal:81\", weight = 2 }",
+        "[\"c.internal:8080\"]",
+        "client_certificate = { mode = \"optional\", ca_file = \"/etc/nginx/ca.pem\" }",
+        "servers = [\"10.0.0.2\", \"[fd00::2]:5353\"]",
+    ] {
+        assert!(imported.toml.contains(part), "{part} in\n{}", imported.toml);
+    }
 }

@@ -33,6 +33,13 @@ const SYNTAX: &[&str] = &[
     "invalid number of the map parameters",
     "invalid number of the geo parameters",
     "invalid percent value ",
+    " is outside location ",
+    "cannot be inside the ",
+    "can be on the server level only",
+    "invalid location modifier ",
+    "cannot have URI part in location",
+    "invalid URL prefix",
+    "invalid return code ",
 ];
 
 /// Directives that load code, that only one block may be, or whose modules Debian's nginx has not built in.
@@ -90,7 +97,9 @@ fn ours(folder: &Path) -> Option<String> {
         keep_unknown: false,
     };
     let read = read(&Disk, &folder.join("nginx.conf"), &options);
-    read.err().map(|refused| refused.0.to_string())
+    // A word of several lines is cut as in the other's output.
+    let sentence = read.err().map(|refused| refused.0.to_string())?;
+    sentence.lines().next().map(str::to_owned)
 }
 
 /// The line a sentence ends with.

@@ -11,6 +11,7 @@ mod glob;
 pub mod import;
 mod lex;
 mod lua;
+mod meaning;
 pub mod model;
 pub mod origin;
 mod pattern;

@@ -231,7 +231,7 @@ impl Reader<'_> {
             }
             Inner::Scope(scope) => {
                 let mut inner = Vec::new();
-                let mut own = Frame::new(scope);
+                let mut own = frame.inner(scope, &directive);
                 self.items(lexer, source, &mut own, Ends::Block, depth + 1, &mut inner)?;
                 match scope {
                     Scope::Rows(_) => Block::Rows(inner),

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::meaning::{self, Outer};
 use super::table::{self, Context};
 use super::tree::Directive;
 use super::value;
@@ -44,6 +45,8 @@ pub(super) struct Frame {
     scope: Scope,
     /// Directives that may stand here once and do.
     seen: HashSet<&'static str>,
+    /// The location it stands in.
+    outer: Option<Outer>,
 }
 
 impl Frame {
@@ -51,6 +54,15 @@ impl Frame {
         Self {
             scope,
             seen: HashSet::new(),
+            outer: None,
+        }
+    }
+
+    /// The block that a directive of this one opens.
+    pub(super) fn inner(&self, scope: Scope, directive: &Directive) -> Self {
+        Self {
+            outer: Outer::of(directive).or_else(|| self.outer.clone()),
+            ..Self::new(scope)
         }
     }
 
@@ -116,7 +128,9 @@ impl Frame {
         if rule.once && !self.seen.insert(rule.name) {
             return Err(format!("\"{name}\" directive is duplicate"));
         }
-        match value::refusal(rule.form, directive) {
+        let refusal = value::refusal(rule.form, directive)
+            .or_else(|| meaning::refusal(directive, context, self.outer.as_ref()));
+        match refusal {
             Some(refusal) => Err(refusal),
             None => Ok(Inner::Scope(inner(context, name))),
         }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::Import;
 use crate::acme::storage::Storage;
 use crate::cli::{complain, exit, print};
-use crate::config::{self, CertificateSource, Config, Paint};
+use crate::config::{CertificateSource, Config, Paint};
 use crate::observe::reasons::with_reasons;
 use crate::tls::pem::{Pair, load_pair};
 use crate::tls::verify;
@@ -38,7 +38,7 @@ struct Row {
 /// Imports. Gives the exit code: 1 when nothing was there to take.
 pub(super) fn run(import: &Import) -> u8 {
     crate::tls::install_provider();
-    let config = match config::read(&import.file.config) {
+    let config = match crate::nginx::origin::read(&import.file.config) {
         Ok(loaded) => loaded.config,
         Err(report) => {
             complain(&report.render(Paint::Plain));

@@ -85,7 +85,7 @@ fn known(format: &str) -> bool {
         Err(report) => report
             .diagnostics()
             .iter()
-            .all(|own| !own.message.contains("access log")),
+            .all(|own| own.code != "bad-log-format"),
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         log::access(import, own, &mut access);
     }
     real_ip(import, scope);
+    resolver(import, scope);
     let tables = [times, limits];
     import
         .tables
@@ -82,6 +83,41 @@ fn connections(import: &mut Import<'_>, limits: &mut Draft) {
             "hubgate takes 8192 clients' connections (`limits.connections`), no fewer",
         );
     }
+}
+
+/// Name servers, and how long their answers hold.
+fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
+    let Some(own) = scope.one("resolver") else {
+        return;
+    };
+    let mut table = Draft::new("[resolver]", Some(own));
+    let (mut servers, mut lost) = (Vec::new(), Vec::new());
+    for word in own.arguments() {
+        let word = word.text();
+        match word.split_once('=') {
+            Some(("valid", time)) => {
+                if let Some(time) = value::seconds(time.as_bytes()).filter(|time| *time > 0) {
+                    table.set("min_ttl", draft::time(time * 1000), None);
+                    table.set("max_ttl", draft::time(time * 1000), None);
+                }
+            }
+            Some(("ipv6", word)) => table.set("ipv6", (word != "off").to_string(), None),
+            Some(("status_zone", _) | ("ipv4", "on")) => {}
+            Some(_) => lost.push(format!("`{word}`")),
+            None => servers.push(word.into_owned()),
+        }
+    }
+    table.set("servers", draft::texts(servers), Some(own));
+    if let Some(time) = scope.time("resolver_timeout").filter(|time| *time > 0) {
+        table.set("timeout", draft::time(time), scope.one("resolver_timeout"));
+    }
+    match lost.is_empty() {
+        true => import.ledger.carried(own, "`[resolver]`"),
+        false => import
+            .ledger
+            .lost(own, format!("`[resolver]`, without {}", lost.join(", "))),
+    }
+    import.tables.push(table);
 }
 
 /// `set_real_ip_from` as whom to believe.

@@ -234,7 +234,7 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>)
     if let Some(own) = server.scope.own().iter().rfind(|own| own.is("access_log")) {
         log::access(import, own, &mut table);
     }
-    protocols(import, server, &mut table);
+    tls(import, server, &mut table);
     let mut site = Site {
         hosts,
         table,
@@ -322,33 +322,76 @@ fn certificate<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Dra
     }
 }
 
-/// `ssl_protocols` as the site's minimum.
-fn protocols<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
-    let Some(own) = server
-        .scope
-        .one("ssl_protocols")
-        .filter(|_| !server.https.is_empty())
-    else {
+/// `ssl_protocols` as the site's minimum, and who is asked for a certificate.
+fn tls<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
+    if server.https.is_empty() {
         return;
-    };
-    let has = |version: &str| {
-        own.arguments()
-            .iter()
-            .any(|word| word.text().eq_ignore_ascii_case(version))
-    };
-    let old = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"]
-        .iter()
-        .any(|version| has(version));
-    match (old, has("TLSv1.2")) {
-        (false, false) => {
-            table.set("tls", "{ minimum_version = \"1.3\" }", Some(own));
-            import.ledger.carried(own, "`tls.minimum_version`");
-        }
-        (false, true) => import.ledger.carried(own, "TLS 1.2 and 1.3, as by default"),
-        (true, _) => import
-            .ledger
-            .lost(own, "TLS 1.2 and 1.3 only: older versions are not spoken"),
     }
+    let mut words = Vec::new();
+    if let Some(own) = server.scope.one("ssl_protocols") {
+        let has = |version: &str| {
+            own.arguments()
+                .iter()
+                .any(|word| word.text().eq_ignore_ascii_case(version))
+        };
+        let old = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"]
+            .iter()
+            .any(|version| has(version));
+        match (old, has("TLSv1.2")) {
+            (false, false) => {
+                words.push("minimum_version = \"1.3\"".to_owned());
+                import.ledger.carried(own, "`tls.minimum_version`");
+            }
+            (false, true) => import.ledger.carried(own, "TLS 1.2 and 1.3, as by default"),
+            (true, _) => import
+                .ledger
+                .lost(own, "TLS 1.2 and 1.3 only: older versions are not spoken"),
+        }
+    }
+    words.extend(client_certificate(import, server));
+    if !words.is_empty() {
+        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
+    }
+}
+
+/// Whom a server asks for a certificate, and which it believes.
+fn client_certificate<'t>(import: &mut Import<'t>, server: &Server<'t>) -> Option<String> {
+    let own = server.scope.one("ssl_verify_client")?;
+    let mode = match &*own.argument(0) {
+        "on" => "required",
+        "optional" => "optional",
+        "off" => return None,
+        _ => {
+            import.ledger.lost(
+                own,
+                "a certificate by nobody's authority is not asked for: clients show none",
+            );
+            return None;
+        }
+    };
+    let Some(authority) = server.scope.one("ssl_client_certificate") else {
+        import.ledger.lost(
+            own,
+            "without `ssl_client_certificate` no authority is believed",
+        );
+        return None;
+    };
+    let file = draft::text(&import.absolute(&authority.argument(0)));
+    let mut words = vec![format!("mode = \"{mode}\""), format!("ca_file = {file}")];
+    import.ledger.carried(own, "`tls.client_certificate.mode`");
+    import
+        .ledger
+        .carried(authority, "`tls.client_certificate.ca_file`");
+    if let Some(crl) = server.scope.one("ssl_crl") {
+        words.push(format!(
+            "crl_files = {}",
+            draft::texts([import.absolute(&crl.argument(0))])
+        ));
+        import
+            .ledger
+            .carried(crl, "`tls.client_certificate.crl_files`");
+    }
+    Some(format!("client_certificate = {{ {} }}", words.join(", ")))
 }
 
 /// A plain server that sends everybody to https.

@@ -1,6 +1,7 @@
 //! `upstream` blocks, and addresses that `proxy_pass` names by themselves, as `[upstream]` tables.
 //!
-//! A block becomes a table when something uses it. Endpoints are addresses: a name that is not one is told as lost.
+//! A block becomes a table when something uses it. Names are followed by hubgate, where nginx asks
+//! for them once; sockets are told as lost.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,6 +10,7 @@ use super::draft::{self, Draft};
 use super::ledger::Ledger;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
+use crate::types::host::Host;
 use crate::types::name::UpstreamName;
 
 /// The upstreams of `http` or of `stream`.
@@ -58,7 +60,7 @@ impl<'t> Upstreams<'t> {
             let host = target.host;
             ledger.lost(
                 from,
-                format!("`{host}` is no address: write the one it stands for into `endpoints`"),
+                format!("`{host}` is neither an address nor a name that hubgate can follow"),
             );
             return None;
         }
@@ -124,26 +126,31 @@ pub(super) fn quoted(name: &str) -> String {
 
 fn single(target: Target<'_>, from: &Directive) -> Draft {
     let mut table = Draft::new("", Some(from));
-    if let Some(address) = address(target.host, target.default_port) {
-        table.set("endpoints", draft::texts([address.to_string()]), None);
+    if let Some(endpoint) = endpoint(target.host, target.default_port) {
+        table.set("endpoints", draft::texts([endpoint]), None);
     }
     table
 }
 
-/// An IP address or `localhost`, with or without a port.
-pub(super) fn address(text: &str, default_port: u16) -> Option<SocketAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
+/// An endpoint as hubgate writes it: an IP address or a name, with a port.
+pub(super) fn endpoint(text: &str, default_port: u16) -> Option<String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some(address.to_string());
     }
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse() {
-        return Some(SocketAddr::new(ip, default_port));
+        return Some(SocketAddr::new(ip, default_port).to_string());
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok()?),
         None => (text, default_port),
     };
-    (host == "localhost").then_some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    // What stands for this machine need not be asked for.
+    if host == "localhost" {
+        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port).to_string());
+    }
+    let host = Host::parse(host).ok()?;
+    (port > 0).then(|| format!("{}:{port}", host.as_str()))
 }
 
 /// An `upstream` block.
@@ -192,10 +199,10 @@ fn server(
     ledger: &mut Ledger,
 ) -> Option<String> {
     let host = directive.argument(0);
-    let Some(address) = address(&host, default_port) else {
+    let Some(endpoint) = endpoint(&host, default_port) else {
         ledger.lost(
             directive,
-            format!("`{host}` is no address: write the one it stands for into `endpoints`"),
+            format!("`{host}` is neither an address nor a name that hubgate can follow"),
         );
         return None;
     };
@@ -213,6 +220,8 @@ fn server(
                     outlier(table, "ejection", &draft::time(time * 1000), directive);
                 }
             }
+            // Every name is followed.
+            ("resolve", "") => {}
             ("slow_start", time) => {
                 if let Some(time) = value::seconds(time.as_bytes()) {
                     table.set("slow_start", draft::time(time * 1000), Some(directive));
@@ -237,7 +246,7 @@ fn server(
     if down {
         return None;
     }
-    let address = draft::text(&address.to_string());
+    let address = draft::text(&endpoint);
     let mut words = vec![format!("address = {address}")];
     words.extend(weight.map(|weight| format!("weight = {weight}")));
     words.extend(backup.then(|| "backup = true".to_owned()));

@@ -113,8 +113,21 @@ impl<'t> Location<'t> {
     }
 }
 
+/// What stands before a location's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::nginx) enum Mark {
+    Exact,
+    Prefix,
+    /// `^~`
+    Final,
+    Pattern,
+    /// `~*`
+    PatternInAnyCase,
+    Named,
+}
+
 /// The words of a `location`, whose mark may stand apart or not.
-fn kind(directive: &Directive) -> Result<Kind, String> {
+pub(in crate::nginx) fn head(directive: &Directive) -> Result<(Mark, &[u8]), String> {
     let bytes = |index: usize| {
         let word = directive.arguments().get(index);
         word.map_or(&b""[..], |word| &word.bytes)
@@ -129,21 +142,34 @@ fn kind(directive: &Directive) -> Result<Kind, String> {
             (mark, word.get(mark.len()..).unwrap_or_default())
         }
     };
+    let mark = match mark {
+        b"" if path.starts_with(b"@") => Mark::Named,
+        b"" => Mark::Prefix,
+        b"=" => Mark::Exact,
+        b"^~" => Mark::Final,
+        b"~" => Mark::Pattern,
+        b"~*" => Mark::PatternInAnyCase,
+        _ => {
+            let mark = String::from_utf8_lossy(mark);
+            return Err(format!("invalid location modifier \"{mark}\""));
+        }
+    };
+    Ok((mark, path))
+}
+
+fn kind(directive: &Directive) -> Result<Kind, String> {
+    let (mark, path) = head(directive)?;
     let pattern = |ignore_case| {
         let text = String::from_utf8_lossy(path);
         Pattern::new(&text, ignore_case).map(|pattern| Kind::Pattern(Box::new(pattern)))
     };
     match mark {
-        b"" if path.starts_with(b"@") => Ok(Kind::Named(path.to_vec())),
-        b"" => Ok(Kind::Prefix(path.to_vec(), false)),
-        b"=" => Ok(Kind::Exact(path.to_vec())),
-        b"^~" => Ok(Kind::Prefix(path.to_vec(), true)),
-        b"~" => pattern(false),
-        b"~*" => pattern(true),
-        _ => {
-            let mark = String::from_utf8_lossy(mark);
-            Err(format!("invalid location modifier \"{mark}\""))
-        }
+        Mark::Exact => Ok(Kind::Exact(path.to_vec())),
+        Mark::Prefix => Ok(Kind::Prefix(path.to_vec(), false)),
+        Mark::Final => Ok(Kind::Prefix(path.to_vec(), true)),
+        Mark::Named => Ok(Kind::Named(path.to_vec())),
+        Mark::Pattern => pattern(false),
+        Mark::PatternInAnyCase => pattern(true),
     }
 }
 

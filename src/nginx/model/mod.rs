@@ -7,5 +7,6 @@ mod proxy;
 mod scope;
 
 pub use location::{Found, Kind, Location, Locations};
+pub(in crate::nginx) use location::{Mark, head};
 pub use proxy::{Address, Pass};
 pub use scope::Scope;

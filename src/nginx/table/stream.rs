@@ -39,7 +39,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_next_upstream", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Word).inherited().carried("`retry_on` of the upstream"),
     rule("proxy_next_upstream_timeout", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Time).once().inherited().carried("`retry_deadline` of the upstream"),
     rule("proxy_next_upstream_tries", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Number).once().inherited().not_needed("`retry_budget` bounds tries by their share of all requests"),
-    rule("proxy_pass", exactly(1), &[STREAM_SERVER]).carried("the route's `upstream`, and `rewrite_prefix` for a path; the stream's `upstream`"),
+    rule("proxy_pass", exactly(1), &[STREAM_SERVER]).once().carried("the route's `upstream`, and `rewrite_prefix` for a path; the stream's `upstream`"),
     rule("proxy_protocol", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Flag).once().inherited().carried("`send_proxy_protocol = \"v1\"`"),
     rule("proxy_protocol_timeout", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Time).once().inherited().not_needed("the head of a connection has its own bounds"),
     rule("proxy_requests", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Number).once().inherited().lost("hubgate forwards no UDP yet"),
