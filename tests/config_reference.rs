@@ -53,8 +53,9 @@ fn a_commented_example_of_the_reference_works_when_its_mark_is_removed() {
         let Some(example) = line.strip_prefix("# ").filter(|line| is_entry(line)) else {
             continue;
         };
-        // `exact` stands in for `path`, and the keys of a binding go together.
-        if example.starts_with("exact = ") || example.starts_with("eab_") {
+        // `exact` stands in for `path`, `respond` and `redirect` for `upstream`; the keys of a binding go together.
+        let other = ["exact = ", "respond = ", "redirect = ", "eab_"];
+        if other.iter().any(|key| example.starts_with(key)) {
             continue;
         }
         let changed: Vec<_> = text

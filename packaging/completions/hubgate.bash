@@ -1142,7 +1142,7 @@ _hubgate() {
             return 0
             ;;
         hubgate__subcmd__run)
-            opts="-c -h --config --nginx --successor --help"
+            opts="-c -h --config --nginx --successor --tls-key-log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1157,6 +1157,10 @@ _hubgate() {
                     return 0
                     ;;
                 --nginx)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key-log)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

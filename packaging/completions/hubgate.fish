@@ -41,6 +41,7 @@ complete -c hubgate -n "__fish_hubgate_needs_command" -f -a "demo" -d 'Show hubg
 complete -c hubgate -n "__fish_hubgate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -s c -l config -d 'The configuration file' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l nginx -d 'Serve what this nginx configuration says, imported anew by each reload' -r -F
+complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l tls-key-log -d 'Write the secrets of all TLS connections of clients to FILE, for Wireshark: whoever has it reads them' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l successor -d 'Started by the running hubgate at an upgrade'
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -s h -l help -d 'Print help'
 complete -c hubgate -n "__fish_hubgate_using_subcommand check" -s c -l config -d 'The configuration file' -r -F

@@ -30,12 +30,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"/favicon.ico\"",
             "Exactly this path.",
         ),
-        Key::rule(
+        Key::either(
             "upstream",
             Kind::Text,
-            "none; one of this, `respond` and `redirect`",
+            "respond",
             "\"hub\"",
-            "Who answers: the name of an [upstream.NAME].",
+            "Who answers: the name of an [upstream.NAME]. Or `redirect`.",
         ),
         action::RESPOND,
         action::REDIRECT,
