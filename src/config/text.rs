@@ -46,6 +46,14 @@ impl Text {
         parse(text).map(Self)
     }
 
+    /// As [`Self::parse`], for what becomes a line or a part of one: a line break is a fault too.
+    pub fn parse_line(text: &str) -> Result<Self, TextError> {
+        match text.contains(|c: char| c.is_control() && c != '\t') {
+            true => Err(TextError::Control),
+            false => Self::parse(text),
+        }
+    }
+
     /// Its pieces.
     pub fn parts(&self) -> &[TextPart] {
         &self.0
@@ -122,9 +130,6 @@ impl TextError {
 }
 
 fn parse(text: &str) -> Result<Box<[TextPart]>, TextError> {
-    if text.contains(|c: char| c.is_control() && c != '\t') {
-        return Err(TextError::Control);
-    }
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut rest = text;

@@ -7,7 +7,7 @@ use super::route::Read;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::action::{Redirect, Respond};
-use crate::config::text::Text;
+use crate::config::text::{Text, TextError};
 
 pub(super) const RESPOND: Key = Key::rule(
     "respond",
@@ -57,7 +57,7 @@ static REDIRECT_TABLE: Table = Table {
 pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond> {
     read(reader, "respond", &RESPOND_TABLE, context, |reader| {
         let status = reader.count("status");
-        let body = reader.field("body", text);
+        let body = reader.field("body", |field| text(field, Text::parse));
         let kind = reader.field("type", |field| {
             let kind = field.text()?;
             match http::HeaderValue::from_str(kind) {
@@ -76,7 +76,7 @@ pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond
 /// Reads `redirect`.
 pub(super) fn redirect(reader: &Reader<'_>, context: Context<'_>) -> Read<Redirect> {
     read(reader, "redirect", &REDIRECT_TABLE, context, |reader| {
-        let to = reader.field("to", text);
+        let to = reader.field("to", |field| text(field, Text::parse_line));
         let status = reader.status("status");
         Some(Redirect {
             to: value(to)?,
@@ -100,9 +100,9 @@ fn read<T>(
 }
 
 /// A text in which variables count.
-pub(super) fn text(field: &Field<'_>) -> Option<Text> {
+fn text(field: &Field<'_>, parse: fn(&str) -> Result<Text, TextError>) -> Option<Text> {
     let typed = field.text()?;
-    Text::parse(typed).map_or_else(
+    parse(typed).map_or_else(
         |error| {
             let hint = error
                 .nearest()
