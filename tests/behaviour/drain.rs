@@ -15,7 +15,7 @@ use crate::support::wire::{End, Fault};
 use crate::support::{Client, Hubgate, Upstream, eventually, websocket, within};
 
 /// How far the end of a stop may be from its time on a machine that has other things to do as well.
-const SLACK: Duration = Duration::from_millis(250);
+const SLACK: Duration = Duration::from_secs(2);
 
 fn with_limit(upstream: &Upstream, limit: &str) -> Hubgate {
     let server = format!("[server]\ndrain_timeout = \"{limit}\"\n");
@@ -43,7 +43,7 @@ fn the_answer_to_a_request_in_flight_tells_that_the_connection_closes() {
         assert_eq!(answer.text(), "ok");
         assert_eq!(client.rest(), (Vec::new(), End::Clean));
     }
-    assert!(hubgate.wait(Duration::from_secs(1)).success());
+    assert!(hubgate.wait(SLACK).success());
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_request_on_an_idle_connection_is_still_answered_at_the_last_call() {
             ("ok", "close")
         );
     }
-    assert!(hubgate.wait(Duration::from_secs(1)).success());
+    assert!(hubgate.wait(SLACK).success());
 }
 
 #[test]
@@ -93,10 +93,10 @@ fn an_idle_connection_ends_without_a_reset_and_what_crosses_its_end_is_not_serve
     ask(&mut client).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.read(&mut answer).unwrap(), 0, "still no reset");
-    assert!(hubgate.wait(Duration::from_secs(1)).success());
+    assert!(hubgate.wait(SLACK).success());
     assert_eq!(upstream.requests().len(), 1);
     assert!(
-        start.elapsed() < Duration::from_secs(1),
+        start.elapsed() < 2 * SLACK,
         "{:?}",
         start.elapsed()
     );
@@ -115,7 +115,7 @@ fn clients_that_never_close_and_handshakes_that_never_end_hold_nothing_up() {
     let start = Instant::now();
     assert!(hubgate.stop_and_wait().success());
     assert!(
-        start.elapsed() < Duration::from_millis(1200),
+        start.elapsed() < 2 * SLACK,
         "{:?}",
         start.elapsed()
     );
@@ -174,7 +174,7 @@ fn one_event(conn: &mut Conn) {
 fn an_event_stream_goes_on_until_the_limit_and_ends_as_if_it_were_complete() {
     let upstream = Upstream::start(one_event);
     let toml = one_site(upstream.addr, "")
-        + "[server]\ndrain_timeout = \"1s\"\n\
+        + "[server]\ndrain_timeout = \"5s\"\n\
          [access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"json\"\n";
     let mut hubgate = Hubgate::start(&toml);
     let mut chunked = hubgate.tls();
@@ -196,13 +196,13 @@ fn an_event_stream_goes_on_until_the_limit_and_ends_as_if_it_were_complete() {
     stop(&hubgate);
     assert_eq!(chunked.chunk(&mut Vec::new()), Ok(None), "the last chunk");
     assert!(
-        start.elapsed() > Duration::from_millis(900),
+        start.elapsed() > Duration::from_millis(4700),
         "{:?}",
         start.elapsed()
     );
     assert_eq!(unframed.rest(), (Vec::new(), End::Clean));
     assert!(stream.chunk().is_none(), "END_STREAM, not a reset");
-    assert!(hubgate.wait(Duration::from_secs(1)).success());
+    assert!(hubgate.wait(SLACK).success());
     let log = std::fs::read_to_string(hubgate.dir.path().join("access.log")).unwrap();
     assert_eq!(log.matches("\"cause\":\"draining\"").count(), 3, "{log}");
 }
@@ -221,38 +221,48 @@ fn the_limit_of_a_stop_is_exact_whatever_holds_it_up() {
         }
         let _ = conn.closes_within(Duration::from_secs(20));
     });
-    let limit = Duration::from_millis(1500);
+    let limit = Duration::from_secs(6);
     // A WebSocket whose client answers no close frame; one that stands in the middle of a frame; a request without answer.
     let holdups: [(&str, &[u8]); 3] = [
         ("websocket", b""),
         ("websocket", b"\x81\xff"),
         ("request", b""),
     ];
-    for (kind, more) in holdups {
-        let mut hubgate = with_limit(&upstream, "1500ms");
-        let mut client: Client = hubgate.plain();
-        if kind == "websocket" {
-            client.send(websocket::handshake_request(HOST, "/", ""));
-            assert_eq!(client.head().unwrap().status(), 101);
-            client.send(more);
-        } else {
-            let before = upstream.requests().len();
-            client.send("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n");
-            upstream.wait_requests(before + 1);
+    // Beside each other, since each takes the whole of its time.
+    std::thread::scope(|scope| {
+        for (kind, more) in holdups {
+            let upstream = &upstream;
+            scope.spawn(move || {
+                let mut hubgate = with_limit(upstream, "6s");
+                let mut client: Client = hubgate.plain();
+                if kind == "websocket" {
+                    client.send(websocket::handshake_request(HOST, "/", ""));
+                    assert_eq!(client.head().unwrap().status(), 101);
+                    client.send(more);
+                } else {
+                    client.send("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+                    eventually("the request without answer is there", || {
+                        upstream
+                            .requests()
+                            .iter()
+                            .any(|request| !request.head.has("sec-websocket-key"))
+                    });
+                }
+                let start = Instant::now();
+                assert!(hubgate.stop_and_wait().success());
+                let took = start.elapsed();
+                eprintln!("{kind} {more:?}: {took:?} of {limit:?}");
+                assert!(
+                    took < limit + SLACK && took > limit - Duration::from_millis(600),
+                    "{kind} {more:?}: {took:?}"
+                );
+                assert!(
+                    !hubgate.log().contains("connections cut"),
+                    "it ended by itself"
+                );
+            });
         }
-        let start = Instant::now();
-        assert!(hubgate.stop_and_wait().success());
-        let took = start.elapsed();
-        eprintln!("{kind} {more:?}: {took:?} of {limit:?}");
-        assert!(
-            took < limit + SLACK && took > limit - Duration::from_millis(150),
-            "{kind} {more:?}: {took:?}"
-        );
-        assert!(
-            !hubgate.log().contains("connections cut"),
-            "it ended by itself"
-        );
-    }
+    });
 }
 
 #[test]
