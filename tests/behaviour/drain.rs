@@ -95,11 +95,7 @@ fn an_idle_connection_ends_without_a_reset_and_what_crosses_its_end_is_not_serve
     assert_eq!(client.read(&mut answer).unwrap(), 0, "still no reset");
     assert!(hubgate.wait(SLACK).success());
     assert_eq!(upstream.requests().len(), 1);
-    assert!(
-        start.elapsed() < 2 * SLACK,
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < 2 * SLACK, "{:?}", start.elapsed());
 }
 
 #[test]
@@ -114,11 +110,7 @@ fn clients_that_never_close_and_handshakes_that_never_end_hold_nothing_up() {
     h2_frames::next(&mut deaf).unwrap();
     let start = Instant::now();
     assert!(hubgate.stop_and_wait().success());
-    assert!(
-        start.elapsed() < 2 * SLACK,
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < 2 * SLACK, "{:?}", start.elapsed());
     drop((silent, deaf, idle));
 }
 
