@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::balancing::Endpoint;
 use super::diagnostic::{Diagnostic, Report, Severity, Sink};
+use super::own_names::OwnNames;
 use super::schema::balancing::endpoints_of_file;
 use super::schema::reader::{At, Context, Files};
 use super::source::Source;
@@ -16,11 +17,12 @@ use super::validate::each_once;
 /// Takes the endpoints of a file, which may be none. Fails with everything that is wrong with it.
 pub fn endpoints(source: &Source) -> Result<Vec<Endpoint>, Report> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
-    let sink = Sink::default();
+    let (sink, own) = (Sink::default(), OwnNames::default());
     let context = Context {
         source,
         sink: &sink,
         files: Files::default(),
+        own: &own,
     };
     let found = endpoints_of_file(document.get_ref(), context).unwrap_or_default();
     let addresses = found.iter().map(|at| At {

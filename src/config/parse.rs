@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Report, Severity, Sink};
 use super::model::Config;
+use super::own_names::OwnNames;
 use super::schema::reader::{Context, Files};
 use super::source::Source;
 use super::syntax;
@@ -32,6 +33,7 @@ pub fn parse(source: &Source) -> Result<Loaded, Report> {
 pub(super) fn checked(source: &Source, files: Files) -> Result<Loaded, Report> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     let sink = Sink::default();
+    let own = OwnNames::of(document.get_ref());
     let config = validate::document(
         document.get_ref(),
         errors.is_empty(),
@@ -39,6 +41,7 @@ pub(super) fn checked(source: &Source, files: Files) -> Result<Loaded, Report> {
             source,
             sink: &sink,
             files,
+            own: &own,
         },
     );
     let mut diagnostics = sink.into_inner();

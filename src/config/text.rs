@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::own_names::OwnNames;
 use super::suggest::nearest;
 use super::variable::{VARIABLES, Variable, named};
 
@@ -43,14 +44,22 @@ impl Text {
     /// # Errors
     /// A dollar sign without a name, a brace without its end, or a name that is no variable.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        parse(text).map(Self)
+        Self::parse_with(text, &OwnNames::default())
+    }
+
+    /// As [`Self::parse`], where the configuration itself has named variables.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(text: &str, own: &OwnNames) -> Result<Self, TextError> {
+        parse(text, own).map(Self)
     }
 
     /// As [`Self::parse`], for what becomes a line or a part of one: a line break is a fault too.
-    pub fn parse_line(text: &str) -> Result<Self, TextError> {
+    pub fn parse_line(text: &str, own: &OwnNames) -> Result<Self, TextError> {
         match text.contains(|c: char| c.is_control() && c != '\t') {
             true => Err(TextError::Control),
-            false => Self::parse(text),
+            false => Self::parse_with(text, own),
         }
     }
 
@@ -129,7 +138,7 @@ impl TextError {
     }
 }
 
-fn parse(text: &str) -> Result<Box<[TextPart]>, TextError> {
+fn parse(text: &str, own: &OwnNames) -> Result<Box<[TextPart]>, TextError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -147,7 +156,8 @@ fn parse(text: &str) -> Result<Box<[TextPart]>, TextError> {
         let unknown = || TextError::Unknown {
             name: name.to_owned(),
         };
-        parts.push(TextPart::Variable(named(name).ok_or_else(unknown)?));
+        let variable = named(name).or_else(|| own.named(name));
+        parts.push(TextPart::Variable(variable.ok_or_else(unknown)?));
         rest = after;
     }
     literal.push_str(rest);

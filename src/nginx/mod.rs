@@ -14,7 +14,6 @@ mod lua;
 mod meaning;
 pub mod model;
 pub mod origin;
-mod pattern;
 mod read;
 mod scope;
 pub mod table;
@@ -26,6 +25,7 @@ pub mod value;
 pub use document::document;
 pub use fault::{At, Fault};
 pub use files::{Disk, Files, Memory};
-pub use pattern::{Captures, Pattern};
 pub use read::{Options, read};
 pub use tree::{Block, Directive, Place, Tree, Word};
+
+pub use crate::types::pattern::{Captures, Pattern};

@@ -139,7 +139,9 @@ impl Answer {
         match action {
             RouteAction::Respond(respond) => {
                 let mut fields = Vec::new();
-                if let Ok(kind) = HeaderValue::from_str(&respond.kind) {
+                if let Ok(kind) = HeaderValue::from_str(&respond.kind)
+                    && !matches!(respond.status, 204 | 304)
+                {
                     fields.push((header::CONTENT_TYPE, kind));
                 }
                 Self {
@@ -179,10 +181,18 @@ impl Answer {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
     }
 
+    /// Whether its head says how long its body is: not with a status that has none, nor of another answer's (RFC 9110
+    /// section 8.6).
+    fn has_length(&self) -> bool {
+        !matches!(self.status, 204 | 304)
+    }
+
     /// Its fields as HTTP/2 needs them.
     pub fn fields(&self) -> HeaderMap {
         let mut fields: HeaderMap = self.fields.iter().cloned().collect();
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        if self.has_length() {
+            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        }
         fields
     }
 
@@ -195,7 +205,9 @@ impl Answer {
         for (name, value) in &self.fields {
             field(wire, name.as_str().as_bytes(), value.as_bytes());
         }
-        response::write_length(self.body.len() as u64, wire);
+        if self.has_length() {
+            response::write_length(self.body.len() as u64, wire);
+        }
         response::write_connection(keep_alive, wire);
         wire.extend_from_slice(b"\r\n");
     }
@@ -244,6 +256,19 @@ mod tests {
         assert_eq!(fields[X_HUBGATE_CAUSE], "queue_full");
         assert_eq!(fields[X_REQUEST_ID], "0123");
         assert_eq!(fields[header::CONTENT_LANGUAGE], "en");
+    }
+
+    #[test]
+    fn an_answer_without_a_body_says_no_length() {
+        for (status, says) in [(200, true), (204, false), (304, false)] {
+            let answer = Answer::text(status, Vec::new(), None);
+            let mut wire = Vec::new();
+            answer.write_head(b"today", true, &mut wire);
+            let text = String::from_utf8(wire).unwrap();
+            assert_eq!(text.contains("Content-Length: 0"), says, "{text}");
+            let fields = answer.fields();
+            assert_eq!(fields.contains_key(header::CONTENT_LENGTH), says);
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use super::answer::Answer;
 use super::app::App;
 use super::checks::Checked;
 use super::client::Client;
-use super::filter::forwarded;
 use super::trace::Trace;
 use super::values::Values;
 use crate::snapshot::{RunningRoute, Snapshot};
@@ -21,19 +20,12 @@ pub(super) fn answered(
     id: &str,
     trace: &Trace,
 ) -> Answer {
-    let head = client.head();
-    let trusted_proxies = &snapshot.config.server.trusted_proxies;
-    let values = Values {
-        facts: &app.facts,
-        client: forwarded::client_address(app.facts.peer.ip(), trusted_proxies, &head.headers),
-        method: head.method.as_str(),
-        target: &checked.target,
-        version: head.version,
-        fields: &head.headers,
-        host: checked.authority.host.as_str(),
-        site: trace.site.map_or("", |site| &*snapshot.sites[site].name),
-        route: route.config.path.as_str(),
+    let values = Values::new(
+        (&app.facts, snapshot),
+        (client.head(), &checked.target),
+        checked.authority.host.as_str(),
+        trace.place(),
         id,
-    };
+    );
     Answer::of_route(&route.config.action, &values)
 }

@@ -9,7 +9,6 @@ use http::HeaderMap;
 
 use super::app::{App, Facts, Shared};
 use super::client::Client;
-use super::filter::forwarded;
 use super::trace::{self, Trace};
 use super::values::{self, Values};
 use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
@@ -46,11 +45,6 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     }
     let head = client.head();
     let peer = app.facts.peer;
-    let address = forwarded::client_address(
-        peer.ip(),
-        &snapshot.config.server.trusted_proxies,
-        &head.headers,
-    );
     let host_text = match head.uri.authority() {
         Some(authority) => Some(authority.as_str()),
         None => head
@@ -59,23 +53,19 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
             .and_then(|value| value.to_str().ok()),
     };
     let authority = host_text.and_then(|text| Authority::parse(text).ok());
-    let values = Values {
-        facts: &app.facts,
-        client: address,
-        method: head.method.as_str(),
-        target: client.target(),
-        version: head.version,
-        fields: &head.headers,
-        host: authority
-            .as_ref()
-            .map_or("", |authority| authority.host.as_str()),
-        site: site.map_or("", |site| &*site.name),
-        route: route.map_or("", |route| route.config.path.as_str()),
+    let host = authority
+        .as_ref()
+        .map_or("", |authority| authority.host.as_str());
+    let values = Values::new(
+        (&app.facts, snapshot),
+        (head, client.target()),
+        host,
+        trace.place(),
         id,
-    };
+    );
     let mut record = Record::new(
         SystemTime::now(),
-        SocketAddr::new(address, peer.port()),
+        SocketAddr::new(values.client, peer.port()),
         &head.headers,
     );
     record.values = Some(&values);

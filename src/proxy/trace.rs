@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::exchange::Tally;
+use super::values::Place;
 use crate::observe::cause::Cause;
 use crate::types::name::UpstreamName;
 
@@ -63,6 +64,14 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Where the request has come to.
+    pub fn place(&self) -> Place {
+        Place {
+            site: self.site,
+            route: self.route,
+        }
+    }
+
     /// Of a request that begins now.
     pub fn begin() -> Self {
         Self {

@@ -9,11 +9,14 @@ use std::time::SystemTime;
 
 use http::header::{COOKIE, HeaderName};
 use http::{HeaderMap, Version};
+use pingora::http::RequestHeader;
 
 use super::app::Facts;
+use super::filter::forwarded;
 use crate::config::{Lookup, Variable};
 use crate::observe::access_log::{Clock, epoch};
 use crate::router::target;
+use crate::snapshot::Snapshot;
 use crate::tls::client::{Client as ClientOfTls, Shown};
 use crate::types::header::{X_FORWARDED_FOR, cookies};
 
@@ -40,6 +43,15 @@ pub struct Values<'a> {
     pub route: &'a str,
     /// `X-Request-ID`.
     pub id: &'a str,
+}
+
+/// Where a request has come to: its site and its route, by their places in the snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// The site.
+    pub site: Option<usize>,
+    /// The route.
+    pub route: Option<usize>,
 }
 
 /// As it is written in `$server_protocol` and in logs.
@@ -133,6 +145,31 @@ impl Lookup for Values<'_> {
 }
 
 impl<'a> Values<'a> {
+    /// Of the request with this head and raw target, for this host.
+    pub fn new(
+        (facts, snapshot): (&'a Facts, &'a Snapshot),
+        (head, target): (&'a RequestHeader, &'a [u8]),
+        host: &'a str,
+        place: Place,
+        id: &'a str,
+    ) -> Self {
+        let trusted_proxies = &snapshot.config.server.trusted_proxies;
+        let site = place.site.and_then(|site| snapshot.sites.get(site));
+        let route = place.route.and_then(|route| snapshot.routes.get(route));
+        Self {
+            facts,
+            client: forwarded::client_address(facts.peer.ip(), trusted_proxies, &head.headers),
+            method: head.method.as_str(),
+            target,
+            version: head.version,
+            fields: &head.headers,
+            host,
+            site: site.map_or("", |site| &*site.name),
+            route: route.map_or("", |route| route.config.path.as_str()),
+            id,
+        }
+    }
+
     /// Of the client's certificate; nothing without one.
     fn shown(&self, of: impl FnOnce(&'a Shown) -> &'a str) -> &'a str {
         match &self.facts.client {

@@ -12,3 +12,4 @@ pub mod header;
 pub mod host;
 pub mod name;
 pub mod path;
+pub mod pattern;

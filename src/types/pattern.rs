@@ -1,4 +1,4 @@
-//! Regular expressions of `location`, `server_name`, `rewrite` and `map`: PCRE's language as far as nginx's users go.
+//! Regular expressions of the configuration: PCRE's language as far as nginx's users go.
 //!
 //! Run by `regex` on bytes: linear time, no stack. What that has not (look-around, back references, atomic groups) is run
 //! by `fancy-regex` with a bound on its steps; a bound that is reached is no match.
@@ -13,6 +13,7 @@ const STEPS: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
+    ignore_case: bool,
     engine: Engine,
 }
 
@@ -57,6 +58,7 @@ impl Pattern {
         };
         Ok(Self {
             text: text.to_owned(),
+            ignore_case,
             engine,
         })
     }
@@ -64,6 +66,19 @@ impl Pattern {
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether case counts for nothing in it.
+    pub fn ignores_case(&self) -> bool {
+        self.ignore_case
+    }
+
+    /// Whether it is found in `subject`; cheaper than [`Self::find`].
+    pub fn matches(&self, subject: &[u8]) -> bool {
+        match &self.engine {
+            Engine::Linear(regex) => regex.is_match(subject),
+            Engine::Backtracking(_) => self.find(subject).is_some(),
+        }
     }
 
     /// What it takes of `subject`.
@@ -104,6 +119,15 @@ impl Pattern {
         }
     }
 }
+
+/// By what was written.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, self.ignore_case) == (&other.text, other.ignore_case)
+    }
+}
+
+impl Eq for Pattern {}
 
 /// PCRE's `$` stands before a last newline too, its `{` may be itself, and `\_` is `_`.
 fn translate(text: &str) -> String {

@@ -128,7 +128,7 @@ fn format_of(reader: &Reader<'_>, text: At<String>) -> Option<AccessLogFormat> {
         other => {
             let fault =
                 |message: String| Diagnostic::error("bad-log-format", text.span.clone(), message);
-            match Text::parse_line(other) {
+            match Text::parse_line(other, reader.own()) {
                 Ok(_) if other.is_empty() => {
                     reader.refuse(fault("the access log's format is empty".to_owned()))
                 }

@@ -7,6 +7,7 @@ use super::route::Read;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::action::{Redirect, Respond};
+use crate::config::diagnostic::Diagnostic;
 use crate::config::text::{Text, TextError};
 
 pub(super) const RESPOND: Key = Key::rule(
@@ -57,7 +58,9 @@ static REDIRECT_TABLE: Table = Table {
 pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond> {
     read(reader, "respond", &RESPOND_TABLE, context, |reader| {
         let status = reader.count("status");
-        let body = reader.field("body", |field| text(field, Text::parse));
+        let body = reader.field("body", |field| {
+            text(field, Text::parse_with(field.text()?, reader.own()))
+        });
         let kind = reader.field("type", |field| {
             let kind = field.text()?;
             match http::HeaderValue::from_str(kind) {
@@ -65,9 +68,15 @@ pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond
                 Err(_) => field.refuse("bad-type", format!("`{kind}` is no media type"), None),
             }
         });
+        let (status, body) = (status?, body?);
+        if matches!(status.value, 204 | 304) && body.value.as_constant() != Some("") {
+            let message = format!("an answer with status {} has no body", status.value);
+            let fault = Diagnostic::error("body-of-none", body.span, message);
+            return reader.refuse(fault.hint("leave `body` out, or give another `status`"));
+        }
         Some(Respond {
-            status: value(status)?,
-            body: value(body)?,
+            status: status.value,
+            body: body.value,
             kind: value(kind)?,
         })
     })
@@ -76,7 +85,9 @@ pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond
 /// Reads `redirect`.
 pub(super) fn redirect(reader: &Reader<'_>, context: Context<'_>) -> Read<Redirect> {
     read(reader, "redirect", &REDIRECT_TABLE, context, |reader| {
-        let to = reader.field("to", |field| text(field, Text::parse_line));
+        let to = reader.field("to", |field| {
+            text(field, Text::parse_line(field.text()?, reader.own()))
+        });
         let status = reader.status("status");
         Some(Redirect {
             to: value(to)?,
@@ -100,9 +111,8 @@ fn read<T>(
 }
 
 /// A text in which variables count.
-fn text(field: &Field<'_>, parse: fn(&str) -> Result<Text, TextError>) -> Option<Text> {
-    let typed = field.text()?;
-    parse(typed).map_or_else(
+pub(super) fn text(field: &Field<'_>, parsed: Result<Text, TextError>) -> Option<Text> {
+    parsed.map_or_else(
         |error| {
             let hint = error
                 .nearest()

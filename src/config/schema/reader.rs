@@ -17,6 +17,7 @@ use super::value::Field;
 use super::{Default, Key, Kind, TABLES, Table};
 use crate::config::diagnostic::{Diagnostic, Sink};
 use crate::config::listener::Listener;
+use crate::config::own_names::OwnNames;
 use crate::config::source::{Source, Span};
 use crate::config::suggest::nearest;
 use crate::types::address::Address;
@@ -40,6 +41,8 @@ pub(in crate::config) struct Context<'a> {
     pub(in crate::config) source: &'a Source,
     pub(in crate::config) sink: &'a Sink,
     pub(in crate::config) files: Files,
+    /// Variables that the file itself names.
+    pub(in crate::config) own: &'a OwnNames,
 }
 
 /// Reads a file of at most so many bytes, or says why not.
@@ -114,6 +117,11 @@ impl<'a> Reader<'a> {
     /// As the table is called in messages.
     pub(in crate::config) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Variables that the file itself names.
+    pub(in crate::config) fn own(&self) -> &'a OwnNames {
+        self.context.own
     }
 
     /// Notes something.

@@ -7,9 +7,9 @@
 use std::cmp::Ordering;
 
 use super::scope::Scope;
-use crate::nginx::pattern::{Captures, Pattern};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
+use crate::nginx::{Captures, Pattern};
 
 /// One `location`.
 #[derive(Clone, Debug)]
