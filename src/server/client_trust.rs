@@ -1,54 +1,32 @@
 //! Follows the files that say whose client certificates count: authorities and their revocation lists.
 //!
-//! `crate::watch` says when to look, `tls::policies` whether there is something new and good. Invariants: what cannot be used
+//! `named_files` says when to look, `tls::policies` whether there is something new and good. Invariants: what cannot be used
 //! is told once and changes nothing; a change holds for requests on open connections too, and no session outlives it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
-use super::process::Process;
+use super::named_files::Follower;
 use crate::observe::reasons::with_reasons;
+use crate::snapshot::Snapshot;
 use crate::tls::policies::Running;
-use crate::watch::{Folders, next_look};
-
-/// Takes over what the files come to hold for as long as the process runs; ends when it is aborted.
-pub(super) async fn follow(process: Arc<Process>) {
-    let mut generation = process.generation.subscribe();
-    let changed = Arc::new(Notify::new());
-    let mut folders = Folders::new(Arc::clone(&changed));
-    let mut told = Told::default();
-    loop {
-        let policies = process.shared.snapshot.load().tls.with_files();
-        let idle = policies.is_empty();
-        // Watch first, then read: what changes in between is read, and seen again.
-        let looking = tokio::task::spawn_blocking(move || {
-            folders.follow(policies.iter().flat_map(|policy| policy.paths()));
-            told.look(&policies);
-            (folders, told)
-        });
-        let Ok(back) = looking.await else {
-            return; // the runtime is going down
-        };
-        (folders, told) = back;
-        let reloaded = tokio::select! {
-            reloaded = generation.changed() => reloaded,
-            () = next_look(&changed), if !idle => Ok(()),
-        };
-        if reloaded.is_err() {
-            return; // the process is gone
-        }
-    }
-}
 
 /// What was told of each `ca_file` and its lists last, and has not been mended.
 #[derive(Default)]
-struct Told(HashMap<PathBuf, String>);
+pub(super) struct Told(HashMap<PathBuf, String>);
 
-impl Told {
-    /// Takes over what is new, and tells of it.
+impl Follower for Told {
+    type Names = Arc<Running>;
+
+    fn names(snapshot: &Snapshot) -> Vec<Arc<Running>> {
+        snapshot.tls.with_files()
+    }
+
+    fn paths(policy: &Arc<Running>) -> impl Iterator<Item = &Path> {
+        policy.paths()
+    }
+
     fn look(&mut self, policies: &[Arc<Running>]) {
         let before = std::mem::take(&mut self.0);
         for policy in policies {

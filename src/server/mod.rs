@@ -12,6 +12,7 @@ mod control;
 mod descriptors;
 mod health;
 mod kept;
+mod named_files;
 mod names;
 mod notify;
 mod orders;

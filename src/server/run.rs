@@ -21,7 +21,9 @@ use super::start::{Given, Ready, start};
 use super::start_error::{StartError, unavailable};
 use super::upgrade::{Carried, Program, Successor};
 use super::watch::follow;
-use super::{client_trust, health, self_check, stop, told, upgrade, upstream_files, watchdog};
+use super::{
+    client_trust, health, named_files, self_check, stop, told, upgrade, upstream_files, watchdog,
+};
 use crate::admin::{Admin, Gate, serve_socket, serve_tcp};
 use crate::config::{Loaded, Paint};
 use crate::nginx::origin;
@@ -187,8 +189,10 @@ async fn live(
     let watching = tokio::spawn(watchdog::run(process.clone()));
     let telling = tokio::spawn(told::follow(process.clone()));
     let following = tokio::spawn(follow(process.clone()));
-    let upstream_files = tokio::spawn(upstream_files::follow(process.clone()));
-    let client_trust = tokio::spawn(client_trust::follow(process.clone()));
+    let upstream_files = tokio::spawn(named_files::follow::<upstream_files::Troubles>(
+        process.clone(),
+    ));
+    let client_trust = tokio::spawn(named_files::follow::<client_trust::Told>(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
     let checking = tokio::spawn(health::run(process.clone()));
     let naming = tokio::spawn(names::run(process.clone()));

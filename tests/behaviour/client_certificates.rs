@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::authority::{Authority, Issued};
-use crate::support::hubgate::HOST;
+use crate::support::hubgate::{HOST, two_sites};
 use crate::support::openssl::{Said, get, s_client};
 use crate::support::{Client, Head, Hubgate, Upstream, Wire, eventually, tls};
 
@@ -24,18 +24,6 @@ const OPTIONAL: &str =
 const REVOKING: &str =
     "client_certificate = { ca_file = \"@DIR@/clients.pem\", crl_files = [\"@DIR@/clients.crl\"] }";
 
-/// `hub.test` with these lines in its `tls`, and `other.test` that asks for nothing.
-fn two(upstream: &Upstream, tls: &str) -> String {
-    let site = |host: &str, tls: &str| {
-        format!(
-            "[site.\"{host}\"]\ncertificate = \"self-signed\"\n[site.\"{host}\".tls]\n{tls}\n\
-             [[site.\"{host}\".route]]\npath = \"/\"\nupstream = \"up\"\n"
-        )
-    };
-    let end = format!("[upstream.up]\nendpoints = [\"{}\"]\n", upstream.addr);
-    site(HOST, tls) + &site("other.test", "") + &end
-}
-
 impl Edge {
     fn new(tls: &str) -> Self {
         Self::with(tls, "")
@@ -47,7 +35,7 @@ impl Edge {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("clients.pem"), authority.pem()).unwrap();
         std::fs::write(dir.path().join("clients.crl"), authority.revoke(&[], 30)).unwrap();
-        let hubgate = Hubgate::start_in(dir, &(two(&upstream, tls) + more));
+        let hubgate = Hubgate::start_in(dir, &(two_sites(&upstream, tls) + more));
         Self {
             upstream,
             authority,
@@ -272,7 +260,7 @@ fn host_and_name_of_the_handshake_must_agree_where_certificates_are_asked_for() 
 #[test]
 fn a_connection_that_named_no_host_does_not_reach_a_site_that_asks() {
     let edge = Edge::new(REQUIRED);
-    let toml = two(&edge.upstream, REQUIRED).replace(
+    let toml = two_sites(&edge.upstream, REQUIRED).replace(
         "[site.\"other.test\"]\n",
         "[site.\"other.test\"]\ndefault = true\n",
     );
@@ -284,7 +272,7 @@ fn a_connection_that_named_no_host_does_not_reach_a_site_that_asks() {
     said.says("server_name_mismatch");
     s_client(edge.hubgate.https, "", "", &get("other.test")).says("HTTP/1.1 200");
     // And the other way round: the default site asks, the other one must not take what was shown there.
-    let toml = two(&edge.upstream, REQUIRED).replace(
+    let toml = two_sites(&edge.upstream, REQUIRED).replace(
         "[site.\"hub.test\"]\n",
         "[site.\"hub.test\"]\ndefault = true\n",
     );
@@ -299,7 +287,7 @@ fn a_connection_from_before_a_site_asked_does_not_reach_it() {
     let edge = Edge::new("");
     let mut open = Client::tls(edge.hubgate.https, HOST);
     assert_eq!(open.get(HOST, "/").text(), "ok");
-    edge.hubgate.reload_to(&two(&edge.upstream, REQUIRED));
+    edge.hubgate.reload_to(&two_sites(&edge.upstream, REQUIRED));
     assert_eq!(open.get(HOST, "/").status, 421);
 }
 
@@ -452,7 +440,7 @@ fn files_that_cannot_be_used_refuse_a_reload_and_change_nothing_that_runs() {
     assert_eq!(code, 0, "{said}");
     let strangers = Authority::new("strangers");
     edge.write("clients.crl", &strangers.revoke(&[], -1));
-    edge.hubgate.rewrite(&two(&edge.upstream, REVOKING));
+    edge.hubgate.rewrite(&two_sites(&edge.upstream, REVOKING));
     let (code, said) = edge.hubgate.reload();
     assert_eq!(code, 0, "{said}");
     for doubt in [
@@ -467,7 +455,7 @@ fn files_that_cannot_be_used_refuse_a_reload_and_change_nothing_that_runs() {
 #[test]
 fn a_token_for_an_authority_is_answered_to_clients_without_a_certificate() {
     let edge = Edge::new(REQUIRED);
-    let toml = two(&edge.upstream, REQUIRED).replacen(
+    let toml = two_sites(&edge.upstream, REQUIRED).replacen(
         "certificate = \"self-signed\"\n",
         "certificate = \"self-signed\"\nchallenge_fallback = \"up\"\n",
         1,

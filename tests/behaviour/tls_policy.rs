@@ -5,21 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustls::{HandshakeKind, NamedGroup};
 
-use crate::support::hubgate::{HOST, command, one_site};
+use crate::support::hubgate::{HOST, command, one_site, two_sites};
 use crate::support::openssl::{get, s_client};
 use crate::support::{Client, Hubgate, Upstream, Wire, eventually, tls};
-
-/// A site `hub.test` with the lines in its `tls`, and `other.test` without.
-fn two(upstream: &Upstream, tls: &str) -> String {
-    let site = |host: &str, tls: &str| {
-        format!(
-            "[site.\"{host}\"]\ncertificate = \"self-signed\"\n[site.\"{host}\".tls]\n{tls}\n\
-             [[site.\"{host}\".route]]\npath = \"/\"\nupstream = \"up\"\n"
-        )
-    };
-    let end = format!("[upstream.up]\nendpoints = [\"{}\"]\n", upstream.addr);
-    site(HOST, tls) + &site("other.test", "") + &end
-}
 
 /// Whether a second connection of the same client resumes the first one's session.
 fn resumes(addr: SocketAddr, host: &str, config: &rustls::ClientConfig) -> bool {
@@ -37,7 +25,7 @@ fn resumes(addr: SocketAddr, host: &str, config: &rustls::ClientConfig) -> bool 
 #[test]
 fn a_modern_site_refuses_tls12_while_its_neighbour_takes_it() {
     let upstream = Upstream::saying("ok");
-    let hubgate = Hubgate::start(&two(&upstream, "profile = \"modern\""));
+    let hubgate = Hubgate::start(&two_sites(&upstream, "profile = \"modern\""));
     let refused = s_client(hubgate.https, HOST, "-tls1_2", "");
     assert!(!refused.is_done());
     refused.says("alert protocol version");
@@ -76,7 +64,7 @@ fn versions_before_tls12_are_refused_whatever_is_offered_with_them() {
 fn a_site_speaks_its_own_suites_only() {
     let upstream = Upstream::saying("ok");
     let suites = "cipher_suites = [\"TLS_CHACHA20_POLY1305_SHA256\", \"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\"]";
-    let hubgate = Hubgate::start(&two(&upstream, suites));
+    let hubgate = Hubgate::start(&two_sites(&upstream, suites));
     let agreed = |host, more: &str| {
         let said = s_client(hubgate.https, host, more, &get(host));
         let suite = said.of("New, ").unwrap_or_default();
@@ -99,7 +87,7 @@ fn a_site_speaks_its_own_suites_only() {
 fn a_site_agrees_on_its_own_groups_only() {
     let upstream = Upstream::saying("ok");
     let groups = "groups = [\"secp384r1\", \"SecP256r1MLKEM768\"]";
-    let hubgate = Hubgate::start(&two(&upstream, groups));
+    let hubgate = Hubgate::start(&two_sites(&upstream, groups));
     s_client(hubgate.https, HOST, "-groups X25519:P-384", &get(HOST)).says("HTTP/1.1 200");
     for version in ["-tls1_2", "-tls1_3"] {
         let more = format!("{version} -groups X25519:P-256");
@@ -117,19 +105,19 @@ fn a_site_agrees_on_its_own_groups_only() {
 #[test]
 fn a_changed_policy_holds_for_new_connections_and_leaves_sessions_and_open_ones_alone() {
     let upstream = Upstream::saying("ok");
-    let hubgate = Hubgate::start(&two(&upstream, ""));
+    let hubgate = Hubgate::start(&two_sites(&upstream, ""));
     let mut open = Client::tls(hubgate.https, HOST);
     assert_eq!(open.get(HOST, "/").text(), "ok");
     let config = tls::config(&["http/1.1"]);
     assert!(resumes(hubgate.https, "other.test", &config));
-    hubgate.reload_to(&two(&upstream, "minimum_version = \"1.3\""));
+    hubgate.reload_to(&two_sites(&upstream, "minimum_version = \"1.3\""));
     assert_eq!(open.get(HOST, "/").text(), "ok");
     let said = s_client(hubgate.https, HOST, "-tls1_2", "");
     said.says("alert protocol version");
     let stream = tls::handshake(hubgate.https, "other.test", config).unwrap();
     assert_eq!(stream.conn.handshake_kind(), Some(HandshakeKind::Resumed));
     let (code, text) = {
-        hubgate.rewrite(&two(
+        hubgate.rewrite(&two_sites(
             &upstream,
             "cipher_suites = [\"TLS_AES_128_GCM_SHA256\"]",
         ));
@@ -142,7 +130,7 @@ fn a_changed_policy_holds_for_new_connections_and_leaves_sessions_and_open_ones_
 #[test]
 fn a_site_without_tickets_makes_every_connection_anew() {
     let upstream = Upstream::saying("ok");
-    let hubgate = Hubgate::start(&two(&upstream, "session_tickets = false"));
+    let hubgate = Hubgate::start(&two_sites(&upstream, "session_tickets = false"));
     for version in rustls::ALL_VERSIONS {
         let config = tls::config_with(&["http/1.1"], &[version]);
         assert!(!resumes(hubgate.https, HOST, &config), "{version:?}");
@@ -158,7 +146,10 @@ fn a_site_without_tickets_makes_every_connection_anew() {
 #[test]
 fn a_ticket_outlives_two_rotations_and_no_more() {
     let upstream = Upstream::saying("ok");
-    let toml = format!("[tls]\nticket_rotation = \"1s\"\n{}", two(&upstream, ""));
+    let toml = format!(
+        "[tls]\nticket_rotation = \"1s\"\n{}",
+        two_sites(&upstream, "")
+    );
     let hubgate = Hubgate::start(&toml);
     let folder = tempfile::tempdir().unwrap();
     let session = folder.path().join("session");
@@ -234,7 +225,7 @@ fn browsers_are_told_to_come_by_https_with_every_answer_by_https_and_no_other() 
         "HTTP/1.1 200 OK\r\nstrict-Transport-security: max-age=1\r\nContent-Length: 2\r\n\r\nok",
     );
     let hsts = "hsts = { max_age = \"2d\", include_subdomains = true }";
-    let toml = two(&upstream, hsts)
+    let toml = two_sites(&upstream, hsts)
         .replace("path = \"/\"", "path = \"/x/\"")
         .replace("\"self-signed\"\n", "\"self-signed\"\nhttp = \"forward\"\n");
     let hubgate = Hubgate::start(&toml);
@@ -255,8 +246,8 @@ fn browsers_are_told_to_come_by_https_with_every_answer_by_https_and_no_other() 
     assert_eq!(answer.head.one("strict-transport-security"), wanted[0]);
     let answer = hubgate.tls().get("nobody.test", "/");
     assert!(answer.status == 421 && !answer.head.has("strict-transport-security"));
-    let off =
-        two(&upstream, "hsts = false") + "[tls]\nhsts = { max_age = \"0s\", preload = false }\n";
+    let off = two_sites(&upstream, "hsts = false")
+        + "[tls]\nhsts = { max_age = \"0s\", preload = false }\n";
     hubgate.reload_to(&off);
     assert_eq!(strict(&hubgate, HOST, "/"), ["max-age=1"; 2]);
     assert_eq!(strict(&hubgate, "other.test", "/"), ["max-age=0"; 2]);

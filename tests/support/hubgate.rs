@@ -16,10 +16,22 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::ports::free_addr;
-use super::{Client, DEADLINE, H2, eventually};
+use super::{Client, DEADLINE, H2, Upstream, eventually};
 
 /// A host every simple test uses.
 pub const HOST: &str = "hub.test";
+
+/// A site `hub.test` with these lines in its `tls`, and `other.test` without; both lead to the upstream.
+pub fn two_sites(upstream: &Upstream, tls: &str) -> String {
+    let site = |host: &str, tls: &str| {
+        format!(
+            "[site.\"{host}\"]\ncertificate = \"self-signed\"\n[site.\"{host}\".tls]\n{tls}\n\
+             [[site.\"{host}\".route]]\npath = \"/\"\nupstream = \"up\"\n"
+        )
+    };
+    let end = format!("[upstream.up]\nendpoints = [\"{}\"]\n", upstream.addr);
+    site(HOST, tls) + &site("other.test", "") + &end
+}
 
 /// One site `hub.test` with a self-signed certificate that also serves plain HTTP, everything under `/` going to
 /// `upstream`; `more` are lines of the route.

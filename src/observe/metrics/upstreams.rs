@@ -89,9 +89,7 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
     ];
     for (name, help, value) in gauges {
         page.gauge(name, help);
-        for upstream in upstreams {
-            page.sample(name, &[("upstream", &upstream.name)], value(upstream));
-        }
+        each(upstreams, name, value, page);
     }
     page.counter("upstream_checks_total", "Health checks made, by result.");
     for upstream in upstreams {
@@ -122,9 +120,14 @@ pub(super) fn render(upstreams: &[UpstreamFacts], page: &mut Page) {
     ];
     for (name, help, count) in counts {
         page.counter(name, help);
-        for upstream in upstreams {
-            page.sample(name, &[("upstream", &upstream.name)], count(upstream));
-        }
+        each(upstreams, name, count, page);
+    }
+}
+
+/// One sample per upstream.
+fn each(upstreams: &[UpstreamFacts], name: &str, value: Count, page: &mut Page) {
+    for upstream in upstreams {
+        page.sample(name, &[("upstream", &upstream.name)], value(upstream));
     }
 }
 
