@@ -73,7 +73,7 @@ pub struct RunningStream {
     /// Its log.
     pub access_log: AccessLogHandle,
     /// As in logs.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Its sessions of datagrams, over generations.
     pub sessions: Arc<AtomicUsize>,
 }

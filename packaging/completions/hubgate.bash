@@ -1172,12 +1172,16 @@ _hubgate() {
             return 0
             ;;
         hubgate__subcmd__status)
-            opts="-c -h --json --socket --config --help"
+            opts="-c -h --json --open --socket --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --open)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -55,6 +55,7 @@ complete -c hubgate -n "__fish_hubgate_using_subcommand upgrade" -l program -d '
 complete -c hubgate -n "__fish_hubgate_using_subcommand upgrade" -l socket -d 'The admin socket [default: as the configuration file says]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand upgrade" -s c -l config -d 'The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand upgrade" -s h -l help -d 'Print help'
+complete -c hubgate -n "__fish_hubgate_using_subcommand status" -l open -d 'Show the N oldest open connections: for whom each is, and what it waits for' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand status" -l socket -d 'The admin socket [default: as the configuration file says]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand status" -s c -l config -d 'The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand status" -l json -d 'Print the answer as JSON'

@@ -32,8 +32,11 @@ pub(super) enum Door {
 
 type Answer = Response<Full<Bytes>>;
 
+/// Connections told one by one in an answer.
+const MOST_OPEN: usize = 10_000;
+
 const TEXT: &str = "text/plain; charset=utf-8";
-const PATHS: &str = "GET /, GET /status, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /upgrade?program=PATH, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
+const PATHS: &str = "GET /, GET /status, GET /status?open=NUMBER, GET /metrics, GET /health, GET /why?id=REQUEST_ID, POST /reload, POST /reload?plan=1, POST /upgrade?program=PATH, POST /endpoint?to=WORD&endpoint=IP:PORT, POST /challenge-probe?host=HOST, \
      POST /certificates/renew?host=HOST, POST /certificates/revoke?host=HOST, \
      POST /certificates/rollover?ca=NAME";
 
@@ -55,8 +58,11 @@ pub(super) async fn answer(admin: &Admin, door: Door, head: &http::request::Part
     }
     let reading = head.method == Method::GET || head.method == Method::HEAD;
     match (head.uri.path(), reading) {
-        ("/", true) => of_type("text/html; charset=utf-8", page::render(&report(admin))),
-        ("/status", true) => json(StatusCode::OK, &report(admin)),
+        ("/", true) => of_type(
+            "text/html; charset=utf-8",
+            page::render(&report(admin, 0).await),
+        ),
+        ("/status", true) => status(admin, door, head.uri.query()).await,
         ("/metrics", true) => of_type("text/plain; version=0.0.4; charset=utf-8", metrics(admin)),
         ("/health", true) if admin.control.is_draining() => {
             text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -307,8 +313,34 @@ fn metrics(admin: &Admin) -> String {
     admin.metrics.render()
 }
 
-fn report(admin: &Admin) -> StatusReport {
-    StatusReport::new(admin.control.status(), &admin.metrics, SystemTime::now())
+async fn report(admin: &Admin, most: usize) -> StatusReport {
+    let open = admin.control.open(most).await;
+    let status = admin.control.status();
+    StatusReport::new(status, &admin.metrics, open, SystemTime::now())
+}
+
+/// What runs, with `open=N` of what is open one by one.
+async fn status(admin: &Admin, door: Door, query: Option<&str>) -> Answer {
+    let most = match query.filter(|query| !query.is_empty()) {
+        None => 0,
+        // It tells clients' addresses.
+        Some(_) if door != Door::Socket => {
+            return text(
+                StatusCode::FORBIDDEN,
+                "this listener does not tell of single connections; use `hubgate status --open`\n",
+            );
+        }
+        Some(query) => match query.strip_prefix("open=").map(str::parse::<usize>) {
+            Some(Ok(most)) => most.min(MOST_OPEN),
+            _ => {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    "the only parameter is `open=NUMBER`\n",
+                );
+            }
+        },
+    };
+    json(StatusCode::OK, &report(admin, most).await)
 }
 
 /// Whether `Host` is an address of this listener or a loopback name, once.

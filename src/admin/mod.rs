@@ -1,10 +1,11 @@
 //! The operator's door: status, metrics and reload over a unix socket; status and metrics over loopback HTTP.
 //!
-//! `answer` says what each request gets, `serve` carries it, `socket` puts the door where it belongs, `status` and
+//! `answer` says what each request gets, `open` shows what is still open, `serve` carries it, `socket` puts the door where it belongs, `status` and
 //! `page` show the process. What a reload does is [`Control`]'s matter, which the server implements. Invariant:
 //! nothing that changes state is reachable except through the unix socket, which only its owner can open.
 
 mod answer;
+mod open;
 mod page;
 mod serve;
 mod socket;
@@ -17,6 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use open::{Draining, OpenConnection, OpenConnections, StillOpen};
 pub use serve::{Gate, serve_socket, serve_tcp};
 pub use socket::{AdminSocket, BindError};
 pub use status::{
@@ -42,6 +44,10 @@ pub trait Control: Send + Sync + 'static {
     fn plan(&self) -> BoxFuture<'_, ReloadOutcome>;
     /// What runs now.
     fn status(&self) -> Status;
+    /// What is open, and so many of it one by one; here, and in processes before this one that still drain.
+    fn open(&self, _most: usize) -> BoxFuture<'_, StillOpen> {
+        async { StillOpen::default() }.boxed()
+    }
     /// Whether the process is stopping.
     fn is_draining(&self) -> bool {
         false

@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
+use super::open::OpenConnections;
 use super::status::{CertificateStatus, SiteStatus, StatusReport, UpstreamStatus};
 use crate::types::amount::{ByteSize, format_duration};
 
@@ -59,6 +60,13 @@ fn header(page: &mut Page, report: &StatusReport) {
         page.add(format_args!(
             "<p class=\"state stopping\">The secrets of all TLS connections are written to {}</p>",
             Escaped(file)
+        ));
+    }
+    for before in &report.open.predecessors {
+        let open = before.open.as_ref().map_or(0, OpenConnections::count);
+        page.add(format_args!(
+            "<p>process {}, before this one, still has {open} open</p>",
+            before.pid
         ));
     }
     page.raw("</header>");
@@ -274,6 +282,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::admin::StillOpen;
     use crate::admin::status::{RouteStatus, Status};
     use crate::observe::metrics::Metrics;
 
@@ -281,6 +290,7 @@ mod tests {
         StatusReport::new(
             status,
             &Metrics::new(),
+            StillOpen::default(),
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         )
     }

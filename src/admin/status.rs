@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::open::StillOpen;
 use crate::config::{self, Config};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
@@ -22,6 +23,9 @@ pub struct Status {
     pub config_file: String,
     /// Whether the process is stopping.
     pub draining: bool,
+    /// Seconds until a stop that has begun ends at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_in: Option<u64>,
     /// The file that the secrets of TLS connections are written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key_log: Option<String>,
@@ -329,11 +333,14 @@ pub struct StatusReport {
     pub status: Status,
     /// What went through.
     pub traffic: Traffic,
+    /// What is open, and which processes before this one still drain.
+    #[serde(flatten, default)]
+    pub open: StillOpen,
 }
 
 impl StatusReport {
     /// The report at `now`.
-    pub fn new(status: Status, metrics: &Metrics, now: SystemTime) -> Self {
+    pub fn new(status: Status, metrics: &Metrics, open: StillOpen, now: SystemTime) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -341,6 +348,7 @@ impl StatusReport {
             started: unix(metrics.started()),
             status,
             traffic: Traffic::of(metrics),
+            open,
         }
     }
 
@@ -367,7 +375,7 @@ mod tests {
             generation: 3,
             ..Status::default()
         };
-        let report = StatusReport::new(status, &metrics, SystemTime::now());
+        let report = StatusReport::new(status, &metrics, StillOpen::default(), SystemTime::now());
         let text = serde_json::to_string(&report).unwrap();
         assert!(
             text.contains("\"generation\":3") && text.contains("\"causes\":{\"host_unknown\":1}"),

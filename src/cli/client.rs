@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(refused.body, "error[x]: no\n".repeat(20));
         assert_eq!(crate::cli::reload::run(&door, false), exit::REFUSED);
         assert_eq!(crate::cli::reload::run(&door, true), exit::OK);
-        assert_eq!(crate::cli::status::run(&door, false), exit::OK);
+        assert_eq!(crate::cli::status::run(&door, false, None), exit::OK);
     }
 
     #[test]

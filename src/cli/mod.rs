@@ -14,6 +14,7 @@ mod finding;
 mod import;
 mod manual;
 mod names;
+mod open;
 mod reload;
 mod run;
 mod socket;
@@ -101,6 +102,9 @@ enum Command {
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,
+        /// Show the N oldest open connections: for whom each is, and what it waits for
+        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
+        open: Option<usize>,
         #[command(flatten)]
         door: Door,
     },
@@ -218,7 +222,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),
-        Command::Status { json, door } => status::run(&door, json),
+        Command::Status { json, open, door } => status::run(&door, json, open),
     })
 }
 

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use super::{Door, client, complain, exit, print};
+use super::{Door, client, complain, exit, open, print};
 use crate::admin::{EndpointStatus, NameStatus, SiteStatus, StatusReport, UpstreamStatus};
 use crate::types::amount::format_duration;
 
-/// Prints the status. Gives the exit code.
-pub(super) fn run(door: &Door, json: bool) -> u8 {
-    let answer = match client::ask(door, Method::GET, "/status") {
+/// Prints the status, with so many open connections one by one. Gives the exit code.
+pub(super) fn run(door: &Door, json: bool, listed: Option<usize>) -> u8 {
+    let most = listed.unwrap_or(if json { 0 } else { open::USUAL });
+    let target = match most {
+        0 => "/status".to_owned(),
+        most => format!("/status?open={most}"),
+    };
+    let answer = match client::ask(door, Method::GET, &target) {
         Ok(answer) => answer,
         Err(failure) => {
             complain(&format!("hubgate status: {}", failure.text));
@@ -34,6 +39,10 @@ pub(super) fn run(door: &Door, json: bool) -> u8 {
     match serde_json::from_str(&answer.body) {
         Ok(report) => {
             print(&told(&report));
+            print(&open::tables(
+                &report,
+                listed.is_some() || report.status.draining,
+            ));
             exit::OK
         }
         Err(error) => {
@@ -75,10 +84,10 @@ fn told(report: &StatusReport) -> String {
     let mut out = format!(
         "hubgate {} {}, up {}, process {}\nconfiguration  generation {} of {}\n",
         report.version,
-        if status.draining {
-            "is stopping"
-        } else {
-            "serves"
+        match (status.draining, status.ends_in) {
+            (true, Some(left)) => format!("is stopping, within {left} s"),
+            (true, None) => "is stopping".to_owned(),
+            (false, _) => "serves".to_owned(),
         },
         format_duration(Duration::from_secs(report.uptime())),
         report.pid,
@@ -99,8 +108,10 @@ fn told(report: &StatusReport) -> String {
         (
             "connections",
             format!(
-                "{} open, {} accepted",
-                traffic.connections_open, traffic.connections_accepted
+                "{} open, {} accepted; {}",
+                traffic.connections_open,
+                traffic.connections_accepted,
+                open::kinds(&report.open.open)
             ),
         ),
         (
@@ -124,6 +135,7 @@ fn told(report: &StatusReport) -> String {
     ] {
         out.push_str(&format!("{label:<13}  {text}\n"));
     }
+    out.push_str(&open::before(report));
     if traffic.access_log_lines_dropped > 0 {
         out.push_str(&format!(
             "access log     {} lines lost\n",
@@ -280,7 +292,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::admin::{RouteStatus, Status};
+    use crate::admin::{RouteStatus, Status, StillOpen};
     use crate::observe::metrics::Metrics;
 
     #[test]
@@ -319,6 +331,7 @@ mod tests {
         let text = told(&StatusReport::new(
             status,
             &Metrics::new(),
+            StillOpen::default(),
             SystemTime::now(),
         ));
         assert_eq!(text.matches("a.example").count(), 1, "{text}");

@@ -16,6 +16,7 @@ use super::door::Door;
 use super::proxy_header::{self, Policy, Refusal};
 use crate::limits::connections::{Permit, Refused};
 use crate::observe::metrics::ListenerKind;
+use crate::transport::now;
 use crate::transport::proxy_protocol::{Fault, Said};
 use crate::types::address::Address;
 
@@ -90,10 +91,11 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
         Err(refused) => return count(&refused, peer, context),
     };
     let open = context.shared.metrics.connection_opened(key.1);
+    let entry = context.book.open(peer, now());
     let (key, context) = (key.clone(), context.clone());
     match expected {
         None => tokio::spawn(async move {
-            connection::serve(tcp, peer, key, &context).await;
+            connection::serve(tcp, peer, key, &context, entry).await;
             drop((permit, open));
         }),
         Some((policy, trusted)) => tokio::spawn(async move {
@@ -104,7 +106,8 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
                 trusted,
             };
             if let Some((tcp, peer, permit)) = arrival.reveal(policy, &context).await {
-                connection::serve(tcp, peer, key, &context).await;
+                entry.note(|row| row.client = peer);
+                connection::serve(tcp, peer, key, &context, entry).await;
                 drop(permit);
             }
             drop(open);

@@ -17,6 +17,7 @@ use super::handshake::handshake;
 use super::passthrough;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
+use crate::observe::open::{Book, Entry, Kind, Wait};
 use crate::proxy::app::{App, Drain, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
 use crate::tls::Certificates;
@@ -34,6 +35,8 @@ pub struct Context {
     pub shared: Arc<Shared>,
     /// The worker's idle connections to endpoints.
     pub pool: Arc<Pool>,
+    /// What is open at the worker.
+    pub book: Arc<Book>,
     /// Open connections, with all workers.
     pub caps: Arc<ConnectionCaps>,
     /// The certificates being served.
@@ -51,11 +54,17 @@ fn local(tcp: &TcpStream, context: &Context) -> Option<SocketAddr> {
 }
 
 /// Serves a connection to its end.
-/// `key` is its listener's address in the configuration, and its kind.
-pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, context: &Context) {
+/// `key` is its listener's address in the configuration, and its kind; `entry` is what an operator sees of it.
+pub async fn serve(
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    key: ListenerKey,
+    context: &Context,
+    entry: Entry,
+) {
     let kind = key.1;
     if kind != ListenerKind::Http && context.shared.snapshot.load().streams.is_at(&key.0) {
-        match Box::pin(passthrough::pass(tcp, peer, &key, context)).await {
+        match Box::pin(passthrough::pass(tcp, peer, &key, context, &entry)).await {
             Some(back) => tcp = back,
             None => return,
         }
@@ -82,10 +91,14 @@ pub async fn serve(mut tcp: TcpStream, peer: SocketAddr, key: ListenerKey, conte
             None => return,
         },
     };
-    requests(socket, h2, facts, context).await;
+    requests(socket, h2, facts, context, entry).await;
 }
 
-async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
+async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, entry: Entry) {
+    entry.note(|row| {
+        row.kind = if h2 { Kind::Http2 } else { Kind::Http1 };
+        row.wait = Wait::Request;
+    });
     let snapshot = context.shared.snapshot.load();
     let (limits, timeouts) = (&snapshot.config.limits, &snapshot.config.timeouts);
     let head_size = u32::try_from(limits.head_size.0).unwrap_or(u32::MAX);
@@ -109,6 +122,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context) {
         pool: context.pool.clone(),
         facts,
         link: link.clone(),
+        entry,
     });
     drop(snapshot);
     let stream = EngineStream::new(link.clone(), None, h2);

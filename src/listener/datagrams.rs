@@ -21,6 +21,7 @@ use super::connection::Context;
 use crate::snapshot::Slot;
 use crate::stream::Session;
 use crate::transport::datagrams::{DatagramSocket, Ends, LONGEST};
+use crate::transport::now;
 use crate::types::address::Address;
 
 /// The sessions of one socket.
@@ -110,6 +111,7 @@ impl Post {
                 return None;
             }
         };
+        let entry = context.book.open(client, now());
         let session = match Session::begin(client, &stream) {
             Ok(session) => Arc::new(session),
             Err(cause) => {
@@ -117,6 +119,7 @@ impl Post {
                 return None;
             }
         };
+        session.note(&entry, &stream);
         let open = context.shared.metrics.connection_opened(key.1);
         self.sessions.lock().insert(ends, session.clone());
         let listed = Listed {
@@ -128,7 +131,7 @@ impl Post {
         tokio::spawn(async move {
             let to = (&*socket, ends);
             running.run(to, &stream, &context.shared, closing).await;
-            drop((listed, slot, permit, open));
+            drop((listed, slot, permit, open, entry));
         });
         Some(session)
     }

@@ -15,6 +15,7 @@ use super::connection::Context;
 use super::handshake;
 use super::peek::more;
 use crate::observe::metrics::ListenerKind;
+use crate::observe::open::Entry;
 use crate::proxy::app::Facts;
 use crate::snapshot::RunningStream;
 use crate::stream::{self, Passage};
@@ -41,6 +42,7 @@ pub(super) async fn pass(
     peer: SocketAddr,
     key: &ListenerKey,
     context: &Context,
+    entry: &Entry,
 ) -> Option<TcpStream> {
     let terminates = key.1 == ListenerKind::Https;
     let back = |tcp| terminates.then_some(tcp);
@@ -88,7 +90,7 @@ pub(super) async fn pass(
             local,
             server_name: name.map(Into::into),
         };
-        run(passage, &stream, context).await;
+        run(passage, &stream, context, entry).await;
         return None;
     }
     if terminates {
@@ -129,14 +131,14 @@ fn skip(tcp: &TcpStream) {
     drop(tcp.try_read(&mut bytes));
 }
 
-async fn run(passage: Passage, stream: &RunningStream, context: &Context) {
+async fn run(passage: Passage, stream: &RunningStream, context: &Context, entry: &Entry) {
     if passage.local != THIS_HOST
         && let Err(error) = passage.tcp.set_nodelay(true)
     {
         tracing::debug!(%error, peer = %passage.peer, "the client left before its connection began");
         return;
     }
-    stream::serve(passage, stream, &context.shared).await;
+    stream::serve(passage, stream, &context.shared, entry).await;
 }
 
 /// Waits for a whole hello, or for what is none. Fails when the connection has ended.

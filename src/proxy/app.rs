@@ -5,7 +5,6 @@
 //! whatever becomes of it; a panic ends one request with 500, and nothing else.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use super::answered::answered;
 use super::checks::{self, Checked};
 use super::client::Client;
 use super::decide::{Decision, decide};
+pub use super::facts::Facts;
 use super::filter::forwarded::{self, Origin};
 use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
@@ -31,52 +31,12 @@ use super::trace::Trace;
 use super::{client_certificate, close, fallback, last_event, page, record, refuse, splice};
 use crate::config::CertificateSource;
 use crate::observe::cause::{Cause, Situation};
+use crate::observe::open::{Entry, Kind, Place, Wait};
 use crate::router::target;
 use crate::snapshot::{Snapshot, Special};
-use crate::tls::client::Client as ClientCertificate;
 use crate::transport::{EngineStream, Link, now};
 use crate::types::header::X_REQUEST_ID;
-use crate::types::host::Host;
 use crate::upstream::pool::Pool;
-
-/// What is known about a connection.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// The other end.
-    pub peer: SocketAddr,
-    /// Its address alone, as text.
-    pub peer_text: Box<str>,
-    /// The address it connected to, when the configuration names it.
-    pub local: Option<SocketAddr>,
-    /// Whether there is TLS.
-    pub is_tls: bool,
-    /// The host of the handshake, when it named one.
-    pub server_name: Option<Host>,
-    /// `TLSv1.2` or `TLSv1.3`.
-    pub tls_version: Option<&'static str>,
-    /// Its certificate.
-    pub client: ClientCertificate,
-}
-
-impl Facts {
-    /// Of a connection that has said nothing yet.
-    pub fn new(peer: SocketAddr, local: Option<SocketAddr>, is_tls: bool) -> Self {
-        Self {
-            peer,
-            peer_text: peer.ip().to_string().into(),
-            local,
-            is_tls,
-            server_name: None,
-            tls_version: None,
-            client: ClientCertificate::Unasked,
-        }
-    }
-
-    /// `http` or `https`.
-    pub fn scheme(&self) -> &'static str {
-        if self.is_tls { "https" } else { "http" }
-    }
-}
 
 /// Serves one connection.
 pub struct App {
@@ -88,6 +48,8 @@ pub struct App {
     pub facts: Facts,
     /// Its bytes.
     pub link: Arc<Link>,
+    /// What an operator sees of it.
+    pub entry: Entry,
 }
 
 /// How a request left its connection.
@@ -157,7 +119,11 @@ impl App {
             session.set_server_keepalive(None);
         }
         let mut client = Client::h1(session, self.link.clone());
-        let left = self.serve(&mut client).await;
+        let left = self.serve(&mut client, &self.entry).await;
+        self.entry.note(|row| {
+            row.kind = Kind::Http1;
+            row.wait = Wait::Request;
+        });
         let Client::H1 { mut session, .. } = client else {
             return None;
         };
@@ -174,7 +140,8 @@ impl App {
 
     /// Serves a stream of HTTP/2. Says whether its client gave it up.
     pub async fn serve_stream(&self, mut client: Client) -> bool {
-        let left = self.serve(&mut client).await;
+        let entry = self.entry.request(now());
+        let left = self.serve(&mut client, &entry).await;
         match left {
             Left::Broken | Left::Gone => client.abort(),
             // Dropped now, the stream would be reset, and the reset can cost the client its answer.
@@ -194,7 +161,7 @@ impl App {
         close::gracefully(&self.link, true).await;
     }
 
-    async fn serve(&self, client: &mut Client) -> Left {
+    async fn serve(&self, client: &mut Client, entry: &Entry) -> Left {
         let snapshot = self.shared.snapshot.load_full();
         let in_flight = self.shared.metrics.request_started();
         let mut trace = Trace::begin();
@@ -210,8 +177,14 @@ impl App {
         let id = id.as_str();
         let left = match self.check(&snapshot, client) {
             Ok(checked) => {
-                let dispatched =
-                    self.dispatch(&snapshot, client, &checked, trusted, id, &mut trace);
+                let dispatched = self.dispatch(
+                    &snapshot,
+                    client,
+                    &checked,
+                    trusted,
+                    id,
+                    (&mut trace, entry),
+                );
                 // What a panic leaves behind belongs to this request, which ends here, and to guards.
                 match AssertUnwindSafe(dispatched).catch_unwind().await {
                     Ok(left) => left,
@@ -251,7 +224,7 @@ impl App {
         checked: &Checked,
         trusted: bool,
         id: &str,
-        trace: &mut Trace,
+        (trace, entry): (&mut Trace, &Entry),
     ) -> Left {
         #[cfg(debug_assertions)]
         defect(client);
@@ -273,9 +246,24 @@ impl App {
             }
             _ => decision,
         };
+        let place = Place {
+            generation: snapshot.generation,
+            site,
+            route: match &decision {
+                Decision::Forward { route } => Some(*route),
+                _ => None,
+            },
+            since: trace.started,
+        };
+        entry.note(|row| {
+            row.wait = Wait::Upstream;
+            row.endpoint = None;
+            row.place = Some(place);
+        });
         match (site, decision) {
             (_, Decision::Forward { route }) => {
                 trace.route = Some(route);
+                let trace = (trace, entry);
                 self.forward(snapshot, route, client, checked, trusted, id, trace)
                     .await
             }
@@ -317,7 +305,7 @@ impl App {
         checked: &Checked,
         trusted: bool,
         id: &str,
-        trace: &mut Trace,
+        (trace, entry): (&mut Trace, &Entry),
     ) -> Left {
         let route = &snapshot.routes[route];
         let rewritten = match route.special.as_deref() {
@@ -353,6 +341,7 @@ impl App {
         let forward = Forward {
             strict: snapshot.strict_transport(self.facts.is_tls, trace.site),
             pool: &self.pool,
+            entry,
             metrics: &self.shared.metrics,
             route,
             timeouts: &snapshot.config.timeouts,
@@ -373,7 +362,7 @@ impl App {
             }
             Ok(Forwarded::Tunnel(upstream, _held)) => {
                 // Boxed, as what follows: rare, and larger than the exchange.
-                Box::pin(splice::tunnel(self, client, *upstream, route, trace)).await;
+                Box::pin(splice::tunnel(self, entry, client, *upstream, route, trace)).await;
                 Left::Broken
             }
             Err(cause) => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,

@@ -21,6 +21,7 @@ use super::trace::Trace;
 use crate::config::{ClientTimeouts, Retryable, Sticky};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
+use crate::observe::open::Entry;
 use crate::snapshot::RunningRoute;
 use crate::transport::now;
 use crate::upstream::admission::Place;
@@ -36,6 +37,8 @@ use crate::upstream::{CookieScope, Keys};
 pub struct Forward<'a> {
     /// The worker's idle connections.
     pub pool: &'a Pool,
+    /// What an operator sees of the request.
+    pub entry: &'a Entry,
     /// Where connections are counted.
     pub metrics: &'a Metrics,
     /// Where it goes.
@@ -156,6 +159,7 @@ impl Forward<'_> {
             let mut exchange =
                 Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
                     .declining(decline)
+                    .seen_in(self.entry)
                     .setting(Own {
                         cookie: self.cookie(&chosen),
                         strict: self.strict,

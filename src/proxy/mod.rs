@@ -15,6 +15,7 @@ pub mod close;
 pub mod date;
 pub mod decide;
 pub mod exchange;
+mod facts;
 pub mod fallback;
 pub mod filter;
 pub mod forward;

@@ -42,6 +42,7 @@ impl Forward<'_> {
         while let Some(endpoint) = course.next.take().or_else(|| self.choose(client, course)) {
             let address = endpoint.address;
             trace.try_begins(address, course.at);
+            self.entry.note(|row| row.endpoint = Some(address));
             let line = group.connector.line(address);
             let by_h2 = group.connector.http2 && self.changes.upgrade.is_none();
             if !by_h2

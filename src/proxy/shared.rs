@@ -2,10 +2,11 @@
 //!
 //! Plain data: the server fills it in, swaps the snapshot and tells of a drain.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::fallback;
@@ -37,6 +38,8 @@ impl Drain {
 pub struct Shared {
     /// What runs; swapped by a reload.
     pub snapshot: ArcSwap<Snapshot>,
+    /// Those before it that a request may still run by.
+    pub retired: Mutex<Vec<Weak<Snapshot>>>,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
     /// Challenge tokens of our own orders.
@@ -47,4 +50,26 @@ pub struct Shared {
     pub history: History,
     /// Where the process is with stopping.
     pub drain: watch::Receiver<Drain>,
+}
+
+impl Shared {
+    /// The snapshot of that number, while there is one.
+    pub fn generation(&self, number: u64) -> Option<Arc<Snapshot>> {
+        let running = self.snapshot.load_full();
+        if running.generation == number {
+            return Some(running);
+        }
+        let retired = self.retired.lock();
+        let mut alive = retired.iter().filter_map(Weak::upgrade);
+        alive.find(|snapshot| snapshot.generation == number)
+    }
+
+    /// Puts a new snapshot in place; gives the old one, whose requests go on.
+    pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let mut retired = self.retired.lock();
+        let old = self.snapshot.swap(Arc::new(snapshot));
+        retired.retain(|one| one.strong_count() > 0);
+        retired.push(Arc::downgrade(&old));
+        old
+    }
 }

@@ -3,6 +3,7 @@
 //! What the upstream sent behind its 101 goes first; what the client sent early still waits in its link.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
 use http::header;
@@ -12,12 +13,14 @@ use super::client::Client;
 use super::trace::Trace;
 use super::tunnel::{Ended, Relay};
 use crate::observe::cause::Cause;
+use crate::observe::open::{Entry, Kind, Moved, Wait};
 use crate::snapshot::RunningRoute;
 use crate::upstream::http1::Connection;
 
 /// Runs the tunnel; afterwards both connections are of no more use.
 pub async fn tunnel(
     app: &App,
+    entry: &Entry,
     client: &mut Client,
     upstream: Connection,
     route: &RunningRoute,
@@ -38,12 +41,14 @@ pub async fn tunnel(
         .get(header::UPGRADE)
         .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let (upstream, from_upstream) = upstream.into_tunnel();
-    let mut relay = Relay::new(
-        link.clone(),
-        upstream,
-        route.timeouts.tunnel_idle,
-        is_websocket,
-    );
+    let moved = Arc::<Moved>::default();
+    entry.note(|row| {
+        row.kind = Kind::Tunnel;
+        row.wait = Wait::End;
+        row.moved = Some(Arc::clone(&moved));
+    });
+    let idle = route.timeouts.tunnel_idle;
+    let mut relay = Relay::new(link.clone(), upstream, idle, is_websocket).telling(moved);
     let begun = poll_fn(|cx| Poll::Ready(relay.start_with(&from_upstream, cx))).await;
     let ended = match begun {
         Ok(()) => run(app, &mut relay).await,

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::background::sometime;
+use super::open;
 use super::overrides;
 use super::process::Process;
 use super::reload::{self, Draft, Prepared, Refused};
@@ -17,7 +18,8 @@ use super::told;
 use super::upgrade::{Ended, upgrade};
 use crate::acme::State;
 use crate::admin::{
-    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, Wish,
+    CertificateStatus, ChallengeProbe, Control, ReloadOutcome, ReloadReport, Status, StillOpen,
+    Wish,
 };
 use crate::config::Source;
 use crate::observe::history::Explained;
@@ -58,6 +60,10 @@ impl Control for Door {
             }
         }
         .boxed()
+    }
+
+    fn open(&self, most: usize) -> BoxFuture<'_, StillOpen> {
+        open::still(&self.0, most).boxed()
     }
 
     fn is_draining(&self) -> bool {
@@ -279,6 +285,7 @@ fn status(process: &Process) -> Status {
     let key_log = process.key_log.as_ref();
     status.tls_key_log = key_log.map(|path| path.display().to_string());
     status.draining = *process.drain.borrow() != Drain::Serving;
+    status.ends_in = open::ends_in(process);
     let orders = process.acme.status();
     status.certificates = process
         .certificates

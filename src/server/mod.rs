@@ -15,6 +15,7 @@ mod kept;
 mod named_files;
 mod names;
 mod notify;
+mod open;
 mod orders;
 mod overrides;
 mod pid_file;

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ use super::reload::Refused;
 use super::self_check::SelfCheck;
 use super::session_key::SessionKeys;
 use super::told;
-use super::upgrade::Program;
+use super::upgrade::{Predecessor, Program};
 use super::worker::{Deaf, Order, Worker};
 use crate::acme::worker::Worker as AcmeWorker;
 use crate::admin::{AdminSocket, Gate};
@@ -70,6 +71,10 @@ pub(super) struct Process {
     pub(super) gate: watch::Sender<Gate>,
     /// Told when a worker or one of its listeners has ended by a panic.
     pub(super) deaf: Deaf,
+    /// When a drain that has begun ends at the latest.
+    pub(super) ends: OnceLock<Instant>,
+    /// The process that this one has taken over from, while it drains.
+    pub(super) predecessor: Mutex<Option<Predecessor>>,
 }
 
 /// What changes.

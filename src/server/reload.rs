@@ -219,7 +219,7 @@ impl Prepared {
                 .ground
                 .tickets
                 .rotate_every(config.tls.ticket_rotation);
-            let old = process.shared.snapshot.swap(Arc::new(self.snapshot));
+            let old = process.shared.replace(self.snapshot);
             retire(old);
             let wanted: HashMap<_, _> = wanted(&config).into_iter().collect();
             let gone: Vec<ListenerKey> = state

@@ -142,7 +142,7 @@ fn begin(prepared: Ready, successor: Option<Successor>) -> Result<Arc<Process>, 
     tracing::info!(predecessor = successor.pid, "taking over");
     let settled = process.clone();
     tokio::task::spawn_blocking(move || {
-        successor.settle();
+        *settled.predecessor.lock() = successor.settle();
         // Until now the old process could have taken everything back.
         settled.own_files();
         settled.notify.mute(false);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -167,6 +167,7 @@ pub(super) fn start(
     metrics.config_generation.set(snapshot.generation);
     let shared = Arc::new(Shared {
         snapshot: ArcSwap::from_pointee(snapshot),
+        retired: Mutex::default(),
         metrics,
         tokens,
         handed_on: HandedOn::default(),
@@ -181,9 +182,10 @@ pub(super) fn start(
     let context = || {
         let (shared, caps) = (shared.clone(), caps.clone());
         let (certificates, shutdown) = (certificates.clone(), shut.clone());
-        move |pool| Context {
+        move |pool, book| Context {
             shared,
             pool,
+            book,
             caps,
             certificates,
             shutdown,
@@ -226,6 +228,8 @@ pub(super) fn start(
         status_page,
         gate: watch::Sender::new(Gate::Open),
         deaf,
+        ends: OnceLock::new(),
+        predecessor: Mutex::new(None),
     });
     Ok(Ready { process, bound })
 }

@@ -27,6 +27,8 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     let limit = process.shared.snapshot.load().config.server.drain_timeout;
     let farewell = Drain::farewell(limit);
     let end = Instant::now() + limit.max(farewell);
+    // There is one drain in a process.
+    process.ends.get_or_init(|| end.into_std());
     let open = process.shared.metrics.connections_open();
     tracing::info!(open, limit = ?limit, "stopping: no new connections, waiting for open ones");
     {

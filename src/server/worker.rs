@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use socket2::Socket;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::listener::accept::{ListenerKey, accept, accept_waiting};
@@ -21,6 +21,7 @@ use crate::listener::connection::Context;
 use crate::listener::datagrams::Post;
 use crate::listener::door::Door;
 use crate::observe::metrics::ListenerKind;
+use crate::observe::open::{Book, Look};
 use crate::upstream::pool::Pool;
 
 /// Idle connections to endpoints are looked through this often.
@@ -32,6 +33,8 @@ pub(super) enum Order {
     Listen(ListenerKey, Socket),
     /// Have every accept loop woken and answer for this round.
     Beat(u64),
+    /// Say what is open: all by number, and so many of the oldest.
+    Look(usize, oneshot::Sender<Look>),
     /// Accept what waits at this address, and no more; connections go on.
     Unlisten(ListenerKey),
     /// End, and all connections with it.
@@ -116,11 +119,11 @@ impl Accepting {
 }
 
 impl Worker {
-    /// Starts worker number `index`; `context` is made for its own pool.
+    /// Starts worker number `index`; `context` is made for its own pool and book.
     pub(super) fn start(
         index: usize,
         deaf: Deaf,
-        context: impl FnOnce(Arc<Pool>) -> Context + Send + 'static,
+        context: impl FnOnce(Arc<Pool>, Arc<Book>) -> Context + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -132,8 +135,9 @@ impl Worker {
             .name(format!("worker-{index}"))
             .spawn(move || {
                 let alarm = deaf.alarm();
-                // Made here: a pool is its thread's alone.
-                let context = Arc::new(context(Arc::new(Pool::default())));
+                // Made here: both are their thread's alone.
+                let (pool, book) = (Arc::new(Pool::default()), Arc::new(Book::default()));
+                let context = Arc::new(context(pool, book));
                 runtime.block_on(obey(inbox, context, &deaf, &own));
                 drop(alarm);
                 runtime.shutdown_background();
@@ -207,6 +211,10 @@ async fn obey(
                 pulse.round.store(round, Ordering::Release);
                 let loops = pulse.loops.lock();
                 loops.values().flatten().for_each(|beat| beat.ask(round));
+            }
+            Some(Order::Look(most, reply)) => {
+                // Whoever asked may have stopped waiting.
+                drop(reply.send(context.book.look(most)));
             }
             Some(Order::Unlisten(key)) => {
                 pulse.loops.lock().remove(&key);

@@ -16,6 +16,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::observe::open::Moved;
 use crate::transport::now;
 
 /// What a pipe takes, as far as the system lets it; it has 64 KiB at least unless pipes are scarce.
@@ -36,23 +37,6 @@ pub(super) enum Ended {
     ClientFailed,
     /// The endpoint's did.
     UpstreamFailed,
-}
-
-/// Bytes that went through so far. One task's, so nobody waits for a counter.
-#[derive(Default)]
-pub(super) struct Lanes {
-    up: AtomicU64,
-    down: AtomicU64,
-}
-
-impl Lanes {
-    /// From the client, and to it.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (
-            self.up.load(Ordering::Relaxed),
-            self.down.load(Ordering::Relaxed),
-        )
-    }
 }
 
 /// When something moved last.
@@ -85,15 +69,15 @@ pub(super) async fn both_ways(
     client: &TcpStream,
     upstream: &TcpStream,
     idle: Duration,
-    lanes: &Lanes,
+    moved: &Moved,
     ending: impl Future<Output = ()>,
 ) -> Ended {
     let clock = Clock {
         begun: now(),
         last: AtomicU64::new(0),
     };
-    let up = one_way(client, upstream, &lanes.up, &clock);
-    let down = one_way(upstream, client, &lanes.down, &clock);
+    let up = one_way(client, upstream, &moved.up, &clock);
+    let down = one_way(upstream, client, &moved.down, &clock);
     let both = async {
         let up = async { up.await.map_err(|broken| side(broken, true)) };
         let down = async { down.await.map_err(|broken| side(broken, false)) };
@@ -211,10 +195,10 @@ mod tests {
     }
 
     async fn run(idle: Duration, client: TcpStream, upstream: TcpStream) -> (Ended, (u64, u64)) {
-        let lanes = Lanes::default();
+        let moved = Moved::default();
         let never = std::future::pending();
-        let ended = both_ways(&client, &upstream, idle, &lanes, never).await;
-        (ended, lanes.counts())
+        let ended = both_ways(&client, &upstream, idle, &moved, never).await;
+        (ended, moved.counts())
     }
 
     const LONG: Duration = Duration::from_secs(20);

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use crate::config::Udp;
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
+use crate::observe::open::{Entry, Kind, Passed, Wait};
 use crate::proxy::app::Shared;
 use crate::snapshot::RunningStream;
 use crate::transport::datagrams::{DatagramSocket, Ends, LONGEST};
@@ -113,6 +115,20 @@ impl Session {
             true => Cause::UpstreamEmpty,
             false => Cause::UpstreamConnect,
         })
+    }
+
+    /// Writes down what an operator sees of it.
+    pub fn note(&self, entry: &Entry, stream: &RunningStream) {
+        entry.note(|row| {
+            row.kind = Kind::Datagrams;
+            row.wait = Wait::End;
+            row.endpoint = Some(self.chosen.address);
+            row.passed = Some(Box::new(Passed {
+                stream: Arc::clone(&stream.name),
+                upstream: stream.group.name().clone(),
+                server_name: None,
+            }));
+        });
     }
 
     /// Passes a datagram of the client on; false when the system did not take it.

@@ -9,17 +9,19 @@ mod datagrams;
 pub use self::datagrams::Session;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use self::copy::{Ended, Lanes};
+use self::copy::Ended;
 use crate::config::ProxyVersion;
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
+use crate::observe::open::{Entry, Kind, Moved, Passed, Wait};
 use crate::proxy::app::{Drain, Shared};
 use crate::snapshot::RunningStream;
 use crate::transport::{now, proxy_protocol, reset_on_close};
@@ -42,16 +44,18 @@ pub struct Passage {
 }
 
 /// Passes a connection on, to its end.
-pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared) {
+pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared, entry: &Entry) {
     let started = now();
     let _open = shared.metrics.stream_opened();
     let mut course = Course::default();
-    if let Err(cause) = course.run(&passage, stream, shared, started).await {
+    note(entry, &passage, stream, &course.moved);
+    let ran = course.run(&passage, stream, shared, entry, started);
+    if let Err(cause) = ran.await {
         course.cause = Some(cause);
         // A close without a word would look like an answer that is complete.
         reset_on_close(&passage.tcp);
     }
-    let (up, down) = course.lanes.counts();
+    let (up, down) = course.moved.counts();
     shared.metrics.stream_bytes_in.add(up);
     shared.metrics.stream_bytes_out.add(down);
     if !stream.access_log.enabled() {
@@ -83,10 +87,24 @@ pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared) {
     });
 }
 
+/// What an operator sees of it.
+fn note(entry: &Entry, passage: &Passage, stream: &RunningStream, moved: &Arc<Moved>) {
+    entry.note(|row| {
+        row.kind = Kind::Stream;
+        row.wait = Wait::Upstream;
+        row.moved = Some(Arc::clone(moved));
+        row.passed = Some(Box::new(Passed {
+            stream: Arc::clone(&stream.name),
+            upstream: stream.group.name().clone(),
+            server_name: passage.server_name.clone(),
+        }));
+    });
+}
+
 /// What has become of a stream so far.
 #[derive(Default)]
 struct Course {
-    lanes: Lanes,
+    moved: Arc<Moved>,
     endpoint: Option<SocketAddr>,
     connect_time: Option<Duration>,
     endpoint_took_it: bool,
@@ -99,12 +117,17 @@ impl Course {
         passage: &Passage,
         stream: &RunningStream,
         shared: &Shared,
+        entry: &Entry,
         started: Instant,
     ) -> Result<(), Cause> {
         let _place = place(stream, &shared.metrics).await?;
         let (chosen, mut upstream) = self
             .connect(passage, stream, &shared.metrics, started)
             .await?;
+        entry.note(|row| {
+            row.endpoint = self.endpoint;
+            row.wait = Wait::End;
+        });
         if let Some(version) = stream.config.send_proxy_protocol {
             let header = match version {
                 ProxyVersion::V1 => proxy_protocol::write_v1(passage.peer, passage.local),
@@ -121,7 +144,7 @@ impl Course {
             drop(drain.wait_for(|drain| *drain == Drain::Ending).await);
         };
         let idle = stream.config.idle;
-        let ended = copy::both_ways(&passage.tcp, &upstream, idle, &self.lanes, ending).await;
+        let ended = copy::both_ways(&passage.tcp, &upstream, idle, &self.moved, ending).await;
         match ended {
             Ended::BySides => {
                 chosen.report(Outcome::Served, now());

@@ -34,6 +34,7 @@ mod limits;
 mod listeners;
 mod logs;
 mod names;
+mod open;
 mod pages;
 #[cfg(debug_assertions)]
 mod panics;

@@ -26,6 +26,7 @@ use super::filter::response::Own;
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::filter::{hop_by_hop, response};
 use crate::observe::cause::Cause;
+use crate::observe::open::{Entry, Kind, Wait};
 use crate::transport::now;
 use crate::upstream::http1::{BodyError, BodyProgress, Connection, Request};
 use crate::upstream::peer::Peer;
@@ -129,6 +130,8 @@ pub struct Exchange<'a> {
     /// For the client.
     own: Own<'a>,
     decline: Option<&'a Decline<'a>>,
+    /// What an operator sees of it.
+    entry: Option<&'a Entry>,
     undelivered: Option<Undelivered>,
     /// Where the response stands, if it is an event stream without an announced end.
     events: Option<Place>,
@@ -160,6 +163,7 @@ impl<'a> Exchange<'a> {
             informed: false,
             event_stream: false,
             decline: None,
+            entry: None,
             own: Own::default(),
             undelivered: None,
             events: None,
@@ -169,6 +173,13 @@ impl<'a> Exchange<'a> {
     /// Gives the client these with the answer's head.
     pub fn setting(mut self, own: Own<'a>) -> Self {
         self.own = own;
+        self
+    }
+
+    /// Notes in `entry` how far it is.
+    pub fn seen_in(mut self, entry: &'a Entry) -> Self {
+        entry.note(|row| row.wait = Wait::Answer);
+        self.entry = Some(entry);
         self
     }
 
@@ -377,6 +388,15 @@ impl<'a> Exchange<'a> {
         self.tally.answered_at = Some(self.last_down);
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
+        if let Some(entry) = self.entry {
+            let event_stream = self.event_stream;
+            entry.note(|row| {
+                row.wait = Wait::End;
+                if event_stream {
+                    row.kind = Kind::EventStream;
+                }
+            });
+        }
         let given = self.client.relay_head(head, view, end, &self.own);
         given.map_err(|_| failure(Cause::ClientGone))?;
         if upgraded {

@@ -5,12 +5,14 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 
 use super::frames::{FrameScanner, going_away_to_client, going_away_to_server};
+use crate::observe::open::Moved;
 use crate::transport::{Deadline, Link, now};
 
 /// What is kept for the slower side.
@@ -57,6 +59,7 @@ pub struct Relay {
     leaving: Option<Instant>,
     goodbyes: (bool, bool),
     deadline: Deadline,
+    moved: Arc<Moved>,
 }
 
 impl Lane {
@@ -136,7 +139,14 @@ impl Relay {
             leaving: None,
             goodbyes: (false, false),
             deadline: Deadline::default(),
+            moved: Arc::default(),
         }
+    }
+
+    /// Has `moved` say meanwhile what went through.
+    pub fn telling(mut self, moved: Arc<Moved>) -> Self {
+        self.moved = moved;
+        self
     }
 
     /// Gives the client what the upstream sent before the tunnel began.
@@ -188,6 +198,8 @@ impl Relay {
             }
             self.last = now();
         }
+        self.moved.up.store(self.up.bytes, Ordering::Relaxed);
+        self.moved.down.store(self.down.bytes, Ordering::Relaxed);
         match self.leaving {
             Some(end) => {
                 ready!(self.deadline.poll(end, cx));

@@ -56,6 +56,14 @@ pub(super) enum Word {
     Settled,
 }
 
+/// What the successor asks afterwards, for as long as the old process drains: a [`Draining`](crate::admin::Draining) is
+/// the answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Question {
+    /// How many of what is open are to be told one by one.
+    pub(super) most: usize,
+}
+
 /// One end of the conversation.
 #[derive(Debug)]
 pub(super) struct Channel(UnixStream);

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::carried::Carried;
 use super::handover::{Answer, Channel, Opening, PROTOCOL, Word};
 use super::program::Program;
+use super::questions;
 use super::sockets::{Kind, Slot};
 use crate::acme::challenge::Published;
 use crate::admin::Gate;
@@ -116,7 +117,7 @@ async fn attempt(process: &Arc<Process>, program: Program) -> Result<u32, String
         Ok(trainee) => {
             process.notify.main_pid(trainee.child.id());
             resting.for_ever();
-            Ok(trainee.settle())
+            Ok(trainee.settle(process))
         }
         Err(why) => {
             resting.end();
@@ -366,12 +367,13 @@ impl Trainee {
     }
 
     /// Lets it know that the work is its own. Gives its id.
-    fn settle(mut self) -> u32 {
+    fn settle(mut self, process: &Arc<Process>) -> u32 {
         let pid = self.child.id();
         if let Err(error) = self.channel.say(&Word::Settled, now() + BEGINNING) {
             // It finds out by the end of this process.
             tracing::warn!(%error, pid, "the successor was not told that this process lets go");
         }
+        questions::answer(self.channel, self.child, process.clone());
         pid
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::carried::Carried;
 use super::handover::{Answer, Channel, Opening, PROTOCOL, Word};
+use super::questions::Predecessor;
 use super::sockets::{Kind, Sockets};
 use crate::server::start_error::StartError;
 use crate::transport::now;
@@ -91,15 +92,17 @@ impl Successor {
     }
 
     /// Says that clients are served, and waits until the work is this process's alone. Blocks.
-    pub(in crate::server) fn settle(mut self) {
+    /// Gives the way to the old process, while it is there.
+    pub(in crate::server) fn settle(mut self) -> Option<Predecessor> {
         if let Err(error) = self.channel.say(&Answer::Serving, now() + PATIENCE) {
             tracing::warn!(%error, "the old process does not hear that this one serves");
         }
         match self.channel.hear(now() + PATIENCE) {
-            Ok(Word::Settled) => {}
+            Ok(Word::Settled) => return Some(Predecessor::new(self.pid, self.channel)),
             Ok(Word::Go(_)) => tracing::warn!("the old process says the same twice"),
             // Without it the work is this process's as well.
             Err(error) => tracing::warn!(%error, pid = self.pid, "the old process is gone"),
         }
+        None
     }
 }

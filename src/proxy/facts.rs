@@ -1,0 +1,47 @@
+//! What is known of a client's connection before its first request.
+//!
+//! Plain data; the handshake fills it in, and every request of the connection reads it.
+
+use std::net::SocketAddr;
+
+use crate::tls::client::Client as ClientCertificate;
+use crate::types::host::Host;
+
+/// What is known about a connection.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Its address alone, as text.
+    pub peer_text: Box<str>,
+    /// The address it connected to, when the configuration names it.
+    pub local: Option<SocketAddr>,
+    /// Whether there is TLS.
+    pub is_tls: bool,
+    /// The host of the handshake, when it named one.
+    pub server_name: Option<Host>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub tls_version: Option<&'static str>,
+    /// Its certificate.
+    pub client: ClientCertificate,
+}
+
+impl Facts {
+    /// Of a connection that has said nothing yet.
+    pub fn new(peer: SocketAddr, local: Option<SocketAddr>, is_tls: bool) -> Self {
+        Self {
+            peer,
+            peer_text: peer.ip().to_string().into(),
+            local,
+            is_tls,
+            server_name: None,
+            tls_version: None,
+            client: ClientCertificate::Unasked,
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+}
