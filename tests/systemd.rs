@@ -1,9 +1,11 @@
 //! The service under a real systemd, PID 1 of namespaces of its own: start, reload, upgrade, restart, activation, watchdog.
 //!
-//! tests/systemd/boot boots it, tests/systemd/scenario.py is what happens there. Needs root; without it, or without a
-//! systemd on this machine, each test says so and shows nothing.
+//! tests/systemd/boot boots it, tests/systemd/scenario.py is what happens there. Needs root and a systemd on this machine;
+//! without them each test says loudly that it shows nothing, and fails in CI.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "why nothing was shown")]
+
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,8 +14,14 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Whether namespaces can be made; CI runs as root.
-fn can_boot() -> bool {
+/// What is missing to boot a systemd in namespaces of its own.
+fn missing() -> Option<&'static str> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("root");
+    }
+    if !Path::new("/lib/systemd/systemd").exists() {
+        return Some("systemd (`tests/install.sh test` installs it)");
+    }
     let spaces = [
         "--fork",
         "--pid",
@@ -27,24 +35,21 @@ fn can_boot() -> bool {
         .args(spaces)
         .stderr(Stdio::null())
         .status();
-    let can = made.is_ok_and(|made| made.success())
-        && nix::unistd::geteuid().is_root()
-        && Path::new("/lib/systemd/systemd").exists();
-    if !can {
-        eprintln!("not shown: it takes root, namespaces and a systemd");
+    match made {
+        Ok(made) if made.success() => None,
+        _ => Some("the right to make namespaces (in a container: a privileged one)"),
     }
-    can
 }
 
 #[track_caller]
 fn shows(scenario: &str) {
-    if !can_boot() {
+    if !skip::can_be_shown(missing()) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let program = std::env::var_os("HUBGATE").unwrap_or(env!("CARGO_BIN_EXE_hubgate").into());
     let output = Command::new(here("tests/systemd/boot"))
-        .args([dir.path().as_os_str(), "90".as_ref(), "python3".as_ref()])
+        .args([dir.path().as_os_str(), "300".as_ref(), "python3".as_ref()])
         .arg("-B")
         .arg(here("tests/systemd/scenario.py"))
         .arg(scenario)
@@ -72,4 +77,5 @@ scenarios! {
     socket_activation_starts_it_with_the_first_connection
     watchdog_ends_a_process_with_a_stuck_worker
     a_killed_process_is_started_again_and_nobody_is_refused
+    a_process_killed_while_its_successor_is_on_trial_leaves_one_that_serves
 }

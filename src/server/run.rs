@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::background::step_back;
 use super::control::{self, Door};
@@ -95,8 +96,8 @@ pub fn run(
             Err(error) => return Err(refused(successor, error)),
         };
         names::settle(&prepared.process.shared.snapshot.load_full()).await;
-        let process = begin(prepared, successor)?;
-        let outcome = live(&process, signals, ready).await;
+        let (process, left) = begin(prepared, successor)?;
+        let outcome = live(&process, signals, left, ready).await;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
             // Where the lines would have gone is what does not take them.
             tracing::error!("log lines were lost at the stop");
@@ -130,10 +131,14 @@ fn refused(successor: Option<Successor>, error: StartError) -> StartError {
     }
 }
 
-/// Has the process serve, when a predecessor lets it.
-fn begin(prepared: Ready, successor: Option<Successor>) -> Result<Arc<Process>, StartError> {
+/// Has the process serve, when a predecessor lets it. Also gives what tells when the predecessor dies before it let go.
+fn begin(
+    prepared: Ready,
+    successor: Option<Successor>,
+) -> Result<(Arc<Process>, oneshot::Receiver<StartError>), StartError> {
+    let (leave, left) = oneshot::channel();
     let Some(mut successor) = successor else {
-        return Ok(prepared.begin(&Carried::default()));
+        return Ok((prepared.begin(&Carried::default()), left));
     };
     let carried = successor.ready()?;
     prepared.process.notify.mute(true);
@@ -142,19 +147,31 @@ fn begin(prepared: Ready, successor: Option<Successor>) -> Result<Arc<Process>, 
     tracing::info!(predecessor = successor.pid, "taking over");
     let settled = process.clone();
     tokio::task::spawn_blocking(move || {
-        *settled.predecessor.lock() = successor.settle();
+        let outcome = successor.settle();
         // Until now the old process could have taken everything back.
         settled.own_files();
-        settled.notify.mute(false);
-        settled.tell_ready();
+        match outcome {
+            Ok(predecessor) => {
+                *settled.predecessor.lock() = predecessor;
+                settled.notify.mute(false);
+                settled.tell_ready();
+            }
+            Err(error) => {
+                // At once, for whoever is started in the old process's place.
+                settled.admin_socket.file.remove();
+                // Where nobody listens, this process is ending already.
+                drop(leave.send(error));
+            }
+        }
     });
-    Ok(process)
+    Ok((process, left))
 }
 
 /// The process at work: admin and signals, until it is told to stop and has drained.
 async fn live(
     process: &Arc<Process>,
     mut signals: Signals,
+    left: oneshot::Receiver<StartError>,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let admin = Admin::new(
@@ -197,6 +214,13 @@ async fn live(
     let checking = tokio::spawn(health::run(process.clone()));
     let naming = tokio::spawn(names::run(process.clone()));
     let mut succeeded = process.successor.subscribe();
+    let mut outcome = Ok(());
+    let mut left = std::pin::pin!(async {
+        match left.await {
+            Ok(error) => error,
+            Err(_) => std::future::pending().await,
+        }
+    });
     loop {
         tokio::select! {
             Some(()) = signals.hang_up.recv() => { tokio::spawn(control::reload(process.clone())); }
@@ -210,6 +234,11 @@ async fn live(
             () = process.deaf.heard() => return Err(StartError::Unavailable(
                 "a worker ended with a panic, which the event log tells; ending, to be started again".to_owned(),
             )),
+            error = &mut left => {
+                tracing::error!(event = "upgrade.left", "the old process ended before it let go");
+                outcome = Err(error);
+                break;
+            }
             () = stop_signal(&mut signals.terminate, &mut signals.interrupt) => break,
         }
     }
@@ -226,8 +255,8 @@ async fn live(
     checking.abort();
     naming.abort();
     stop::drain(process, async {
-        // A service that is stopped while its old process still drains sends the signal to both.
-        if successor.is_some() {
+        // A service manager sends the signal to both, the one that drains and the one that serves.
+        if successor.is_some() || outcome.is_err() {
             stop_signal(&mut signals.terminate, &mut signals.interrupt).await;
         }
         stop_signal(&mut signals.terminate, &mut signals.interrupt).await;
@@ -243,7 +272,7 @@ async fn live(
     process.admin_socket.file.remove();
     pid_file.remove();
     tracing::info!("stopped");
-    Ok(())
+    outcome
 }
 
 struct Signals {

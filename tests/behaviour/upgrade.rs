@@ -15,10 +15,11 @@ use tempfile::TempDir;
 use crate::reload::{finish, held, in_flight};
 use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::message::Response;
+use crate::support::skip::can_be_shown;
 use crate::support::websocket::{self, echoes};
 use crate::support::{Client, Conn, Fault, Hubgate, Upstream, tls, within};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = crate::support::PATIENCE;
 
 /// A program that the test writes.
 fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
@@ -307,8 +308,9 @@ fn a_unix_socket_is_passed_on_and_goes_with_the_last_process() {
 
 #[test]
 fn root_becomes_another_account_which_an_upgrade_keeps() {
-    if !nix::unistd::geteuid().is_root() {
-        return; // only root can
+    let missing = (!nix::unistd::geteuid().is_root()).then_some("root");
+    if !can_be_shown(missing) {
+        return;
     }
     let upstream = Upstream::saying("ok");
     let dir = TempDir::new().unwrap();
@@ -372,7 +374,7 @@ fn of_another_architecture(dir: &Path) -> PathBuf {
 #[test]
 fn a_program_that_cannot_take_over_changes_nothing_and_says_why() {
     let upstream = Upstream::saying("ok");
-    let more = "[server]\nupgrade_timeout = \"1s\"\n";
+    let more = "[server]\nupgrade_timeout = \"8s\"\n";
     let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
     let pid = hubgate.pid();
     let programs = TempDir::new().unwrap();
@@ -490,23 +492,9 @@ fn a_successor_that_dies_after_it_took_over_gives_the_work_back() {
     let upstream = Upstream::saying("ok");
     let mut hubgate = Hubgate::before(upstream.addr);
     let programs = TempDir::new().unwrap();
-    let said = programs.path().join("pid");
-    let text = format!(
-        "#!/bin/sh\necho $$ > {}\nexec {} \"$@\"\n",
-        said.display(),
-        own_program().display()
-    );
-    let program = script(programs.path(), "fragile", &text);
-    let mut asked = command(&["upgrade", "--program"])
-        .arg(&program)
-        .arg("--socket")
-        .arg(hubgate.socket())
-        .spawn()
-        .unwrap();
-    hubgate.wait_log("taking over");
-    let pid = fs::read_to_string(&said).unwrap();
+    let (mut asked, pid) = on_trial(&hubgate, programs.path());
     let killed = std::process::Command::new("kill")
-        .args(["-9", pid.trim()])
+        .args(["-9", &pid])
         .status();
     assert!(killed.unwrap().success());
     let mut output = String::new();
@@ -520,10 +508,75 @@ fn a_successor_that_dies_after_it_took_over_gives_the_work_back() {
     serves(&hubgate, "ok");
 }
 
+/// Begins an upgrade to a program that writes down its number, and waits until it serves on trial. Gives its number.
+#[track_caller]
+fn on_trial(hubgate: &Hubgate, programs: &Path) -> (std::process::Child, String) {
+    let said = programs.join("pid");
+    let own = own_program();
+    let text = format!(
+        "#!/bin/sh\necho $$ > {}\nexec {} \"$@\"\n",
+        said.display(),
+        own.display()
+    );
+    let program = script(programs, "noted", &text);
+    let mut asking = command(&["upgrade", "--program"]);
+    let asking = asking.arg(&program).arg("--socket").arg(hubgate.socket());
+    let asking = asking.spawn().unwrap();
+    hubgate.wait_log("taking over");
+    let pid = fs::read_to_string(&said).unwrap().trim().to_owned();
+    (asking, pid)
+}
+
+fn alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // One that has ended and that nobody asked after yet is dead.
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn a_successor_on_trial_ends_with_the_old_process_and_lets_the_ports_go() {
+    let upstream = Upstream::saying("ok");
+    let mut hubgate = Hubgate::before(upstream.addr);
+    let programs = TempDir::new().unwrap();
+    let (mut asking, successor) = on_trial(&hubgate, programs.path());
+    hubgate.signal("KILL");
+    assert_eq!(hubgate.wait(LONG).code(), None);
+    asking.wait().unwrap();
+    within(LONG, "the successor has ended", || !alive(&successor));
+    let log = hubgate.log();
+    assert!(log.contains("ended before it let go"), "{log}");
+    assert!(!hubgate.socket().exists(), "left by the successor");
+    for address in [hubgate.http, hubgate.https] {
+        std::net::TcpListener::bind(address).unwrap();
+    }
+}
+
+#[test]
+fn a_stop_during_the_trial_stops_the_successor_too_and_answers_what_is_in_flight() {
+    let upstream = Upstream::start(held);
+    let more = "[server]\ndrain_timeout = \"60s\"\n";
+    let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
+    let programs = TempDir::new().unwrap();
+    let before = in_flight(&upstream, hubgate.plain());
+    let (mut asking, successor) = on_trial(&hubgate, programs.path());
+    let during = in_flight(&upstream, hubgate.plain());
+    hubgate.signal("TERM");
+    hubgate.wait_log("stopping: no new connections");
+    // Longer than the trial, after which the successor would be on its own.
+    within(LONG, "the upgrade is given up", || {
+        hubgate.log().contains("stopped meanwhile")
+    });
+    [before, during].into_iter().for_each(finish);
+    assert_eq!(hubgate.wait(LONG).code(), Some(0));
+    within(LONG, "the successor has ended", || !alive(&successor));
+    asking.wait().unwrap();
+}
+
 #[test]
 fn a_second_upgrade_is_refused_and_a_reload_waits_while_one_is_under_way() {
     let upstream = Upstream::saying("ok");
-    let more = "[server]\nupgrade_timeout = \"3s\"\n";
+    let more = "[server]\nupgrade_timeout = \"10s\"\n";
     let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
     let programs = TempDir::new().unwrap();
     let slow = script(

@@ -1,12 +1,14 @@
 //! A running `hubgate` for one test: its own folder, ports, state and socket.
 //!
 //! The configuration is what the test writes, with addresses, state folder and admin socket filled in where the test
-//! says nothing. The process ends, by its id, when this is dropped; its log is printed when the test failed.
+//! says nothing. The process and its successors end when this is dropped, and also when the test itself is killed; the log
+//! is printed when the test failed.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,7 +18,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::ports::free_addr;
-use super::{Client, DEADLINE, H2, Upstream, eventually};
+use super::{Client, H2, PATIENCE, Upstream, eventually};
 
 /// A host every simple test uses.
 pub const HOST: &str = "hub.test";
@@ -52,6 +54,7 @@ pub struct Hubgate {
     child: Child,
     /// Processes that took over, by their ids: not children of the test.
     successors: Vec<u32>,
+    group: Group,
     output: Arc<Mutex<Vec<u8>>>,
     printed: Arc<Mutex<Vec<u8>>>,
 }
@@ -97,7 +100,9 @@ impl Hubgate {
     ) -> Result<Self, TempDir> {
         let config = dir.path().join("hubgate.toml");
         fs::write(&config, filled(toml, dir.path(), http, https)).unwrap();
+        let group = Group::new();
         let mut command = command(&["run", "-c"]);
+        command.process_group(group.id());
         more(command.arg(&config));
         let mut child = command.spawn().expect("spawn hubgate");
         let output = collect(child.stderr.take().unwrap());
@@ -109,6 +114,7 @@ impl Hubgate {
             dir,
             child,
             successors: Vec::new(),
+            group,
             output,
             printed,
         };
@@ -120,7 +126,7 @@ impl Hubgate {
                 return Err(std::mem::replace(&mut running.dir, TempDir::new().unwrap()));
             }
             assert!(
-                start.elapsed() < DEADLINE,
+                start.elapsed() < PATIENCE,
                 "hubgate does not accept:\n{}",
                 running.log()
             );
@@ -258,7 +264,7 @@ impl Hubgate {
     #[track_caller]
     pub fn stop_and_wait(&mut self) -> ExitStatus {
         self.signal("TERM");
-        self.wait(DEADLINE)
+        self.wait(PATIENCE)
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -335,18 +341,41 @@ impl Hubgate {
 
 impl Drop for Hubgate {
     fn drop(&mut self) {
-        for pid in &self.successors {
-            let _ = Command::new("kill")
-                .arg("-9")
-                .arg(pid.to_string())
-                .stderr(Stdio::null())
-                .status();
-        }
-        let _ = self.child.kill();
+        self.group.end();
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- hubgate's log\n{}---", self.log());
         }
+    }
+}
+
+/// The processes that come of one `hubgate run`, successors included: they end with this, or with the test's process.
+struct Group(Child);
+
+impl Group {
+    /// Its first process waits for the end of the test's, which holds the other end of its standard input.
+    fn new() -> Self {
+        let warden = Command::new("sh")
+            .args(["-c", "read -r nothing; kill -9 0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        Self(warden.expect("spawn sh"))
+    }
+
+    fn id(&self) -> i32 {
+        self.0.id().try_into().unwrap()
+    }
+
+    /// The warden is there as long, so that the number is no other group's.
+    fn end(&mut self) {
+        let _ = Command::new("kill")
+            .args(["-9", "--", &format!("-{}", self.id())])
+            .stderr(Stdio::null())
+            .status();
+        let _ = self.0.wait();
     }
 }
 

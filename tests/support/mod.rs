@@ -30,6 +30,7 @@ pub mod openssl;
 pub mod orders;
 pub mod pebble;
 pub mod ports;
+pub mod skip;
 pub mod tls;
 pub mod upstream;
 pub mod websocket;

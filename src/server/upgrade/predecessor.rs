@@ -73,9 +73,13 @@ pub(in crate::server) async fn upgrade(process: &Arc<Process>, program: Option<P
         }
         Err(why) => {
             metrics.upgrades_refused.inc();
+            let does = match *process.shutdown.borrow() {
+                true => "stops",
+                false => "serves on",
+            };
             tracing::error!(
                 event = "upgrade.refused",
-                "no upgrade, this process serves on:\n{why}"
+                "no upgrade, this process {does}:\n{why}"
             );
             Ended::Refused(why)
         }
@@ -114,6 +118,10 @@ async fn attempt(process: &Arc<Process>, program: Program) -> Result<u32, String
     })
     .await;
     match trial {
+        // The successor stops as well, once it hears no more from here.
+        Ok(_) if *process.shutdown.borrow() => {
+            Err("error: hubgate was stopped meanwhile\n".to_owned())
+        }
         Ok(trainee) => {
             process.notify.main_pid(trainee.child.id());
             resting.for_ever();

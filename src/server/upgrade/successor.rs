@@ -91,18 +91,25 @@ impl Successor {
         Ok(*carried)
     }
 
-    /// Says that clients are served, and waits until the work is this process's alone. Blocks.
-    /// Gives the way to the old process, while it is there.
-    pub(in crate::server) fn settle(mut self) -> Option<Predecessor> {
+    /// Says that clients are served, and waits until the work is this process's alone. Blocks. Gives the way to the old
+    /// process, while it is there. Fails when that one dies before: it is the one that its service manager knows, and will
+    /// start again.
+    pub(in crate::server) fn settle(mut self) -> Result<Option<Predecessor>, StartError> {
         if let Err(error) = self.channel.say(&Answer::Serving, now() + PATIENCE) {
             tracing::warn!(%error, "the old process does not hear that this one serves");
         }
         match self.channel.hear(now() + PATIENCE) {
-            Ok(Word::Settled) => return Some(Predecessor::new(self.pid, self.channel)),
+            Ok(Word::Settled) => return Ok(Some(Predecessor::new(self.pid, self.channel))),
             Ok(Word::Go(_)) => tracing::warn!("the old process says the same twice"),
-            // Without it the work is this process's as well.
-            Err(error) => tracing::warn!(%error, pid = self.pid, "the old process is gone"),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(StartError::Unavailable(format!(
+                    "error: the old process {} ended before it let go; ending with it, so that there is one hubgate when it is started again\n",
+                    self.pid
+                )));
+            }
+            // It is there and says nothing: clients are served all the same.
+            Err(error) => tracing::warn!(%error, pid = self.pid, "the old process does not let go"),
         }
-        None
+        Ok(None)
     }
 }
