@@ -5,7 +5,7 @@
 #   tests/install.sh test           what the tests start: Pebble, lego, certbot, nginx, dnsmasq, chromium; JupyterHub and BinderHub; grpcio
 #   tests/install.sh bench          nginx, HAProxy, Caddy and the load generators
 #   tests/install.sh instructions   valgrind, which counts instructions
-#   tests/install.sh soak           the load generators
+#   tests/install.sh soak           the load generators, and what makes a network bad
 #   tests/install.sh deb            what makes a Debian package
 #   tests/install.sh deb-test       what makes a clean Debian to try it in
 # Debian packages need root or sudo; without either it says what to install and stops.
@@ -82,6 +82,9 @@ for set in "$@"; do
         want wrk
         want h2load nghttp2-client
         want openssl
+        want unshare util-linux
+        want nft nftables
+        want tc iproute2
         ;;
     bench)
         want python3

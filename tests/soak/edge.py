@@ -84,7 +84,7 @@ socket = "{self.folder}/admin.sock"
         self.process = subprocess.Popen([self.program, "run", "-c", self.folder / "hubgate.toml"], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         self.processes.insert(0, self.process)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not all(listens(p) for p in (self.http, self.https)):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"hubgate does not listen (exit status {self.process.poll()})")

@@ -17,8 +17,8 @@ class Reloads:
     def __init__(self, edge, reloads, sockets, streams, takeovers, requests):
         self.edge, self.reloads, self.sockets, self.streams = edge, reloads, sockets, streams
         self.takeovers, self.wanted = takeovers, requests
-        self.failed = {"wrk": 0, "h2load": 0}
-        self.requests = {"wrk": 0, "h2load": 0}
+        self.requests = dict.fromkeys(("kept", "fresh", "HTTP/2"), 0)
+        self.failed = dict(self.requests)
         self.answered = 0
         self.lost_sockets, self.lost_streams, self.open_sockets = [], [], 0
         self.faults, self.notes = [], []          # of the reloads themselves
@@ -38,8 +38,9 @@ class Reloads:
         self.stop = asyncio.Event()
         tunnels = [asyncio.create_task(self.socket(n, edge.https)) for n in range(self.sockets)]
         tunnels += [asyncio.create_task(self.stream(n)) for n in range(self.streams)]
-        await self.until(lambda: self.open_sockets == self.sockets + self.streams, 60, "the tunnels open")
-        loads = [asyncio.create_task(self.wrk()), asyncio.create_task(self.h2load())]
+        await self.until(lambda: self.open_sockets == self.sockets + self.streams, 300, "the tunnels open")
+        loads = [asyncio.create_task(self.wrk("kept", "-c16")), asyncio.create_task(self.h2load()),
+                 asyncio.create_task(self.wrk("fresh", "-c4", "-H", "Connection: close"))]
         await asyncio.sleep(1)
         for n in range(1, self.reloads + 1):
             began = time.monotonic()
@@ -53,7 +54,7 @@ class Reloads:
             if self.extra_https(n) and n % 10 == 3:         # a tunnel on a listener that the next reload takes away
                 tunnels.append(asyncio.create_task(self.socket(f"extra-{n}", self.extra[1])))
                 want = self.open_sockets + 1
-                await self.until(lambda: self.open_sockets >= want, 20, "a tunnel opens on the new listener")
+                await self.until(lambda: self.open_sockets >= want, 60, "a tunnel opens on the new listener")
         while self.takeovers and bad:
             await bad.pop()()
         while sum(self.requests.values()) < self.wanted and not self.notes:
@@ -72,7 +73,7 @@ class Reloads:
             if logged == self.answered:
                 return
             await asyncio.sleep(0.1)
-        self.failed["h2load"] += abs(logged - self.answered)
+        self.failed["HTTP/2"] += abs(logged - self.answered)
         self.notes.append(f"hubgate answered {logged} requests by HTTP/2, {self.answered} answers of 2xx arrived")
 
     # ------------------------------------------------------------ the configurations
@@ -127,7 +128,7 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
         else:
             self.edge.signal_reload()
         try:
-            await self.until(lambda: self.serves(n), 15, f"reload {n} takes effect")
+            await self.until(lambda: self.serves(n), 60, f"reload {n} takes effect")
             if await asyncio.to_thread(self.probe, f"/generation-{n - 1}") != (404, self.der):
                 self.faults.append(f"reload {n}: the route of the generation before is still there")
         except TimeoutError as e:
@@ -141,7 +142,7 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
     def probe(self, target):
         """(status, certificate) of a new connection"""
         try:
-            with socket.create_connection(("127.0.0.1", self.edge.https), 10) as c:
+            with socket.create_connection(("127.0.0.1", self.edge.https), 60) as c:
                 with tls_context().wrap_socket(c, server_hostname="localhost") as t:
                     t.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                     return int(t.recv(4096).split(b" ")[1]), t.getpeercert(True)
@@ -159,11 +160,11 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
             await asyncio.sleep(0.02)
 
     # ------------------------------------------------------------ the load, in rounds so that connections are made too
-    async def wrk(self):
+    async def wrk(self, name, *how):
         url = f"https://localhost:{self.edge.https}/load/x"
         while not self.stop.is_set():
-            text = await generator("wrk", "-t1", "-c16", "-d4", "--timeout", "10", url)
-            self.account("wrk", text, *wrk_figures(text)[:2])
+            text = await generator("wrk", "-t1", *how, "-d4", "--timeout", "60", url)
+            self.account(name, text, *wrk_figures(text)[:2])
 
     async def h2load(self):
         url = f"https://localhost:{self.edge.https}/load/x"
@@ -172,7 +173,7 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
             good, _ = h2load_figures(text)
             # It does not connect again after a GOAWAY, and counts what it never sent as failed. What counts is what arrived.
             self.answered += good
-            self.account("h2load", text, good, 0)
+            self.account("HTTP/2", text, good, 0)
 
     def account(self, name, text, requests, failed):
         self.requests[name] += requests
@@ -185,7 +186,7 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
     async def open(self, port, request):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls_context(), server_hostname="localhost")
         writer.write(request)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 120)
         return reader, writer, head
 
     async def socket(self, name, port):
@@ -222,7 +223,7 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
                 raise ConnectionError(f"no 200: {head[:40]!r}")
             self.open_sockets += 1
             while not self.stop.is_set():
-                line = await asyncio.wait_for(reader.readline(), 30)
+                line = await asyncio.wait_for(reader.readline(), 120)
                 if not line:
                     raise EOFError("the stream ended")
                 if line.startswith(b"data: "):
@@ -251,7 +252,7 @@ class Frames:
                 if payload != text:
                     raise ValueError(f"{payload[:40]!r} instead of {text[:40]!r}")
                 return
-            data = await asyncio.wait_for(self.reader.read(65536), 30)
+            data = await asyncio.wait_for(self.reader.read(65536), 120)
             if not data:
                 raise EOFError("the connection ended")
             self.buffer += data
