@@ -17,11 +17,13 @@ use std::time::Instant;
 use http::HeaderValue;
 
 use crate::config::{
-    self, AccessLog, AccessLogTarget, Config, HttpMode, Route, RouteTimeouts, Site, Text, Variable,
+    self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteTimeouts, Site, Text,
+    Variable,
 };
+use crate::nginx::uri::Uri;
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
-use crate::router::{PathTable, Router, StreamTable};
+use crate::router::{PathTable, Router, StreamTable, target};
 use crate::tls::policies::{Current, Ground, Policies, PolicyError};
 use crate::types::amount::ByteSize;
 use crate::types::host::Host;
@@ -155,6 +157,22 @@ pub struct Rewrite {
     pub prefix: Box<str>,
     /// The bytes that come.
     pub replacement: Box<str>,
+    /// Whether that is so of the path as it was understood, and not as it was sent.
+    pub normal: bool,
+}
+
+impl Rewrite {
+    /// The target that goes on: `uri` is what `raw` was understood as, where it was.
+    pub fn target(&self, raw: &[u8], uri: Option<&Uri>) -> Vec<u8> {
+        let (prefix, replacement) = (self.prefix.as_bytes(), self.replacement.as_bytes());
+        match uri.filter(|_| self.normal) {
+            Some(uri) => {
+                let rest = uri.path.strip_prefix(prefix).unwrap_or_default();
+                [replacement, &uri.written(rest)].concat()
+            }
+            None => target::rewrite(raw, prefix, replacement),
+        }
+    }
 }
 
 /// Why a checked configuration cannot run here.
@@ -282,7 +300,7 @@ fn names_local(config: &Config) -> bool {
     named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
 }
 
-fn special(route: &Route) -> Option<Special> {
+fn special(route: &Route, paths: Paths) -> Option<Special> {
     if route.action.upstream().is_none() {
         return Some(Special::Answered);
     }
@@ -290,6 +308,7 @@ fn special(route: &Route) -> Option<Special> {
     Some(Special::Rewrite(Rewrite {
         prefix: route.path.as_str().into(),
         replacement: replacement.clone(),
+        normal: paths != Paths::Raw,
     }))
 }
 
@@ -346,11 +365,11 @@ impl<'a> Parts<'a> {
     fn site(&mut self, site: &'a Site) -> Result<RunningSite, BuildError> {
         let first_route = self.routes.len() as u32;
         for route in &site.routes {
-            let route = self.route(route)?;
+            let route = self.route(route, site.paths)?;
             self.routes.push(route);
         }
         Ok(RunningSite {
-            paths: PathTable::new(site.routes.iter().map(|route| &route.path)),
+            paths: PathTable::of(site),
             first_route,
             http: site.http,
             asks: site.tls.policy.clients.is_some(),
@@ -365,7 +384,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn route(&mut self, route: &'a Arc<Route>) -> Result<RunningRoute, BuildError> {
+    fn route(&mut self, route: &'a Arc<Route>, paths: Paths) -> Result<RunningRoute, BuildError> {
         Ok(RunningRoute {
             group: match route.action.upstream() {
                 Some(name) => self.group(name)?,
@@ -373,7 +392,7 @@ impl<'a> Parts<'a> {
             },
             timeouts: self.timeouts(&route.timeouts),
             body_limit: route.body_limit,
-            special: special(route).map(Box::new),
+            special: special(route, paths).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
         })

@@ -134,6 +134,27 @@ respond = { status = 299, body = "edge of \"$host\" $$", type = "text/html" }
 [[site."bücher.example".route]]
 path = "/old/"
 redirect = { to = "https://$host/new$request_uri", status = 308 }
+[site."nginx.test"]
+certificate = "none"
+paths = "normal"
+merge_slashes = false
+[[site."nginx.test".route]]
+begins = "/a b"
+final = true
+upstream = "b"
+[site."nginx.test".route.access_log]
+target = "inner.log"
+[[site."nginx.test".route.route]]
+regex = '(?i)\.(png|"css)$'
+upstream = "b"
+[[site."nginx.test".route.route.route]]
+exact = "/a b/c.png"
+rewrite_prefix = "/c"
+upstream = "b"
+[[site."nginx.test".route]]
+name = "app"
+internal = true
+upstream = "b"
 [[stream]]
 listen = "0.0.0.0:53"
 protocol = "udp"
@@ -299,6 +320,9 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                 || [
                     "path",
                     "exact",
+                    "begins",
+                    "regex",
+                    "name",
                     "upstream",
                     "endpoints",
                     "certificate",

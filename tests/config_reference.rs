@@ -53,8 +53,16 @@ fn a_commented_example_of_the_reference_works_when_its_mark_is_removed() {
         let Some(example) = line.strip_prefix("# ").filter(|line| is_entry(line)) else {
             continue;
         };
-        // `exact` stands in for `path`, `respond` and `redirect` for `upstream`; the keys of a binding go together.
-        let other = ["exact = ", "respond = ", "redirect = ", "eab_"];
+        // `exact` and others stand in for `path`, `respond` and `redirect` for `upstream`; the keys of a binding go together.
+        let other = [
+            "exact = ",
+            "begins = ",
+            "regex = ",
+            "name = ",
+            "respond = ",
+            "redirect = ",
+            "eab_",
+        ];
         if other.iter().any(|key| example.starts_with(key)) {
             continue;
         }

@@ -275,7 +275,7 @@ fn ours(locations: &Locations<'_>, target: &[u8]) -> Outcome {
     let (location, captures) = match locations.find(&uri.path) {
         Found::None => return Outcome::None,
         Found::Slash(_) => return Outcome::Slash,
-        Found::Location(location, captures) => (location, captures),
+        Found::Place(location, captures) => (location, captures),
     };
     let own = |name: &str| {
         location

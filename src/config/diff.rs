@@ -252,7 +252,11 @@ fn routes(site: Option<&Site>) -> BTreeMap<String, Vec<Entry>> {
 }
 
 fn route_name(site: &Site, route: &Route) -> String {
-    format!("{} {}", site.name(), route.path)
+    let own = format!("{} {}", site.name(), route.path);
+    match site.outer(route) {
+        Some(outer) => format!("{own} in {}", outer.path),
+        None => own,
+    }
 }
 
 /// Adds what changes in the access logs of routes that are in both; `from` is where the site's routes begin.
@@ -260,14 +264,15 @@ fn access_logs_of_routes(changes: &mut Vec<Change>, from: usize, (old, new): (&S
     let before: HashMap<_, _> = old
         .routes
         .iter()
-        .map(|route| (&route.path, route))
+        .map(|route| (route_name(old, route), route))
         .collect();
     let told: HashMap<String, usize> = (from..)
         .zip(&changes[from..])
         .map(|(at, change)| (change.name.clone(), at))
         .collect();
     for route in &new.routes {
-        let Some(before) = before.get(&route.path) else {
+        let name = route_name(new, route);
+        let Some(before) = before.get(&name) else {
             continue;
         };
         let fields = own_access_log(
@@ -277,7 +282,6 @@ fn access_logs_of_routes(changes: &mut Vec<Change>, from: usize, (old, new): (&S
         if fields.is_empty() {
             continue;
         }
-        let name = route_name(new, route);
         match told.get(&name).and_then(|at| changes.get_mut(*at)) {
             Some(change) => change.fields.extend(fields),
             None => changed(changes, Subject::Route, &name, fields),

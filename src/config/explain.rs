@@ -72,14 +72,18 @@ fn explain_site(out: &mut String, site: &Site, inherited: &Config) {
         section(out, &format!("[{path}.tls]"), entries);
     }
     for route in &site.routes {
-        out.push_str(&format!("\n[[{path}.route]]\n"));
+        let mut outer = site.outer(route);
+        let inherited = outer.map_or(&site.access_log, |outer| &outer.access_log);
+        let mut path = format!("{path}.route");
+        while let Some(around) = outer {
+            path.push_str(".route");
+            outer = site.outer(around);
+        }
+        out.push_str(&format!("\n[[{path}]]\n"));
         lines(out, marked(route));
-        if route.access_log != site.access_log {
-            section(
-                out,
-                &format!("[{path}.route.access_log]"),
-                show::access_log(&route.access_log),
-            );
+        if route.access_log != *inherited {
+            let entries = show::access_log(&route.access_log);
+            section(out, &format!("[{path}.access_log]"), entries);
         }
     }
 }

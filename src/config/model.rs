@@ -289,7 +289,9 @@ pub struct Site {
     pub redirect_status: Option<u16>,
     /// Who gets challenge tokens that are not ours.
     pub challenge_fallback: Option<UpstreamName>,
-    /// `[[site."HOST".route]]`, in the order of the file.
+    /// What routes are matched with.
+    pub paths: Paths,
+    /// `[[site."HOST".route]]`, in the order of the file, those within a route right after it.
     pub routes: Vec<Arc<Route>>,
     /// What its routes inherit.
     pub access_log: AccessLog,
@@ -300,6 +302,12 @@ pub struct Site {
 }
 
 impl Site {
+    /// The route that `route` is within.
+    pub fn outer(&self, route: &Route) -> Option<&Route> {
+        let outer = self.routes.get(route.outer?)?;
+        Some(outer)
+    }
+
     /// The site's name in logs and messages: its first host.
     pub fn name(&self) -> String {
         self.hosts
@@ -327,6 +335,19 @@ pub enum CertificateSource {
     },
 }
 
+/// What the routes of a site are matched with. What an upstream gets is another matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paths {
+    /// The path as it was sent.
+    #[default]
+    Raw,
+    /// A copy that is decoded, with `.` and `..` resolved, as nginx does; what cannot be gets 400.
+    Normal {
+        /// Whether several slashes in a row count as one.
+        merge_slashes: bool,
+    },
+}
+
 /// What plain HTTP does for a site, after challenges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpMode {
@@ -341,6 +362,12 @@ pub enum HttpMode {
 pub struct Route {
     /// Which paths.
     pub path: PathPattern,
+    /// The index in `Site::routes` of the route that this one is within: it is asked when that one is the best.
+    pub outer: Option<usize>,
+    /// Whether no regex is asked when it is the longest that begins so.
+    pub is_final: bool,
+    /// Whether only requests that were led here by another route may come.
+    pub internal: bool,
     /// What answers.
     pub action: RouteAction,
     /// Values taken from a preset.

@@ -11,7 +11,7 @@ use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Route, Server, Site, Upstream,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site, Upstream,
 };
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
@@ -248,6 +248,10 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
         ("certificate", certificate),
         ("http", quoted(http)),
     ];
+    if let Paths::Normal { merge_slashes } = site.paths {
+        entries.push(("paths", quoted("normal")));
+        entries.push(("merge_slashes", merge_slashes.to_string()));
+    }
     entries.extend(
         site.redirect_status
             .map(|status| ("redirect_status", status.to_string())),
@@ -289,7 +293,13 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
     let mut entries = vec![match &route.path {
         PathPattern::Prefix(path) => ("path", quoted(path)),
         PathPattern::Exact(path) => ("exact", quoted(path)),
+        PathPattern::Begins(path) => ("begins", quoted(path)),
+        PathPattern::Regex(regex) => ("regex", quoted(regex)),
+        PathPattern::Named(name) => ("name", quoted(name)),
     }];
+    for (key, is) in [("final", route.is_final), ("internal", route.internal)] {
+        entries.extend(is.then(|| (key, is.to_string())));
+    }
     entries.push(action(&route.action));
     entries.extend(route.preset.map(|preset| ("preset", quoted(preset.name()))));
     entries.extend(

@@ -22,10 +22,9 @@ mod tree;
 pub mod uri;
 pub mod value;
 
+pub use crate::types::pattern::{Captures, Pattern};
 pub use document::document;
 pub use fault::{At, Fault};
 pub use files::{Disk, Files, Memory};
 pub use read::{Options, read};
 pub use tree::{Block, Directive, Place, Tree, Word};
-
-pub use crate::types::pattern::{Captures, Pattern};

@@ -18,6 +18,21 @@ pub struct Uri {
     pub has_path: bool,
 }
 
+impl Uri {
+    /// A part of its path with its arguments: escaped where the request's path was.
+    pub fn written(&self, path: &[u8]) -> Vec<u8> {
+        let mut out = match self.quoted {
+            true => escape(path),
+            false => path.to_vec(),
+        };
+        if !self.args.is_empty() {
+            out.push(b'?');
+            out.extend_from_slice(&self.args);
+        }
+        out
+    }
+}
+
 /// nginx answers 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request target is not one")]

@@ -237,6 +237,7 @@ impl App {
             &head.method,
             &head.headers,
             checked,
+            &mut trace.seen,
         );
         trace.site = site;
         let decision = match site {
@@ -311,8 +312,8 @@ impl App {
         let rewritten = match route.special.as_deref() {
             None => None,
             Some(Special::Rewrite(rewrite)) => {
-                let (from, to) = (rewrite.prefix.as_bytes(), rewrite.replacement.as_bytes());
-                Some(target::rewrite(&checked.target, from, to))
+                let uri = trace.seen.as_ref().and_then(|seen| seen.uri.as_ref());
+                Some(rewrite.target(&checked.target, uri))
             }
             Some(Special::Answered) => {
                 let answer = answered(self, snapshot, route, client, checked, id, trace);

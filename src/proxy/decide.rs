@@ -20,7 +20,7 @@ use super::filter::hop_by_hop::max_forwards;
 use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
 use crate::config::HttpMode;
 use crate::observe::cause::Cause;
-use crate::router::{RouteMatch, target};
+use crate::router::{RouteMatch, Seen, target};
 use crate::snapshot::{RunningSite, Snapshot};
 use crate::types::host::Host;
 use crate::upstream::group::Group;
@@ -41,7 +41,7 @@ pub enum Decision {
     },
 }
 
-/// Decides. Gives the site's index too, when there is one.
+/// Decides. Gives the site's index too, when there is one, and in `seen` what the way there told.
 pub fn decide(
     snapshot: &Snapshot,
     tokens: &Tokens,
@@ -49,6 +49,7 @@ pub fn decide(
     method: &Method,
     headers: &HeaderMap,
     checked: &Checked,
+    seen: &mut Option<Box<Seen>>,
 ) -> (Option<usize>, Decision) {
     let host = &checked.authority.host;
     let Some(site_index) = snapshot.router.site(host) else {
@@ -59,7 +60,7 @@ pub fn decide(
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let decision = challenge(site, tokens, is_tls, reads, host, path)
         .or_else(|| redirect(snapshot, site_index, is_tls, reads, checked))
-        .unwrap_or_else(|| routed(snapshot, site, method, headers, &checked.target, path));
+        .unwrap_or_else(|| routed(snapshot, site, method, headers, &checked.target, path, seen));
     (Some(site_index), decision)
 }
 
@@ -128,9 +129,10 @@ fn routed(
     headers: &HeaderMap,
     raw_target: &[u8],
     path: &[u8],
+    seen: &mut Option<Box<Seen>>,
 ) -> Decision {
     let path = if path == b"*" { &b"/"[..] } else { path };
-    let route = match site.paths.find(path) {
+    let route = match site.paths.seek(path, raw_target, seen) {
         RouteMatch::Found(route) => site.first_route as usize + route,
         RouteMatch::AddSlash => {
             let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -143,6 +145,7 @@ fn routed(
             ));
         }
         RouteMatch::None => return Decision::Refuse(Cause::RouteMissing),
+        RouteMatch::Invalid => return Decision::Refuse(Cause::TargetInvalid),
     };
     let limit = snapshot.routes[route].body_limit;
     let length = headers

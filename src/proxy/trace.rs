@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::exchange::Tally;
 use super::values::Place;
 use crate::observe::cause::Cause;
+use crate::router::Seen;
 use crate::types::name::UpstreamName;
 
 /// Failed tries that are kept of one request: the first ones.
@@ -47,6 +48,8 @@ pub struct Trace {
     pub site: Option<usize>,
     /// The route's index in the snapshot.
     pub route: Option<usize>,
+    /// What finding the route told; `None` on most sites.
+    pub seen: Option<Box<Seen>>,
     /// Who was asked, if not the route's.
     pub upstream: Option<UpstreamName>,
     /// The endpoint tried last.
@@ -65,10 +68,11 @@ pub struct Trace {
 
 impl Trace {
     /// Where the request has come to.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Place<'_> {
         Place {
             site: self.site,
             route: self.route,
+            seen: self.seen.as_deref(),
         }
     }
 
@@ -82,6 +86,7 @@ impl Trace {
             own_body: 0,
             site: None,
             route: None,
+            seen: None,
             upstream: None,
             endpoint: None,
             connect_time: None,

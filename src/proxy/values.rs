@@ -14,8 +14,9 @@ use pingora::http::RequestHeader;
 use super::app::Facts;
 use super::filter::forwarded;
 use crate::config::{Lookup, Variable};
+use crate::nginx::uri::Uri;
 use crate::observe::access_log::{Clock, epoch};
-use crate::router::target;
+use crate::router::{Seen, target};
 use crate::snapshot::Snapshot;
 use crate::tls::client::{Client as ClientOfTls, Shown};
 use crate::types::header::{X_FORWARDED_FOR, cookies};
@@ -41,17 +42,21 @@ pub struct Values<'a> {
     pub site: &'a str,
     /// The route that matched.
     pub route: &'a str,
+    /// What finding the route told.
+    pub seen: Option<&'a Seen>,
     /// `X-Request-ID`.
     pub id: &'a str,
 }
 
 /// Where a request has come to: its site and its route, by their places in the snapshot.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place {
+pub struct Place<'a> {
     /// The site.
     pub site: Option<usize>,
     /// The route.
     pub route: Option<usize>,
+    /// What finding it told.
+    pub seen: Option<&'a Seen>,
 }
 
 /// As it is written in `$server_protocol` and in logs.
@@ -86,12 +91,19 @@ impl Lookup for Values<'_> {
             }
             Variable::RequestMethod => text(out, self.method),
             Variable::RequestUri => out.extend_from_slice(self.target),
-            Variable::Uri => out.extend_from_slice(path),
-            Variable::Args => out.extend_from_slice(query.unwrap_or_default()),
-            Variable::IsArgs => out.extend_from_slice(match query {
-                Some([_, ..]) => b"?",
-                _ => b"",
-            }),
+            Variable::Uri => out.extend_from_slice(self.uri().map_or(path, |uri| &uri.path)),
+            Variable::Args => {
+                let query = query.unwrap_or_default();
+                out.extend_from_slice(self.uri().map_or(query, |uri| &uri.args));
+            }
+            Variable::IsArgs => {
+                let is_empty = self
+                    .uri()
+                    .map_or(query.is_none_or(<[u8]>::is_empty), |uri| {
+                        uri.args.is_empty()
+                    });
+                text(out, if is_empty { "" } else { "?" });
+            }
             Variable::Argument(name) => {
                 let found = argument(query.unwrap_or_default(), name);
                 out.extend_from_slice(found.unwrap_or_default());
@@ -138,6 +150,14 @@ impl Lookup for Values<'_> {
             Variable::ClientIssuer => text(out, self.shown(|shown| &shown.issuer)),
             Variable::ClientSerial => text(out, self.shown(|shown| &shown.serial)),
             Variable::ClientFingerprint => text(out, self.shown(|shown| &shown.fingerprint)),
+            Variable::Capture(number) => {
+                let taken = self.seen.map(|seen| seen.captures.group((*number).into()));
+                out.extend_from_slice(taken.unwrap_or_default());
+            }
+            Variable::Own(name) => {
+                let taken = self.seen.and_then(|seen| seen.captures.named(name));
+                out.extend_from_slice(taken.unwrap_or_default());
+            }
             // Known when the answer is, or named by what is not configured here.
             _ => {}
         }
@@ -150,7 +170,7 @@ impl<'a> Values<'a> {
         (facts, snapshot): (&'a Facts, &'a Snapshot),
         (head, target): (&'a RequestHeader, &'a [u8]),
         host: &'a str,
-        place: Place,
+        place: Place<'a>,
         id: &'a str,
     ) -> Self {
         let trusted_proxies = &snapshot.config.server.trusted_proxies;
@@ -166,8 +186,14 @@ impl<'a> Values<'a> {
             host,
             site: site.map_or("", |site| &*site.name),
             route: route.map_or("", |route| route.config.path.as_str()),
+            seen: place.seen,
             id,
         }
+    }
+
+    /// The target as it was understood, where it was.
+    fn uri(&self) -> Option<&'a Uri> {
+        self.seen?.uri.as_ref()
     }
 
     /// Of the client's certificate; nothing without one.
@@ -248,6 +274,7 @@ mod tests {
             host: "h.test",
             site: "*.test",
             route: "/",
+            seen: None,
             id: "01",
         };
         let text = Text::parse(text).unwrap();

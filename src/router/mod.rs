@@ -1,7 +1,7 @@
 //! Which site and which route a request belongs to, and which stream a connection.
 //!
 //! Pure: takes a host and a raw path, gives indices into `Config::sites` and `Site::routes`. What is done with a
-//! match is `proxy`'s business. Invariant: nothing is decoded, so the upstream sees the bytes that were matched.
+//! match is `proxy`'s business. Invariant: what is forwarded is never decoded by being matched.
 //!
 //! # Precedence, one order
 //!
@@ -9,7 +9,8 @@
 //!
 //! Inside the site: 4. the route whose `exact` is the path; 5. the prefix route that is the whole path (`/x` for
 //! `/x`); 6. the slash is added when a prefix route is the path and a slash (`/x/` for `/x`); 7. the longest prefix
-//! that ends at a segment. The order of the file never matters.
+//! that ends at a segment. The order of the file never matters. A site with regexes, `begins`, names, routes within routes
+//! or normalised paths has nginx's order instead, which is the same for all else: after 5. come regexes in the file's order.
 #![deny(clippy::disallowed_methods)]
 
 mod hosts;
@@ -21,7 +22,7 @@ pub mod target;
 
 use crate::config::Config;
 use crate::types::host::Host;
-pub use paths::PathTable;
+pub use paths::{PathTable, Seen};
 use sites::SiteTable;
 pub use streams::{Here, StreamTable};
 
@@ -34,6 +35,8 @@ pub enum RouteMatch {
     AddSlash,
     /// Nothing is served at this path.
     None,
+    /// What is asked for is no path, where paths are decoded: 400.
+    Invalid,
 }
 
 /// The sites of one configuration, ready to be looked up. Their routes are in a [`PathTable`] each.

@@ -3,21 +3,25 @@
 //! A site with one route for everything needs no look at memory. One with few patterns, which nearly all others are, has
 //! them side by side and compared in turn. One with many has tables: one hash lookup for the whole path and one for each
 //! number of segments that prefixes of the site have, the same cost for ten routes as for ten thousand. No allocation.
-//! Prefixes are stored with a slash at their end, so that being a prefix in bytes and ending at a segment are the same
+//! Sites that match as nginx does have its own places. Prefixes are stored with a slash at their end, so that being a prefix in bytes and ending at a segment are the same
 //! thing.
 #![deny(clippy::disallowed_methods)]
 
 mod few;
 mod key;
+mod places;
 
 use std::collections::hash_map::Entry;
 
 use foldhash::HashMap;
 
+use crate::config::Site;
 use crate::router::RouteMatch;
 use crate::types::path::PathPattern;
 use few::Few;
 use key::Key;
+use places::Nested;
+pub use places::Seen;
 
 /// The path patterns of one site.
 #[derive(Debug)]
@@ -29,6 +33,7 @@ enum Form {
     All(usize),
     Few(Few),
     Many(Box<Many>),
+    Nested(Box<Nested>),
 }
 
 impl PathTable {
@@ -42,13 +47,44 @@ impl PathTable {
         })
     }
 
-    /// What `path` leads to. Any bytes are allowed; the path is never decoded or tidied.
-    pub fn find(&self, path: &[u8]) -> RouteMatch {
+    /// The routes of `site`.
+    pub fn of(site: &Site) -> Self {
+        match Nested::of(site) {
+            Some(nested) => Self(Form::Nested(Box::new(nested))),
+            None => Self::new(site.routes.iter().map(|route| &route.path)),
+        }
+    }
+
+    /// What `path` leads to, which is that of `target`. Any bytes are allowed; unless the site says so, the path is not
+    /// decoded or tidied. Notes in `seen` what texts may name.
+    pub fn seek(&self, path: &[u8], target: &[u8], seen: &mut Option<Box<Seen>>) -> RouteMatch {
         match &self.0 {
             Form::All(route) if path.first() == Some(&b'/') => RouteMatch::Found(*route),
             Form::All(_) => RouteMatch::None,
             Form::Few(few) => few.find(path),
             Form::Many(many) => many.find(path),
+            Form::Nested(nested) => nested.find(path, target, seen),
+        }
+    }
+
+    /// As [`Self::seek`], for who wants to know nothing else.
+    pub fn find(&self, path: &[u8]) -> RouteMatch {
+        self.seek(path, path, &mut None)
+    }
+
+    /// What a path leads to that hubgate itself asks for: it is as it is matched, and internal routes answer too.
+    pub fn find_within(&self, path: &[u8], seen: &mut Option<Box<Seen>>) -> RouteMatch {
+        match &self.0 {
+            Form::Nested(nested) => nested.within(path, true, seen),
+            _ => self.find(path),
+        }
+    }
+
+    /// The route with this name.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        match &self.0 {
+            Form::Nested(nested) => nested.named(name),
+            _ => None,
         }
     }
 }
@@ -92,6 +128,8 @@ impl Many {
                         table.add_below(&[path.as_bytes(), b"/"].concat(), 1, route);
                     }
                 },
+                // Sites with such have places of their own.
+                PathPattern::Begins(_) | PathPattern::Regex(_) | PathPattern::Named(_) => {}
             }
         }
         table

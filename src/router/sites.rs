@@ -52,6 +52,7 @@ mod tests {
             http: HttpMode::Forward,
             redirect_status: None,
             challenge_fallback: None,
+            paths: Default::default(),
             routes: Vec::new(),
             access_log: AccessLog {
                 target: AccessLogTarget::Off,

@@ -85,6 +85,9 @@ causes! {
     TargetTooLong "target_too_long" 414 Request,
         "The request target is longer than this server accepts.",
         "Send long parameters in a body; the target has to fit into `limits.head_size`.";
+    TargetInvalid "target_invalid" 400 Request,
+        "The request target cannot be decoded.",
+        "Its path has a broken `%` escape, a zero byte, or leads above `/`; the site has `paths = \"normal\"`, which asks for a path that can be read.";
     VersionUnsupported "version_unsupported" 505 Request,
         "This HTTP version is not supported.",
         "Use a client that speaks HTTP/1.0, HTTP/1.1 or HTTP/2.";

@@ -1,4 +1,4 @@
-//! Values every other layer speaks in: names, hosts, paths, amounts, header names.
+//! Values every other layer speaks in: names, hosts, paths, patterns, amounts, header names.
 //!
 //! Pure and at the bottom of the layers: nothing here knows about files, clocks, sockets or other modules. Each type
 //! is made by a constructor that refuses what it must never hold, so that no later code has to check again.

@@ -4,6 +4,10 @@
 //! by `fancy-regex` with a bound on its steps; a bound that is reached is no match.
 #![deny(clippy::disallowed_methods)]
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
 use regex::bytes::RegexBuilder;
 
 /// Steps a backtracking match may take.
@@ -120,14 +124,58 @@ impl Pattern {
     }
 }
 
-/// By what was written.
+impl Captures {
+    /// What the group with this number took; nothing where there is none.
+    pub fn group(&self, number: usize) -> &[u8] {
+        self.groups.get(number).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the group with this name took; `None` where there is none.
+    pub fn named(&self, name: &str) -> Option<&[u8]> {
+        let mut named = self.named.iter();
+        let (_, taken) = named.find(|(own, _)| own == name)?;
+        Some(taken)
+    }
+}
+
+impl Pattern {
+    /// What was written.
+    fn key(&self) -> (&str, bool) {
+        (&self.text, self.ignore_case)
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        (&self.text, self.ignore_case) == (&other.text, other.ignore_case)
+        self.key() == other.key()
     }
 }
 
 impl Eq for Pattern {}
+
+impl PartialOrd for Pattern {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pattern {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// PCRE's `$` stands before a last newline too, its `{` may be itself, and `\_` is `_`.
 fn translate(text: &str) -> String {
@@ -234,6 +282,18 @@ mod tests {
     fn case_is_ignored_when_asked() {
         let pattern = Pattern::new(r"\.PNG$", true).unwrap();
         assert!(pattern.find(b"/a.png").is_some());
+    }
+
+    #[test]
+    fn groups_have_names_and_patterns_written_alike_are_equal() {
+        let pattern = |text: &str| Pattern::new(text, false).unwrap();
+        let one = pattern(r"^/(?<user>\w+)/(x)?");
+        let taken = one.find(b"/ann/").unwrap();
+        assert_eq!(taken.named("user"), Some(&b"ann"[..]));
+        assert_eq!((taken.group(1), taken.group(2)), (&b"ann"[..], &b""[..]));
+        assert_eq!(taken.named("x"), None);
+        assert_eq!(one, pattern(one.as_str()));
+        assert_ne!(one, Pattern::new(one.as_str(), true).unwrap());
     }
 
     #[test]

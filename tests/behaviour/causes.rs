@@ -35,6 +35,7 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::HeadTooLarge, || asked("", &request("GET / HTTP/1.1", &format!("Cookie: {}\r\n", "x".repeat(70_000))))),
     (Cause::HeadTooManyFields, || asked("", &request("GET / HTTP/1.1", &"X: y\r\n".repeat(101)))),
     (Cause::TargetTooLong, || asked("", &request(&format!("GET /{} HTTP/1.1", "x".repeat(70_000)), ""))),
+    (Cause::TargetInvalid, || with(&one_site(free_addr(), "").replace("http =", "paths = \"normal\"\nhttp ="), "GET /%zz HTTP/1.1")),
     (Cause::VersionUnsupported, || asked("", &request("GET / HTTP/3.0", ""))),
     (Cause::HeadTimeout, || asked("[timeouts]\nhead = \"200ms\"\n", "GET / HTTP/1.1\r\nHos")),
     (Cause::HostMissing, || asked("", "GET / HTTP/1.1\r\n\r\n")),

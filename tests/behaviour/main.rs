@@ -38,6 +38,7 @@ mod open;
 mod pages;
 #[cfg(debug_assertions)]
 mod panics;
+mod places;
 mod port80;
 mod proxy_protocol;
 mod reload;

@@ -139,7 +139,7 @@ fn questions<'a>(
             check.host.as_ref().map(ToString::to_string),
             check.path.to_string(),
         ),
-        (None, Some((_, route))) => (site, route.path.as_str().to_owned()),
+        (None, Some((_, route))) => (site, route.path.path().unwrap_or("/").to_owned()),
         (None, None) => (None, "/".to_owned()),
     };
     let question = |endpoint: &config::Endpoint| Question {

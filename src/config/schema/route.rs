@@ -14,7 +14,7 @@ use crate::types::amount::ByteSize;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[[site.\"HOST\".route]]",
-    about: "What happens to a part of a site's paths. An exact path wins over prefixes, the longest prefix over shorter ones; the order in the file does not matter.",
+    about: "What happens to a part of a site's paths. An exact path wins over all others, then the first regex in the order of the file, then the longest of `path` and `begins`, unless that one is `final`. Of routes within a route (`[[site.\"HOST\".route.route]]`) one is asked when the outer one is the best; they take nothing over from it but `access_log`.",
     keys: &[
         Key::either(
             "path",
@@ -29,6 +29,39 @@ pub(in crate::config) static TABLE: Table = Table {
             "none; this or `path`",
             "\"/favicon.ico\"",
             "Exactly this path.",
+        ),
+        Key::rule(
+            "begins",
+            Kind::Text,
+            "none; this or `path`",
+            "\"/user\"",
+            "Every path that begins with these bytes, wherever a segment ends: `/users` as well. With a slash at its end and an upstream, the path without it is redirected.",
+        ),
+        Key::rule(
+            "regex",
+            Kind::Text,
+            "none; this or `path`",
+            "'(?i)\\.(png|css)$'",
+            "Every path in which this is found. What its groups take is `$1` to `$9`, and `$NAME` of `(?<NAME>...)`. Takes linear time; look-around and back references have a limit of steps.",
+        ),
+        Key::rule(
+            "name",
+            Kind::Text,
+            "none; this or `path`",
+            "\"app\"",
+            "No path: other keys lead here by `@NAME`.",
+        ),
+        Key::new(
+            "final",
+            Kind::Flag,
+            "false",
+            "No regex is asked where this `path` or `begins` is the longest.",
+        ),
+        Key::new(
+            "internal",
+            Kind::Flag,
+            "false",
+            "Only requests that another route leads here may come; all others get 404.",
         ),
         Key::either(
             "upstream",
@@ -110,6 +143,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "From the request's head to the last byte of its response, waiting for a place and all tries included. It ends uploads, downloads and event streams that move; for tunnels it counts until they are open.",
         ),
         Key::table("access_log", "as [access_log], for this route"),
+        Key::table("route", "routes within this one"),
     ],
 };
 
@@ -121,6 +155,11 @@ pub(in crate::config) type Read<T> = Option<Option<At<T>>>;
 pub(in crate::config) struct Route {
     pub(in crate::config) path: Read<String>,
     pub(in crate::config) exact: Read<String>,
+    pub(in crate::config) begins: Read<String>,
+    pub(in crate::config) regex: Read<String>,
+    pub(in crate::config) named: Read<String>,
+    pub(in crate::config) is_final: Option<At<bool>>,
+    pub(in crate::config) internal: Option<At<bool>>,
     pub(in crate::config) upstream: Read<String>,
     pub(in crate::config) respond: Read<Respond>,
     pub(in crate::config) redirect: Read<Redirect>,
@@ -135,6 +174,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) tunnel_idle: Read<Duration>,
     pub(in crate::config) total: Read<Duration>,
     pub(in crate::config) access_log: Option<Overlay>,
+    /// Those within it.
+    pub(in crate::config) routes: Option<Vec<Route>>,
     /// Of the table's head.
     pub(in crate::config) span: Span,
     /// As messages call it.
@@ -146,6 +187,11 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
     Route {
         path: reader.optional("path", Reader::text),
         exact: reader.optional("exact", Reader::text),
+        begins: reader.optional("begins", Reader::text),
+        regex: reader.optional("regex", Reader::text),
+        named: reader.optional("name", Reader::text),
+        is_final: reader.flag("final"),
+        internal: reader.flag("internal"),
         upstream: reader.optional("upstream", Reader::text),
         respond: action::respond(reader, context),
         redirect: action::redirect(reader, context),
@@ -160,9 +206,20 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         tunnel_idle: reader.optional("tunnel_idle_timeout", Reader::duration),
         total: reader.optional("total_timeout", Reader::duration),
         access_log: read_access_log(reader, context),
+        routes: read_all(reader, context),
         span: reader.span(),
         name: reader.name().to_owned(),
     }
+}
+
+/// Reads the routes of a site, or those within a route.
+pub(super) fn read_all(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<Route>> {
+    let tables = reader.tables("route")?.into_iter();
+    let read = tables.map(|table| {
+        let name = format!("a route of {}", reader.name());
+        self::read(&Reader::new(&TABLE, name, Some(table), context), context)
+    });
+    Some(read.collect())
 }
 
 /// The `access_log` table inside a site or a route; without one everything is inherited.

@@ -14,7 +14,7 @@ use super::tls;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{CertificateSource, HttpMode};
+use crate::config::model::{CertificateSource, HttpMode, Paths};
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
 
@@ -56,6 +56,18 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"hub\"",
             "Upstream that gets ACME challenge tokens that are not ours, as for a cert-manager behind this host.",
         ),
+        Key::new(
+            "paths",
+            Kind::Word(&["raw", "normal"]),
+            "\"raw\"",
+            "What routes are matched with: the path as it was sent, or a copy that is decoded, with `.`, `..` and double slashes resolved, as nginx does. With `normal` a `rewrite_prefix` sends that copy on; without one the upstream gets what was sent.",
+        ),
+        Key::new(
+            "merge_slashes",
+            Kind::Flag,
+            "true",
+            "Whether `paths = \"normal\"` takes several slashes in a row for one.",
+        ),
         Key::table("route", "see [[site.\"HOST\".route]]"),
         Key::table("access_log", "as [access_log], for this site"),
         Key::table("error_pages", "as [error_pages], for this site"),
@@ -92,6 +104,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) http: Read<HttpMode>,
     pub(in crate::config) redirect_status: Read<u16>,
     pub(in crate::config) challenge_fallback: Read<String>,
+    pub(in crate::config) paths: Option<Paths>,
     pub(in crate::config) routes: Option<Vec<Route>>,
     pub(in crate::config) access_log: Option<Overlay>,
     pub(in crate::config) error_pages: Option<error_pages::Overlay>,
@@ -124,13 +137,23 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         http: reader.optional("http", mode),
         redirect_status: reader.optional("redirect_status", Reader::status),
         challenge_fallback: reader.optional("challenge_fallback", Reader::text),
-        routes: routes(reader, context),
+        paths: paths(reader),
+        routes: route::read_all(reader, context),
         access_log: read_access_log(reader, context),
         error_pages: error_pages::read(reader, context),
         tls: tls::read(reader, context),
         span: reader.span(),
         name: reader.name().to_owned(),
     }
+}
+
+fn paths(reader: &Reader<'_>) -> Option<Paths> {
+    let (word, merge) = (reader.word("paths"), reader.flag("merge_slashes"));
+    let merge_slashes = merge?.value;
+    Some(match &*word?.value {
+        "normal" => Paths::Normal { merge_slashes },
+        _ => Paths::Raw,
+    })
 }
 
 fn certificate(
@@ -175,14 +198,4 @@ fn certificate(
             Some("as in `certificate = \"acme\"`".to_owned()),
         ),
     }
-}
-
-fn routes(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<Route>> {
-    let tables = reader.tables("route")?.into_iter();
-    let read = tables.map(|table| {
-        let name = format!("a route of {}", reader.name());
-        let inner = Reader::new(&route::TABLE, name, Some(table), context);
-        route::read(&inner, context)
-    });
-    Some(read.collect())
 }

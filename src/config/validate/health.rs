@@ -69,7 +69,8 @@ fn asked(preset: Preset, route: &Route) -> String {
     let path = route
         .rewrite_prefix
         .as_deref()
-        .unwrap_or(route.path.as_str());
+        .or(route.path.path())
+        .unwrap_or_default();
     let base = path.trim_end_matches('/');
     match preset {
         Preset::JupyterHub => format!("{base}/hub/health"),

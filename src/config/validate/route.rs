@@ -5,27 +5,29 @@
 use super::upstream::Names;
 use crate::config::action::RouteAction;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{AccessLog, Preset, Route, RouteTimeouts};
+use crate::config::model::{AccessLog, Paths, Preset, Route, RouteTimeouts};
 use crate::config::preset;
 use crate::config::schema::reader::{At, Context};
-use crate::config::schema::route::Route as Typed;
+pub(super) use crate::config::schema::route::Route as Typed;
 use crate::types::path::PathPattern;
+use crate::types::pattern::Pattern;
 
 /// Checks one route; gives its pattern with its place, for the search for doubles.
 pub(super) fn check(
     typed: Typed,
-    inherited: &AccessLog,
+    (inherited, paths): (&AccessLog, Paths),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
 ) -> (Option<At<PathPattern>>, Option<Route>) {
-    let pattern = pattern(&typed, context);
+    let pattern = pattern(&typed, paths, context);
     let who = match &pattern {
         Some(pattern) => format!("route `{}`", pattern.value.as_str()),
         None => typed.name.clone(),
     };
+    check_final(&typed, pattern.as_ref(), context);
     let action = action(&typed, &who, names, context, relations);
-    let rewrite = rewrite(&typed, pattern.as_ref(), context);
+    let rewrite = rewrite(&typed, pattern.as_ref(), paths, context);
     let preset = typed
         .preset
         .as_ref()
@@ -46,6 +48,9 @@ pub(super) fn check(
         let timeouts = values.timeouts;
         Some(Route {
             path: pattern.as_ref()?.value.clone(),
+            outer: None,
+            is_final: typed.is_final?.value,
+            internal: typed.internal?.value,
             action: action?,
             preset: preset?,
             rewrite_prefix: rewrite?.map(|rewrite| rewrite.value.into()),
@@ -117,59 +122,141 @@ fn action(
     }
 }
 
-fn pattern(typed: &Typed, context: Context<'_>) -> Option<At<PathPattern>> {
-    let (text, make): (_, fn(Box<str>) -> PathPattern) =
-        match (typed.path.as_ref()?, typed.exact.as_ref()?) {
-            (Some(path), None) => (path, PathPattern::Prefix),
-            (None, Some(exact)) => (exact, PathPattern::Exact),
-            (Some(path), Some(exact)) => {
-                return context.sink.refuse(
-                    Diagnostic::error(
-                        "path-and-exact",
-                        exact.span.clone(),
-                        format!("{} has both `path` and `exact`", typed.name),
-                    )
-                    .related(path.span.clone(), "`path` is")
-                    .hint("make two routes of it"),
-                );
+/// Which paths: one of the five keys.
+fn pattern(typed: &Typed, paths: Paths, context: Context<'_>) -> Option<At<PathPattern>> {
+    let (exact, path, begins) = (&typed.exact, &typed.path, &typed.begins);
+    let (regex, named) = (&typed.regex, &typed.named);
+    let mut written = Vec::new();
+    for (key, text) in [
+        ("path", path),
+        ("exact", exact),
+        ("begins", begins),
+        ("regex", regex),
+        ("name", named),
+    ] {
+        written.extend(text.as_ref()?.as_ref().map(|text| (key, text)));
+    }
+    let (key, text) = match &*written {
+        [only] => *only,
+        [] => {
+            return context.sink.refuse(
+                Diagnostic::error(
+                    "missing-key",
+                    typed.span.clone(),
+                    format!("{} has neither `path` nor `exact`", typed.name),
+                )
+                .label("needs one of them, or `begins`, `regex` or `name`")
+                .hint("for everything write `path = \"/\"`"),
+            );
+        }
+        [(first, at), (second, again), ..] => {
+            return context.sink.refuse(
+                Diagnostic::error(
+                    "path-and-exact",
+                    again.span.clone(),
+                    format!("{} has both `{first}` and `{second}`", typed.name),
+                )
+                .related(at.span.clone(), format!("`{first}` is"))
+                .hint("make two routes of it"),
+            );
+        }
+    };
+    let own = || text.value.as_str().into();
+    let value = match key {
+        "regex" => PathPattern::Regex(Box::new(regex_of(text, context)?)),
+        "name" => {
+            check_name(text, context)?;
+            PathPattern::Named(own())
+        }
+        _ => {
+            match paths {
+                Paths::Raw => check_path(text, context)?,
+                Paths::Normal { .. } => check_normal(text, context)?,
             }
-            (None, None) => {
-                return context.sink.refuse(
-                    Diagnostic::error(
-                        "missing-key",
-                        typed.span.clone(),
-                        format!("{} has neither `path` nor `exact`", typed.name),
-                    )
-                    .label("needs one of them")
-                    .hint("for everything write `path = \"/\"`"),
-                );
+            match key {
+                "path" => PathPattern::Prefix(own()),
+                "exact" => PathPattern::Exact(own()),
+                _ => PathPattern::Begins(own()),
             }
-        };
-    check_path(text, context)?;
-    Some(At {
-        value: make(text.value.as_str().into()),
-        span: text.span.clone(),
-    })
+        }
+    };
+    let span = text.span.clone();
+    Some(At { value, span })
+}
+
+fn regex_of(text: &At<String>, context: Context<'_>) -> Option<Pattern> {
+    Pattern::new(&text.value, false).map_or_else(
+        |reason| {
+            // What the engines say has several lines, the first of which shows the regex again.
+            let reason = reason.lines().last().unwrap_or_default().trim().to_owned();
+            let message = format!("`{}` is no regex", text.value);
+            let fault = Diagnostic::error("bad-regex", text.span.clone(), message);
+            context.sink.refuse(fault.label(reason))
+        },
+        Some,
+    )
+}
+
+fn check_name(text: &At<String>, context: Context<'_>) -> Option<()> {
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if !text.value.is_empty() && !text.value.contains(odd) {
+        return Some(());
+    }
+    let message = format!("`{}` is no name for a route", text.value);
+    let fault = Diagnostic::error("bad-name", text.span.clone(), message);
+    context
+        .sink
+        .refuse(fault.hint("letters, digits, `-`, `_` and `.`, without the `@`"))
+}
+
+/// `final` is of the longest prefix.
+fn check_final(typed: &Typed, pattern: Option<&At<PathPattern>>, context: Context<'_>) {
+    let prefix =
+        |at: &At<PathPattern>| matches!(at.value, PathPattern::Prefix(_) | PathPattern::Begins(_));
+    if let (Some(is_final), Some(pattern)) = (&typed.is_final, pattern)
+        && is_final.value
+        && !prefix(pattern)
+    {
+        let message = "`final` has no effect: it is of `path` and `begins`";
+        let doubt = Diagnostic::warning("no-effect", is_final.span.clone(), message);
+        context.sink.push(doubt);
+    }
+}
+
+/// A route within another is reached only by paths that begin as that one's does.
+pub(super) fn check_outer(pattern: &At<PathPattern>, outer: &str, context: Context<'_>) {
+    if let Some(path) = pattern.value.path()
+        && !path.starts_with(outer)
+    {
+        let message = format!("route `{path}` is never reached: it is within `{outer}`");
+        let fault = Diagnostic::error("route-outside", pattern.span.clone(), message);
+        context.sink.push(fault);
+    }
 }
 
 fn rewrite(
     typed: &Typed,
     pattern: Option<&At<PathPattern>>,
+    paths: Paths,
     context: Context<'_>,
 ) -> Option<Option<At<String>>> {
     let Some(rewrite) = typed.rewrite_prefix.as_ref()? else {
         return Some(None);
     };
     check_path(rewrite, context)?;
+    let without = |key: &str| {
+        let message = format!("`rewrite_prefix` needs `path`, but the route has `{key}`");
+        let fault = Diagnostic::error("rewrite-without-prefix", rewrite.span.clone(), message);
+        context
+            .sink
+            .refuse(fault.hint("a prefix is what gets replaced"))
+    };
     match pattern.map(|pattern| &pattern.value) {
-        Some(PathPattern::Exact(_)) => context.sink.refuse(
-            Diagnostic::error(
-                "rewrite-without-prefix",
-                rewrite.span.clone(),
-                "`rewrite_prefix` needs `path`, but the route has `exact`",
-            )
-            .hint("a prefix is what gets replaced"),
-        ),
+        // As nginx replaces an exact one.
+        Some(PathPattern::Exact(_)) if paths != Paths::Raw => Some(Some(rewrite.clone())),
+        Some(PathPattern::Exact(_)) => without("exact"),
+        Some(PathPattern::Regex(_)) => without("regex"),
+        Some(PathPattern::Named(_)) => without("name"),
         Some(PathPattern::Prefix(prefix))
             if prefix.ends_with('/') != rewrite.value.ends_with('/') =>
         {
@@ -190,6 +277,18 @@ fn rewrite(
         }
         _ => Some(Some(rewrite.clone())),
     }
+}
+
+/// A path as it is matched once it is decoded.
+fn check_normal(path: &At<String>, context: Context<'_>) -> Option<()> {
+    let text = &path.value;
+    if text.starts_with('/') && !text.contains('\0') {
+        return Some(());
+    }
+    let message = format!("path `{text}` does not begin with `/`");
+    context
+        .sink
+        .refuse(Diagnostic::error("bad-path", path.span.clone(), message))
 }
 
 /// A path that a request target can begin with: a slash, then what RFC 3986 section 3.3 allows, no dot segments.

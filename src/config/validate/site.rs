@@ -10,13 +10,14 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
-    Listen, Site,
+    Listen, Paths, Route, Site,
 };
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
 use crate::config::source::Span;
 use crate::config::tls::Tls;
 use crate::types::host::{Host, HostError, HostPattern};
+use crate::types::path::PathPattern;
 
 /// Checks every site, and that no host belongs to two. None is needed where there are `streams`.
 pub(super) fn check_all(
@@ -111,7 +112,9 @@ fn check(
         .routes
         .as_ref()
         .is_none_or(|routes| !routes.is_empty());
-    let routes = routes(typed.routes, access_log.as_ref(), names, context, relations);
+    let paths = typed.paths;
+    let inherited = (access_log.as_ref(), paths.unwrap_or_default());
+    let routes = routes(typed.routes, inherited, names, context, relations);
     let head = typed.span.clone();
     let mode_at = typed.http.clone().flatten().map(|at| at.span);
     let site = (|| {
@@ -131,6 +134,7 @@ fn check(
             certificate,
             redirect_status: typed.redirect_status?.map(|at| at.value),
             challenge_fallback: fallback?,
+            paths: paths?,
             routes: routes?,
             access_log: access_log?,
             error_pages: error_pages?,
@@ -308,28 +312,98 @@ fn check_http(typed: &Typed, listen: Option<&Listen>, context: Context<'_>) {
 }
 
 fn routes(
-    typed: Option<Vec<crate::config::schema::route::Route>>,
-    access_log: Option<&AccessLog>,
+    typed: Option<Vec<route::Typed>>,
+    (access_log, paths): (Option<&AccessLog>, Paths),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
-) -> Option<Vec<Arc<crate::config::model::Route>>> {
-    let access_log = access_log?;
-    let checked: Vec<_> = typed?
-        .into_iter()
-        .map(|route| route::check(route, access_log, names, context, relations))
-        .collect();
+) -> Option<Vec<Arc<Route>>> {
+    let mut all = Vec::new();
+    let around = Around {
+        access_log: access_log?,
+        paths,
+        outer: None,
+    };
+    within(typed?, around, &mut all, names, context, relations);
     each_once(
-        checked.iter().filter_map(|(pattern, _)| pattern.as_ref()),
+        all.iter().filter_map(|one| one.key.as_ref()),
         relations.sink,
         |again, _| {
-            let message = format!("route `{}` is there twice", again.value);
+            let message = format!("route `{}` is there twice", again.value.1);
             Diagnostic::error("duplicate-route", again.span.clone(), message)
                 .hint("several endpoints of one route go into one upstream")
         },
     );
-    checked
-        .into_iter()
-        .map(|(_, route)| route.map(Arc::new))
-        .collect()
+    all.into_iter().map(|one| one.route.map(Arc::new)).collect()
+}
+
+/// A route that was looked at.
+struct Seen {
+    /// Its pattern, with the route around it: together they are there once.
+    key: Option<At<(Option<usize>, PathPattern)>>,
+    route: Option<Route>,
+}
+
+/// Regexes may be there twice; a name belongs to the whole site.
+fn key(at: At<PathPattern>, outer: Option<usize>) -> Option<At<(Option<usize>, PathPattern)>> {
+    let within = match &at.value {
+        PathPattern::Regex(_) => return None,
+        PathPattern::Named(_) => None,
+        _ => outer,
+    };
+    let (value, span) = ((within, at.value), at.span);
+    Some(At { value, span })
+}
+
+/// What is around routes.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    access_log: &'a AccessLog,
+    paths: Paths,
+    /// Its index and its path.
+    outer: Option<(usize, Option<&'a str>)>,
+}
+
+/// Checks routes and those within them, in the order of the file.
+fn within(
+    typed: Vec<route::Typed>,
+    around: Around<'_>,
+    all: &mut Vec<Seen>,
+    names: &Names,
+    context: Context<'_>,
+    relations: Context<'_>,
+) {
+    for mut typed in typed {
+        let inner = typed.routes.take();
+        let inherited = (around.access_log, around.paths);
+        let outer = around.outer.map(|(index, _)| index);
+        let (pattern, mut route) = route::check(typed, inherited, names, context, relations);
+        if let Some(route) = &mut route {
+            route.outer = outer;
+        }
+        if let (Some(pattern), Some((_, Some(path)))) = (&pattern, around.outer) {
+            route::check_outer(pattern, path, relations);
+        }
+        let path = pattern.as_ref().and_then(|at| at.value.path());
+        let path = path.map(str::to_owned);
+        let index = all.len();
+        let access_log = route.as_ref().map(|route| route.access_log.clone());
+        all.push(Seen {
+            key: pattern.and_then(|at| key(at, outer)),
+            route,
+        });
+        let around = Around {
+            access_log: access_log.as_ref().unwrap_or(around.access_log),
+            outer: Some((index, path.as_deref())),
+            ..around
+        };
+        within(
+            inner.unwrap_or_default(),
+            around,
+            all,
+            names,
+            context,
+            relations,
+        );
+    }
 }

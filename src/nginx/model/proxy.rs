@@ -5,9 +5,10 @@
 //! the URI, the changed one.
 #![deny(clippy::disallowed_methods)]
 
-use super::location::{Kind, Location};
+use super::location::Location;
+use super::places::Kind;
 use crate::nginx::text::{Part, Text};
-use crate::nginx::uri::{Uri, escape};
+use crate::nginx::uri::Uri;
 
 /// A `proxy_pass`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,31 +66,18 @@ impl Pass {
         };
         let target = match address.uri.is_empty() {
             true if uri.has_path => uri.raw.clone(),
-            true => written(uri, &uri.path),
+            true => uri.written(&uri.path),
             false => {
                 let skip = match &location.kind {
                     Kind::Exact(path) | Kind::Prefix(path, _) => path.len(),
                     _ => 0,
                 };
                 let rest = uri.path.get(skip..).unwrap_or_default();
-                [address.uri.clone(), written(uri, rest)].concat()
+                [address.uri.clone(), uri.written(rest)].concat()
             }
         };
         Ok((address, target))
     }
-}
-
-/// A part of a normalised path with the arguments: escaped where the request's was.
-fn written(uri: &Uri, path: &[u8]) -> Vec<u8> {
-    let mut out = match uri.quoted {
-        true => escape(path),
-        false => path.to_vec(),
-    };
-    if !uri.args.is_empty() {
-        out.push(b'?');
-        out.extend_from_slice(&uri.args);
-    }
-    out
 }
 
 impl Address {

@@ -13,7 +13,8 @@ pub fn is_launch(route: &Route, raw_target: &[u8]) -> bool {
     let Some(preset) = route.preset else {
         return false;
     };
-    let base = route.path.as_str().trim_end_matches('/').as_bytes();
+    let base = route.path.path().unwrap_or_default();
+    let base = base.trim_end_matches('/').as_bytes();
     let Some(below) = path
         .strip_prefix(base)
         .and_then(|rest| rest.strip_prefix(b"/"))

@@ -38,7 +38,7 @@ impl Few {
             match found.value {
                 RouteMatch::Found(route) => keys.push((leads::WHOLE, route, path.bytes())),
                 RouteMatch::AddSlash => keys.push((leads::ADD_SLASH, 0, path.bytes())),
-                RouteMatch::None => {}
+                RouteMatch::None | RouteMatch::Invalid => {}
             }
         }
         let mut below: Vec<(u8, usize, &[u8])> = (many.below.iter())
