@@ -142,12 +142,16 @@ pub struct RunningRoute {
 }
 
 /// What is done besides passing a request on as it came.
-#[derive(Debug)]
-pub enum Special {
-    /// Its target changes.
-    Rewrite(Rewrite),
+#[derive(Debug, Default)]
+pub struct Special {
     /// It is answered here, as the route's action says; the group is nobody's.
-    Answered,
+    pub answered: bool,
+    /// Its target changes.
+    pub rewrite: Option<Rewrite>,
+    /// The fields of its head change.
+    pub request: bool,
+    /// The head of its answer changes.
+    pub response: bool,
 }
 
 /// Puts one prefix in the place of another.
@@ -301,15 +305,21 @@ fn names_local(config: &Config) -> bool {
 }
 
 fn special(route: &Route, paths: Paths) -> Option<Special> {
-    if route.action.upstream().is_none() {
-        return Some(Special::Answered);
-    }
-    let replacement = route.rewrite_prefix.as_ref()?;
-    Some(Special::Rewrite(Rewrite {
-        prefix: route.path.as_str().into(),
-        replacement: replacement.clone(),
-        normal: paths != Paths::Raw,
-    }))
+    let request = &route.request;
+    let changes = !request.forwarded || !request.fields.is_empty();
+    let special = Special {
+        answered: !route.action.forwards(),
+        rewrite: route.rewrite_prefix.as_ref().map(|replacement| Rewrite {
+            prefix: route.path.as_str().into(),
+            replacement: replacement.clone(),
+            normal: paths != Paths::Raw,
+        }),
+        request: changes,
+        response: !route.response.is_empty(),
+    };
+    let plain = !special.answered && special.rewrite.is_none() && !changes && !special.response;
+    let named = route.action.upstream().is_some() && request.target.is_none();
+    (!(plain && named)).then_some(special)
 }
 
 fn strict(config: &Config) -> HashMap<usize, HeaderValue> {

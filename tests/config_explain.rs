@@ -103,6 +103,9 @@ certificate = { chain = "a \"b\".pem", key = "/k.pem" }
 http = "forward"
 redirect_status = 307
 challenge_fallback = "hub.1"
+request_headers = { X-Site = "$host", Cookie = "" }
+response_headers = [{ add = "X-Site", value = "1" }]
+hide_headers = ["X-Powered-By"]
 access_log = { target = "site.log", redact = [] }
 [site."bücher.example".error_pages]
 language = "fr"
@@ -128,6 +131,17 @@ format = "json"
 [[site."bücher.example".route]]
 exact = "/favicon.ico"
 upstream = "b"
+[[site."bücher.example".route]]
+path = "/heads/"
+upstream = "$arg_up"
+target = "/x$request_uri"
+request_headers = { Host = "$host", X-Site = "2", "x-b" = "\"$$\"" }
+forwarded = false
+response_headers = [{ set = "X-A", value = "$status", always = true }, { add = "x-a", value = "b" }]
+hide_headers = ["Server"]
+expires = "modified 1h"
+location_headers = [["http://$host/", "/"], ["~*^http://(?<name>.)(.)", "/$name$2"]]
+cookies = { domain = [["a.test", "$host"]], path = [["~^/(.)", "/x/$1"]], flags = [["~.", "secure nosamesite"]] }
 [[site."bücher.example".route]]
 exact = "/edge"
 respond = { status = 299, body = "edge of \"$host\" $$", type = "text/html" }

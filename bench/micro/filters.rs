@@ -72,6 +72,7 @@ fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
         framing: RequestBody::None,
         session: None,
         upgrade: None,
+        own: None,
     };
     let mut wire = Vec::with_capacity(2048);
     bencher.bench_local(|| {

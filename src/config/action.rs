@@ -12,6 +12,8 @@ use crate::types::name::UpstreamName;
 pub enum RouteAction {
     /// An upstream answers.
     Forward(UpstreamName),
+    /// An upstream answers, whose name this text says for each request.
+    Choose(Text),
     /// `respond`: the same text for everybody, but for its variables.
     Respond(Respond),
     /// `redirect`: somebody else is to be asked.
@@ -43,14 +45,20 @@ impl RouteAction {
     pub fn upstream(&self) -> Option<&UpstreamName> {
         match self {
             Self::Forward(upstream) => Some(upstream),
-            Self::Respond(_) | Self::Redirect(_) => None,
+            Self::Choose(_) | Self::Respond(_) | Self::Redirect(_) => None,
         }
+    }
+
+    /// Whether an upstream answers.
+    pub fn forwards(&self) -> bool {
+        matches!(self, Self::Forward(_) | Self::Choose(_))
     }
 
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let text = match self {
             Self::Forward(_) => None,
+            Self::Choose(name) => Some(name),
             Self::Respond(respond) => Some(&respond.body),
             Self::Redirect(redirect) => Some(&redirect.to),
         };
@@ -63,6 +71,7 @@ impl fmt::Display for RouteAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forward(upstream) => upstream.fmt(f),
+            Self::Choose(name) => name.fmt(f),
             Self::Respond(respond) => write!(f, "({})", respond.status),
             Self::Redirect(redirect) => write!(f, "({} {})", redirect.status, redirect.to),
         }

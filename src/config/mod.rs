@@ -18,6 +18,7 @@ mod endpoints;
 mod error_pages;
 mod explain;
 mod file;
+mod heads;
 mod health;
 mod listener;
 mod manual;
@@ -34,6 +35,7 @@ pub mod roff;
 mod schema;
 mod show;
 mod show_balancing;
+mod show_heads;
 mod show_listener;
 mod source;
 mod stream;
@@ -56,6 +58,10 @@ pub use endpoints::endpoints;
 pub use error_pages::{ErrorPages, Language, Page, PageFor};
 pub use explain::explain;
 pub use file::{fetch, load, read};
+pub use heads::{
+    AddField, CookieChanges, CookieFlag, Expires, Matcher, Replacement, RequestHeads,
+    ResponseHeads, SetField, WithCaptures,
+};
 pub use health::{CheckKind, GrpcCheck, Health, HttpCheck};
 pub use listener::{Listener, Owner, SocketOptions, TcpKeepAlive};
 pub use manual::manual_page;

@@ -16,6 +16,7 @@ use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
 use super::discovery::{NamedEndpoints, Resolver};
 use super::error_pages::ErrorPages;
+use super::heads::{RequestHeads, ResponseHeads, SetField};
 use super::health::Health;
 use super::listener::Listener;
 use super::protection::Protection;
@@ -76,7 +77,14 @@ impl Config {
             AccessLogFormat::Template(text) => Some(text),
             AccessLogFormat::Combined | AccessLogFormat::Json => None,
         });
-        formats.chain(routes.flat_map(|route| route.action.texts()))
+        let of_sites = self.sites.iter().flat_map(|site| site.response.texts());
+        let of_routes = routes.flat_map(|route| {
+            let fields = route.request.fields.iter().map(|field| &field.value);
+            let sent = fields.chain(&route.request.target);
+            let heads = sent.chain(route.response.texts());
+            heads.chain(route.action.texts())
+        });
+        formats.chain(of_sites).chain(of_routes)
     }
 }
 
@@ -293,6 +301,10 @@ pub struct Site {
     pub paths: Paths,
     /// `[[site."HOST".route]]`, in the order of the file, those within a route right after it.
     pub routes: Vec<Arc<Route>>,
+    /// Fields that all its routes send on.
+    pub request: Vec<SetField>,
+    /// What changes in answers that no route gives; its routes have it too.
+    pub response: ResponseHeads,
     /// What its routes inherit.
     pub access_log: AccessLog,
     /// What people are told when something goes wrong.
@@ -374,6 +386,10 @@ pub struct Route {
     pub preset: Option<Preset>,
     /// Replaces exactly the bytes of a prefix pattern; `None` forwards the raw target.
     pub rewrite_prefix: Option<Box<str>>,
+    /// What changes in the head that goes to the upstream.
+    pub request: RequestHeads,
+    /// What changes in the head that comes back.
+    pub response: ResponseHeads,
     /// Largest request body; `None` is no limit.
     pub body_limit: Option<ByteSize>,
     /// Time limits towards the upstream.

@@ -16,6 +16,7 @@ use super::model::{
 use super::protection::{Circuit, Protection};
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
+use super::show_heads;
 use super::show_listener::{listener, listeners};
 use super::stream::{ProxyVersion, Stream};
 use super::tls::{CipherSuite, ClientTrust, Group, Tls};
@@ -261,6 +262,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
             .as_ref()
             .map(|name| ("challenge_fallback", quoted(name))),
     );
+    entries.extend(show_heads::of_site(&site.request, &site.response));
     entries
 }
 
@@ -308,6 +310,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
             .as_ref()
             .map(|prefix| ("rewrite_prefix", quoted(prefix))),
     );
+    entries.extend(show_heads::of_route(&route.request, &route.response));
     entries.extend(preset_keys(route.body_limit, &route.timeouts));
     let total = route.timeouts.total;
     entries.extend(total.map(|total| ("total_timeout", duration(total))));
@@ -317,6 +320,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
 fn action(action: &RouteAction) -> Entry {
     match action {
         RouteAction::Forward(upstream) => ("upstream", quoted(upstream)),
+        RouteAction::Choose(name) => ("upstream", quoted(name)),
         RouteAction::Respond(respond) => {
             let (status, body) = (respond.status, quoted(&respond.body));
             let kind = quoted(&respond.kind);

@@ -155,7 +155,9 @@ impl Answer {
                 let location = redirect.to.value(values);
                 Self::redirect(redirect.status, &location, None)
             }
-            RouteAction::Forward(_) => Self::text(500, Vec::new(), Some(Cause::Internal)),
+            RouteAction::Forward(_) | RouteAction::Choose(_) => {
+                Self::text(500, Vec::new(), Some(Cause::Internal))
+            }
         }
     }
 

@@ -28,12 +28,12 @@ use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
 use super::trace::Trace;
-use super::{client_certificate, close, fallback, last_event, page, record, refuse, splice};
+use super::{client_certificate, close, fallback, heads, last_event, page, record, refuse, splice};
 use crate::config::CertificateSource;
 use crate::observe::cause::{Cause, Situation};
 use crate::observe::open::{Entry, Kind, Place, Wait};
 use crate::router::target;
-use crate::snapshot::{Snapshot, Special};
+use crate::snapshot::Snapshot;
 use crate::transport::{EngineStream, Link, now};
 use crate::types::header::X_REQUEST_ID;
 use crate::upstream::pool::Pool;
@@ -283,11 +283,11 @@ impl App {
                 // Boxed: rare, and four times as large as all the rest of a request's state.
                 let asked = fallback::ask(&group, asking, client.head(), checked, trace);
                 match Box::pin(asked).await {
-                    Ok(answer) => self.answer(snapshot, client, answer, trace).await,
+                    Ok(answer) => self.answer(snapshot, client, answer, id, trace).await,
                     Err(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
                 }
             }
-            (_, Decision::Answer(answer)) => self.answer(snapshot, client, answer, trace).await,
+            (_, Decision::Answer(answer)) => self.answer(snapshot, client, answer, id, trace).await,
             (_, Decision::Refuse(cause)) => {
                 self.answer_cause(snapshot, client, cause, id, trace).await
             }
@@ -309,17 +309,27 @@ impl App {
         (trace, entry): (&mut Trace, &Entry),
     ) -> Left {
         let route = &snapshot.routes[route];
-        let rewritten = match route.special.as_deref() {
+        let prepared = match route.special.as_deref() {
             None => None,
-            Some(Special::Rewrite(rewrite)) => {
-                let uri = trace.seen.as_ref().and_then(|seen| seen.uri.as_ref());
-                Some(rewrite.target(&checked.target, uri))
-            }
-            Some(Special::Answered) => {
+            Some(special) if special.answered => {
                 let answer = answered(self, snapshot, route, client, checked, id, trace);
-                return self.answer(snapshot, client, answer, trace).await;
+                return self.answer(snapshot, client, answer, id, trace).await;
+            }
+            Some(special) => {
+                let request = heads::Request {
+                    facts: &self.facts,
+                    snapshot,
+                    target: &checked.target,
+                    host: checked.authority.host.as_str(),
+                    id,
+                };
+                Some(request.prepare(route, special, client.head(), trace))
             }
         };
+        let prepared = prepared.as_deref();
+        let route = prepared
+            .and_then(|prepared| prepared.route.as_ref())
+            .unwrap_or(route);
         let peer = &*self.facts.peer_text;
         let said = trusted.then(|| {
             let trusted_proxies = &snapshot.config.server.trusted_proxies;
@@ -347,12 +357,16 @@ impl App {
             route,
             timeouts: &snapshot.config.timeouts,
             changes: Changes {
-                target: rewritten.as_deref().unwrap_or(&checked.target),
+                target: prepared
+                    .and_then(|prepared| prepared.target.as_deref())
+                    .unwrap_or(&checked.target),
                 origin: &origin,
                 framing: request::framing(&client.head().headers, client.h2_has_body()),
                 session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
                 upgrade: checked.upgrade.clone(),
+                own: prepared.and_then(|prepared| prepared.fields.as_ref()),
             },
+            edits: prepared.and_then(|prepared| prepared.edits.as_ref()),
         };
         match forward.run(client, trace).await {
             Ok(Forwarded::Response) => {
@@ -445,7 +459,7 @@ impl App {
         {
             answer = answer.again_in(wait);
         }
-        self.answer(snapshot, client, answer, trace).await
+        self.answer(snapshot, client, answer, id, trace).await
     }
 
     async fn answer(
@@ -453,9 +467,11 @@ impl App {
         snapshot: &Arc<Snapshot>,
         client: &mut Client,
         mut answer: Answer,
+        id: &str,
         trace: &mut Trace,
     ) -> Left {
         let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
+        heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
         answer.fields.extend(strict.map(answer::strict));
         trace.status = answer.status;
         trace.cause = answer.cause;

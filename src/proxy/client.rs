@@ -192,7 +192,8 @@ impl Client {
                 (session, link, framing)
             }
             Self::H2(h2) => {
-                let mut fields = response::fields(&head).map_err(io::Error::other)?;
+                let lines = own.lines.as_deref();
+                let mut fields = response::fields(&head, lines).map_err(io::Error::other)?;
                 if head.status().is_informational() {
                     return h2.send_informational(head.status(), fields);
                 }
@@ -209,7 +210,7 @@ impl Client {
             if head.status() == StatusCode::SWITCHING_PROTOCOLS {
                 *framing = Some(Framing::UntilClose);
             }
-            link.append(|wire| response::write_informational(&head, own.cookie.as_deref(), wire));
+            link.append(|wire| response::write_informational(&head, own, wire));
             return Ok(());
         }
         let body = response::framing(&head, view);

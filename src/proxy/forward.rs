@@ -16,6 +16,7 @@ use super::exchange::{Decline, End, Exchange, ExchangeLimits, Failure, Tally, Un
 use super::filter::request::{self, Changes};
 use super::filter::response::Own;
 use super::filter::{hop_by_hop, response};
+use super::heads::Edits;
 use super::reach::Reached;
 use super::trace::Trace;
 use crate::config::{ClientTimeouts, Retryable, Sticky};
@@ -49,6 +50,8 @@ pub struct Forward<'a> {
     pub changes: Changes<'a>,
     /// What browsers are told to remember of the site.
     pub strict: Option<&'a HeaderValue>,
+    /// What changes in the answer's head.
+    pub edits: Option<&'a Edits<'a>>,
 }
 
 /// What a forwarded request turned into.
@@ -155,14 +158,19 @@ impl Forward<'_> {
                 }
             });
             let decline = decline.as_ref().map(|decline| decline as &Decline<'_>);
+            if let Some(edits) = self.edits {
+                edits.asks(chosen.address);
+            }
             let request = self.request(&client.head().method);
             let mut exchange =
                 Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
                     .declining(decline)
                     .seen_in(self.entry)
+                    .editing(self.edits)
                     .setting(Own {
                         cookie: self.cookie(&chosen),
                         strict: self.strict,
+                        lines: None,
                     });
             if let Some(undelivered) = undelivered {
                 exchange = exchange.again(request, undelivered);

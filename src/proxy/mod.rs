@@ -20,6 +20,7 @@ pub mod fallback;
 pub mod filter;
 pub mod forward;
 pub mod h2;
+mod heads;
 mod last_event;
 pub mod page;
 mod reach;

@@ -10,14 +10,13 @@ use http::HeaderMap;
 use super::app::{App, Facts, Shared};
 use super::client::Client;
 use super::trace::{self, Trace};
-use super::values::{self, Values};
+use super::values::{self, Values, host_of};
 use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
 use crate::observe::cause::{Cause, Situation};
 use crate::observe::history::{self, Condition, History};
 use crate::observe::metrics::{Metrics, Protocol};
 use crate::snapshot::Snapshot;
 use crate::tls::client::Client as ClientOfTls;
-use crate::types::host::Authority;
 use crate::upstream::endpoint::Override;
 use crate::upstream::group::Group;
 
@@ -45,14 +44,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     }
     let head = client.head();
     let peer = app.facts.peer;
-    let host_text = match head.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => head
-            .headers
-            .get(http::header::HOST)
-            .and_then(|value| value.to_str().ok()),
-    };
-    let authority = host_text.and_then(|text| Authority::parse(text).ok());
+    let authority = host_of(head);
     let host = authority
         .as_ref()
         .map_or("", |authority| authority.host.as_str());

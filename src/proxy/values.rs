@@ -3,11 +3,11 @@
 //! Looks things up in the request's head and in what is known of its connection; computes nothing before it is asked.
 //! What is only known when the answer is there belongs to the access log's record.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use http::header::{COOKIE, HeaderName};
+use http::header::{COOKIE, HOST, HeaderName};
 use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
 
@@ -20,6 +20,8 @@ use crate::router::{Seen, target};
 use crate::snapshot::Snapshot;
 use crate::tls::client::{Client as ClientOfTls, Shown};
 use crate::types::header::{X_FORWARDED_FOR, cookies};
+use crate::types::host::Authority;
+use crate::upstream::http1::ResponseHead;
 
 /// One request, as variables see it.
 #[derive(Debug)]
@@ -46,6 +48,28 @@ pub struct Values<'a> {
     pub seen: Option<&'a Seen>,
     /// `X-Request-ID`.
     pub id: &'a str,
+    /// The answer, when there is one.
+    pub known: Option<Known<'a>>,
+}
+
+/// What is known of a request's answer when its head goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Its status.
+    pub status: u16,
+    /// The upstream's head; `None` for an answer of hubgate's own.
+    pub head: Option<ResponseHead<'a>>,
+    /// Who was asked last.
+    pub endpoint: Option<SocketAddr>,
+}
+
+/// The host that a request is for, as its head says.
+pub fn host_of(head: &RequestHeader) -> Option<Authority> {
+    let text = match head.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => head.headers.get(HOST).and_then(|value| value.to_str().ok()),
+    };
+    text.and_then(|text| Authority::parse(text).ok())
 }
 
 /// Where a request has come to: its site and its route, by their places in the snapshot.
@@ -159,6 +183,30 @@ impl Lookup for Values<'_> {
                 out.extend_from_slice(taken.unwrap_or_default());
             }
             // Known when the answer is, or named by what is not configured here.
+            other => {
+                if let Some(known) = &self.known {
+                    known.append(other, out);
+                }
+            }
+        }
+    }
+}
+
+impl Known<'_> {
+    fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
+        let status = |status: u16| status.to_string().into_bytes();
+        match variable {
+            Variable::Status => out.extend(status(self.status)),
+            Variable::UpstreamStatus => {
+                out.extend(self.head.iter().flat_map(|_| status(self.status)))
+            }
+            Variable::UpstreamAddr => {
+                out.extend(
+                    self.endpoint
+                        .iter()
+                        .flat_map(|at| at.to_string().into_bytes()),
+                );
+            }
             _ => {}
         }
     }
@@ -188,6 +236,7 @@ impl<'a> Values<'a> {
             route: route.map_or("", |route| route.config.path.as_str()),
             seen: place.seen,
             id,
+            known: None,
         }
     }
 
@@ -276,6 +325,7 @@ mod tests {
             route: "/",
             seen: None,
             id: "01",
+            known: None,
         };
         let text = Text::parse(text).unwrap();
         String::from_utf8(text.value(&values).into_owned()).unwrap()

@@ -38,7 +38,9 @@ impl SiteTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode};
+    use crate::config::{
+        AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode, ResponseHeads,
+    };
     use crate::types::host::HostPattern;
 
     fn site(hosts: &[&str], default: bool) -> Site {
@@ -54,6 +56,8 @@ mod tests {
             challenge_fallback: None,
             paths: Default::default(),
             routes: Vec::new(),
+            request: Vec::new(),
+            response: ResponseHeads::default(),
             access_log: AccessLog {
                 target: AccessLogTarget::Off,
                 format: AccessLogFormat::Combined,

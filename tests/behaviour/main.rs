@@ -26,6 +26,7 @@ mod forwarded;
 mod forwarding;
 mod framing;
 mod h2_hostile;
+mod heads;
 mod health;
 mod intermediary;
 mod kept;

@@ -26,6 +26,7 @@ pub mod h2_upstream;
 pub mod hubgate;
 pub mod message;
 pub mod name_server;
+pub mod nginx;
 pub mod openssl;
 pub mod orders;
 pub mod pebble;

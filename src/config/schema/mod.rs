@@ -11,6 +11,7 @@ pub(super) mod admin;
 pub(super) mod balancing;
 mod client_trust;
 pub(super) mod error_pages;
+pub(super) mod heads;
 pub(super) mod health;
 pub(super) mod limits;
 pub(super) mod listen;
@@ -113,8 +114,12 @@ pub(super) enum Kind {
     Endpoints,
     /// A table whose keys `about` tells.
     Inline,
+    /// A list of tables whose keys `about` tells.
+    Inlines,
     /// A list of texts.
     Texts,
+    /// A list of pairs of texts.
+    Pairs,
     /// A certificate's source.
     Certificate,
     /// `true`, `false` or a table: TLS to an upstream.

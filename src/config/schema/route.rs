@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::access_log::{self, Overlay};
 use super::reader::{At, Context, Reader};
-use super::{Key, Kind, Table, action};
+use super::{Key, Kind, Table, action, heads};
 use crate::config::action::{Redirect, Respond};
 use crate::config::preset;
 use crate::config::source::Span;
@@ -68,7 +68,7 @@ pub(in crate::config) static TABLE: Table = Table {
             Kind::Text,
             "respond",
             "\"hub\"",
-            "Who answers: the name of an [upstream.NAME]. Or `redirect`.",
+            "Who answers: the name of an [upstream.NAME], or a text with $variables that says it for each request. Or `redirect`.",
         ),
         action::RESPOND,
         action::REDIRECT,
@@ -86,6 +86,14 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"/\"",
             "Replaces exactly the bytes of `path`; the rest stays byte for byte.",
         ),
+        heads::TARGET,
+        heads::REQUEST_HEADERS,
+        heads::FORWARDED,
+        heads::RESPONSE_HEADERS,
+        heads::HIDE_HEADERS,
+        heads::EXPIRES,
+        heads::LOCATION_HEADERS,
+        heads::COOKIES,
         Key::rule(
             "body_limit",
             Kind::SizeOrNone,
@@ -165,6 +173,7 @@ pub(in crate::config) struct Route {
     pub(in crate::config) redirect: Read<Redirect>,
     pub(in crate::config) preset: Read<String>,
     pub(in crate::config) rewrite_prefix: Read<String>,
+    pub(in crate::config) heads: Option<heads::RouteHeads>,
     pub(in crate::config) body_limit: Read<Option<ByteSize>>,
     pub(in crate::config) connect: Read<Duration>,
     pub(in crate::config) tls: Read<Duration>,
@@ -197,6 +206,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         redirect: action::redirect(reader, context),
         preset: reader.optional("preset", Reader::word),
         rewrite_prefix: reader.optional("rewrite_prefix", Reader::text),
+        heads: heads::of_route(reader, context),
         body_limit: reader.optional("body_limit", Reader::size_or_none),
         connect: reader.optional("connect_timeout", Reader::duration),
         tls: reader.optional("tls_timeout", Reader::duration),

@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::access_log::Overlay;
 use super::error_pages;
+use super::heads::{self, SiteHeads};
 use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
 use super::tls;
@@ -68,6 +69,9 @@ pub(in crate::config) static TABLE: Table = Table {
             "true",
             "Whether `paths = \"normal\"` takes several slashes in a row for one.",
         ),
+        heads::REQUEST_HEADERS,
+        heads::RESPONSE_HEADERS,
+        heads::HIDE_HEADERS,
         Key::table("route", "see [[site.\"HOST\".route]]"),
         Key::table("access_log", "as [access_log], for this site"),
         Key::table("error_pages", "as [error_pages], for this site"),
@@ -105,6 +109,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) redirect_status: Read<u16>,
     pub(in crate::config) challenge_fallback: Read<String>,
     pub(in crate::config) paths: Option<Paths>,
+    pub(in crate::config) heads: Option<SiteHeads>,
     pub(in crate::config) routes: Option<Vec<Route>>,
     pub(in crate::config) access_log: Option<Overlay>,
     pub(in crate::config) error_pages: Option<error_pages::Overlay>,
@@ -138,6 +143,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         redirect_status: reader.optional("redirect_status", Reader::status),
         challenge_fallback: reader.optional("challenge_fallback", Reader::text),
         paths: paths(reader),
+        heads: heads::of_site(reader, context),
         routes: route::read_all(reader, context),
         access_log: read_access_log(reader, context),
         error_pages: error_pages::read(reader, context),

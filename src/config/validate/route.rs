@@ -7,15 +7,17 @@ use crate::config::action::RouteAction;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{AccessLog, Paths, Preset, Route, RouteTimeouts};
 use crate::config::preset;
+use crate::config::schema::heads::{RouteHeads, SiteHeads};
 use crate::config::schema::reader::{At, Context};
 pub(super) use crate::config::schema::route::Route as Typed;
+use crate::config::text::Text;
 use crate::types::path::PathPattern;
 use crate::types::pattern::Pattern;
 
 /// Checks one route; gives its pattern with its place, for the search for doubles.
 pub(super) fn check(
     typed: Typed,
-    (inherited, paths): (&AccessLog, Paths),
+    (inherited, paths, heads): (&AccessLog, Paths, &SiteHeads),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
@@ -43,7 +45,11 @@ pub(super) fn check(
                 .hint("cookies and links of JupyterHub and BinderHub carry their `base_url`: it must equal the public prefix, so nothing may be rewritten"),
         );
     }
+    if let (Some(heads), Some(action)) = (&typed.heads, &action) {
+        check_target(heads, rewrite.as_ref(), action, context);
+    }
     let route = (|| {
+        let heads = typed.heads?.under(heads);
         let values = preset::values(preset?);
         let timeouts = values.timeouts;
         Some(Route {
@@ -54,6 +60,8 @@ pub(super) fn check(
             action: action?,
             preset: preset?,
             rewrite_prefix: rewrite?.map(|rewrite| rewrite.value.into()),
+            request: heads.request,
+            response: heads.response,
             body_limit: typed
                 .body_limit?
                 .map_or(values.body_limit, |limit| limit.value),
@@ -88,7 +96,10 @@ fn action(
     let respond = typed.respond.as_ref()?.as_ref();
     let redirect = typed.redirect.as_ref()?.as_ref();
     // A route whose upstream has a fault of its own must not be told that two things answer.
-    let found = upstream.map(|name| names.find(name, who, relations).map(RouteAction::Forward));
+    let found = upstream.map(|name| match name.value.contains('$') {
+        true => chosen(name, names, context),
+        false => names.find(name, who, relations).map(RouteAction::Forward),
+    });
     let own = [
         respond.map(|at| (RouteAction::Respond(at.value.clone()), &at.span)),
         redirect.map(|at| (RouteAction::Redirect(at.value.clone()), &at.span)),
@@ -119,6 +130,43 @@ fn action(
                 .hint("keep one of `upstream`, `respond` and `redirect`"),
             )
         }
+    }
+}
+
+/// An upstream that is named for each request: any of them may be.
+fn chosen(name: &At<String>, names: &Names, context: Context<'_>) -> Option<RouteAction> {
+    names.use_all();
+    match Text::parse_line(&name.value, context.own) {
+        Ok(text) => Some(RouteAction::Choose(text)),
+        Err(error) => {
+            let fault = Diagnostic::error("bad-text", name.span.clone(), error.to_string());
+            context
+                .sink
+                .refuse(fault.did_you_mean(error.nearest().as_deref()))
+        }
+    }
+}
+
+/// That a `target` is of use.
+fn check_target(
+    heads: &RouteHeads,
+    rewrite: Option<&Option<At<String>>>,
+    action: &RouteAction,
+    context: Context<'_>,
+) {
+    let Some(target) = heads.target_at.clone() else {
+        return;
+    };
+    if let Some(Some(rewrite)) = rewrite {
+        let message =
+            "`target` says all of what is asked for: nothing is left for `rewrite_prefix`";
+        let fault = Diagnostic::error("target-and-rewrite", target, message);
+        let fault = fault.related(rewrite.span.clone(), "`rewrite_prefix` is");
+        context.sink.push(fault.hint("keep one of them"));
+    } else if !action.forwards() {
+        let message = "`target` needs an `upstream` that is asked";
+        let fault = Diagnostic::error("target-without-upstream", target, message);
+        context.sink.push(fault);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::config::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
     Listen, Paths, Route, Site,
 };
+use crate::config::schema::heads::SiteHeads;
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
 use crate::config::source::Span;
@@ -112,8 +113,10 @@ fn check(
         .routes
         .as_ref()
         .is_none_or(|routes| !routes.is_empty());
+    let no_heads = SiteHeads::default();
+    let heads = typed.heads.as_ref().unwrap_or(&no_heads);
     let paths = typed.paths;
-    let inherited = (access_log.as_ref(), paths.unwrap_or_default());
+    let inherited = (access_log.as_ref(), paths.unwrap_or_default(), heads);
     let routes = routes(typed.routes, inherited, names, context, relations);
     let head = typed.span.clone();
     let mode_at = typed.http.clone().flatten().map(|at| at.span);
@@ -136,6 +139,8 @@ fn check(
             challenge_fallback: fallback?,
             paths: paths?,
             routes: routes?,
+            request: typed.heads.as_ref()?.request.clone(),
+            response: typed.heads.as_ref()?.response.clone(),
             access_log: access_log?,
             error_pages: error_pages?,
             tls: tls?,
@@ -313,7 +318,7 @@ fn check_http(typed: &Typed, listen: Option<&Listen>, context: Context<'_>) {
 
 fn routes(
     typed: Option<Vec<route::Typed>>,
-    (access_log, paths): (Option<&AccessLog>, Paths),
+    (access_log, paths, heads): (Option<&AccessLog>, Paths, &SiteHeads),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
@@ -322,6 +327,7 @@ fn routes(
     let around = Around {
         access_log: access_log?,
         paths,
+        heads,
         outer: None,
     };
     within(typed?, around, &mut all, names, context, relations);
@@ -360,6 +366,7 @@ fn key(at: At<PathPattern>, outer: Option<usize>) -> Option<At<(Option<usize>, P
 struct Around<'a> {
     access_log: &'a AccessLog,
     paths: Paths,
+    heads: &'a SiteHeads,
     /// Its index and its path.
     outer: Option<(usize, Option<&'a str>)>,
 }
@@ -375,7 +382,7 @@ fn within(
 ) {
     for mut typed in typed {
         let inner = typed.routes.take();
-        let inherited = (around.access_log, around.paths);
+        let inherited = (around.access_log, around.paths, around.heads);
         let outer = around.outer.map(|(index, _)| index);
         let (pattern, mut route) = route::check(typed, inherited, names, context, relations);
         if let Some(route) = &mut route {

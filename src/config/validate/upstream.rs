@@ -46,6 +46,11 @@ impl Names {
         self.jupyterhubs.borrow_mut().insert(name.value.clone());
     }
 
+    /// Notes that a text may name any of them.
+    pub(super) fn use_all(&self) {
+        self.used.borrow_mut().extend(self.defined.iter().cloned());
+    }
+
     /// The upstream that `who` points at; a fault when there is none of that name.
     pub(super) fn find(
         &self,

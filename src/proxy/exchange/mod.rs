@@ -9,6 +9,7 @@
 mod events;
 mod failure;
 mod patience;
+mod tally;
 
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
@@ -20,11 +21,13 @@ use tokio::io::ReadBuf;
 use events::Place;
 pub use failure::Failure;
 use failure::failure;
+pub use tally::Tally;
 
 use super::client::{Client, ClientError, HIGH_WATER};
 use super::filter::response::Own;
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::filter::{hop_by_hop, response};
+use super::heads::Edits;
 use crate::observe::cause::Cause;
 use crate::observe::open::{Entry, Kind, Wait};
 use crate::transport::now;
@@ -76,25 +79,6 @@ pub struct Undelivered {
     open: bool,
 }
 
-/// What has happened so far; also what there is to say after a failure.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Bytes of the request's body taken from the client.
-    pub body_received: u64,
-    /// Bytes of the response's body given to the client.
-    pub body_sent: u64,
-    /// The upstream's final status.
-    pub upstream_status: Option<u16>,
-    /// When its head came.
-    pub answered_at: Option<Instant>,
-    /// Whether a final head has been given to the client.
-    pub response_begun: bool,
-    /// Whether what the client has is an event stream without an announced end, between two events.
-    pub between_events: bool,
-    /// Whether it was an event stream that the end of a drain ended.
-    pub ended_early: bool,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Uplink {
     Moving,
@@ -129,6 +113,8 @@ pub struct Exchange<'a> {
     event_stream: bool,
     /// For the client.
     own: Own<'a>,
+    /// What changes in the answer's head.
+    edits: Option<&'a Edits<'a>>,
     decline: Option<&'a Decline<'a>>,
     /// What an operator sees of it.
     entry: Option<&'a Entry>,
@@ -164,6 +150,7 @@ impl<'a> Exchange<'a> {
             event_stream: false,
             decline: None,
             entry: None,
+            edits: None,
             own: Own::default(),
             undelivered: None,
             events: None,
@@ -180,6 +167,12 @@ impl<'a> Exchange<'a> {
     pub fn seen_in(mut self, entry: &'a Entry) -> Self {
         entry.note(|row| row.wait = Wait::Answer);
         self.entry = Some(entry);
+        self
+    }
+
+    /// Changes the answer's head.
+    pub(super) fn editing(mut self, edits: Option<&'a Edits<'a>>) -> Self {
+        self.edits = edits;
         self
     }
 
@@ -396,6 +389,9 @@ impl<'a> Exchange<'a> {
                     row.kind = Kind::EventStream;
                 }
             });
+        }
+        if let Some(edits) = self.edits {
+            self.own.lines = Some(edits.lines(self.client.head(), &head));
         }
         let given = self.client.relay_head(head, view, end, &self.own);
         given.map_err(|_| failure(Cause::ClientGone))?;

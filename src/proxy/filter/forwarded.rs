@@ -103,20 +103,29 @@ pub fn tells_of_certificate(name: &HeaderName) -> bool {
     name.starts_with(b"ssl") && dash(3) && name[4..].starts_with(b"client") && dash(10)
 }
 
-/// Whether a field of the client is dropped: because the peer may not say it, or because it is written anew.
-pub fn is_dropped(name: &HeaderName, trusted: bool) -> bool {
+/// Whether a field of the client is dropped: because the peer may not say it, or because it is written anew. Where the
+/// edge `tells` nothing, only what could be taken for the framing is.
+pub fn is_dropped(name: &HeaderName, trusted: bool, tells: bool) -> bool {
     match name.as_str() {
-        "x-forwarded-for" | "x-request-id" => true,
+        "x-forwarded-for" | "x-request-id" => tells,
         "forwarded" | "x-real-ip" | "x-forwarded-proto" | "x-forwarded-host"
-        | "x-forwarded-port" | "x-scheme" => !trusted,
-        _ => is_underscore_twin(name),
+        | "x-forwarded-port" | "x-scheme" => tells && !trusted,
+        "content_length" | "transfer_encoding" => true,
+        _ => tells && is_underscore_twin(name),
     }
 }
 
-/// Writes what the edge knows. What a trusted peer said stays, and its `X-Forwarded-For` is appended to.
-pub fn write(headers: &HeaderMap, origin: &Origin<'_>, wire: &mut Vec<u8>) {
-    let said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
-    if said(&X_FORWARDED_FOR) {
+/// Writes what the edge knows, but for those that are `set` otherwise. What a trusted peer said stays, and its
+/// `X-Forwarded-For` is appended to.
+pub fn write(
+    headers: &HeaderMap,
+    origin: &Origin<'_>,
+    set: impl Fn(&HeaderName) -> bool,
+    wire: &mut Vec<u8>,
+) {
+    let said = |name: &HeaderName| (origin.trusted && headers.contains_key(name)) || set(name);
+    if set(&X_FORWARDED_FOR) {
+    } else if origin.trusted && headers.contains_key(&X_FORWARDED_FOR) {
         write_appended(headers, origin.peer, wire);
     } else {
         field(wire, b"X-Forwarded-For", origin.peer.as_bytes());
@@ -135,10 +144,17 @@ pub fn write(headers: &HeaderMap, origin: &Origin<'_>, wire: &mut Vec<u8>) {
         let port = digits.format(origin.port);
         field(wire, b"X-Forwarded-Port", port.as_bytes());
     }
-    field(wire, b"X-Request-ID", origin.request_id.as_bytes());
+    if !set(&X_REQUEST_ID) {
+        field(wire, b"X-Request-ID", origin.request_id.as_bytes());
+    }
     if !said(&X_FORWARDED_HOST) {
         field(wire, b"X-Forwarded-Host", origin.host.as_bytes());
     }
+    write_certificate(origin, wire);
+}
+
+/// Writes what is said of the client's certificate.
+pub fn write_certificate(origin: &Origin<'_>, wire: &mut Vec<u8>) {
     for lines in origin.certificate.iter().flatten() {
         wire.extend_from_slice(lines);
     }
@@ -183,7 +199,7 @@ mod tests {
             certificate: None,
         };
         let mut wire = Vec::new();
-        write(headers, &origin, &mut wire);
+        write(headers, &origin, |_| false, &mut wire);
         String::from_utf8(wire).unwrap()
     }
 
@@ -202,7 +218,7 @@ mod tests {
             "X-Request-Id",
         ] {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            assert!(is_dropped(&name, false), "{name}");
+            assert!(is_dropped(&name, false, true), "{name}");
         }
         let text = written(&HeaderMap::new(), false);
         assert!(text.contains("X-Forwarded-Host: h:8443\r\n"), "{text}");
@@ -238,7 +254,9 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("X-Forwarded-Proto"), "{text}");
-        assert!(!is_dropped(&X_FORWARDED_PROTO, true) && is_dropped(&X_FORWARDED_FOR, true));
+        assert!(
+            !is_dropped(&X_FORWARDED_PROTO, true, true) && is_dropped(&X_FORWARDED_FOR, true, true)
+        );
     }
 
     #[test]

@@ -6,12 +6,15 @@
 //! directly: copying the engine's maps to change a few fields cost more than everything else on a small request.
 #![deny(clippy::disallowed_methods)]
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
 use super::hop_by_hop;
+use crate::config::SetField;
 use crate::types::header::MAX_FORWARDS;
 use crate::upstream::http1::RequestBody;
 
@@ -28,12 +31,34 @@ pub struct Changes<'a> {
     pub session: Option<&'a str>,
     /// The protocol to upgrade to, when the request goes on as a tunnel.
     pub upgrade: Option<HeaderValue>,
+    /// What the route says of fields.
+    pub own: Option<&'a OwnFields<'a>>,
+}
+
+/// Fields in the place of those that would be sent.
+#[derive(Debug)]
+pub struct OwnFields<'a> {
+    /// With their values for this request; where one is empty there is no such field.
+    pub fields: Vec<(&'a SetField, Cow<'a, [u8]>)>,
+    /// Whether the upstream is told who the client is.
+    pub forwarded: bool,
+}
+
+impl OwnFields<'_> {
+    fn value(&self, name: &HeaderName) -> Option<&[u8]> {
+        let mut fields = self.fields.iter();
+        let found = fields.find(|(field, _)| field.name == *name);
+        found.map(|(_, value)| &**value)
+    }
 }
 
 /// Writes the upstream's head for `head`, its empty line included.
 pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     // HTTP/2 splits them; of one that is ours the rest goes on.
-    let joins = head.version == Version::HTTP_2 || changes.session.is_some();
+    let says = |name: &HeaderName| changes.own.and_then(|own| own.value(name));
+    let tells = changes.own.is_none_or(|own| own.forwarded);
+    let joins = (head.version == Version::HTTP_2 || changes.session.is_some())
+        && says(&header::COOKIE).is_none();
     let mut named = hop_by_hop::named_by_connection(&head.headers);
     let forwards = hop_by_hop::max_forwards(&head.method, &head.headers);
     if forwards.is_some() {
@@ -43,13 +68,15 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     wire.push(b' ');
     wire.extend_from_slice(changes.target);
     wire.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    wire.extend_from_slice(changes.origin.host.as_bytes());
+    let host = says(&header::HOST).filter(|host| !host.is_empty());
+    wire.extend_from_slice(host.unwrap_or(changes.origin.host.as_bytes()));
     wire.extend_from_slice(b"\r\n");
     each_field(head, |written, name, value| {
         let dropped = hop_by_hop::is_hop_by_hop(name)
             || *name == header::HOST
             || named.contains(name)
-            || forwarded::is_dropped(name, changes.origin.trusted)
+            || forwarded::is_dropped(name, changes.origin.trusted, tells)
+            || says(name).is_some()
             || (changes.origin.certificate.is_some() && forwarded::tells_of_certificate(name))
             || (joins && *name == header::COOKIE)
             // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
@@ -65,7 +92,10 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
         let left = forwards.saturating_sub(1).to_string();
         field(wire, b"Max-Forwards", left.as_bytes());
     }
-    forwarded::write(&head.headers, changes.origin, wire);
+    match changes.own {
+        None => forwarded::write(&head.headers, changes.origin, |_| false, wire),
+        Some(own) => write_own(head, changes.origin, own, wire),
+    }
     if changes.framing == RequestBody::Chunked {
         wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -74,6 +104,20 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
         field(wire, b"Upgrade", protocol.as_bytes());
     }
     wire.extend_from_slice(b"\r\n");
+}
+
+fn write_own(head: &RequestHeader, origin: &Origin<'_>, own: &OwnFields<'_>, wire: &mut Vec<u8>) {
+    if own.forwarded {
+        let said = |name: &HeaderName| own.value(name).is_some();
+        forwarded::write(&head.headers, origin, said, wire);
+    } else {
+        forwarded::write_certificate(origin, wire);
+    }
+    for (one, value) in &own.fields {
+        if !value.is_empty() && one.name != header::HOST {
+            field(wire, one.written.as_bytes(), value);
+        }
+    }
 }
 
 /// The framing of a request body, from its head (already checked) and whether HTTP/2 has ended the stream.
@@ -163,6 +207,7 @@ mod tests {
             framing: RequestBody::None,
             session: None,
             upgrade: None,
+            own: None,
         };
         let mut wire = Vec::new();
         write(head, &changes, &mut wire);
@@ -242,6 +287,7 @@ mod tests {
                 framing: RequestBody::None,
                 session: Some("edge"),
                 upgrade: None,
+                own: None,
             };
             let mut wire = Vec::new();
             write(&head, &changes, &mut wire);

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 
+use super::edit::Line;
 use super::hop_by_hop;
 use super::request::field;
 use crate::upstream::http1::{Field, FieldKind, ResponseHead};
@@ -40,6 +41,8 @@ pub struct Own<'a> {
     pub cookie: Option<Box<HeaderValue>>,
     /// `Strict-Transport-Security`, in place of the upstream's.
     pub strict: Option<&'a HeaderValue>,
+    /// All lines that pass, where the route changes some.
+    pub lines: Option<Box<[Line]>>,
 }
 
 /// How a response's body is framed towards an HTTP/1 client.
@@ -92,7 +95,7 @@ pub fn write(
         _ => {}
     }
     write_connection(keep_alive, wire);
-    write_rest(head, own.strict.is_some(), wire);
+    write_rest(head, own.lines.as_deref(), own.strict.is_some(), wire);
     if let Some(cookie) = &own.cookie {
         field(wire, b"Set-Cookie", cookie.as_bytes());
     }
@@ -102,12 +105,8 @@ pub fn write(
     wire.extend_from_slice(b"\r\n");
 }
 
-/// Writes an informational head, or that of a 101 with what it upgrades to and with `cookie`, one of our own.
-pub fn write_informational(
-    head: &ResponseHead<'_>,
-    cookie: Option<&HeaderValue>,
-    wire: &mut Vec<u8>,
-) {
+/// Writes an informational head, or that of a 101 with what it upgrades to and with what is our own.
+pub fn write_informational(head: &ResponseHead<'_>, own: &Own<'_>, wire: &mut Vec<u8>) {
     status_line(head.status(), head.reason(), wire);
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
         wire.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -115,11 +114,11 @@ pub fn write_informational(
         if let Some(upgrade) = upgrade {
             field(wire, b"Upgrade", upgrade.value);
         }
-        if let Some(cookie) = cookie {
+        if let Some(cookie) = &own.cookie {
             field(wire, b"Set-Cookie", cookie.as_bytes());
         }
     }
-    write_rest(head, false, wire);
+    write_rest(head, own.lines.as_deref(), false, wire);
     wire.extend_from_slice(b"\r\n");
 }
 
@@ -149,9 +148,18 @@ pub fn write_connection(keep_alive: bool, wire: &mut Vec<u8>) {
     });
 }
 
-/// The fields that pass as they came, in their order and case; `strict` when the edge says one of them itself.
-fn write_rest(head: &ResponseHead<'_>, strict: bool, wire: &mut Vec<u8>) {
+/// The fields that pass as they came, in their order and case, or `lines` in their place; `strict` when the edge says one
+/// of them itself.
+fn write_rest(head: &ResponseHead<'_>, lines: Option<&[Line]>, strict: bool, wire: &mut Vec<u8>) {
     const STRICT: &[u8] = b"strict-transport-security";
+    if let Some(lines) = lines {
+        for (name, value) in lines {
+            if !(strict && name.eq_ignore_ascii_case(STRICT)) {
+                field(wire, name, value);
+            }
+        }
+        return;
+    }
     passing(head, |passes| {
         let own = match passes.kind {
             FieldKind::Date => !head.status().is_informational(),
@@ -161,6 +169,17 @@ fn write_rest(head: &ResponseHead<'_>, strict: bool, wire: &mut Vec<u8>) {
             field(wire, passes.name, &unfolded(passes.value));
         }
     });
+}
+
+/// The fields that pass, but for `Date`, which is the edge's own.
+pub fn lines(head: &ResponseHead<'_>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    passing(head, |field| {
+        if field.kind != FieldKind::Date || head.status().is_informational() {
+            lines.push((field.name.to_vec(), unfolded(field.value).into_owned()));
+        }
+    });
+    lines
 }
 
 /// Gives to `take` all fields that are not of one connection, without `Content-Length`.
@@ -192,18 +211,22 @@ fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes.collect())
 }
 
-/// An HTTP/2 client's fields for `head`. Fails on a field that has no form there.
-pub fn fields(head: &ResponseHead<'_>) -> http::Result<HeaderMap> {
+/// An HTTP/2 client's fields for `head`, or for `lines` in the place of its own. Fails on a field that has no form there.
+pub fn fields(head: &ResponseHead<'_>, lines: Option<&[Line]>) -> http::Result<HeaderMap> {
     let mut fields = HeaderMap::with_capacity(16);
     let mut outcome: http::Result<()> = Ok(());
-    passing(head, |field| {
-        let value = HeaderValue::from_bytes(&unfolded(field.value));
-        match (HeaderName::from_bytes(field.name), value) {
-            (Ok(name), Ok(value)) => drop(fields.append(name, value)),
-            (Err(error), _) => outcome = Err(error.into()),
-            (_, Err(error)) => outcome = Err(error.into()),
-        }
-    });
+    let mut add = |name: &[u8], value: &[u8]| match (
+        HeaderName::from_bytes(name),
+        HeaderValue::from_bytes(value),
+    ) {
+        (Ok(name), Ok(value)) => drop(fields.append(name, value)),
+        (Err(error), _) => outcome = Err(error.into()),
+        (_, Err(error)) => outcome = Err(error.into()),
+    };
+    match lines {
+        None => passing(head, |field| add(field.name, &unfolded(field.value))),
+        Some(lines) => lines.iter().for_each(|(name, value)| add(name, value)),
+    }
     outcome?;
     if let Some(length) = head.length().filter(|_| !forbids_length(head.status())) {
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -276,7 +299,7 @@ mod tests {
     fn every_set_cookie_reaches_an_http_2_client() {
         let head = "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: close\r\nContent-Length: 5, 5\r\n\r\n";
         testing::with_head(head.as_bytes(), |head| {
-            let fields = fields(&head).unwrap();
+            let fields = fields(&head, None).unwrap();
             assert_eq!(fields.get_all(header::SET_COOKIE).iter().count(), 2);
             assert!(!fields.contains_key(header::CONNECTION));
             assert_eq!(fields[header::CONTENT_LENGTH], "5");

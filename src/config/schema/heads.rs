@@ -1,0 +1,432 @@
+//! The keys of sites and routes that say what changes in the heads of requests and answers.
+//!
+//! They are part of those tables, and read apart from them because names, texts and expressions are. What a site says is
+//! added to what its routes say; that is done here too.
+
+use http::HeaderName;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use toml::de::DeValue;
+
+use super::action::text;
+use super::reader::{At, Context, Reader};
+use super::route::Read;
+use super::value::Field;
+use super::{Key, Kind, Table};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::heads::{
+    AddField, CookieChanges, CookieFlag, Expires, FLAGS, Matcher, Replacement, RequestHeads,
+    ResponseHeads, SetField,
+};
+use crate::config::source::Span;
+use crate::config::suggest::nearest;
+use crate::config::text::Text;
+use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
+use crate::types::pattern::Pattern;
+
+pub(super) const TARGET: Key = Key::rule(
+    "target",
+    Kind::Text,
+    "the client's",
+    "\"$request_uri\"",
+    "What the upstream is asked for, with $variables: a path that begins with `/`, and a query. Empty is the client's own.",
+);
+pub(super) const REQUEST_HEADERS: Key = Key::rule(
+    "request_headers",
+    Kind::Inline,
+    "none",
+    "{ Host = \"$host\", \"X-Real-IP\" = \"$remote_addr\", \"Accept-Encoding\" = \"\" }",
+    "Fields that the upstream gets with these values, in which $variables count, whatever the client or hubgate would send; one whose value is empty is left out. What a site says holds for all its routes, where they do not say otherwise.",
+);
+pub(super) const FORWARDED: Key = Key::new(
+    "forwarded",
+    Kind::Flag,
+    "true",
+    "Whether the upstream is told who the client is, by X-Forwarded-*, X-Real-IP, X-Scheme and X-Request-ID that no client can forge. With false what a client sends of them passes, as with nginx.",
+);
+pub(super) const RESPONSE_HEADERS: Key = Key::rule(
+    "response_headers",
+    Kind::Inlines,
+    "none",
+    "[{ add = \"X-Served-By\", value = \"$hostname\" }, { set = \"Cache-Control\", value = \"no-store\", always = true }]",
+    "Fields that answers get, hubgate's own included: `add` beside those of the name, `set` in their place. Only with the statuses 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308, unless `always`. One whose value is empty is not added. A site's come first.",
+);
+pub(super) const HIDE_HEADERS: Key = Key::rule(
+    "hide_headers",
+    Kind::Texts,
+    "[]",
+    "[\"X-Powered-By\"]",
+    "Fields of the upstream's answers that clients do not get; a site's too.",
+);
+pub(super) const EXPIRES: Key = Key::rule(
+    "expires",
+    Kind::Text,
+    "nothing is said",
+    "\"30d\"",
+    "`Expires` and `Cache-Control`, with the statuses that `response_headers` counts for: a time from now (\"1y 6M 2w 1d 3h 30m 5s\"), \"modified 1h\" from its last change, \"@15h30m\" of the day (UTC), \"-1\" (old), \"epoch\", \"max\", \"off\", or a $variable that says one of these.",
+);
+pub(super) const LOCATION_HEADERS: Key = Key::rule(
+    "location_headers",
+    Kind::Pairs,
+    "[]",
+    "[[\"http://127.0.0.1:8000/\", \"/\"]]",
+    "What `Location` and `Refresh` of the upstream's answers begin with, and what stands there for clients; the first that fits counts. With `~` before it, or `~*` where case does not matter, an expression, whose groups are $1 to $9.",
+);
+pub(super) const COOKIES: Key = Key::rule(
+    "cookies",
+    Kind::Inline,
+    "{}",
+    "{ domain = [[\"a.internal\", \"example.org\"]], path = [[\"/\", \"/x/\"]], flags = [[\"~.*\", \"secure httponly\"]] }",
+    "What changes in the upstream's `Set-Cookie`: the domain, what the path begins with, and by a cookie's name what it gets or loses: secure, httponly, samesite=strict, =lax or =none, nosecure, nohttponly, nosamesite. `~` stands before expressions.",
+);
+
+static FIELD_TABLE: Table = Table {
+    header: "response_headers",
+    about: "",
+    keys: &[
+        Key::rule("add", Kind::Text, "none", "\"X-A\"", "A field."),
+        Key::rule("set", Kind::Text, "none", "\"X-A\"", "The only one."),
+        Key::required("value", Kind::Text, "\"1\"", "Its value."),
+        Key::new("always", Kind::Flag, "false", "With errors too."),
+    ],
+};
+
+static COOKIES_TABLE: Table = Table {
+    header: "cookies",
+    about: "",
+    keys: &[
+        Key::new("domain", Kind::Pairs, "[]", "Of Domain."),
+        Key::new("path", Kind::Pairs, "[]", "Of Path."),
+        Key::new("flags", Kind::Pairs, "[]", "By name."),
+    ],
+};
+
+/// What a site says of all its routes.
+#[derive(Clone, Debug, Default)]
+pub(in crate::config) struct SiteHeads {
+    pub(in crate::config) request: Vec<SetField>,
+    pub(in crate::config) response: ResponseHeads,
+}
+
+/// What a route says.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct RouteHeads {
+    pub(in crate::config) request: RequestHeads,
+    pub(in crate::config) response: ResponseHeads,
+    /// Where `target` is.
+    pub(in crate::config) target_at: Option<Span>,
+}
+
+impl RouteHeads {
+    /// With what its site says. What it has of it already is not there twice, so that an explained route loads to itself.
+    pub(in crate::config) fn under(mut self, site: &SiteHeads) -> Self {
+        let own = &mut self.request.fields;
+        let further = site.request.iter();
+        let further = further.filter(|field| own.iter().all(|own| own.name != field.name));
+        let further: Vec<_> = further.cloned().collect();
+        own.splice(0..0, further);
+        let own = &mut self.response.add;
+        let further = site
+            .response
+            .add
+            .iter()
+            .filter(|field| !own.contains(field));
+        let further: Vec<_> = further.cloned().collect();
+        own.splice(0..0, further);
+        let own = &mut self.response.hide;
+        let further = site.response.hide.iter().filter(|name| !own.contains(name));
+        let further: Vec<_> = further.cloned().collect();
+        own.splice(0..0, further);
+        self
+    }
+}
+
+/// Reads what a site says.
+pub(super) fn of_site(reader: &Reader<'_>, context: Context<'_>) -> Option<SiteHeads> {
+    let request = request_fields(reader, context);
+    let add = response_fields(reader, context);
+    let hide = hidden(reader);
+    Some(SiteHeads {
+        request: request?,
+        response: ResponseHeads {
+            add: add?,
+            hide: hide?,
+            ..ResponseHeads::default()
+        },
+    })
+}
+
+/// Reads what a route says.
+pub(super) fn of_route(reader: &Reader<'_>, context: Context<'_>) -> Option<RouteHeads> {
+    let target = line(reader, "target");
+    let forwarded = reader.flag("forwarded");
+    let expires = reader.optional("expires", expires);
+    let locations = pairs(reader, "location_headers", replacement(false));
+    let cookies = reader.inline("cookies", &COOKIES_TABLE, context, cookies);
+    let site = of_site(reader, context);
+    let (target, site) = (target?, site?);
+    Some(RouteHeads {
+        target_at: target.as_ref().map(|at| at.span.clone()),
+        request: RequestHeads {
+            target: target.map(|at| at.value),
+            fields: site.request,
+            forwarded: forwarded?.value,
+        },
+        response: ResponseHeads {
+            locations: locations?,
+            cookies: cookies?.unwrap_or_default(),
+            expires: expires?,
+            ..site.response
+        },
+    })
+}
+
+/// A text that becomes a part of a line.
+fn line(reader: &Reader<'_>, key: &'static str) -> Read<Text> {
+    reader.optional(key, |reader, key| {
+        reader.field(key, |field| {
+            text(field, Text::parse_line(field.text()?, reader.own()))
+        })
+    })
+}
+
+fn request_fields(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<SetField>> {
+    let Some((table, _)) = reader.table("request_headers")? else {
+        return Some(Vec::new());
+    };
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut fields: Vec<Option<SetField>> = Vec::new();
+    for (key, value) in entries {
+        let field = Field::new(
+            &REQUEST_HEADERS,
+            value.get_ref(),
+            value.span(),
+            context.sink,
+        );
+        let written = At {
+            value: key.get_ref().to_string(),
+            span: key.span(),
+        };
+        let name = field_name(reader, &written, false);
+        let value = field
+            .text()
+            .and_then(|typed| text(&field, Text::parse_line(typed, reader.own())));
+        let (Some(name), Some(value)) = (name, value) else {
+            fields.push(None);
+            continue;
+        };
+        if fields.iter().flatten().any(|field| field.name == name) {
+            let message = format!("the field `{name}` is there twice");
+            reader.note(Diagnostic::error("duplicate-header", written.span, message));
+            fields.push(None);
+            continue;
+        }
+        if name == HOST && value.as_constant() == Some("") {
+            let message = "`Host` cannot be left out";
+            let fault = Diagnostic::error("bad-header", written.span, message);
+            reader.note(fault.hint("HTTP/1.1 has to say which host is meant"));
+            fields.push(None);
+            continue;
+        }
+        fields.push(Some(SetField {
+            name,
+            written: written.value.into(),
+            value,
+        }));
+    }
+    fields.into_iter().collect()
+}
+
+fn response_fields(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<AddField>> {
+    if reader.typed("response_headers").is_none() {
+        return Some(Vec::new());
+    }
+    let name = format!("`response_headers` of {}", reader.name());
+    let read = |field: &Field<'_>| match field.raw() {
+        DeValue::Table(table) => {
+            let table = Some((table, field.span()));
+            added(&Reader::new(&FIELD_TABLE, name.clone(), table, context))
+        }
+        _ => field.wrong_type(
+            "tables",
+            Some("as in `{ add = \"X-A\", value = \"1\" }`".to_owned()),
+        ),
+    };
+    let all = reader.list("response_headers", read)?;
+    Some(all.into_iter().map(|at| at.value).collect())
+}
+
+fn added(reader: &Reader<'_>) -> Option<AddField> {
+    let add = reader.optional("add", Reader::text);
+    let set = reader.optional("set", Reader::text);
+    let value = reader.field("value", |field| {
+        text(field, Text::parse_line(field.text()?, reader.own()))
+    });
+    let always = reader.flag("always");
+    let (written, replaces) = match (add?, set?) {
+        (Some(add), None) => (add, false),
+        (None, Some(set)) => (set, true),
+        (None, None) | (Some(_), Some(_)) => {
+            let message = format!("{} says one of `add` and `set`", reader.name());
+            return reader.refuse(Diagnostic::error("bad-header", reader.span(), message));
+        }
+    };
+    Some(AddField {
+        name: field_name(reader, &written, true)?,
+        written: written.value.into(),
+        value: value?.value,
+        replaces,
+        always: always?.value,
+    })
+}
+
+fn hidden(reader: &Reader<'_>) -> Option<Vec<HeaderName>> {
+    if reader.typed("hide_headers").is_none() {
+        return Some(Vec::new());
+    }
+    let names = reader.texts("hide_headers")?;
+    let names = names.iter().map(|name| field_name(reader, name, true));
+    names.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// A field's name, and none that hubgate has to say itself: a head would frame another message, or none.
+fn field_name(reader: &Reader<'_>, written: &At<String>, of_answer: bool) -> Option<HeaderName> {
+    let text = &written.value;
+    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        let message = format!("`{text}` is not the name of a field");
+        return reader.refuse(Diagnostic::error(
+            "bad-header",
+            written.span.clone(),
+            message,
+        ));
+    };
+    let own = [
+        CONNECTION,
+        CONTENT_LENGTH,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HTTP2_SETTINGS,
+    ];
+    if own.contains(&name) || (of_answer && name == DATE) {
+        let message = format!("`{text}` is hubgate's own to say");
+        return reader.refuse(Diagnostic::error(
+            "bad-header",
+            written.span.clone(),
+            message,
+        ));
+    }
+    Some(name)
+}
+
+fn expires(reader: &Reader<'_>, key: &'static str) -> Option<Expires> {
+    let read = |field: &Field<'_>| {
+        let typed = field.text()?;
+        if typed.contains('$') {
+            let parsed = Text::parse_line(typed, reader.own());
+            return text(field, parsed).map(Expires::By);
+        }
+        match Expires::parse(typed) {
+            Some(expires) => Some(expires),
+            None => {
+                let message = format!("`{typed}` is no time that an answer could expire at");
+                let hint = "as in \"30d\", \"-1\", \"epoch\", \"max\", \"off\" or \"@15h30m\"";
+                field.refuse("bad-expires", message, Some(hint.to_owned()))
+            }
+        }
+    };
+    reader.field(key, read).map(|at| at.value)
+}
+
+/// Reads a list of pairs of texts.
+fn pairs<T>(
+    reader: &Reader<'_>,
+    key: &'static str,
+    read: impl Fn(&Reader<'_>, &Field<'_>, &str, &Field<'_>, &str) -> Option<T>,
+) -> Option<Vec<T>> {
+    if reader.typed(key).is_none() {
+        return Some(Vec::new());
+    }
+    let all = reader.list(key, |pair| {
+        let two = match pair.raw() {
+            DeValue::Array(_) => pair.list()?,
+            _ => Vec::new(),
+        };
+        let [from, to] = two.as_slice() else {
+            return pair.wrong_type(
+                "pairs of texts",
+                Some(format!("as in `{key} = [[\"a\", \"b\"]]`")),
+            );
+        };
+        read(reader, from, from.text()?, to, to.text()?)
+    })?;
+    Some(all.into_iter().map(|at| at.value).collect())
+}
+
+/// Reads a pair; of expressions `no_case` says whether case counts for nothing in all of them.
+fn replacement(
+    no_case: bool,
+) -> impl Fn(&Reader<'_>, &Field<'_>, &str, &Field<'_>, &str) -> Option<Replacement> {
+    move |reader, from_field, from, to_field, to| {
+        let from = matcher(reader, from_field, from, no_case);
+        let to = text(to_field, Text::parse_line(to, reader.own()));
+        Some(Replacement {
+            from: from?,
+            to: to?,
+        })
+    }
+}
+
+fn matcher(reader: &Reader<'_>, field: &Field<'_>, typed: &str, no_case: bool) -> Option<Matcher> {
+    let Some(expression) = typed.strip_prefix('~') else {
+        return text(field, Text::parse_line(typed, reader.own())).map(Matcher::Text);
+    };
+    let (expression, no_case) = match expression.strip_prefix('*') {
+        Some(expression) => (expression, true),
+        None => (expression, no_case),
+    };
+    match Pattern::new(expression, no_case) {
+        Ok(pattern) => Some(Matcher::Pattern(Box::new(pattern))),
+        Err(error) => {
+            let message = format!("`{expression}` is no regular expression");
+            field.refuse("bad-regex", message, Some(error))
+        }
+    }
+}
+
+fn cookies(reader: &Reader<'_>) -> Option<CookieChanges> {
+    let domain = pairs(reader, "domain", replacement(true));
+    let path = pairs(reader, "path", replacement(false));
+    let flags = pairs(reader, "flags", |reader, name_field, name, field, words| {
+        let name = matcher(reader, name_field, name, true);
+        let words = words.split_ascii_whitespace().map(|word| flag(field, word));
+        let words: Vec<_> = words.collect();
+        Some((name?, words.into_iter().collect::<Option<Vec<_>>>()?))
+    });
+    Some(CookieChanges {
+        domain: domain?,
+        path: path?,
+        flags: flags?,
+    })
+}
+
+fn flag(field: &Field<'_>, word: &str) -> Option<CookieFlag> {
+    let known = FLAGS.iter().find(|(known, _)| *known == word);
+    match known {
+        Some((_, flag)) => Some(*flag),
+        None => {
+            let near = nearest(word, FLAGS.iter().map(|(known, _)| *known));
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            field.refuse(
+                "bad-word",
+                format!("`{word}` is no attribute of cookies"),
+                hint,
+            )
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Carries out what a route changes in heads: the request's before it is sent, the answer's when it has come.
+//!
+//! Made only for routes that change something. Values are computed for the request at hand; those that cannot stand where
+//! they are to go are left out, so that nothing a client sends can end a line.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use pingora::http::RequestHeader;
+
+use super::answer::Answer;
+use super::app::Facts;
+use super::client::Client;
+use super::filter::edit::{self, Line};
+use super::filter::request::OwnFields;
+use super::trace::Trace;
+use super::values::{Known, Place, Values, host_of};
+use crate::config::{ResponseHeads, RouteAction, Text};
+use crate::router::Seen;
+use crate::snapshot::{RunningRoute, Snapshot, Special};
+use crate::types::name::UpstreamName;
+use crate::upstream::http1::ResponseHead;
+
+/// What a request to such a route is sent with.
+pub(super) struct Prepared<'a> {
+    /// The target, where it changes.
+    pub(super) target: Option<Vec<u8>>,
+    /// Fields in the place of others.
+    pub(super) fields: Option<OwnFields<'a>>,
+    /// The route with the upstream that this request goes to, where a text names it.
+    pub(super) route: Option<RunningRoute>,
+    /// What changes in the answer.
+    pub(super) edits: Option<Edits<'a>>,
+}
+
+/// What changes in an answer, and what its values are computed from.
+pub struct Edits<'a> {
+    heads: &'a ResponseHeads,
+    facts: &'a Facts,
+    snapshot: &'a Snapshot,
+    target: &'a [u8],
+    host: &'a str,
+    place: (Option<usize>, Option<usize>),
+    /// What finding the route told.
+    seen: Option<Box<Seen>>,
+    id: &'a str,
+    /// The endpoint of the try under way.
+    endpoint: Mutex<Option<SocketAddr>>,
+}
+
+/// A request on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) target: &'a [u8],
+    pub(super) host: &'a str,
+    pub(super) id: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// What it is sent with by this route.
+    pub(super) fn prepare(
+        self,
+        route: &'a RunningRoute,
+        special: &'a Special,
+        head: &RequestHeader,
+        trace: &mut Trace,
+    ) -> Box<Prepared<'a>> {
+        let values = Values::new(
+            (self.facts, self.snapshot),
+            (head, self.target),
+            self.host,
+            trace.place(),
+            self.id,
+        );
+        let config = &route.config;
+        let uri = trace.seen.as_ref().and_then(|seen| seen.uri.as_ref());
+        let prefix = special.rewrite.as_ref();
+        let prefix = prefix.map(|rewrite| rewrite.target(self.target, uri));
+        let text = config.request.target.as_ref();
+        let chosen = match &config.action {
+            RouteAction::Choose(by) => Some(self.choose(route, by, &values)),
+            _ => None,
+        };
+        let prepared = Prepared {
+            target: prefix.or_else(|| text.and_then(|text| wanted(text, &values, self.target))),
+            fields: special.request.then(|| OwnFields {
+                forwarded: config.request.forwarded,
+                fields: (config.request.fields.iter())
+                    .map(|field| (field, field.value.value(&values)))
+                    .filter(|(_, value)| HeaderValue::from_bytes(value).is_ok())
+                    .collect(),
+            }),
+            route: chosen,
+            edits: special.response.then(|| Edits {
+                heads: &config.response,
+                facts: self.facts,
+                snapshot: self.snapshot,
+                target: self.target,
+                host: self.host,
+                place: (trace.site, trace.route),
+                seen: trace.seen.clone(),
+                id: self.id,
+                endpoint: Mutex::new(None),
+            }),
+        };
+        if config.action.upstream().is_none() {
+            let chosen = prepared.route.as_ref();
+            trace.upstream = chosen.map(|route| route.group.config.name.clone());
+        }
+        Box::new(prepared)
+    }
+
+    /// The route with the upstream that the text names; with nobody's where there is none of that name.
+    fn choose(self, route: &RunningRoute, by: &Text, values: &Values<'_>) -> RunningRoute {
+        let name = by.value(values);
+        let name = std::str::from_utf8(&name).ok();
+        let name = name.and_then(|name| UpstreamName::parse(name).ok());
+        let group = name
+            .as_ref()
+            .and_then(|name| self.snapshot.groups.get(name));
+        RunningRoute {
+            group: Arc::clone(group.unwrap_or(&route.group)),
+            timeouts: route.timeouts.clone(),
+            body_limit: route.body_limit,
+            special: None,
+            access_log: route.access_log.clone(),
+            config: route.config.clone(),
+        }
+    }
+}
+
+/// The target that a text stands for; `None` when it is empty, which is the client's own.
+fn wanted(text: &Text, values: &Values<'_>, own: &[u8]) -> Option<Vec<u8>> {
+    let value = text.value(values);
+    if value.is_empty() || *value == *own {
+        return None;
+    }
+    let mut target = Vec::with_capacity(value.len() + 1);
+    if value.first() != Some(&b'/') {
+        target.push(b'/');
+    }
+    for byte in &*value {
+        match byte {
+            // They would end the request line, or the line itself.
+            0..=b' ' | 0x7f => target.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            byte => target.push(*byte),
+        }
+    }
+    Some(target)
+}
+
+impl Edits<'_> {
+    /// Notes the endpoint that is asked now.
+    pub(super) fn asks(&self, endpoint: SocketAddr) {
+        *self.endpoint.lock() = Some(endpoint);
+    }
+
+    /// The lines of an upstream's answer as the client gets them.
+    pub(super) fn lines(&self, request: &RequestHeader, head: &ResponseHead<'_>) -> Box<[Line]> {
+        let known = Known {
+            status: head.status().as_u16(),
+            head: Some(*head),
+            endpoint: *self.endpoint.lock(),
+        };
+        let mut values = Values::new(
+            (self.facts, self.snapshot),
+            (request, self.target),
+            self.host,
+            Place {
+                site: self.place.0,
+                route: self.place.1,
+                seen: self.seen.as_deref(),
+            },
+            self.id,
+        );
+        values.known = Some(known);
+        edit::lines(head, self.heads, &values, SystemTime::now()).into()
+    }
+}
+
+/// Adds to an answer of hubgate's own what its route or site adds to all.
+pub(super) fn add_to(
+    answer: &mut Answer,
+    (facts, snapshot): (&Facts, &Snapshot),
+    client: &Client,
+    (trace, id): (&Trace, &str),
+) {
+    let heads = match (trace.route, trace.site) {
+        (Some(route), _) => &snapshot.routes[route].config.response,
+        (None, Some(site)) => &snapshot.config.sites[site].response,
+        (None, None) => return,
+    };
+    if heads.spares_own() {
+        return;
+    }
+    let head = client.head();
+    let host = host_of(head);
+    let host = host.as_ref().map_or("", |host| host.host.as_str());
+    let mut values = Values::new(
+        (facts, snapshot),
+        (head, client.target()),
+        host,
+        trace.place(),
+        id,
+    );
+    values.known = Some(Known {
+        status: answer.status,
+        head: None,
+        endpoint: trace.endpoint,
+    });
+    let fields = answer.fields.drain(..);
+    let mut lines: Vec<Line> = fields
+        .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect();
+    edit::add(&mut lines, heads, answer.status, &values, SystemTime::now());
+    answer.fields = lines
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name).ok()?;
+            Some((name, HeaderValue::from_bytes(value).ok()?))
+        })
+        .collect();
+}
