@@ -42,6 +42,7 @@ connections_per_client = 8
 head_size = "5000B"
 head_fields = 7
 h2_streams = 6
+bare_lf = true
 [timeouts]
 handshake = "1s"
 head = "2s"

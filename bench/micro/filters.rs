@@ -43,6 +43,7 @@ fn check_a_request(bencher: Bencher<'_, '_>) {
     let limits = HeadLimits {
         size: 65_536,
         fields: 100,
+        bare_lf: false,
     };
     let mut scanner = HeadScanner::new(limits);
     bencher.bench_local(|| {

@@ -10,6 +10,7 @@ use libfuzzer_sys::fuzz_target;
 const LIMITS: HeadLimits = HeadLimits {
     size: 4096,
     fields: 20,
+    bare_lf: false,
 };
 
 /// Where the head ends, when it was accepted.

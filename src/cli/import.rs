@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::{complain, exit, print};
 use crate::config::{self, Paint, Source};
-use crate::nginx::origin;
+use crate::nginx::{Asked, origin};
 
 /// What can be imported.
 #[derive(Debug, Subcommand)]
@@ -29,12 +29,7 @@ pub(super) enum Command {
 /// Does what was asked. Gives the exit code.
 pub(super) fn run(command: &Command) -> u8 {
     let Command::Nginx { path, output } = command;
-    let main = match path.is_dir() {
-        true => path.join("nginx.conf"),
-        false => path.clone(),
-    };
-    let main = std::path::absolute(&main).unwrap_or(main);
-    let imported = match origin::imported(&main) {
+    let imported = match origin::imported(&Asked::of(path)) {
         Ok(imported) => imported,
         Err(refusal) => {
             complain(&format!("{refusal}\n"));

@@ -14,6 +14,7 @@ mod finding;
 mod import;
 mod manual;
 mod names;
+mod nginx;
 mod open;
 mod reload;
 mod run;
@@ -30,6 +31,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::nginx::Asked;
 
 /// The end of `--help`.
 const EXIT_CODES: &str = "\
@@ -188,6 +191,10 @@ struct Door {
 
 /// Does what `arguments` (the program's name first) ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if nginx::is_meant(&arguments) {
+        return ExitCode::from(nginx::run(&arguments));
+    }
     let command = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,
         Err(error) => {
@@ -204,7 +211,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             successor,
             tls_key_log,
         } => {
-            let nginx = nginx.map(|path| crate::nginx::origin::of_nginx(&path));
+            let nginx = nginx.map(|path| Asked::of(&path).name());
             let file = nginx.unwrap_or(file.config);
             run::run(&file, successor, tls_key_log.as_deref())
         }

@@ -144,6 +144,8 @@ pub struct Limits {
     pub head_fields: usize,
     /// Streams at once on one HTTP/2 connection.
     pub h2_streams: u32,
+    /// Whether lines of a request head may end with LF alone.
+    pub bare_lf: bool,
 }
 
 /// `[timeouts]`: what a client gets before its connection is ended.
@@ -179,6 +181,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// As nginx's error log.
+    Nginx,
 }
 
 /// `[access_log]` of the whole, a site or a route: one line a request.

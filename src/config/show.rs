@@ -76,6 +76,7 @@ pub(super) fn limits(limits: &Limits) -> Vec<Entry> {
         ("head_size", quoted(limits.head_size)),
         ("head_fields", limits.head_fields.to_string()),
         ("h2_streams", limits.h2_streams.to_string()),
+        ("bare_lf", limits.bare_lf.to_string()),
     ]
 }
 
@@ -140,6 +141,7 @@ pub(super) fn log(log: &Log) -> Vec<Entry> {
     let format = match log.format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
+        LogFormat::Nginx => "nginx",
     };
     let mut entries = vec![("level", quoted(&log.level)), ("format", quoted(format))];
     entries.extend(log.file.as_ref().map(|file| ("file", path(file))));

@@ -106,6 +106,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
         head: HeadLimits {
             size: head_size as usize,
             fields: limits.head_fields,
+            bare_lf: limits.bare_lf,
         },
         head_time: timeouts.head,
         keep_alive: timeouts.keep_alive,

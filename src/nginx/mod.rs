@@ -4,6 +4,7 @@
 //! but for [`Disk`]. Nothing here runs: [`import`] turns what is found into hubgate's own configuration, and [`origin`]
 //! does so for whoever reads one.
 
+mod asked;
 mod document;
 mod fault;
 mod files;
@@ -23,6 +24,7 @@ pub mod uri;
 pub mod value;
 
 pub use crate::types::pattern::{Captures, Pattern};
+pub use asked::{Asked, Habits};
 pub use document::document;
 pub use fault::{At, Fault};
 pub use files::{Disk, Files, Memory};

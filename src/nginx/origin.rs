@@ -1,41 +1,25 @@
-//! Where a configuration comes from: a file of hubgate's, or nginx's, written `nginx:PATH`.
+//! Where a configuration comes from: a file of hubgate's, or nginx's, written as [`Asked::name`] does.
 //!
 //! nginx's is imported in memory each time it is read, so that a reload takes what its files say then. All who read a
 //! configuration by its path come here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::import::{Imported, import};
-use super::{Disk, Options, read as read_tree};
+use super::import::{Imported, import_as};
+use super::{Asked, Disk, Fault, Options, Tree, read as read_tree};
 use crate::config::{self, Diagnostic, Loaded, Report, Source};
-
-/// Before the path of an nginx configuration.
-const MARK: &str = "nginx:";
-
-/// The name of an nginx configuration where one of hubgate's is expected. A folder stands for its `nginx.conf`.
-pub fn of_nginx(path: &Path) -> PathBuf {
-    let path = match path.is_dir() {
-        true => path.join("nginx.conf"),
-        false => path.to_path_buf(),
-    };
-    let path = std::path::absolute(&path).unwrap_or(path);
-    let mut name = std::ffi::OsString::from(MARK);
-    name.push(path);
-    PathBuf::from(name)
-}
 
 /// Reads the configuration that a path stands for, without looking at what it says.
 ///
 /// # Errors
 /// As [`config::fetch`]; what nginx would refuse is told in its words.
 pub fn fetch(path: &Path) -> Result<Source, Report> {
-    let Some(main) = path.to_str().and_then(|path| path.strip_prefix(MARK)) else {
+    let Some(asked) = Asked::by_name(path) else {
         return config::fetch(path);
     };
-    let main = Path::new(main);
-    let folder = main.parent().unwrap_or(Path::new("/"));
-    let name = path.display().to_string();
-    match imported(main) {
+    let folder = asked.main.parent().unwrap_or(Path::new("/"));
+    let name = format!("nginx:{}", asked.main.display());
+    match imported(&asked) {
         Ok(imported) => Ok(Source::new(name, folder, imported.toml)),
         Err(refusal) => Err(Report::new(
             Source::new(name, folder, ""),
@@ -52,23 +36,47 @@ pub fn read(path: &Path) -> Result<Loaded, Report> {
     config::load(&fetch(path)?)
 }
 
-/// Imports nginx's main file from the disk. Directives of modules that nobody knows are kept for the report.
+/// Imports nginx's main file from the disk.
 ///
 /// # Errors
 /// nginx's sentence.
-pub fn imported(main: &Path) -> Result<Imported, String> {
-    let options = Options {
-        globals: String::new(),
-        keep_unknown: true,
-    };
-    match read_tree(&Disk, main, &options) {
-        Ok(tree) => Ok(import(&tree)),
+pub fn imported(asked: &Asked) -> Result<Imported, String> {
+    match tree(asked) {
+        Ok(tree) => Ok(import_as(&tree, asked)),
         Err(refused) => Err(format!("nginx: [emerg] {}", refused.0)),
+    }
+}
+
+/// Reads nginx's main file from the disk. Directives of modules that nobody knows are kept for the report; whoever calls
+/// hubgate as `nginx` is told of them as nginx would, unless the configuration loads modules.
+///
+/// # Errors
+/// What nginx would not take, and the tree up to there.
+pub fn tree(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
+    let read = |keep_unknown| {
+        let options = Options {
+            globals: asked.globals.clone(),
+            keep_unknown,
+        };
+        read_tree(&Disk, &asked.main, &options)
+    };
+    if asked.habits.is_none() {
+        return read(true);
+    }
+    let refused = match read(false) {
+        Ok(tree) => return Ok(tree),
+        Err(refused) => refused,
+    };
+    let loads = refused.1.directives.iter();
+    match loads.into_iter().any(|own| own.is("load_module")) {
+        true => read(true),
+        false => Err(refused),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Habits;
     use super::*;
 
     #[test]
@@ -77,13 +85,52 @@ mod tests {
         let main = folder.path().join("nginx.conf");
         let text = "events {} http { server { server_name a.example.org; location / { proxy_pass http://127.0.0.1:9; } } }";
         std::fs::write(&main, text).unwrap();
-        let config = read(&of_nginx(folder.path())).unwrap().config;
+        let config = read(&Asked::of(folder.path()).name()).unwrap().config;
         assert_eq!(config.sites[0].name(), "a.example.org");
         std::fs::write(&main, "http {").unwrap();
-        let report = read(&of_nginx(&main)).unwrap_err().to_string();
+        let report = read(&Asked::of(&main).name()).unwrap_err().to_string();
         assert!(
             report.contains("unexpected end of file, expecting \"}\" in"),
             "{report}"
         );
+    }
+
+    #[test]
+    fn called_as_nginx_a_word_that_is_no_directive_is_refused_unless_modules_are_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("nginx.conf");
+        let asked = Asked {
+            habits: Some(Habits::default()),
+            ..Asked::of(&main)
+        };
+        std::fs::write(&main, "events {}\nlua_thing on;\n").unwrap();
+        let fault = tree(&asked).unwrap_err().0.to_string();
+        assert!(
+            fault.starts_with("unknown directive \"lua_thing\" in /"),
+            "{fault}"
+        );
+        std::fs::write(&main, "load_module m.so;\nevents {}\nlua_thing on;\n").unwrap();
+        assert!(tree(&asked).is_ok());
+    }
+
+    #[test]
+    fn with_nginxs_habits_it_says_where_the_pid_and_the_errors_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("nginx.conf");
+        std::fs::write(&main, "events {}\nhttp { access_log off; }").unwrap();
+        let asked = Asked {
+            prefix: Some(folder.path().join("p")),
+            globals: "pid run/a.pid; error_log e.log notice; worker_shutdown_timeout 7s;"
+                .to_owned(),
+            habits: Some(Habits::default()),
+            ..Asked::of(&main)
+        };
+        let config = read(&asked.name()).unwrap().config;
+        let prefix = folder.path().join("p");
+        assert_eq!(config.server.pid_file, Some(prefix.join("run/a.pid")));
+        assert_eq!(config.log.file, Some(prefix.join("e.log")));
+        assert_eq!(config.log.format, config::LogFormat::Nginx);
+        assert_eq!(config.server.drain_timeout.as_secs(), 7);
+        assert_eq!(config.admin.socket, prefix.join("run/a.hubgate.sock"));
     }
 }

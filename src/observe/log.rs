@@ -17,6 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use super::nginx_lines::NginxLines;
 use super::output::{FileOutput, Output, StandardStream};
 use super::sink::{LineCounts, Sink};
 use crate::config::{Log, LogFormat};
@@ -169,6 +170,7 @@ fn format_layer(log: &Log, lines: Lines) -> FormatLayer {
     let layer = tracing_subscriber::fmt::layer().with_writer(lines);
     match log.format {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Nginx => layer.with_ansi(false).event_format(NginxLines).boxed(),
         LogFormat::Text => {
             let terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
             layer.with_ansi(terminal).boxed()

@@ -8,6 +8,7 @@ pub mod count;
 pub mod history;
 pub mod log;
 pub mod metrics;
+pub mod nginx_lines;
 pub mod open;
 pub mod output;
 pub mod reasons;

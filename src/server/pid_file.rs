@@ -1,4 +1,4 @@
-//! The file with the number of the process that serves, `server.pid_file`, for its owner only.
+//! The file with the number of the process that serves, `server.pid_file`.
 //!
 //! Replaced whole, so that a reader never finds half a number. Invariant: a process removes the file only while it holds
 //! its own number, so that it stays when a successor has written its own.
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 pub(super) struct PidFile(Option<PathBuf>);
 
 impl PidFile {
-    /// Writes this process's number to `path`. What cannot be written is told: clients are served all the same.
-    pub(super) fn write(path: Option<&Path>) -> Self {
+    /// Writes this process's number to `path`, to be read by whom `mode` lets. What cannot be written is told: clients are served all the same.
+    pub(super) fn write(path: Option<&Path>, mode: u32) -> Self {
         if let Some(path) = path
-            && let Err(error) = replace(path, std::process::id())
+            && let Err(error) = replace(path, std::process::id(), mode)
         {
             tracing::error!(file = %path.display(), %error, "the pid file cannot be written");
         }
@@ -38,12 +38,12 @@ impl PidFile {
     }
 }
 
-fn replace(path: &Path, pid: u32) -> io::Result<()> {
+fn replace(path: &Path, pid: u32, mode: u32) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".{pid}"));
     let aside = PathBuf::from(aside);
     let mut open = OpenOptions::new();
-    let open = open.write(true).create(true).truncate(true).mode(0o600);
+    let open = open.write(true).create(true).truncate(true).mode(mode);
     let written = open.open(&aside).and_then(|mut file| {
         writeln!(file, "{pid}")?;
         fs::rename(&aside, path)
@@ -64,7 +64,7 @@ mod tests {
     fn the_file_holds_the_number_for_its_owner_and_goes_with_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hubgate.pid");
-        let file = PidFile::write(Some(&path));
+        let file = PidFile::write(Some(&path), 0o600);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -76,7 +76,7 @@ mod tests {
     fn the_file_of_a_successor_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hubgate.pid");
-        let file = PidFile::write(Some(&path));
+        let file = PidFile::write(Some(&path), 0o600);
         fs::write(&path, "1\n").unwrap();
         file.remove();
         assert!(path.exists());

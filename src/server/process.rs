@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::config::{Listener, Source};
 use crate::limits::connections::ConnectionCaps;
 use crate::listener::accept::ListenerKey;
 use crate::listener::bind::Bound;
+use crate::nginx::Asked;
 use crate::observe::access_log::AccessLogs;
 use crate::observe::log::LogHandle;
 use crate::observe::metrics::ListenerKind;
@@ -75,6 +77,8 @@ pub(super) struct Process {
     pub(super) ends: OnceLock<Instant>,
     /// The process that this one has taken over from, while it drains.
     pub(super) predecessor: Mutex<Option<Predecessor>>,
+    /// Whether an operator has it accept no connections.
+    pub(super) paused: AtomicBool,
 }
 
 /// What changes.
@@ -170,6 +174,28 @@ impl State {
 }
 
 impl Process {
+    /// Whom the pid file is for: its owner, or everybody as nginx's.
+    pub(super) fn pid_mode(&self) -> u32 {
+        match Asked::by_name(&self.config_path).and_then(|asked| asked.habits) {
+            Some(_) => 0o644,
+            None => 0o600,
+        }
+    }
+
+    /// Accepts no more connections; whoever comes waits. Those that are open go on.
+    pub(super) fn pause(&self) {
+        if !self.paused.swap(true, Ordering::Relaxed) {
+            self.state.lock().pause();
+        }
+    }
+
+    /// Accepts again after [`Process::pause`].
+    pub(super) fn resume(&self) {
+        if self.paused.swap(false, Ordering::Relaxed) {
+            self.state.lock().accept();
+        }
+    }
+
     /// Whether the running configuration asks to follow its file.
     pub(super) fn reloads_on_change(&self) -> bool {
         self.shared.snapshot.load().config.server.reload_on_change

@@ -3,21 +3,21 @@
 //! What is made in which order is `start`'s. The successor at an upgrade stops short of serving until its predecessor has
 //! stopped accepting. Invariant: from the first moment no signal finds its default, which ends the process.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::background::step_back;
 use super::control::{self, Door};
+use super::habits::Manners;
 use super::kept;
 use super::names;
 use super::pid_file::PidFile;
 use super::privileges::drop_to_account;
 use super::process::Process;
+use super::signals::{Signals, Wish};
 use super::start::{Given, Ready, start};
 use super::start_error::{StartError, unavailable};
 use super::upgrade::{Carried, Program, Successor};
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::admin::{Admin, Gate, serve_socket, serve_tcp};
 use crate::config::{Loaded, Paint};
-use crate::nginx::origin;
+use crate::nginx::{Asked, Habits, origin};
 use crate::observe::log::{self, LogHandle};
 use crate::observe::metrics::Metrics;
 use crate::tls;
@@ -75,6 +75,7 @@ pub fn run(
         successor = Some(met);
     }
     tls::install_provider();
+    let habits = Asked::by_name(path).and_then(|asked| asked.habits);
     let (loaded, metrics, log) = match load(path) {
         Ok(loaded) => loaded,
         Err(error) => return Err(refused(successor, error)),
@@ -85,8 +86,8 @@ pub fn run(
         .build()
         .map_err(|error| unavailable("cannot start the event loop", &error))?;
     let outcome = runtime.block_on(async {
-        let signals =
-            Signals::new().map_err(|error| unavailable("cannot listen to signals", &error));
+        let signals = Signals::new(habits.as_ref())
+            .map_err(|error| unavailable("cannot listen to signals", &error));
         let prepared = signals.and_then(|signals| {
             let prepared = start(path, loaded, (metrics, log), given)?;
             Ok((signals, prepared))
@@ -97,7 +98,7 @@ pub fn run(
         };
         names::settle(&prepared.process.shared.snapshot.load_full()).await;
         let (process, left) = begin(prepared, successor)?;
-        let outcome = live(&process, signals, left, ready).await;
+        let outcome = live(&process, signals, (habits.as_ref(), left), ready).await;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
             // Where the lines would have gone is what does not take them.
             tracing::error!("log lines were lost at the stop");
@@ -171,7 +172,7 @@ fn begin(
 async fn live(
     process: &Arc<Process>,
     mut signals: Signals,
-    left: oneshot::Receiver<StartError>,
+    (habits, left): (Option<&Habits>, oneshot::Receiver<StartError>),
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let admin = Admin::new(
@@ -188,7 +189,8 @@ async fn live(
     let page = page.and_then(|listener| listener.try_clone().ok());
     let on_tcp =
         page.map(|listener| tokio::spawn(serve_tcp(listener, admin, process.gate.subscribe())));
-    let pid_file = PidFile::write(config.server.pid_file.as_deref());
+    let manners = Manners::of(habits, process);
+    let pid_file = PidFile::write(config.server.pid_file.as_deref(), process.pid_mode());
     for ((address, kind), listening) in &process.state.lock().listeners {
         let socket = listening.bound.sockets.first();
         let actual = socket.and_then(|socket| socket.local_addr().ok()?.as_socket());
@@ -201,6 +203,7 @@ async fn live(
         sites = config.sites.len(),
         "hubgate is ready"
     );
+    manners.started();
     process.tell_ready();
     ready();
     let watching = tokio::spawn(watchdog::run(process.clone()));
@@ -221,27 +224,25 @@ async fn live(
             Err(_) => std::future::pending().await,
         }
     });
-    loop {
+    let at_once = loop {
         tokio::select! {
-            Some(()) = signals.hang_up.recv() => { tokio::spawn(control::reload(process.clone())); }
-            Some(()) = signals.user1.recv() => process.reopen_logs(),
-            Some(()) = signals.user2.recv() => {
-                let process = process.clone();
-                // The log tells how it ended.
-                tokio::spawn(async move { drop(upgrade::upgrade(&process, None).await) });
-            }
-            Ok(_) = succeeded.wait_for(Option::is_some) => break,
+            wish = signals.next() => match wish {
+                Wish::Stop => break false,
+                Wish::StopAtOnce => break true,
+                other => obey(process, &manners, other),
+            },
+            Ok(_) = succeeded.wait_for(Option::is_some) => break false,
             () = process.deaf.heard() => return Err(StartError::Unavailable(
                 "a worker ended with a panic, which the event log tells; ending, to be started again".to_owned(),
             )),
             error = &mut left => {
                 tracing::error!(event = "upgrade.left", "the old process ended before it let go");
                 outcome = Err(error);
-                break;
+                break false;
             }
-            () = stop_signal(&mut signals.terminate, &mut signals.interrupt) => break,
         }
-    }
+    };
+    manners.stopping(at_once);
     let successor = *process.successor.borrow();
     if successor.is_none() {
         process.notify.stopping();
@@ -255,11 +256,18 @@ async fn live(
     checking.abort();
     naming.abort();
     stop::drain(process, async {
-        // A service manager sends the signal to both, the one that drains and the one that serves.
-        if successor.is_some() || outcome.is_err() {
-            stop_signal(&mut signals.terminate, &mut signals.interrupt).await;
+        if at_once {
+            return;
         }
-        stop_signal(&mut signals.terminate, &mut signals.interrupt).await;
+        // A service manager sends the signal to both, the one that drains and the one that serves.
+        if (successor.is_some() || outcome.is_err()) && !manners.on() {
+            signals.hurry().await;
+        }
+        // A service that is stopped while its old process still drains sends the signal to both.
+        if successor.is_some() && !manners.on() {
+            signals.hurry().await;
+        }
+        signals.hurry().await;
     })
     .await;
     process.gate.send_replace(Gate::Ended);
@@ -272,33 +280,34 @@ async fn live(
     process.admin_socket.file.remove();
     pid_file.remove();
     tracing::info!("stopped");
+    manners.ended();
     outcome
 }
 
-struct Signals {
-    hang_up: Signal,
-    user1: Signal,
-    user2: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hang_up: signal(SignalKind::hangup())?,
-            user1: signal(SignalKind::user_defined1())?,
-            user2: signal(SignalKind::user_defined2())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
-async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Carries out what does not end the process.
+fn obey(process: &Arc<Process>, manners: &Manners, wish: Wish) {
+    let (process, manners) = (process.clone(), manners.clone());
+    match wish {
+        Wish::Reload => {
+            manners.reconfiguring();
+            process.resume();
+            tokio::spawn(async move {
+                let outcome = control::reload(process).await;
+                manners.reconfigured(&outcome);
+            });
+        }
+        Wish::Reopen => process.reopen_logs(),
+        Wish::Upgrade => {
+            manners.changing_binary();
+            tokio::spawn(async move {
+                // The log tells how it ended.
+                if let upgrade::Ended::Refused(_) = upgrade::upgrade(&process, None).await {
+                    manners.kept_binary();
+                }
+            });
+        }
+        Wish::Pause => process.pause(),
+        Wish::Stop | Wish::StopAtOnce => {}
     }
 }
 

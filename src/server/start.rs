@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -230,6 +231,7 @@ pub(super) fn start(
         deaf,
         ends: OnceLock::new(),
         predecessor: Mutex::new(None),
+        paused: AtomicBool::new(false),
     });
     Ok(Ready { process, bound })
 }

@@ -54,7 +54,7 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     };
     tokio::select! {
         () = ended => {}
-        () = hurry => tracing::warn!("second signal, stopping at once"),
+        () = hurry => tracing::warn!("stopping at once"),
     }
     let workers = std::mem::take(&mut process.state.lock().workers);
     for worker in &workers {

@@ -16,6 +16,8 @@ pub struct HeadLimits {
     pub size: usize,
     /// Field lines.
     pub fields: usize,
+    /// Whether a line may end with LF alone; the engine's parser takes it so.
+    pub bare_lf: bool,
 }
 
 /// What is wrong with a head.
@@ -135,6 +137,7 @@ impl HeadScanner {
         let mut at = 0;
         while let Some(found) = memchr::memchr2(b'\r', b'\n', &bytes[at..]) {
             let mut end = at + found;
+            let mut line_end = 2;
             if bytes[end] == b'\r' {
                 match bytes.get(end + 1) {
                     Some(b'\n') => end += 1,
@@ -143,15 +146,18 @@ impl HeadScanner {
                     Some(_) => return Err(HeadFault::Malformed("a CR without LF")),
                 }
             } else if !(end == at && self.partial.last() == Some(&b'\r')) {
-                return Err(HeadFault::Malformed("a line ends with a bare LF"));
+                if !self.limits.bare_lf {
+                    return Err(HeadFault::Malformed("a line ends with a bare LF"));
+                }
+                line_end = 1;
             }
             self.count(end + 1 - at)?;
             let complete = if self.partial.is_empty() {
-                self.line(&bytes[at..end - 1])?
+                self.line(&bytes[at..end + 1 - line_end])?
             } else {
                 let mut line = std::mem::take(&mut self.partial);
                 line.extend_from_slice(&bytes[at..=end]);
-                line.truncate(line.len() - 2);
+                line.truncate(line.len() - line_end);
                 let complete = self.line(&line);
                 line.clear();
                 self.partial = line;
@@ -343,6 +349,7 @@ mod tests {
     const LIMITS: HeadLimits = HeadLimits {
         size: 1024,
         fields: 5,
+        bare_lf: false,
     };
 
     fn scan(bytes: &[u8]) -> Result<HeadProgress, HeadFault> {
@@ -383,6 +390,24 @@ mod tests {
                 "{head:?}"
             );
         }
+    }
+
+    #[test]
+    fn lines_may_end_with_lf_alone_where_that_is_allowed_in_any_segmentation() {
+        let limits = HeadLimits {
+            bare_lf: true,
+            ..LIMITS
+        };
+        let head = b"GET / HTTP/1.1\nHost: x\r\nA: b\n\n";
+        for cut in 0..head.len() {
+            let mut scanner = HeadScanner::new(limits);
+            let (first, rest) = head.split_at(cut);
+            assert_eq!(scanner.feed(first), Ok(HeadProgress::Partial));
+            let complete = Ok(HeadProgress::Complete(rest.len()));
+            assert_eq!(scanner.feed(rest), complete, "cut at {cut}");
+        }
+        let bare = HeadScanner::new(limits).feed(b"GET / HTTP/1.1\nHost: x\rA: b\n\n");
+        assert!(matches!(bare, Err(HeadFault::Malformed(_))));
     }
 
     #[test]

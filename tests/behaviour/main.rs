@@ -35,6 +35,7 @@ mod limits;
 mod listeners;
 mod logs;
 mod names;
+mod nginx_called;
 mod open;
 mod pages;
 #[cfg(debug_assertions)]

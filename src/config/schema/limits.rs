@@ -44,6 +44,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "128",
             "Requests at once on one HTTP/2 connection.",
         ),
+        Key::new(
+            "bare_lf",
+            Kind::Flag,
+            "false",
+            "Whether lines of a request head may end with LF alone, as nginx lets them (RFC 9112 section 2.2).",
+        ),
     ],
 };
 
@@ -54,11 +60,13 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Limits> {
     let head_size = reader.size("head_size");
     let head_fields = reader.count("head_fields");
     let h2_streams = reader.count("h2_streams");
+    let bare_lf = reader.flag("bare_lf");
     Some(Limits {
         connections: value(connections)?,
         connections_per_client: value(connections_per_client)?,
         head_size: value(head_size)?,
         head_fields: value(head_fields)?,
         h2_streams: value(h2_streams)?,
+        bare_lf: value(bare_lf)?,
     })
 }

@@ -22,9 +22,9 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         Key::new(
             "format",
-            Kind::Word(&["text", "json"]),
+            Kind::Word(&["text", "json", "nginx"]),
             "\"text\"",
-            "How an event looks: for people, or one JSON object a line.",
+            "How an event looks: for people, one JSON object a line, or as in nginx's error log.",
         ),
         Key::rule(
             "file",
@@ -47,6 +47,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Log> {
         level: level?,
         format: match value(format)?.as_str() {
             "json" => LogFormat::Json,
+            "nginx" => LogFormat::Nginx,
             _ => LogFormat::Text,
         },
         file: file?.map(|file| file.value),

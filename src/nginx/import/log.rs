@@ -20,7 +20,10 @@ pub(super) fn access(import: &mut Import<'_>, directive: &Directive, table: &mut
                 .lost(directive, "hubgate logs to files and standard output only");
             return;
         }
-        path => words.push(format!("target = {}", draft::text(&import.absolute(path)))),
+        path => words.push(format!(
+            "target = {}",
+            draft::text(&import.under_prefix(path))
+        )),
     }
     let name = directive.argument(1);
     if let Some(format) = import.formats.get(&*name).cloned() {

@@ -5,6 +5,7 @@
 
 mod advice;
 mod draft;
+mod habits;
 mod ledger;
 mod listen;
 mod log;
@@ -22,10 +23,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use draft::Draft;
+pub use habits::{PID, pid_file};
 use ledger::Ledger;
 pub use report::{Fate, Line, Report};
 use upstream::Upstreams;
 
+use super::asked::Asked;
 use super::model::Scope;
 use super::table::Context;
 use super::tree::{Directive, Tree};
@@ -42,7 +45,8 @@ pub struct Imported {
 /// Everything on its way.
 struct Import<'t> {
     tree: &'t Tree,
-    /// What relative paths start from.
+    asked: &'t Asked,
+    /// What relative paths of certificates and includes start from.
     folder: PathBuf,
     ledger: Ledger,
     advice: Vec<(String, String)>,
@@ -60,12 +64,18 @@ struct Import<'t> {
 
 /// Turns a tree into hubgate's configuration.
 pub fn import(tree: &Tree) -> Imported {
+    import_as(tree, &Asked::default())
+}
+
+/// Turns a tree into hubgate's configuration, for whoever asked for it so.
+pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
     let main = tree.files.iter().find(|name| *name != "command line");
     let folder = main.and_then(|main| Path::new(main).parent());
     let scope = Scope::outermost(Context::Main, &tree.directives);
     let http = tree.directives.iter().find(|own| own.is("http"));
     let mut import = Import {
         tree,
+        asked,
         folder: folder.map(Path::to_path_buf).unwrap_or_default(),
         ledger: Ledger::default(),
         advice: Vec::new(),
@@ -85,6 +95,7 @@ pub fn import(tree: &Tree) -> Imported {
         }
     };
     settings::of_process(&mut import, &scope);
+    habits::of_process(&mut import, &scope);
     import.upstreams.tell_unused(&mut import.ledger);
     for own in tree.directives.iter().filter(|own| own.is("stream")) {
         stream::convert(&mut import, &scope, own);
@@ -126,6 +137,12 @@ impl<'t> Import<'t> {
     /// A path as nginx would open it.
     fn absolute(&self, path: &str) -> String {
         self.folder.join(path).display().to_string()
+    }
+
+    /// A path of a log or of files to serve, as nginx would open it.
+    fn under_prefix(&self, path: &str) -> String {
+        let prefix = self.asked.prefix.as_ref().unwrap_or(&self.folder);
+        prefix.join(path).display().to_string()
     }
 
     /// Whether the upstreams of `stream` may keep their names beside those of `http`.

@@ -4,6 +4,7 @@
 
 use super::Import;
 use super::draft::{self, Draft};
+use super::habits;
 use super::log;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
@@ -160,7 +161,7 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     if let Some(own) = scope.one("worker_processes") {
         let count = own.argument(0);
         if count.parse::<u16>().is_ok_and(|count| count > 0) {
-            import.server_key("workers", &count, own);
+            import.server_key("workers", &count, Some(own));
         } else {
             import
                 .ledger
@@ -177,6 +178,11 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
 
 fn error_log<'t>(import: &mut Import<'t>, directive: &'t Directive) {
     let (target, level) = (directive.argument(0), directive.argument(1));
+    let syslog = target.starts_with("syslog:") || target.starts_with("memory:");
+    if import.asked.habits.is_some() && !syslog {
+        let log = habits::error_log(import, Some(directive));
+        return import.tables.push(log);
+    }
     let mut log = Draft::new("[log]", Some(directive));
     let level = match &*level {
         "debug" => "debug",
@@ -186,13 +192,13 @@ fn error_log<'t>(import: &mut Import<'t>, directive: &'t Directive) {
         _ => "info",
     };
     log.set("level", draft::text(level), None);
-    if target.starts_with("syslog:") || target.starts_with("memory:") {
+    if syslog {
         import.ledger.lost(
             directive,
             "events go to standard error, which the journal keeps, or to a file",
         );
     } else if target != "stderr" {
-        log.set("file", draft::text(&import.absolute(&target)), None);
+        log.set("file", draft::text(&import.under_prefix(&target)), None);
     }
     import.tables.push(log);
 }
@@ -212,12 +218,12 @@ fn inner_logs<'t>(import: &mut Import<'t>, block: &'t Directive) {
 
 impl<'t> Import<'t> {
     /// Sets a key of `[server]`, whose table may be there already.
-    fn server_key(&mut self, key: &str, value: &str, from: &Directive) {
+    pub(super) fn server_key(&mut self, key: &str, value: &str, from: Option<&Directive>) {
         if let Some(table) = self.tables.iter_mut().find(|own| own.header == "[server]") {
-            return table.set(key, value, Some(from));
+            return table.set(key, value, from);
         }
         let mut table = Draft::new("[server]", None);
-        table.set(key, value, Some(from));
+        table.set(key, value, from);
         self.tables.push(table);
     }
 }

@@ -10,7 +10,7 @@ use super::rule::{Form, Rule, any, between, exactly, rule};
 pub(super) static RULES: &[Rule] = &[
     rule("accept_mutex", exactly(1), &[EVENTS]).form(Form::Flag).once().not_needed("how connections are waited for and shared out is hubgate's affair"),
     rule("accept_mutex_delay", exactly(1), &[EVENTS]).form(Form::Time).once().not_needed("how connections are waited for and shared out is hubgate's affair"),
-    rule("daemon", exactly(1), &[MAIN]).form(Form::Flag).once().not_needed("hubgate runs in the foreground as one process; systemd keeps it"),
+    rule("daemon", exactly(1), &[MAIN]).form(Form::Flag).once().not_needed("called as `nginx` hubgate obeys it; else it runs in the foreground and systemd keeps it"),
     rule("debug_connection", exactly(1), &[EVENTS]).not_needed("`log.level` can be raised for single modules"),
     rule("debug_points", exactly(1), &[MAIN]).form(Form::Word).not_needed("`log.level` can be raised for single modules"),
     rule("env", exactly(1), &[MAIN]).not_needed("hubgate reads no environment for requests"),
@@ -25,7 +25,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("master_process", exactly(1), &[MAIN]).form(Form::Flag).once().not_needed("hubgate runs in the foreground as one process; systemd keeps it"),
     rule("multi_accept", exactly(1), &[EVENTS]).form(Form::Flag).once().not_needed("how connections are waited for and shared out is hubgate's affair"),
     rule("pcre_jit", exactly(1), &[MAIN]).form(Form::Flag).once().not_needed("regular expressions and TLS are hubgate's own"),
-    rule("pid", exactly(1), &[MAIN]).once().not_needed("systemd knows the process; the admin socket is how it is told"),
+    rule("pid", exactly(1), &[MAIN]).once().not_needed("called as `nginx` hubgate writes it; else `server.pid_file` can name one"),
     rule("ssl_engine", exactly(1), &[MAIN]).not_needed("regular expressions and TLS are hubgate's own"),
     rule("stream", exactly(0), &[MAIN]).block().once().carried("`[[stream]]`"),
     rule("thread_pool", between(2, 3), &[MAIN]).not_needed("how bytes are moved is hubgate's affair"),
@@ -39,6 +39,6 @@ pub(super) static RULES: &[Rule] = &[
     rule("worker_processes", exactly(1), &[MAIN]).once().carried("`server.workers`"),
     rule("worker_rlimit_core", exactly(1), &[MAIN]).form(Form::Offset).once().not_needed("the unit's `LimitCORE` and `WorkingDirectory`"),
     rule("worker_rlimit_nofile", exactly(1), &[MAIN]).form(Form::Number).once().not_needed("hubgate raises its own limit as far as it may; the unit's `LimitNOFILE` is the bound"),
-    rule("worker_shutdown_timeout", exactly(1), &[MAIN]).form(Form::Time).once().not_needed("`server.drain_timeout` bounds a stop; a reload ends no connection"),
+    rule("worker_shutdown_timeout", exactly(1), &[MAIN]).form(Form::Time).once().not_needed("called as `nginx` it is `server.drain_timeout`, which bounds a stop; a reload ends no connection"),
     rule("working_directory", exactly(1), &[MAIN]).once().not_needed("the unit's `LimitCORE` and `WorkingDirectory`"),
 ];

@@ -220,7 +220,7 @@ impl Resting {
         self.process.gate.send_replace(Gate::Open);
         self.process.acme.resume();
         let config = self.process.shared.snapshot.load().config.clone();
-        PidFile::write(config.server.pid_file.as_deref());
+        PidFile::write(config.server.pid_file.as_deref(), self.process.pid_mode());
     }
 
     fn for_ever(self) {}

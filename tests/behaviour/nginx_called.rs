@@ -1,0 +1,275 @@
+//! Called as `nginx`: what unit files, hooks, log watchers and nginx's own test suite do with it.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::ports::free_addr;
+use crate::support::{Client, Upstream, within};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// A folder with an `nginx` in it, and a configuration.
+struct Nginx {
+    dir: TempDir,
+    addr: SocketAddr,
+}
+
+impl Nginx {
+    fn new(main: &str, upstream: SocketAddr) -> Self {
+        let dir = TempDir::new().unwrap();
+        symlink(env!("CARGO_BIN_EXE_hubgate"), dir.path().join("nginx")).unwrap();
+        let own = Self {
+            dir,
+            addr: free_addr(),
+        };
+        let (addr, logs) = (own.addr, own.path("access.log"));
+        own.write(&format!(
+            "{main}\nevents {{ }}\nhttp {{\n access_log {};\n server {{\n listen {addr};\n server_name localhost;\n location / {{ proxy_pass http://{upstream}; }}\n }}\n}}\n",
+            logs.display()
+        ));
+        own
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.path("nginx.conf"), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// As nginx's own tests call it.
+    fn command(&self, more: &[&str]) -> Command {
+        let dir = self.dir.path().display();
+        let globals = format!("pid {dir}/nginx.pid; error_log {dir}/error.log debug;");
+        let mut command = Command::new(self.path("nginx"));
+        command
+            .args([
+                "-p",
+                &format!("{dir}/"),
+                "-c",
+                "nginx.conf",
+                "-e",
+                "error.log",
+            ])
+            .args(more)
+            .args(["-g", &globals])
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn output(&self, more: &[&str]) -> (i32, String) {
+        let Output { status, stderr, .. } = self.command(more).output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        (status.code().unwrap_or(-1), said)
+    }
+
+    fn start(&self) -> Child {
+        let child = self.command(&[]).spawn().unwrap();
+        within(LONG, "the pid file is there", || {
+            self.path("nginx.pid").exists()
+        });
+        assert_eq!(self.pid(), child.id());
+        child
+    }
+
+    fn pid(&self) -> u32 {
+        self.read("nginx.pid").trim().parse().unwrap()
+    }
+
+    fn logged(&self, sentence: &str) {
+        within(LONG, sentence, || self.read("error.log").contains(sentence));
+    }
+
+    fn get(&self) -> String {
+        // As nginx's own tests ask: lines end as the text of the test does.
+        let answer = Client::plain(self.addr).exchange(b"GET / HTTP/1.0\nHost: localhost\n\n");
+        answer.text()
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+fn is_gone(pid: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/stat"));
+    state.map_or(true, |text| text.contains(") Z "))
+}
+
+#[test]
+fn the_harness_of_nginxs_own_tests_starts_reloads_and_stops_it() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("daemon off;", upstream.addr);
+    let mut child = nginx.start();
+    // The pid file appears only once the sockets listen.
+    assert_eq!(nginx.get(), "hello");
+    signal(child.id(), "HUP");
+    nginx.logged("signal 1 (SIGHUP) received, reconfiguring");
+    nginx.logged("gracefully shutting down");
+    assert_eq!(nginx.get(), "hello");
+    nginx.write("events { }\nhttp { oops on; }\n");
+    signal(child.id(), "HUP");
+    nginx.logged("[emerg]");
+    nginx.logged("unknown directive \"oops\" in");
+    assert_eq!(nginx.get(), "hello");
+    signal(child.id(), "USR1");
+    nginx.logged("signal 10 (SIGUSR1) received, reopening logs");
+    signal(child.id(), "QUIT");
+    let mut ended = None;
+    within(LONG, "it ends", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
+    assert!(!nginx.path("nginx.pid").exists());
+    let log = nginx.read("error.log");
+    for sentence in [
+        "start worker processes",
+        "signal 3 (SIGQUIT) received, shutting down",
+    ] {
+        assert!(log.contains(sentence), "{sentence}: {log}");
+    }
+    assert!(log.trim_end().ends_with(": exit"), "{log}");
+    assert!(!log.contains("[alert]"), "{log}");
+    let lines = nginx.read("access.log");
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    assert!(
+        lines.contains("\"GET / HTTP/1.0\" 200 5 \"-\" \"-\""),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_configuration_is_tested_and_shown_without_being_run() {
+    let nginx = Nginx::new("# mine\ndaemon off;", free_addr());
+    let file = nginx.path("nginx.conf");
+    let file = file.display();
+    let (code, said) = nginx.output(&["-t"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!(
+        "nginx: the configuration file {file} syntax is ok\n"
+    )));
+    assert!(said.contains(&format!(
+        "nginx: configuration file {file} test is successful\n"
+    )));
+    assert_eq!(nginx.output(&["-t", "-q"]), (0, String::new()));
+    let shown = nginx.command(&["-T", "-q"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.starts_with(&format!("# configuration file {file}:\n# mine\n")),
+        "{shown}"
+    );
+    nginx.write("events { }\n}\n");
+    let (code, said) = nginx.output(&["-t"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        format!(
+            "nginx: [emerg] unexpected \"}}\" in {file}:2\nnginx: configuration file {file} test failed\n"
+        )
+    );
+    assert!(nginx.read("error.log").contains("[emerg]"));
+    assert!(!nginx.path("nginx.pid").exists());
+    let (code, said) = nginx.output(&["-s", "reload"]);
+    assert_eq!(code, 1, "a signal needs the configuration, too: {said}");
+}
+
+#[test]
+fn a_daemon_is_left_behind_once_it_serves_and_obeys_signals() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("worker_processes 1;", upstream.addr);
+    let (code, said) = nginx.output(&["-s", "quit"]);
+    let pid_file = nginx.path("nginx.pid");
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        format!(
+            "nginx: [error] open() \"{}\" failed (2: No such file or directory)\n",
+            pid_file.display()
+        )
+    );
+    assert_eq!(nginx.output(&[]), (0, String::new()));
+    let pid = nginx.pid();
+    assert_eq!(nginx.get(), "hello");
+    assert_eq!(nginx.output(&["-s", "reload"]), (0, String::new()));
+    nginx.logged("signal process started");
+    nginx.logged("signal 1 (SIGHUP) received, reconfiguring");
+    // A second one finds the port taken, says so and leaves the first one's file alone.
+    let (code, said) = nginx.output(&[]);
+    assert_eq!(code, 1);
+    let bind = format!(
+        "nginx: [emerg] bind() to {} failed (98: Address already in use)",
+        nginx.addr
+    );
+    assert!(said.contains(&bind), "{said}");
+    assert_eq!(nginx.pid(), pid);
+    signal(pid, "WINCH");
+    nginx.logged("signal 28 (SIGWINCH) received, stop accepting connections");
+    assert_eq!(nginx.output(&["-s", "reload"]), (0, String::new()));
+    assert_eq!(nginx.get(), "hello");
+    assert_eq!(nginx.output(&["-s", "stop"]), (0, String::new()));
+    within(LONG, "it ends", || is_gone(pid));
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn a_new_binary_takes_over_and_the_old_one_is_in_oldbin_until_it_ends() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("", upstream.addr);
+    assert_eq!(nginx.output(&[]), (0, String::new()));
+    let old = nginx.pid();
+    // A connection that is open keeps the old one.
+    let mut held = TcpStream::connect(nginx.addr).unwrap();
+    std::io::Write::write_all(&mut held, b"GET / HTTP/1.1\r\n").unwrap();
+    assert_eq!(nginx.get(), "hello");
+    signal(old, "USR2");
+    within(LONG, "another process serves", || {
+        nginx.path("nginx.pid").exists() && nginx.read("nginx.pid").trim() != old.to_string()
+    });
+    let new = nginx.pid();
+    assert_eq!(nginx.read("nginx.pid.oldbin").trim(), old.to_string());
+    signal(old, "QUIT");
+    drop(held);
+    within(LONG, "the old one ends", || is_gone(old));
+    within(LONG, "and its file is gone", || {
+        !nginx.path("nginx.pid.oldbin").exists()
+    });
+    assert_eq!(nginx.get(), "hello");
+    assert_eq!(nginx.output(&["-s", "quit"]), (0, String::new()));
+    within(LONG, "the new one ends", || is_gone(new));
+    drop(TcpListener::bind(nginx.addr).unwrap());
+}
+
+#[test]
+fn it_says_what_it_is_and_what_it_lacks() {
+    let nginx = Nginx::new("", free_addr());
+    let (code, said) = nginx.output(&["-V"]);
+    assert_eq!(code, 0);
+    for part in [
+        "nginx version: nginx/1.22.1",
+        "TLS SNI support enabled",
+        "configure arguments: ",
+        "--with-http_ssl_module",
+        "--without-http_fastcgi_module",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(
+        nginx.output(&["-x"]),
+        (1, "nginx: invalid option: \"x\"\n".to_owned())
+    );
+}
