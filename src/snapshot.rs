@@ -26,6 +26,7 @@ use crate::observe::reasons::with_reasons;
 use crate::router::{PathTable, Router, StreamTable, target};
 use crate::tls::policies::{Current, Ground, Policies, PolicyError};
 use crate::types::amount::ByteSize;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::host::Host;
 use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
@@ -243,7 +244,7 @@ impl Snapshot {
         for group in groups.values().filter(|group| group.config.has_names()) {
             group.take_from_names(names.endpoints(&group.config).0, now);
         }
-        let nobody = config::Upstream::plain(UpstreamName::nobody(), []);
+        let nobody = config::Upstream::plain(UpstreamName::nobody(), [] as [EndpointAddress; 0]);
         let mut parts = Parts {
             groups: &groups,
             logs,

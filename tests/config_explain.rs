@@ -184,6 +184,7 @@ upstream = "c"
 connect_timeout = "7s"
 idle_timeout = "8s"
 send_proxy_protocol = "v2"
+proxy_protocol_fields = ["authority", "unique-id", "crc32c"]
 [stream.access_log]
 target = "stream.log"
 [[stream]]

@@ -2,6 +2,7 @@
 //!
 //! Values only; `schema` and `validate` make them, `upstream` acts on them.
 
+use crate::types::endpoint_address::EndpointAddress;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,20 +10,26 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: EndpointAddress,
     /// Its share of the requests beside the others' weights, 1 to 255.
     pub weight: u8,
     /// Whether it gets requests only while no other endpoint can.
     pub backup: bool,
 }
 
-impl From<SocketAddr> for Endpoint {
-    fn from(address: SocketAddr) -> Self {
+impl From<EndpointAddress> for Endpoint {
+    fn from(address: EndpointAddress) -> Self {
         Self {
             address,
             weight: 1,
             backup: false,
         }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        EndpointAddress::from(address).into()
     }
 }
 

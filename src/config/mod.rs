@@ -75,7 +75,7 @@ pub use protection::{Circuit, Protection, Retries, RetryOn, Retryable, UpstreamL
 pub use reference::reference;
 pub use render::Paint;
 pub use source::{Position, Source, Span};
-pub use stream::{ProxyProtocol, ProxyVersion, Stream, Udp};
+pub use stream::{ProxyFields, ProxyProtocol, ProxyVersion, Stream, Udp};
 pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{CipherSuite, ClientTrust, Group, Hsts, Tls, TlsPolicy, TlsProfile, TlsVersion};
 pub use variable::Variable;

@@ -27,6 +27,7 @@ use super::why::Why;
 use crate::types::address::Address;
 use crate::types::amount::ByteSize;
 use crate::types::dns_name::DnsName;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
 use crate::types::path::PathPattern;
@@ -472,10 +473,14 @@ impl Upstream {
     }
 
     /// An upstream that has nothing but endpoints; all else as by default.
-    pub fn plain(name: UpstreamName, endpoints: impl IntoIterator<Item = SocketAddr>) -> Self {
+    pub fn plain(
+        name: UpstreamName,
+        endpoints: impl IntoIterator<Item: Into<EndpointAddress>>,
+    ) -> Self {
+        let endpoints = endpoints.into_iter().map(|one| Endpoint::from(one.into()));
         Self {
             name,
-            endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+            endpoints: endpoints.collect(),
             named: Vec::new(),
             service: None,
             endpoints_file: None,

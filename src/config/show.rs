@@ -283,6 +283,10 @@ pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
             "send_proxy_protocol",
             quoted(version.map_or("off", ProxyVersion::as_str)),
         ),
+        (
+            "proxy_protocol_fields",
+            list(&stream.proxy_fields.words().collect::<Vec<_>>()),
+        ),
     ];
     if let Some(udp) = &stream.udp {
         entries.push(("udp_sessions", udp.sessions.to_string()));

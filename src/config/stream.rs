@@ -30,6 +30,8 @@ pub struct Stream {
     pub udp: Option<Udp>,
     /// Whether the endpoint is told of the client by a PROXY header.
     pub send_proxy_protocol: Option<ProxyVersion>,
+    /// What that header says beside the addresses.
+    pub proxy_fields: ProxyFields,
     /// Its log, one line a connection.
     pub access_log: AccessLog,
 }
@@ -52,6 +54,31 @@ pub struct ProxyProtocol {
     pub optional: Vec<Address>,
     /// Where it has to.
     pub required: Vec<Address>,
+}
+
+/// What version 2 of the PROXY header can say beside the addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyFields {
+    /// The name that the client's TLS asks for.
+    pub authority: bool,
+    /// An id of the connection, which is in the log too.
+    pub unique_id: bool,
+    /// A checksum of the header.
+    pub checksum: bool,
+}
+
+impl ProxyFields {
+    /// In the words of the configuration.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let words = [
+            (self.authority, "authority"),
+            (self.unique_id, "unique-id"),
+            (self.checksum, "crc32c"),
+        ];
+        words
+            .into_iter()
+            .filter_map(|(is, word)| is.then_some(word))
+    }
 }
 
 /// A form of the PROXY header.

@@ -106,11 +106,11 @@ impl BindError {
                 _ => "see [listen] in the configuration",
             },
             Self::Interface { source, .. } if denied(source) => {
-                "an interface needs root or `AmbientCapabilities=CAP_NET_RAW` in the service unit"
+                "before Linux 5.7 an interface needs root or `AmbientCapabilities=CAP_NET_RAW` in the service unit"
             }
             Self::Interface { .. } => "`ip link` lists the interfaces of this host",
             Self::File(SocketFileError::Io { source, .. }) if denied(source) => {
-                "the account that hubgate runs as has to be allowed to write in the folder, and to give the socket to its owner"
+                "the account that hubgate runs as has to be allowed to write in the folder; it can give a socket to groups that it belongs to (`usermod -aG GROUP ACCOUNT`, then a start), and to another user only as root"
             }
             Self::File(SocketFileError::InUse { .. }) => "`ss -lxp` shows which process it is",
             Self::File(_) => "see the folder it is in",

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use fragile::Fragile;
 
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 
 /// What an open connection is.
@@ -141,7 +142,7 @@ pub struct Row {
     /// Its request, or the last one.
     pub place: Option<Place>,
     /// The endpoint that is with it.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<EndpointAddress>,
     /// For a stream.
     pub passed: Option<Box<Passed>>,
     /// What went through, where that is counted meanwhile.

@@ -4,7 +4,6 @@
 //! and the budget. Taking a pooled connection or making one is `reach`'s, moving the bytes `exchange`'s. Invariant: a
 //! request that may have reached an endpoint is sent again only if its method may be repeated.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method};
@@ -25,6 +24,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::open::Entry;
 use crate::snapshot::RunningRoute;
 use crate::transport::now;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::admission::Place;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
@@ -78,7 +78,7 @@ pub(super) struct Course {
     /// When all of it ends.
     pub(super) total: Option<Instant>,
     /// Endpoints that are not tried again.
-    pub(super) tried: Vec<SocketAddr>,
+    pub(super) tried: Vec<EndpointAddress>,
     /// Whether only a new connection will do.
     pub(super) fresh: bool,
     /// Who comes next, when that is known already.

@@ -3,7 +3,6 @@
 //! Made only for routes that change something. Values are computed for the request at hand; those that cannot stand where
 //! they are to go are left out, so that nothing a client sends can end a line.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -21,6 +20,7 @@ use super::values::{Known, Place, Values, host_of};
 use crate::config::{ResponseHeads, RouteAction, Text};
 use crate::router::Seen;
 use crate::snapshot::{RunningRoute, Snapshot, Special};
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 use crate::upstream::http1::ResponseHead;
 
@@ -48,7 +48,7 @@ pub struct Edits<'a> {
     seen: Option<Box<Seen>>,
     id: &'a str,
     /// The endpoint of the try under way.
-    endpoint: Mutex<Option<SocketAddr>>,
+    endpoint: Mutex<Option<EndpointAddress>>,
 }
 
 /// A request on its way.
@@ -156,7 +156,7 @@ fn wanted(text: &Text, values: &Values<'_>, own: &[u8]) -> Option<Vec<u8>> {
 
 impl Edits<'_> {
     /// Notes the endpoint that is asked now.
-    pub(super) fn asks(&self, endpoint: SocketAddr) {
+    pub(super) fn asks(&self, endpoint: EndpointAddress) {
         *self.endpoint.lock() = Some(endpoint);
     }
 

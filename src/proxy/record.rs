@@ -17,6 +17,7 @@ use crate::observe::history::{self, Condition, History};
 use crate::observe::metrics::{Metrics, Protocol};
 use crate::snapshot::Snapshot;
 use crate::tls::client::Client as ClientOfTls;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::Override;
 use crate::upstream::group::Group;
 
@@ -142,7 +143,7 @@ fn remember(
 
 /// The endpoints' health now, that of the one tried last first; of many some.
 #[cold]
-fn conditions(group: &Group, tried: Option<SocketAddr>) -> Vec<Condition> {
+fn conditions(group: &Group, tried: Option<EndpointAddress>) -> Vec<Condition> {
     let now = crate::transport::now();
     let endpoints = group.endpoints();
     let of = |was_tried: bool| {

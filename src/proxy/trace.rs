@@ -2,13 +2,13 @@
 //!
 //! Plain data; `record` turns it into counts and a line.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::exchange::Tally;
 use super::values::Place;
 use crate::observe::cause::Cause;
 use crate::router::Seen;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 
 /// Failed tries that are kept of one request: the first ones.
@@ -18,7 +18,7 @@ const MOST_TRIES: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Try {
     /// Where.
-    pub endpoint: SocketAddr,
+    pub endpoint: EndpointAddress,
     /// Since when, connecting included.
     pub begun: Instant,
     /// Time a new connection took; `None` on one that was open already, and where none could be made.
@@ -53,7 +53,7 @@ pub struct Trace {
     /// Who was asked, if not the route's.
     pub upstream: Option<UpstreamName>,
     /// The endpoint tried last.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<EndpointAddress>,
     /// Time a new connection to it took.
     pub connect_time: Option<Duration>,
     /// When the try under way began.
@@ -98,7 +98,7 @@ impl Trace {
     }
 
     /// Notes that `endpoint` is tried from `at` on.
-    pub fn try_begins(&mut self, endpoint: SocketAddr, at: Instant) {
+    pub fn try_begins(&mut self, endpoint: EndpointAddress, at: Instant) {
         self.endpoint = Some(endpoint);
         self.begun = Some(at);
         self.connect_time = None;
@@ -149,7 +149,7 @@ mod tests {
     fn each_try_is_told_once_and_the_last_with_how_the_request_ended() {
         let mut trace = Trace::begin();
         let at = trace.started;
-        let [a, b] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let [a, b] = [1, 2].map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)).into());
         assert_eq!((trace.tries().count(), trace.failed.capacity()), (0, 0));
         trace.try_begins(a, at);
         trace.try_failed(Some(Cause::UpstreamConnect), at + Duration::from_secs(1));

@@ -3,7 +3,7 @@
 //! Looks things up in the request's head and in what is known of its connection; computes nothing before it is asked.
 //! What is only known when the answer is there belongs to the access log's record.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
@@ -19,6 +19,7 @@ use crate::observe::access_log::{Clock, epoch};
 use crate::router::{Seen, target};
 use crate::snapshot::Snapshot;
 use crate::tls::client::{Client as ClientOfTls, Shown};
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::header::{X_FORWARDED_FOR, cookies};
 use crate::types::host::Authority;
 use crate::upstream::http1::ResponseHead;
@@ -60,7 +61,7 @@ pub struct Known<'a> {
     /// The upstream's head; `None` for an answer of hubgate's own.
     pub head: Option<ResponseHead<'a>>,
     /// Who was asked last.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<EndpointAddress>,
 }
 
 /// The host that a request is for, as its head says.

@@ -124,6 +124,7 @@ mod tests {
             idle: Duration::from_secs(1),
             udp: None,
             send_proxy_protocol: None,
+            proxy_fields: crate::config::ProxyFields::default(),
             access_log: AccessLog {
                 target: AccessLogTarget::Off,
                 format: AccessLogFormat::Combined,

@@ -3,7 +3,6 @@
 //! Each worker copies rows of its own book; here they get names, those of the generation they run by. Invariant: a worker
 //! that is stuck is told of, and holds nobody up longer than [`PATIENCE`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,7 +102,7 @@ fn named(row: &Row, shared: &Shared, at: Instant) -> OpenConnection {
         age: since(row.since),
         request_age: row.place.map(|place| since(place.since)),
         waits_for: row.wait.name().to_owned(),
-        endpoint: row.endpoint.as_ref().map(SocketAddr::to_string),
+        endpoint: row.endpoint.map(|endpoint| endpoint.to_string()),
         bytes_in: moved.map(|(up, _)| up),
         bytes_out: moved.map(|(_, down)| down),
         ..OpenConnection::default()

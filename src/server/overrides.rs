@@ -3,9 +3,8 @@
 //! It is kept with what is known of the endpoint, over reloads, and ends with the process. Says what it means for the
 //! requests that are there.
 
-use std::net::SocketAddr;
-
 use crate::snapshot::Snapshot;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::Override;
 
 /// Takes the word on `endpoint` in the upstream of that name, or in all that have it. Says what holds now, or why nothing
@@ -16,9 +15,9 @@ pub(super) fn set(
     endpoint: &str,
     to: Override,
 ) -> Result<String, String> {
-    let address: SocketAddr = endpoint
-        .parse()
-        .map_err(|_| format!("`{endpoint}` is not an IP address with a port\n"))?;
+    let address: EndpointAddress = endpoint.parse().map_err(|_| {
+        format!("`{endpoint}` is neither an IP address with a port nor `unix:` and a path\n")
+    })?;
     let named = |name: &str| upstream.is_none_or(|upstream| upstream == name);
     let mut said = String::new();
     let mut known = Vec::new();

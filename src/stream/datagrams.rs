@@ -24,6 +24,7 @@ use crate::proxy::app::Shared;
 use crate::snapshot::RunningStream;
 use crate::transport::datagrams::{DatagramSocket, Ends, LONGEST};
 use crate::transport::now;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::Keys;
 use crate::upstream::admission::Place;
 use crate::upstream::endpoint::Outcome;
@@ -277,7 +278,9 @@ fn outcome_of(cause: Cause) -> Outcome {
 }
 
 /// A socket that takes datagrams from `endpoint` alone.
-fn connect(endpoint: SocketAddr) -> io::Result<UdpSocket> {
+fn connect(endpoint: EndpointAddress) -> io::Result<UdpSocket> {
+    // The configuration has none here.
+    let endpoint = endpoint.ip().ok_or(io::ErrorKind::Unsupported)?;
     let any: SocketAddr = match endpoint {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),

@@ -23,8 +23,10 @@ use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::observe::open::{Entry, Kind, Moved, Passed, Wait};
 use crate::proxy::app::{Drain, Shared};
+use crate::proxy::request_id::RequestId;
 use crate::snapshot::RunningStream;
 use crate::transport::{now, proxy_protocol, reset_on_close};
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::Keys;
 use crate::upstream::admission::Place;
 use crate::upstream::connect;
@@ -82,6 +84,7 @@ pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared, en
         upstream: Some(stream.group.name().as_str()),
         endpoint: course.endpoint,
         connect_time: course.connect_time,
+        request_id: course.id.as_ref().map_or("", RequestId::as_str),
         cause: course.cause,
         ..Record::new(SystemTime::now(), passage.peer, &fields)
     });
@@ -105,10 +108,12 @@ fn note(entry: &Entry, passage: &Passage, stream: &RunningStream, moved: &Arc<Mo
 #[derive(Default)]
 struct Course {
     moved: Arc<Moved>,
-    endpoint: Option<SocketAddr>,
+    endpoint: Option<EndpointAddress>,
     connect_time: Option<Duration>,
     endpoint_took_it: bool,
     cause: Option<Cause>,
+    /// What the endpoint knows it by.
+    id: Option<RequestId>,
 }
 
 impl Course {
@@ -131,7 +136,16 @@ impl Course {
         if let Some(version) = stream.config.send_proxy_protocol {
             let header = match version {
                 ProxyVersion::V1 => proxy_protocol::write_v1(passage.peer, passage.local),
-                ProxyVersion::V2 => proxy_protocol::write_v2(passage.peer, passage.local),
+                ProxyVersion::V2 => {
+                    let fields = stream.config.proxy_fields;
+                    self.id = fields.unique_id.then(RequestId::next);
+                    let values = proxy_protocol::Values {
+                        authority: (passage.server_name.as_deref()).filter(|_| fields.authority),
+                        unique_id: self.id.as_ref().map(RequestId::as_str),
+                        checksum: fields.checksum,
+                    };
+                    proxy_protocol::write_v2(passage.peer, passage.local, values)
+                }
             };
             // A new connection takes so few bytes at once.
             let sent = upstream.write_all(&header).await;

@@ -16,6 +16,10 @@ const V1_LONGEST: usize = 107;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
 const V2_FIXED: usize = 16;
+/// The name that the client asked for (section 2.2.2).
+const TLV_AUTHORITY: u8 = 0x02;
+/// An id of the connection (section 2.2.5).
+const TLV_UNIQUE_ID: u8 = 0x05;
 /// A checksum over the whole header (section 2.2.3).
 const TLV_CRC32C: u8 = 0x03;
 
@@ -64,8 +68,19 @@ pub fn write_v1(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     format!("PROXY {family} {from} {to} {source} {destination}\r\n").into_bytes()
 }
 
+/// What version 2 says beside the addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Values<'a> {
+    /// The name that the client asked for.
+    pub authority: Option<&'a str>,
+    /// An id of the connection, of 128 bytes at most.
+    pub unique_id: Option<&'a str>,
+    /// Whether there is a checksum.
+    pub checksum: bool,
+}
+
 /// Version 2's.
-pub fn write_v2(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+pub fn write_v2(source: SocketAddr, destination: SocketAddr, values: Values<'_>) -> Vec<u8> {
     let mut header = V2_SIGNATURE.to_vec();
     let ports = [source.port(), destination.port()].map(u16::to_be_bytes);
     match alike(source, destination) {
@@ -81,7 +96,34 @@ pub fn write_v2(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
         }
     }
     header.extend(ports.concat());
+    let texts = [
+        (TLV_AUTHORITY, values.authority),
+        (TLV_UNIQUE_ID, values.unique_id),
+    ];
+    for (kind, text) in texts {
+        if let Some(text) = text {
+            write_value(kind, text.as_bytes(), &mut header);
+        }
+    }
+    if values.checksum {
+        write_value(TLV_CRC32C, &[0; 4], &mut header);
+    }
+    let length = u16::try_from(header.len() - V2_FIXED).unwrap_or(u16::MAX);
+    header[V2_FIXED - 2..V2_FIXED].copy_from_slice(&length.to_be_bytes());
+    if values.checksum {
+        let sum = crc32c(header.iter().copied()).to_be_bytes();
+        let at = header.len() - sum.len();
+        header[at..].copy_from_slice(&sum);
+    }
     header
+}
+
+/// Names have 255 bytes at most and ids fewer: all of them fit.
+fn write_value(kind: u8, value: &[u8], header: &mut Vec<u8>) {
+    let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    header.push(kind);
+    header.extend(length.to_be_bytes());
+    header.extend(&value[..usize::from(length)]);
 }
 
 /// Both in one family: IPv6 if one is.
@@ -377,7 +419,15 @@ mod tests {
         ] {
             let said = proxied_from(source, destination);
             let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-            for header in [write_v1(source, destination), write_v2(source, destination)] {
+            let values = Values {
+                authority: Some("hub.example"),
+                unique_id: Some("0123456789abcdef"),
+                checksum: true,
+            };
+            let plain = write_v2(source, destination, Values::default());
+            let full = write_v2(source, destination, values);
+            assert!(full.len() == plain.len() + (3 + 11) + (3 + 16) + (3 + 4));
+            for header in [write_v1(source, destination), plain, full] {
                 assert_eq!(parse(&header), Ok(Verdict::Complete(header.len(), said)));
             }
         }

@@ -8,6 +8,7 @@ pub mod address;
 pub mod amount;
 pub mod cause;
 pub mod dns_name;
+pub mod endpoint_address;
 pub mod header;
 pub mod host;
 pub mod name;

@@ -3,11 +3,11 @@
 //! What becomes of the endpoint after a failed connect is `group`'s matter.
 
 use std::io;
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::Outcome;
@@ -17,6 +17,7 @@ use super::tls::{Alpn, ClientTls};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::transport::{BelowTls, Socket};
+use crate::types::endpoint_address::EndpointAddress;
 
 /// How long the steps of connecting may take.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ pub enum ConnectError {
     #[error("cannot connect to `{address}`")]
     Refused {
         /// The endpoint.
-        address: SocketAddr,
+        address: EndpointAddress,
         /// What the system says.
         source: io::Error,
     },
@@ -42,7 +43,7 @@ pub enum ConnectError {
     #[error("`{address}` did not accept a connection within {limit:?}")]
     TimedOut {
         /// The endpoint.
-        address: SocketAddr,
+        address: EndpointAddress,
         /// The limit.
         limit: Duration,
     },
@@ -50,7 +51,7 @@ pub enum ConnectError {
     #[error("`{address}` offers no TLS to trust")]
     Tls {
         /// The endpoint.
-        address: SocketAddr,
+        address: EndpointAddress,
         /// Why.
         source: TlsFault,
     },
@@ -58,7 +59,7 @@ pub enum ConnectError {
     #[error("`{address}` does not speak HTTP/2")]
     Http2 {
         /// The endpoint.
-        address: SocketAddr,
+        address: EndpointAddress,
         /// Why.
         source: h2::Error,
     },
@@ -66,7 +67,7 @@ pub enum ConnectError {
     #[error("`{address}` did not finish the TLS handshake within {limit:?}")]
     TlsTimedOut {
         /// The endpoint.
-        address: SocketAddr,
+        address: EndpointAddress,
         /// The limit.
         limit: Duration,
     },
@@ -74,7 +75,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// Whoever was connecting is no more.
-    pub(super) fn gone(address: SocketAddr) -> Self {
+    pub(super) fn gone(address: EndpointAddress) -> Self {
         let source = io::ErrorKind::ConnectionAborted.into();
         Self::Refused { address, source }
     }
@@ -110,7 +111,7 @@ impl ConnectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
     /// The endpoint.
-    pub address: SocketAddr,
+    pub address: EndpointAddress,
     /// 0 for plain TCP, else that of the TLS settings and files.
     pub security: u32,
 }
@@ -148,7 +149,7 @@ impl PartialEq for Connector {
 
 impl Connector {
     /// The line to `address` as connections are made now.
-    pub fn line(&self, address: SocketAddr) -> Line {
+    pub fn line(&self, address: EndpointAddress) -> Line {
         let security = self.tls.as_ref().map_or(0, |tls| tls.id());
         Line { address, security }
     }
@@ -156,7 +157,7 @@ impl Connector {
     /// Connects to `address` for HTTP/1.1.
     pub async fn connect(
         &self,
-        address: SocketAddr,
+        address: EndpointAddress,
         limits: ConnectLimits,
     ) -> Result<Box<Connection>, ConnectError> {
         let socket = self.socket(address, limits, Alpn::Http1).await?;
@@ -166,7 +167,7 @@ impl Connector {
     /// Connects to `address` as requests would, and leaves.
     pub async fn try_out(
         &self,
-        address: SocketAddr,
+        address: EndpointAddress,
         limits: ConnectLimits,
     ) -> Result<(), ConnectError> {
         let alpn = if self.http2 { Alpn::Http2 } else { Alpn::Http1 };
@@ -176,7 +177,7 @@ impl Connector {
     /// Connects to `address` for HTTP/2; by TLS the endpoint has agreed to it.
     pub async fn http2_socket(
         &self,
-        address: SocketAddr,
+        address: EndpointAddress,
         limits: ConnectLimits,
     ) -> Result<Socket, ConnectError> {
         self.socket(address, limits, Alpn::Http2).await
@@ -184,7 +185,7 @@ impl Connector {
 
     async fn socket(
         &self,
-        address: SocketAddr,
+        address: EndpointAddress,
         limits: ConnectLimits,
         alpn: Alpn,
     ) -> Result<Socket, ConnectError> {
@@ -198,25 +199,39 @@ impl Connector {
 }
 
 /// Connects to `address` within `limit`, without TLS. `TCP_NODELAY` is set: heads and small chunks must not wait for an
-/// ACK.
-pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectError> {
+/// ACK. A connection to a unix socket comes in the type of a TCP one: reading, writing and splicing are the same calls, and no
+/// request pays for telling them apart.
+pub async fn tcp(address: EndpointAddress, limit: Duration) -> Result<TcpStream, ConnectError> {
     let refused = |source| ConnectError::Refused { address, source };
-    let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
+    let connecting = async {
+        match address {
+            EndpointAddress::Ip(ip) => {
+                let tcp = TcpStream::connect(ip).await?;
+                tcp.set_nodelay(true)?;
+                Ok(tcp)
+            }
+            EndpointAddress::Unix(path) => as_tcp(UnixStream::connect(path).await?),
+        }
+    };
+    tokio::time::timeout(limit, connecting)
         .await
         .map_err(|_| ConnectError::TimedOut { address, limit })?
-        .map_err(refused)?;
-    tcp.set_nodelay(true).map_err(refused)?;
-    Ok(tcp)
+        .map_err(refused)
+}
+
+fn as_tcp(stream: UnixStream) -> io::Result<TcpStream> {
+    let descriptor = OwnedFd::from(stream.into_std()?);
+    TcpStream::from_std(descriptor.into())
 }
 
 async fn secure(
     tls: &ClientTls,
     tcp: TcpStream,
-    address: SocketAddr,
+    address: EndpointAddress,
     limit: Duration,
     alpn: Alpn,
 ) -> Result<Socket, ConnectError> {
-    let name = tls.server_name(address.ip());
+    let name = tls.server_name(address);
     let connector = TlsConnector::from(tls.current().config(alpn));
     let handshake = connector.connect(name.to_owned(), BelowTls(tcp));
     let stream = tokio::time::timeout(limit, handshake)

@@ -6,7 +6,6 @@
 //! without trouble takes no lock.
 #![deny(clippy::disallowed_methods)]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::ledger::{Ledger, Padded};
 use super::standing::{Event, Standing, Terms};
 use crate::config::{self, Outlier};
 use crate::types::amount::format_duration;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 
 /// What a request met at an endpoint.
@@ -100,7 +100,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub struct Endpoint {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: EndpointAddress,
     /// Its address as text, for logs.
     pub label: Box<str>,
     /// Its share of the requests.

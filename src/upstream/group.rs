@@ -6,7 +6,6 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +24,7 @@ use super::protection::Protection;
 use super::standing::{Record, Standing, Terms};
 use crate::config::{self, Balance};
 use crate::types::cause::Cause;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 
 /// An upstream as it runs.
@@ -104,14 +104,14 @@ impl Group {
     }
 
     /// What is known of its endpoints, by address, as a value for a process that takes over from this one.
-    pub fn records(&self, now: Instant) -> Vec<(SocketAddr, Record)> {
+    pub fn records(&self, now: Instant) -> Vec<(EndpointAddress, Record)> {
         let set = self.set.load();
         let of = |one: &Arc<Endpoint>| (one.address, one.state.standing.lock().record(now));
         set.endpoints().iter().map(of).collect()
     }
 
     /// Takes over what another process knew of endpoints that are here too.
-    pub fn restore(&self, records: &[(SocketAddr, Record)], now: Instant) {
+    pub fn restore(&self, records: &[(EndpointAddress, Record)], now: Instant) {
         for endpoint in self.set.load().endpoints() {
             let record = records
                 .iter()
@@ -139,7 +139,12 @@ impl Group {
     ///
     /// `balance` says which of the usable ones; after them backups, then those that rest, since a request that has
     /// nowhere else to go loses nothing there.
-    pub fn choose(&self, keys: &Keys<'_>, tried: &[SocketAddr], now: Instant) -> Option<Chosen> {
+    pub fn choose(
+        &self,
+        keys: &Keys<'_>,
+        tried: &[EndpointAddress],
+        now: Instant,
+    ) -> Option<Chosen> {
         let set = self.current(now);
         let mut stuck = Stuck::Off;
         if self.config.sticky.is_some() {
@@ -190,7 +195,7 @@ impl Group {
         random: impl FnOnce() -> [u8; 12],
     ) -> Option<HeaderValue> {
         let (sticky, key) = (self.config.sticky.as_ref()?, self.session_key.get()?);
-        let choice = (chosen.address, chosen.stuck);
+        let choice = (chosen.address.digest(), chosen.stuck);
         set_cookie(key, sticky, self.name(), choice, scope, unix, random)
     }
 
@@ -322,7 +327,7 @@ fn members(
         },
         members: endpoints.len(),
     });
-    let states: HashMap<SocketAddr, &Arc<State>> = known
+    let states: HashMap<EndpointAddress, &Arc<State>> = known
         .iter()
         .flat_map(|set| set.endpoints())
         .map(|endpoint| (endpoint.address, &endpoint.state))

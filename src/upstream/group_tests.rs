@@ -3,14 +3,14 @@
 //! The cases of single parts are beside those parts.
 #![allow(clippy::disallowed_methods, reason = "tests need a time to start from")]
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::Outcome;
 
-fn address(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
+fn address(port: u16) -> EndpointAddress {
+    std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()
 }
 
 fn plain(count: u16) -> config::Upstream {
@@ -23,7 +23,7 @@ fn group(count: u16) -> (Group, Instant) {
     (Group::new(plain(count), None, now), now)
 }
 
-fn chosen(group: &Group, tried: &[SocketAddr], now: Instant) -> Option<u16> {
+fn chosen(group: &Group, tried: &[EndpointAddress], now: Instant) -> Option<u16> {
     let chosen = group.choose(&Keys::default(), tried, now)?;
     Some(chosen.address.port())
 }

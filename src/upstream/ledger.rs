@@ -3,7 +3,6 @@
 //! Belongs to the upstream's name and outlives reloads. Invariant: what a choice depends on changes `version` with it.
 #![deny(clippy::disallowed_methods)]
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,6 +10,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::observe::count::Counter;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// A value on cache lines of its own, so that workers which write it do not slow down those that read its neighbours.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     version: AtomicU64,
-    ejected: Mutex<Vec<(SocketAddr, Instant)>>,
+    ejected: Mutex<Vec<(EndpointAddress, Instant)>>,
     pub(super) counts: Counts,
     /// Requests in flight, for balancing that bounds an endpoint's part of them.
     pub(super) in_flight: Padded<AtomicU32>,
@@ -62,7 +62,7 @@ impl Ledger {
     /// Ejects `address` until `until`, unless `most` others are ejected at `now`. Says whether it did.
     pub(super) fn eject(
         &self,
-        address: SocketAddr,
+        address: EndpointAddress,
         until: Instant,
         most: usize,
         now: Instant,
@@ -78,7 +78,7 @@ impl Ledger {
     }
 
     /// `address` is ejected no more.
-    pub(super) fn take_back(&self, address: SocketAddr) {
+    pub(super) fn take_back(&self, address: EndpointAddress) {
         self.ejected.lock().retain(|(other, _)| *other != address);
     }
 }

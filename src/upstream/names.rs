@@ -284,7 +284,7 @@ impl Book {
             of(Query::Host(one.name.clone()), name, addresses.collect())
         });
         let service = upstream.service.iter().map(|name| {
-            let found = by_service(&entries, upstream).map(|one| one.address);
+            let found = by_service(&entries, upstream).filter_map(|one| one.address.ip());
             let mut standing = of(
                 Query::Service(name.clone()),
                 name.to_string(),
@@ -421,8 +421,8 @@ fn by_names<'a>(
     upstream: &'a Upstream,
 ) -> impl Iterator<Item = config::Endpoint> + 'a {
     let of = move |one: &'a NamedEndpoints| {
-        let endpoint = |address| config::Endpoint {
-            address,
+        let endpoint = |address: SocketAddr| config::Endpoint {
+            address: address.into(),
             weight: one.weight,
             backup: one.backup,
         };
@@ -448,8 +448,8 @@ fn by_service<'a>(
     let of = move |one: &'a Service| {
         let backup = Some(one.priority) != first;
         let weight = weight(one.weight, heaviest);
-        let endpoint = move |address| config::Endpoint {
-            address,
+        let endpoint = move |address: SocketAddr| config::Endpoint {
+            address: address.into(),
             weight,
             backup,
         };

@@ -16,7 +16,7 @@ fn name(text: &str) -> DnsName {
 }
 
 fn plain() -> Upstream {
-    Upstream::plain(UpstreamName::parse("u").unwrap(), [])
+    Upstream::plain(UpstreamName::parse("u").unwrap(), [] as [SocketAddr; 0])
 }
 
 fn by_host(text: &str) -> Upstream {
@@ -93,7 +93,7 @@ impl Scene {
 
     fn endpoints(&self) -> Vec<u8> {
         let (endpoints, _) = self.book.endpoints(&self.upstream);
-        let last = |one: &config::Endpoint| match one.address.ip() {
+        let last = |one: &config::Endpoint| match one.address.digest().ip() {
             IpAddr::V4(v4) => v4.octets()[3],
             IpAddr::V6(_) => 6,
         };
@@ -123,7 +123,7 @@ fn endpoints_have_what_was_configured_of_their_name() {
     let mut scene = Scene::new();
     scene.answer(found(&[1], 30));
     let expected = config::Endpoint {
-        address: (address(1), 80).into(),
+        address: SocketAddr::new(address(1), 80).into(),
         weight: 3,
         backup: true,
     };

@@ -140,7 +140,7 @@ mod tests {
 
     fn line(address: SocketAddr) -> Line {
         Line {
-            address,
+            address: address.into(),
             security: 0,
         }
     }
@@ -162,7 +162,7 @@ mod tests {
         let (pool, now) = (Pool::default(), Instant::now());
         pool.put(line(address), connection, &upstream(address), now);
         let secured = Line {
-            address,
+            address: address.into(),
             security: 1,
         };
         assert!(pool.take(&secured, now).is_none());

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::hubgate::one_site;
@@ -274,4 +275,34 @@ fn tcp_and_udp_can_have_one_port_and_both_are_counted() {
         assert!(page.contains(line), "{line}\n{page}");
     }
     drop(hubgate);
+}
+
+#[test]
+fn an_upgrade_takes_the_sockets_along_and_every_question_is_answered() {
+    let server = name_server("one", 1);
+    let listen = free_addr();
+    let mut hubgate = edge(&listen.to_string(), "", &[server]);
+    let over = AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut asked = 0;
+            while !over.load(Ordering::Relaxed) {
+                let client = client(listen);
+                for id in 0..5 {
+                    // Like any client of UDP, it asks again when nothing comes.
+                    let answer = ask(&client, id).or_else(|| ask(&client, id));
+                    assert_eq!(answer.as_deref(), Some("one"));
+                    asked += 1;
+                }
+            }
+            asked
+        });
+        for _ in 0..2 {
+            hubgate.upgrade();
+        }
+        over.store(true, Ordering::Relaxed);
+        asking.join().unwrap()
+    });
+    assert!(asked > 10, "{asked}");
+    assert_eq!(ask(&client(listen), 7).as_deref(), Some("one"));
 }

@@ -148,6 +148,39 @@ fn the_endpoint_is_told_of_the_client_by_a_header_in_either_version() {
 }
 
 #[test]
+fn version_2_says_the_name_a_checksum_and_an_id_that_the_log_has_too() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let upstream = Upstream::start(move |conn| {
+        let mut wire = conn.take();
+        let fixed = wire.exactly(16).unwrap();
+        let length = u16::from_be_bytes([fixed[14], fixed[15]]);
+        let block = wire.exactly(usize::from(length)).unwrap();
+        tell.lock().unwrap().send(block).unwrap();
+    });
+    let listen = free_addr();
+    let lines = "sni = [\"a.test\"]\nsend_proxy_protocol = \"v2\"\n\
+                 proxy_protocol_fields = [\"authority\", \"unique-id\", \"crc32c\"]";
+    let toml = streams(&upstream, &[(listen, lines, upstream.addr)])
+        + "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"id=$request_id\"\n";
+    let hubgate = Hubgate::start(&toml);
+    assert!(tls::handshake(listen, "a.test", tls::config(&[])).is_err());
+    let block = told.recv_timeout(crate::support::PATIENCE).unwrap();
+    let (name, id) = (&block[12..21], &block[21..56]);
+    assert_eq!(name, b"\x02\0\x06a.test");
+    assert_eq!(id[..3], [5, 0, 32]);
+    assert_eq!(block[56..59], [3, 0, 4]);
+    assert_eq!(block.len(), 63);
+    let line = format!("id={}\n", String::from_utf8_lossy(&id[3..]));
+    let log = hubgate.dir.path().join("access.log");
+    eventually("the log has the id", || {
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .contains(&line)
+    });
+}
+
+#[test]
 fn a_dead_endpoint_costs_no_connection_while_another_lives_and_each_one_is_logged() {
     let upstream = Upstream::saying("ok");
     let (dead, listen, hopeless) = (free_addr(), free_addr(), free_addr());
@@ -183,6 +216,31 @@ fn a_dead_endpoint_costs_no_connection_while_another_lives_and_each_one_is_logge
     );
     let failed = format!("TCP 502 {dead} 0 0 upstream_connect");
     assert!(lines.lines().any(|line| line == failed), "{lines}");
+}
+
+#[test]
+fn an_endpoint_that_fails_its_checks_gets_no_connection() {
+    let answering = |status: &str, says: &str| {
+        Upstream::answering(format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{says}",
+            says.len()
+        ))
+    };
+    let (well, unwell) = (answering("200 OK", "well"), answering("503 x", "unwell"));
+    let listen = free_addr();
+    let toml = streams(&well, &[(listen, "", unwell.addr)]).replace(
+        &format!("[upstream.s0]\nendpoints = [\"{}\"]", unwell.addr),
+        &format!(
+            "[upstream.s0]\nhealth = {{ path = \"/health\", interval = \"1s\", timeout = \"900ms\", fall = 1 }}\n\
+             endpoints = [\"{}\", \"{}\"]",
+            unwell.addr, well.addr
+        ),
+    );
+    let hubgate = Hubgate::start(&toml);
+    eventually("the one that is unwell is left alone", || {
+        (0..8).all(|_| get(&mut Client::plain(listen), HOST) == "well")
+    });
+    drop(hubgate);
 }
 
 #[test]

@@ -254,6 +254,23 @@ fn browsers_are_told_to_come_by_https_with_every_answer_by_https_and_no_other() 
 }
 
 #[test]
+fn the_101_of_a_websocket_says_it_too_once() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\nStrict-Transport-Security: max-age=1\r\n\r\n",
+    );
+    let hubgate = Hubgate::start(&two_sites(&upstream, "hsts = { max_age = \"2d\" }"));
+    for (host, wanted) in [(HOST, "max-age=172800"), ("other.test", "max-age=1")] {
+        let mut client = Client::tls(hubgate.https, host);
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+        ));
+        let head = client.head().unwrap();
+        assert_eq!(head.status(), 101);
+        assert_eq!(head.all("strict-transport-security"), [wanted]);
+    }
+}
+
+#[test]
 fn secrets_are_written_down_only_when_the_command_line_asks_for_it() {
     let upstream = Upstream::saying("ok");
     let folder = tempfile::tempdir().unwrap();

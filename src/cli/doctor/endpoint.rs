@@ -5,6 +5,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::{ClientConnection, StreamOwned};
@@ -15,6 +17,7 @@ use crate::cli::finding::{Finding, Level};
 use crate::cli::web::{self, Page};
 use crate::config::{CheckKind, Protocol};
 use crate::tls::leaf::Leaf;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::tls::fault::TlsFault;
 use crate::upstream::tls::{Alpn, ClientTls};
 
@@ -56,11 +59,19 @@ fn millis(since: Instant) -> Option<f64> {
     Some(since.elapsed().as_secs_f64() * 1e3)
 }
 
+/// A connection to a unix socket comes in the type of a TCP one.
+fn connect(address: EndpointAddress, limit: Duration) -> io::Result<TcpStream> {
+    match address {
+        EndpointAddress::Ip(ip) => TcpStream::connect_timeout(&ip, limit),
+        EndpointAddress::Unix(path) => Ok(OwnedFd::from(UnixStream::connect(path)?).into()),
+    }
+}
+
 /// A finding either way: the first step that fails ends it.
 fn steps(question: &Question<'_>, seen: &mut Seen) -> Result<Finding, Finding> {
     let about = format!("{} of {}", question.address, question.upstream.name);
     let begun = Instant::now();
-    let tcp = TcpStream::connect_timeout(&question.address, question.patience.0)
+    let tcp = connect(question.address, question.patience.0)
         .map_err(|error| unreached(&about, question, &error))?;
     seen.connect_ms = millis(begun);
     let unusable = |error: io::Error| Finding::of(Level::Broken, &about, error.to_string(), "");
@@ -68,7 +79,7 @@ fn steps(question: &Question<'_>, seen: &mut Seen) -> Result<Finding, Finding> {
         .map_err(unusable)?;
     tcp.set_write_timeout(Some(web::DEADLINE))
         .map_err(unusable)?;
-    let address = question.address.to_string();
+    let address = question.address.host();
     let host = question.host.as_deref().unwrap_or(&address);
     let answer = match &question.tls {
         None => {
@@ -149,7 +160,7 @@ fn secure(
     question: &Question<'_>,
     mut tcp: TcpStream,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, TlsFault> {
-    let name = tls.server_name(question.address.ip()).to_owned();
+    let name = tls.server_name(question.address).to_owned();
     let wanted = name.to_str().into_owned();
     let alpn = match question.upstream.protocol {
         Protocol::Http1 => Alpn::Http1,

@@ -6,7 +6,6 @@
 
 mod endpoint;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +20,7 @@ use super::status::table;
 use super::{complain, exit, print};
 use crate::config::{self, CheckKind, Config, Paint, Upstream};
 use crate::observe::reasons::with_reasons;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoints_file;
 use crate::upstream::names::Book;
 use crate::upstream::tls::ClientTls;
@@ -31,7 +31,7 @@ const AT_ONCE: usize = 32;
 /// What is asked of an endpoint, and how.
 struct Question<'a> {
     upstream: &'a Upstream,
-    address: SocketAddr,
+    address: EndpointAddress,
     tls: Option<Arc<ClientTls>>,
     /// For a connection, and for a TLS handshake.
     patience: (Duration, Duration),

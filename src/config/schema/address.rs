@@ -11,11 +11,12 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::source::Source;
 use crate::types::address::Address;
 use crate::types::dns_name::DnsName;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// Where to connect to.
 pub(in crate::config) enum Target {
     /// Exactly there.
-    Address(SocketAddr),
+    Address(EndpointAddress),
     /// At this port of every address of the host.
     Name(DnsName, u16),
 }
@@ -45,9 +46,17 @@ impl Field<'_> {
         }
     }
 
-    /// An IP address, or a name, with a port to connect to.
-    pub(super) fn endpoint(&self) -> Option<Target> {
+    /// An IP address, or a name, with a port to connect to; or `unix:` and the path of a socket.
+    pub(super) fn endpoint(&self, source: &Source) -> Option<Target> {
         let text = self.text_as("an address in quotes, as in `\"192.0.2.10:80\"`", None)?;
+        if let Some(path) = Address::unix_path(text) {
+            return match path {
+                "" => self.refuse("bad-endpoint", format!("`{text}` names no file"), None),
+                path => Some(Target::Address(EndpointAddress::unix(
+                    &source.resolve(path),
+                ))),
+            };
+        }
         if let Some((name, port)) = named(text) {
             return Some(Target::Name(name, port));
         }
@@ -60,7 +69,7 @@ impl Field<'_> {
                 format!("endpoint `{text}` is the address for listening on all interfaces, not one to connect to"),
                 Some(format!("for this host write `127.0.0.1:{}`", address.port())),
             ),
-            Ok(address) => Some(Target::Address(address)),
+            Ok(address) => Some(Target::Address(address.into())),
             Err(_) => {
                 let (code, message, hint) = endpoint_fault(text);
                 self.refuse(code, message, Some(hint))

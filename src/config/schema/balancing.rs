@@ -22,7 +22,7 @@ pub(super) const ENDPOINTS: Key = Key::either(
     Kind::Endpoints,
     "endpoints_file",
     "[\"192.0.2.10:80\"]",
-    "IP:port or NAME:port of each, or a table with that as `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can). A name stands for all its addresses, IPv4 and IPv6, which are followed (see [resolver]).",
+    "IP:port or NAME:port of each, or `unix:` and the path of a socket; or a table with that as `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can). A name stands for all its addresses, IPv4 and IPv6, which are followed (see [resolver]).",
 );
 pub(super) const ENDPOINTS_SRV: Key = Key::rule(
     "endpoints_srv",
@@ -79,7 +79,7 @@ static ENDPOINT_TABLE: Table = Table {
             "address",
             Kind::Address,
             "\"192.0.2.10:80\"",
-            "IP:port or NAME:port.",
+            "IP:port, NAME:port or `unix:` and a path.",
         ),
         Key::new("weight", Kind::Count(1, 255), "1", "Its share."),
         Key::new("backup", Kind::Flag, "false", "Only while no other can."),
@@ -219,11 +219,11 @@ impl Typed {
 
 fn endpoint(field: &Field<'_>, context: Context<'_>) -> Option<Typed> {
     let DeValue::Table(table) = field.raw() else {
-        return Some(Typed::new(field.endpoint()?, 1, false));
+        return Some(Typed::new(field.endpoint(context.source)?, 1, false));
     };
     let table = Some((table, field.span()));
     let reader = Reader::new(&ENDPOINT_TABLE, "the endpoint".to_owned(), table, context);
-    let address = reader.field("address", |field| field.endpoint());
+    let address = reader.field("address", |field| field.endpoint(context.source));
     let (weight, backup) = (reader.count("weight"), reader.flag("backup"));
     Some(Typed::new(value(address)?, value(weight)?, value(backup)?))
 }

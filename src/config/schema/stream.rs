@@ -72,6 +72,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"off\"",
             "Whether the endpoint is told of the client by a PROXY header, and in which version.",
         ),
+        Key::new(
+            "proxy_protocol_fields",
+            Kind::Texts,
+            "[]",
+            "What version 2 of that header says beside the addresses, by HAProxy's names: \"authority\" is the name that the TLS asks for (with `sni`), \"unique-id\" an id of the connection that the access log has as $request_id, \"crc32c\" a checksum.",
+        ),
         Key::table(
             "access_log",
             "as [access_log], for this stream: one line a connection",
@@ -91,6 +97,7 @@ pub(in crate::config) struct Stream {
     pub(in crate::config) udp_responses: Option<Option<At<u32>>>,
     pub(in crate::config) idle: Option<Option<At<Duration>>>,
     pub(in crate::config) send_proxy_protocol: Option<Option<ProxyVersion>>,
+    pub(in crate::config) proxy_fields: Option<Vec<At<String>>>,
     pub(in crate::config) access_log: Option<Overlay>,
 }
 
@@ -114,6 +121,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
             "v2" => Some(ProxyVersion::V2),
             _ => None,
         }),
+        proxy_fields: reader.texts("proxy_protocol_fields"),
         access_log: read_access_log(reader, context),
     }
 }

@@ -13,7 +13,7 @@ use crate::config::model::{AccessLog, CertificateSource, Listen, Site};
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::stream::Stream as Typed;
 use crate::config::source::Span;
-use crate::config::stream::{Stream, Udp};
+use crate::config::stream::{ProxyFields, ProxyVersion, Stream, Udp};
 use crate::types::address::Address;
 use crate::types::host::HostPattern;
 
@@ -51,7 +51,8 @@ fn check(
     context: Context<'_>,
     relations: Context<'_>,
 ) -> Option<Placed> {
-    let udp = udp(&typed, context);
+    let udp = udp(&typed, names, context);
+    let fields = fields(&typed, context);
     let sni: Option<Vec<_>> = typed.sni.and_then(|hosts| {
         let hosts: Vec<_> = hosts.iter().map(|host| host_of(host, context)).collect();
         hosts.into_iter().collect()
@@ -69,6 +70,7 @@ fn check(
         idle: typed.idle?.map_or(default_idle(udp), |at| at.value),
         udp,
         send_proxy_protocol: typed.send_proxy_protocol?,
+        proxy_fields: fields?,
         access_log: typed.access_log?.over(access_log?),
     };
     Some((stream, listen.span, sni))
@@ -81,12 +83,50 @@ fn default_idle(udp: Option<Udp>) -> Duration {
     }
 }
 
+/// What a PROXY header says beside the addresses; warns of what it will never say.
+fn fields(typed: &Typed, context: Context<'_>) -> Option<ProxyFields> {
+    let mut fields = ProxyFields::default();
+    let mut sound = true;
+    let version = typed.send_proxy_protocol?;
+    for field in typed.proxy_fields.as_ref()? {
+        let doubt = |message: &str| {
+            let doubt = Diagnostic::warning("no-effect", field.span.clone(), message);
+            context.sink.push(doubt);
+        };
+        if version != Some(ProxyVersion::V2) {
+            doubt("only `send_proxy_protocol = \"v2\"` has fields");
+        }
+        match field.value.as_str() {
+            "authority" => {
+                if typed.sni.as_ref().is_some_and(Vec::is_empty) {
+                    doubt("without `sni` nobody looks for a name to tell");
+                }
+                fields.authority = true;
+            }
+            "unique-id" => fields.unique_id = true,
+            "crc32c" => fields.checksum = true,
+            other => {
+                let message = format!("a PROXY header has no field `{other}` here");
+                let fault = Diagnostic::error("proxy-field", field.span.clone(), message);
+                let hint = "there are \"authority\", \"unique-id\" and \"crc32c\"";
+                context.sink.push(fault.hint(hint));
+                sound = false;
+            }
+        }
+    }
+    sound.then_some(fields)
+}
+
 /// What is told of UDP; refuses what only one of the protocols has.
-fn udp(typed: &Typed, context: Context<'_>) -> Option<Option<Udp>> {
+fn udp(typed: &Typed, names: &Names, context: Context<'_>) -> Option<Option<Udp>> {
     let is_udp = typed.udp.as_ref()?.value;
     let (sessions, responses) = (typed.udp_sessions.as_ref()?, typed.udp_responses.as_ref()?);
     let listen = typed.listen.as_ref()?;
-    let names = typed.sni.as_ref().and_then(|names| names.first());
+    let sni = typed.sni.as_ref().and_then(|names| names.first());
+    let local = typed
+        .upstream
+        .as_ref()
+        .filter(|name| names.is_local(&name.value));
     let unix = matches!(listen.value.address, Address::Unix(_));
     let version = typed.send_proxy_protocol.as_ref()?;
     let idle = [
@@ -101,7 +141,13 @@ fn udp(typed: &Typed, context: Context<'_>) -> Option<Option<Udp>> {
         }
     }
     let foreign = [
-        names.map(|at| (&at.span, "`sni` is not looked for with")),
+        sni.map(|at| (&at.span, "`sni` is not looked for with")),
+        local.map(|at| {
+            (
+                &at.span,
+                "endpoints that are unix sockets take nothing with",
+            )
+        }),
         unix.then_some((&listen.span, "a unix socket cannot be listened on with")),
         version.map(|_| (&listen.span, "no PROXY header is sent with")),
     ];

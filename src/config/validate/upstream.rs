@@ -22,8 +22,17 @@ pub(super) struct Names {
     used: RefCell<BTreeSet<String>>,
     /// Those behind a route with the `jupyterhub` preset.
     jupyterhubs: RefCell<BTreeSet<String>>,
+    /// Those with an endpoint that is a unix socket.
+    local: BTreeSet<String>,
     /// False when the upstreams themselves could not be read: then no name is called unknown.
     known: bool,
+}
+
+fn has_unix(typed: &Typed) -> bool {
+    let endpoints = typed.balancing.iter().flat_map(|found| &found.endpoints);
+    endpoints
+        .into_iter()
+        .any(|at| at.value.address.ip().is_none())
 }
 
 impl Names {
@@ -37,8 +46,19 @@ impl Names {
                 .collect(),
             used: RefCell::default(),
             jupyterhubs: RefCell::default(),
+            local: upstreams
+                .iter()
+                .flatten()
+                .filter(|(_, typed)| has_unix(typed))
+                .map(|(name, _)| name.value.clone())
+                .collect(),
             known: upstreams.is_some(),
         }
+    }
+
+    /// Whether an endpoint of that upstream is a unix socket.
+    pub(super) fn is_local(&self, name: &str) -> bool {
+        self.local.contains(name)
     }
 
     /// Notes that a route with the `jupyterhub` preset points at this name.

@@ -10,6 +10,7 @@ use super::draft::{self, Draft};
 use super::ledger::Ledger;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
+use crate::types::address::Address;
 use crate::types::host::Host;
 use crate::types::name::UpstreamName;
 
@@ -132,10 +133,13 @@ fn single(target: Target<'_>, from: &Directive) -> Draft {
     table
 }
 
-/// An endpoint as hubgate writes it: an IP address or a name, with a port.
+/// An endpoint as hubgate writes it: an IP address or a name, with a port; a unix socket by its path.
 pub(super) fn endpoint(text: &str, default_port: u16) -> Option<String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Some(address.to_string());
+    }
+    if let Some(path) = Address::unix_path(text) {
+        return path.starts_with('/').then(|| text.to_owned());
     }
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse() {
@@ -297,5 +301,22 @@ fn hash(directive: &Directive, table: &mut Draft, ledger: &mut Ledger) {
                 "hubgate hashes the client, a field or a cookie, not `{key}`; requests take turns"
             ),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn addresses_names_and_sockets_are_endpoints_and_a_socket_without_a_whole_path_is_none() {
+        for (text, expected) in [
+            ("10.0.0.1", Some("10.0.0.1:80")),
+            ("hub:8000", Some("hub:8000")),
+            ("unix:/run/app.sock", Some("unix:/run/app.sock")),
+            ("unix:app.sock", None),
+        ] {
+            assert_eq!(endpoint(text, 80).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -91,7 +91,7 @@ fn json_leaves_out_what_is_not_known() {
     let record = Record {
         cause: Some(Cause::UpstreamConnect),
         upstream: Some("hub"),
-        endpoint: Some(([10, 0, 0, 1], 80).into()),
+        endpoint: Some(std::net::SocketAddr::from(([10, 0, 0, 1], 80)).into()),
         ..ordinary(&fields)
     };
     let text = rendered(&AccessLogFormat::Json, &record);

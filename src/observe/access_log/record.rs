@@ -10,6 +10,7 @@ use http::HeaderMap;
 
 use crate::config::Lookup;
 use crate::observe::cause::Cause;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// One finished request. Text may be anything a client can send; the formats escape it.
 #[derive(Clone)]
@@ -47,7 +48,7 @@ pub struct Record<'a> {
     /// The upstream's name.
     pub upstream: Option<&'a str>,
     /// The endpoint that was tried last.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<EndpointAddress>,
     /// The status the upstream gave.
     pub upstream_status: Option<u16>,
     /// Time taken by a new connection to the endpoint; `None` when one was reused or none was had.

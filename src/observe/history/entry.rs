@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::told::{Condition, Told, ToldCondition, ToldTry, Try};
 use crate::observe::access_log::{Record, redacted};
 use crate::observe::cause::Cause;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// Tries with room in an entry; of more, the last ones are kept.
 const TRIES: usize = 4;
@@ -53,7 +54,7 @@ pub(super) struct Entry {
     bytes: [u64; 4],
     tries: [Option<Try>; TRIES],
     tries_left_out: u32,
-    conditions: [Option<(SocketAddr, [u8; STATE])>; CONDITIONS],
+    conditions: [Option<(EndpointAddress, [u8; STATE])>; CONDITIONS],
     ends: [u16; PIECES],
     text: [u8; TEXT],
 }
@@ -247,7 +248,7 @@ mod tests {
             ..Record::new(SystemTime::now(), ([192, 0, 2, 1], 7).into(), &fields)
         };
         let one = |port| Try {
-            endpoint: ([192, 0, 2, 9], port).into(),
+            endpoint: SocketAddr::from(([192, 0, 2, 9], port)).into(),
             at: Duration::ZERO,
             took: Duration::from_millis(5),
             connect: None,

@@ -2,18 +2,18 @@
 //!
 //! Field names are an interface: they are added to, never renamed.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::observe::cause::Cause;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// One attempt at one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Try {
     /// Which endpoint.
-    pub endpoint: SocketAddr,
+    pub endpoint: EndpointAddress,
     /// When it began, after the request did.
     pub at: Duration,
     /// How long it took, to the head of its answer or to its failure.
@@ -30,7 +30,7 @@ pub struct Try {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Which endpoint.
-    pub endpoint: SocketAddr,
+    pub endpoint: EndpointAddress,
     /// In a word or two: `ready`, `resting`.
     pub state: String,
 }

@@ -105,8 +105,9 @@ pub fn write(
     wire.extend_from_slice(b"\r\n");
 }
 
-/// Writes an informational head, or that of a 101 with what it upgrades to and with what is our own.
+/// Writes an informational head, or that of a 101 with what it upgrades to and with fields of our own.
 pub fn write_informational(head: &ResponseHead<'_>, own: &Own<'_>, wire: &mut Vec<u8>) {
+    let mut strict = None;
     status_line(head.status(), head.reason(), wire);
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
         wire.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -117,8 +118,12 @@ pub fn write_informational(head: &ResponseHead<'_>, own: &Own<'_>, wire: &mut Ve
         if let Some(cookie) = &own.cookie {
             field(wire, b"Set-Cookie", cookie.as_bytes());
         }
+        strict = own.strict;
     }
-    write_rest(head, own.lines.as_deref(), false, wire);
+    write_rest(head, own.lines.as_deref(), strict.is_some(), wire);
+    if let Some(strict) = strict {
+        field(wire, b"Strict-Transport-Security", strict.as_bytes());
+    }
     wire.extend_from_slice(b"\r\n");
 }
 

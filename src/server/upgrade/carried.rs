@@ -3,7 +3,6 @@
 //! Taken from the process twice: for the successor's preparation, and when nobody accepts any more. Values of another
 //! version that make no sense here are left out. Invariant: what is counted is counted on, and never twice.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use crate::observe::count::Counter;
 use crate::proxy::app::Shared;
 use crate::snapshot::Snapshot;
 use crate::tls::tickets::TicketKeys;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::group::Group;
 use crate::upstream::{Counts, Record};
 
@@ -37,7 +37,7 @@ pub(in crate::server) struct Carried {
 struct Upstream {
     name: String,
     /// A [`Record`] each.
-    endpoints: Vec<(SocketAddr, Value)>,
+    endpoints: Vec<(EndpointAddress, Value)>,
     counters: Vec<(String, u64)>,
 }
 
@@ -76,7 +76,7 @@ impl Carried {
     pub(in crate::server) fn restore_health(&self, snapshot: &Snapshot) {
         let now = crate::transport::now();
         for (upstream, group) in self.known(snapshot) {
-            let records: Vec<(SocketAddr, Record)> = upstream
+            let records: Vec<(EndpointAddress, Record)> = upstream
                 .endpoints
                 .iter()
                 .filter_map(|(address, value)| {

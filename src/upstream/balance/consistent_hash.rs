@@ -6,11 +6,12 @@
 //! loads); what it does not take goes to the next on the ring. Hashes are fixed, so that several edges agree.
 #![deny(clippy::disallowed_methods)]
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Keys, Set, round_robin};
 use crate::config::HashOn;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::header::cookies;
 use crate::upstream::endpoint::Endpoint;
 
@@ -79,7 +80,7 @@ pub(super) fn pick<'s>(
     on: &HashOn,
     set: &'s Set,
     keys: &Keys<'_>,
-    tried: &[SocketAddr],
+    tried: &[EndpointAddress],
     in_flight: u32,
     turn: impl FnOnce() -> usize,
 ) -> Option<&'s Arc<Endpoint>> {

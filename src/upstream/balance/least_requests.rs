@@ -4,12 +4,12 @@
 //! costs the same for any number. Among equals the turn decides, so that an idle upstream is used evenly.
 #![deny(clippy::disallowed_methods)]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::consistent_hash::mixed;
 use super::set::Turn;
 use super::{Set, round_robin};
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::Endpoint;
 
 /// So many are all compared.
@@ -18,7 +18,7 @@ const ALL: usize = 8;
 /// The least loaded endpoint that is not in `tried`. `turn` also stands for chance.
 pub(super) fn pick<'s>(
     set: &'s Set,
-    tried: &[SocketAddr],
+    tried: &[EndpointAddress],
     turn: usize,
 ) -> Option<&'s Arc<Endpoint>> {
     let open = set.open();

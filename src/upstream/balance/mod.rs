@@ -10,7 +10,6 @@ mod round_robin;
 mod set;
 pub(super) mod sticky;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -18,6 +17,7 @@ pub(super) use set::Set;
 
 use super::endpoint::Endpoint;
 use crate::config::Balance;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// What a request offers to choose by. Costs nothing until it is asked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +46,7 @@ pub(super) fn pick<'s>(
     balance: &Balance,
     set: &'s Set,
     keys: &Keys<'_>,
-    tried: &[SocketAddr],
+    tried: &[EndpointAddress],
     turn: impl FnOnce() -> usize,
     in_flight: impl FnOnce() -> u32,
 ) -> Option<&'s Arc<Endpoint>> {

@@ -5,11 +5,11 @@
 //! to [`MOST_PLACES`].
 #![deny(clippy::disallowed_methods)]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Set;
 use super::set::Turn;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::Endpoint;
 
 /// Above so many places in a round, or four per endpoint, weights are rounded.
@@ -50,7 +50,7 @@ pub(super) fn order(endpoints: &[Turn]) -> Box<[u32]> {
 /// The endpoint whose turn it is, or the next one that is not in `tried`.
 pub(super) fn pick<'s>(
     set: &'s Set,
-    tried: &[SocketAddr],
+    tried: &[EndpointAddress],
     turn: usize,
 ) -> Option<&'s Arc<Endpoint>> {
     let turns = set.turns();

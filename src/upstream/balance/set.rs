@@ -13,6 +13,7 @@ use foldhash::HashMap;
 use super::consistent_hash::Ring;
 use super::round_robin;
 use crate::config::{self, Balance};
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::{Endpoint, Override};
 use crate::upstream::standing::{Fit, STEPS};
 
@@ -77,7 +78,7 @@ impl Set {
             let keeps = standing.overridden != Override::Disabled;
             let usable = matches!(place.fit, Fit::Well | Fit::OnTrial);
             if config.sticky.is_some() && usable && keeps {
-                sessions.insert(endpoint.address, index);
+                sessions.insert(endpoint.address.digest(), index);
             }
             if standing.overridden != Override::Enabled {
                 continue;
@@ -185,13 +186,13 @@ impl Set {
     pub(in crate::upstream) fn keeping(
         &self,
         endpoint: SocketAddr,
-        tried: &[SocketAddr],
+        tried: &[EndpointAddress],
     ) -> Option<&Arc<Endpoint>> {
         self.untried(*self.sessions.get(&endpoint)?, tried)
     }
 
     /// The endpoint of this index, unless it is in `tried`.
-    pub(super) fn untried(&self, index: u32, tried: &[SocketAddr]) -> Option<&Arc<Endpoint>> {
+    pub(super) fn untried(&self, index: u32, tried: &[EndpointAddress]) -> Option<&Arc<Endpoint>> {
         let endpoint = self.endpoints.get(index as usize)?;
         (!tried.contains(&endpoint.address)).then_some(endpoint)
     }

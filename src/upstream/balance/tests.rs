@@ -5,7 +5,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
@@ -14,14 +13,15 @@ use proptest::prelude::*;
 use super::Keys;
 use super::consistent_hash::mixed;
 use crate::config::{self, Balance, HashOn, Outlier};
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::{Chosen, Group};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn address(port: u16) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], port))
+fn address(port: u16) -> EndpointAddress {
+    std::net::SocketAddr::from(([192, 0, 2, 1], port)).into()
 }
 
 fn upstream(count: u16, balance: Balance) -> config::Upstream {

@@ -9,13 +9,13 @@ pub mod probe;
 mod said;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, Override};
 use super::group::Group;
 use crate::config::Health;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 
 /// First checks of endpoints that are new are spread over this.
@@ -24,7 +24,7 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// When each endpoint is checked next.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    rows: HashMap<(UpstreamName, SocketAddr), Row>,
+    rows: HashMap<(UpstreamName, EndpointAddress), Row>,
 }
 
 #[derive(Debug)]
@@ -120,7 +120,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn group(count: u16, now: Instant) -> Arc<Group> {
-        let addresses = (1..=count).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let addresses = (1..=count).map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
         let mut config = config::Upstream::plain(UpstreamName::parse("u").unwrap(), addresses);
         config.health = Some(Health {
             kind: CheckKind::Tcp,

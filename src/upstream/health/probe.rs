@@ -4,7 +4,6 @@
 //! [`MOST_BODY`] is read.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +14,7 @@ use super::{Check, grpc};
 use crate::config::{CheckKind, GrpcCheck, HttpCheck};
 use crate::observe::reasons::with_reasons;
 use crate::types::amount::format_duration;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::connect::ConnectLimits;
 use crate::upstream::endpoint::Reason;
 use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
@@ -38,8 +38,8 @@ pub async fn probe(check: &Check) -> Result<(), Reason> {
 
 async fn asked(check: &Check) -> Result<(), String> {
     let endpoint = check.endpoint.address;
-    let port = check.health.port.unwrap_or(endpoint.port());
-    let address = SocketAddr::new(endpoint.ip(), port);
+    let port = check.health.port;
+    let address = port.map_or(endpoint, |port| endpoint.at_port(port));
     let limits = ConnectLimits {
         tcp: check.health.timeout,
         tls: check.health.timeout,
@@ -70,7 +70,7 @@ async fn asked(check: &Check) -> Result<(), String> {
 async fn get(
     mut peer: Peer,
     check: &HttpCheck,
-    address: SocketAddr,
+    address: EndpointAddress,
 ) -> Result<(u16, Vec<u8>), String> {
     let request = Request {
         body: RequestBody::None,
@@ -83,7 +83,7 @@ async fn get(
     };
     let host = match &check.host {
         Some(host) => host.to_string(),
-        None => address.to_string(),
+        None => address.host(),
     };
     let head = format!(
         "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hubgate/{} (health check)\r\nAccept: */*\r\nConnection: close\r\n\r\n",
@@ -114,7 +114,7 @@ async fn get(
 async fn ask_grpc(
     mut stream: Box<Stream>,
     check: &GrpcCheck,
-    address: SocketAddr,
+    address: EndpointAddress,
     limit: Duration,
 ) -> Result<(), String> {
     let request = Request {
@@ -125,7 +125,7 @@ async fn ask_grpc(
     let host = check
         .host
         .as_ref()
-        .map_or_else(|| address.to_string(), ToString::to_string);
+        .map_or_else(|| address.host(), ToString::to_string);
     // A number of at most eight digits.
     let millis = limit.as_millis().min(99_999_999);
     let head = format!(

@@ -4,7 +4,6 @@
 //! own: whoever waits for it may leave, and those who stay share it, or its failure. Invariant: no more requests wait
 //! for a connection than it is expected to take.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use tokio::sync::watch;
 
 use super::connection::{Connection, PATIENCE, STREAMS};
 use super::stream::Stream;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::connect::{ConnectError, ConnectLimits, Connector, Line};
 
 /// The connections of one worker.
@@ -175,7 +175,7 @@ impl Pool {
 /// A stream on a connection of its own, which ends with it.
 pub async fn alone(
     connector: &Connector,
-    address: SocketAddr,
+    address: EndpointAddress,
     limits: ConnectLimits,
 ) -> Result<Box<Stream>, ConnectError> {
     let line = connector.line(address);

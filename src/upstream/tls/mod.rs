@@ -7,7 +7,6 @@
 
 pub mod fault;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,6 +19,8 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::config::{ClientCertificate, ServerName, UpstreamTls};
 use crate::tls::pem::{self, LoadError, Place};
 use crate::tls::unverified::Unverified;
+use crate::types::address::THIS_HOST;
+use crate::types::endpoint_address::EndpointAddress;
 
 /// Servers whose sessions are kept for resumption, by name; each has several.
 const SESSIONS: usize = 256;
@@ -105,9 +106,10 @@ impl ClientTls {
         self.current.load().id
     }
 
-    /// The name to ask for and to verify at `address`.
-    pub fn server_name(&self, address: IpAddr) -> pki_types::ServerName<'_> {
-        let own = || pki_types::ServerName::IpAddress(address.into());
+    /// The name to ask for and to verify at `address`; a unix socket's own is that of this host.
+    pub fn server_name(&self, address: EndpointAddress) -> pki_types::ServerName<'_> {
+        let ip = address.ip().map_or(THIS_HOST.ip(), |address| address.ip());
+        let own = || pki_types::ServerName::IpAddress(ip.into());
         match &self.settings.server_name {
             // `validate` has refused what does not convert.
             ServerName::Fixed(host) => {

@@ -242,9 +242,9 @@ fn fallback(look: &Look, host: &Host) -> Vec<Finding> {
         .take(43)
         .collect();
     let name = host.as_str();
-    let judge = |address: &SocketAddr| {
+    let judge = |address: SocketAddr| {
         let place = format!("challenge_fallback `{}` at {address}", upstream.name);
-        match web::get(*address, name, &format!("{PATH}{token}")) {
+        match web::get(address, name, &format!("{PATH}{token}")) {
             Ok(page) if page.status == 404 => Finding::fine(
                 name,
                 format!("{place} answers 404 to an unknown token, as it should"),
@@ -276,6 +276,8 @@ fn fallback(look: &Look, host: &Host) -> Vec<Finding> {
             ),
         }
     };
-    let addresses = upstream.endpoints.iter().map(|endpoint| &endpoint.address);
+    // A unix socket is asked by requests alone.
+    let endpoints = upstream.endpoints.iter();
+    let addresses = endpoints.filter_map(|endpoint| endpoint.address.ip());
     addresses.map(judge).collect()
 }
