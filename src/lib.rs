@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | 1 | [`types`] | values: names, hosts, paths, amounts |
 //! | 2 | [`config`], [`nginx`], [`observe`], [`dns`], [`transport`], [`watch`] | what is wanted; what nginx was told; what is told; what names stand for; connections as bytes; files that change |
-//! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`] | decisions, and the certificates and connections they are about |
+//! | 3 | [`router`], [`limits`], [`tls`], [`upstream`], [`acme`], [`access`] | decisions, and the certificates and connections they are about |
 //! | 4 | [`snapshot`] | one configuration generation, ready to run |
 //! | 5 | [`listener`], [`proxy`], [`stream`], [`admin`] | sockets, requests, connections passed on, the operator |
 //! | 6 | [`server`] | the process: workers, reload, stop |
@@ -19,6 +19,7 @@
 //! listener, site (a set of hosts), route, upstream (named group), endpoint (one address), tunnel (an upgraded
 //! connection), stream (connections passed on unopened), certificate, challenge, order, snapshot, generation, drain, cause.
 
+pub mod access;
 pub mod acme;
 pub mod admin;
 pub mod cli;

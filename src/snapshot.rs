@@ -8,6 +8,8 @@
 //! its site and of its route is one cache line each; what is rare stands behind a pointer that is not followed, and
 //! what is equal is shared.
 
+pub mod guard;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
@@ -25,7 +27,6 @@ use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
 use crate::router::{PathTable, Router, StreamTable, target};
 use crate::tls::policies::{Current, Ground, Policies, PolicyError};
-use crate::types::amount::ByteSize;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::types::host::Host;
 use crate::types::name::UpstreamName;
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub tls: Policies,
     /// What browsers of a site are told to remember, by its index; looked for where [`RunningSite::strict`] says so.
     pub strict: HashMap<usize, HeaderValue>,
+    /// What guards of routes are about.
+    pub guarding: guard::Kept,
     /// Finds streams.
     pub streams: StreamTable,
     /// As `config.streams`.
@@ -132,8 +135,10 @@ pub struct RunningRoute {
     pub group: Arc<Group>,
     /// Time limits towards the upstream, one for all routes with the same.
     pub timeouts: Arc<RouteTimeouts>,
-    /// Largest request body; `None` is no limit.
-    pub body_limit: Option<ByteSize>,
+    /// Largest request body in bytes; [`u64::MAX`] is no limit.
+    pub body_limit: u64,
+    /// What it asks of requests first, if anything.
+    pub guard: Option<Arc<guard::Guard>>,
     /// What most routes do not do.
     pub special: Option<Box<Special>>,
     /// Its log.
@@ -251,6 +256,8 @@ impl Snapshot {
             open: HashMap::new(),
             timeouts: HashMap::new(),
             routes: Vec::new(),
+            guarding: guard::Kept::new(&config, old.map(|old| &old.guarding), now),
+            old,
             nobody: Arc::new(Group::new(nobody, None, now)),
         };
         let sites = config
@@ -271,6 +278,7 @@ impl Snapshot {
             routes: parts.routes,
             tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
             strict: strict(&config),
+            guarding: parts.guarding,
             streams: StreamTable::new(&config.streams, &config.listen),
             running_streams,
             access_log,
@@ -369,6 +377,8 @@ struct Parts<'a> {
     open: HashMap<&'a AccessLog, AccessLogHandle>,
     timeouts: HashMap<&'a RouteTimeouts, Arc<RouteTimeouts>>,
     routes: Vec<RunningRoute>,
+    guarding: guard::Kept,
+    old: Option<&'a Snapshot>,
     nobody: Arc<Group>,
 }
 
@@ -402,7 +412,10 @@ impl<'a> Parts<'a> {
                 None => self.nobody.clone(),
             },
             timeouts: self.timeouts(&route.timeouts),
-            body_limit: route.body_limit,
+            body_limit: route.body_limit.map_or(u64::MAX, |limit| limit.0),
+            guard: self
+                .guarding
+                .guard(route, self.old.map(|old| &old.guarding)),
             special: special(route, paths).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["types"],
     &["config", "nginx", "observe", "dns", "transport", "watch"],
-    &["router", "limits", "tls", "upstream", "acme"],
+    &["router", "limits", "tls", "upstream", "acme", "access"],
     &["snapshot"],
     &["listener", "proxy", "stream", "admin"],
     &["server"],

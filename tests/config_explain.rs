@@ -107,6 +107,8 @@ challenge_fallback = "hub.1"
 request_headers = { X-Site = "$host", Cookie = "" }
 response_headers = [{ add = "X-Site", value = "1" }]
 hide_headers = ["X-Powered-By"]
+access = { rules = ["allow unix:"] }
+limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
 access_log = { target = "site.log", redact = [] }
 [site."bücher.example".error_pages]
 language = "fr"
@@ -126,6 +128,8 @@ idle_timeout = "3s"
 tunnel_handshake_timeout = "4s"
 tunnel_idle_timeout = "5s"
 total_timeout = "6s"
+limits = { rates = [{ rate = "one", burst = 5, delay = 3, status = 503 }], concurrency = [{ of = "a b", most = 10 }], status = 444, log = "notice", dry_run = true, bandwidth = "2MiB", after = "3KiB" }
+access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of \"$host\"", file = "users" }, need = "any" }
 [site."bücher.example".route.access_log]
 target = "off"
 format = "json"
@@ -170,6 +174,13 @@ upstream = "b"
 name = "app"
 internal = true
 upstream = "b"
+[rate.one]
+key = "$host$http_x"
+rate = "7r/m"
+keys = 9
+[concurrency."a b"]
+key = "$host"
+keys = 8
 [[stream]]
 listen = "0.0.0.0:53"
 protocol = "udp"
@@ -353,6 +364,7 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "proxy_protocol_",
                     "respond",
                     "redirect = ",
+                    "rate = ",
                 ]
                 .iter()
                 .any(|key| line.starts_with(key))

@@ -25,6 +25,13 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         listeners(&old.listen),
         listeners(&new.listen),
     );
+    things(
+        &mut changes,
+        Subject::Setting,
+        "rate",
+        zones(old),
+        zones(new),
+    );
     sites(&mut changes, old, new);
     let streams = |config: &Config| -> BTreeMap<String, Vec<Entry>> {
         let entries = |stream: &Stream| {
@@ -141,6 +148,16 @@ fn pages(prefix: &str, old: &ErrorPages, new: &ErrorPages) -> Vec<Field> {
         }
     }
     told
+}
+
+/// What limits count by, by the names of their tables.
+fn zones(config: &Config) -> BTreeMap<String, Vec<Entry>> {
+    let rates = config.rates.iter();
+    let rates = rates.map(|(name, zone)| (format!("rate.{name}"), show::rate(zone)));
+    let concurrency = config.concurrency.iter();
+    let concurrency =
+        concurrency.map(|(name, zone)| (format!("concurrency.{name}"), show::concurrency(zone)));
+    rates.chain(concurrency).collect()
 }
 
 /// By scheme and address, with the options that are not the default.

@@ -34,6 +34,14 @@ pub fn explain(config: &Config) -> String {
     for site in &config.sites {
         explain_site(&mut out, site, config);
     }
+    for (name, zone) in &config.rates {
+        let head = format!("[rate.{}]", key_text(name));
+        section(&mut out, &head, show::rate(zone));
+    }
+    for (name, zone) in &config.concurrency {
+        let head = format!("[concurrency.{}]", key_text(name));
+        section(&mut out, &head, show::concurrency(zone));
+    }
     for stream in &config.streams {
         section(&mut out, "[[stream]]", show::stream(stream));
         if stream.access_log != config.access_log {

@@ -8,6 +8,7 @@
 //! says what changes from one to the next, [`reference`] lists every key.
 #![deny(clippy::disallowed_methods)]
 
+mod access;
 mod action;
 mod balancing;
 mod connection;
@@ -20,6 +21,7 @@ mod explain;
 mod file;
 mod heads;
 mod health;
+mod limit;
 mod listener;
 mod manual;
 mod model;
@@ -34,8 +36,10 @@ mod render;
 pub mod roff;
 mod schema;
 mod show;
+mod show_access;
 mod show_balancing;
 mod show_heads;
+mod show_limit;
 mod show_listener;
 mod source;
 mod stream;
@@ -48,6 +52,7 @@ mod validate;
 mod variable;
 mod why;
 
+pub use access::{Access, AddressRule, Basic, Need, Who};
 pub use action::{Redirect, Respond, RouteAction};
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use connection::{ClientCertificate, Protocol, ServerName, UpstreamTls};
@@ -63,6 +68,7 @@ pub use heads::{
     ResponseHeads, SetField, WithCaptures,
 };
 pub use health::{CheckKind, GrpcCheck, Health, HttpCheck};
+pub use limit::{ConcurrencyUse, ConcurrencyZone, LimitLog, Rate, RateUse, RateZone, RouteLimits};
 pub use listener::{Listener, Owner, SocketOptions, TcpKeepAlive};
 pub use manual::manual_page;
 pub use model::*;

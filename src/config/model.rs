@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::access::Access;
 use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
@@ -18,6 +19,7 @@ use super::discovery::{NamedEndpoints, Resolver};
 use super::error_pages::ErrorPages;
 use super::heads::{RequestHeads, ResponseHeads, SetField};
 use super::health::Health;
+use super::limit::{ConcurrencyZone, RateZone, RouteLimits};
 use super::listener::Listener;
 use super::protection::Protection;
 use super::stream::{ProxyProtocol, Stream};
@@ -59,6 +61,10 @@ pub struct Config {
     pub acme: Acme,
     /// `[site."HOST"]`, in the order of the file.
     pub sites: Vec<Site>,
+    /// `[rate.NAME]`
+    pub rates: BTreeMap<Box<str>, RateZone>,
+    /// `[concurrency.NAME]`
+    pub concurrency: BTreeMap<Box<str>, ConcurrencyZone>,
     /// `[[stream]]`, in the order of the file.
     pub streams: Vec<Stream>,
     /// `[upstream.NAME]`
@@ -83,9 +89,12 @@ impl Config {
             let fields = route.request.fields.iter().map(|field| &field.value);
             let sent = fields.chain(&route.request.target);
             let heads = sent.chain(route.response.texts());
-            heads.chain(route.action.texts())
+            let access = route.access.iter().flat_map(|access| access.texts());
+            heads.chain(route.action.texts()).chain(access)
         });
-        formats.chain(of_sites).chain(of_routes)
+        let rates = self.rates.values().map(|zone| &zone.key);
+        let zones = rates.chain(self.concurrency.values().map(|zone| &zone.key));
+        formats.chain(of_sites).chain(of_routes).chain(zones)
     }
 }
 
@@ -310,6 +319,10 @@ pub struct Site {
     pub request: Vec<SetField>,
     /// What changes in answers that no route gives; its routes have it too.
     pub response: ResponseHeads,
+    /// How much of it is served; what its routes inherit.
+    pub limits: Option<Arc<RouteLimits>>,
+    /// Who is let in; what its routes inherit.
+    pub access: Option<Arc<Access>>,
     /// What its routes inherit.
     pub access_log: AccessLog,
     /// What people are told when something goes wrong.
@@ -399,6 +412,10 @@ pub struct Route {
     pub body_limit: Option<ByteSize>,
     /// Time limits towards the upstream.
     pub timeouts: RouteTimeouts,
+    /// How much of it is served: its own, or the site's.
+    pub limits: Option<Arc<RouteLimits>>,
+    /// Who is let in: its own, or the site's.
+    pub access: Option<Arc<Access>>,
     /// Its own log, or the site's.
     pub access_log: AccessLog,
 }

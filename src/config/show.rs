@@ -14,9 +14,12 @@ use super::model::{
     ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site, Upstream,
 };
 use super::protection::{Circuit, Protection};
+use super::show_access::access;
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
 use super::show_heads;
+use super::show_limit::limits as limits_of;
+pub(super) use super::show_limit::{concurrency, rate};
 use super::show_listener::{listener, listeners};
 use super::stream::{ProxyVersion, Stream};
 use super::tls::{CipherSuite, ClientTrust, Group, Tls};
@@ -265,6 +268,8 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
             .map(|name| ("challenge_fallback", quoted(name))),
     );
     entries.extend(show_heads::of_site(&site.request, &site.response));
+    entries.extend(site.limits.as_deref().map(limits_of));
+    entries.extend(site.access.as_deref().map(access));
     entries
 }
 
@@ -320,6 +325,8 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
     entries.extend(preset_keys(route.body_limit, &route.timeouts));
     let total = route.timeouts.total;
     entries.extend(total.map(|total| ("total_timeout", duration(total))));
+    entries.extend(route.limits.as_deref().map(limits_of));
+    entries.extend(route.access.as_deref().map(access));
     entries
 }
 

@@ -28,7 +28,7 @@ use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
 use super::trace::Trace;
-use super::{client_certificate, close, fallback, heads, last_event, page, record, refuse, splice};
+use super::{client_certificate, close, fallback, heads, last_event, record, refuse, splice};
 use crate::config::CertificateSource;
 use crate::observe::cause::{Cause, Situation};
 use crate::observe::open::{Entry, Kind, Place, Wait};
@@ -54,7 +54,7 @@ pub struct App {
 
 /// How a request left its connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(super) enum Left {
     /// Answered whole.
     Whole,
     /// Not to be used again.
@@ -264,6 +264,19 @@ impl App {
         match (site, decision) {
             (_, Decision::Forward { route }) => {
                 trace.route = Some(route);
+                let mut _held = Vec::new();
+                if snapshot.routes[route].guard.is_some() {
+                    // Boxed, as all that few routes have.
+                    let guarded = self.guarded(snapshot, route, client, checked, id, trace);
+                    match Box::pin(guarded).await {
+                        // Until the request, or the tunnel it becomes, is over.
+                        Ok(places) => _held = places,
+                        Err(refusal) => {
+                            let answered = self.turned_away(snapshot, client, refusal, id, trace);
+                            return Box::pin(answered).await;
+                        }
+                    }
+                }
                 let trace = (trace, entry);
                 self.forward(snapshot, route, client, checked, trusted, id, trace)
                     .await
@@ -385,7 +398,7 @@ impl App {
     }
 
     /// After a forward that failed: an error page while nothing has been sent, an end that cannot be mistaken else.
-    async fn failed(
+    pub(super) async fn failed(
         &self,
         snapshot: &Arc<Snapshot>,
         client: &mut Client,
@@ -439,30 +452,11 @@ impl App {
             // On another connection the client is asked for its certificate again.
             client.close_after_answer();
         }
-        let pages = match trace.site {
-            Some(site) => &snapshot.config.sites[site].error_pages,
-            None => &snapshot.config.error_pages,
-        };
-        let route = trace.route.map(|route| &snapshot.routes[route].config);
-        let facts = page::Facts {
-            cause,
-            request_id: id,
-            launch: route.is_some_and(|route| page::launch::is_launch(route, client.target())),
-            pages,
-        };
-        let mut answer = Answer::of_cause(&facts, Some(client.head()));
-        if cause == Cause::CircuitOpen
-            && let Some(circuit) = trace
-                .route
-                .and_then(|route| snapshot.routes[route].group.protection.circuit.as_ref())
-            && let (_, Some(wait)) = circuit.standing(now())
-        {
-            answer = answer.again_in(wait);
-        }
+        let answer = self.answer_for(snapshot, client, cause, id, trace);
         self.answer(snapshot, client, answer, id, trace).await
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         snapshot: &Arc<Snapshot>,
         client: &mut Client,

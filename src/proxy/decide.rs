@@ -151,8 +151,8 @@ fn routed(
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match (limit, length) {
-        (Some(limit), Some(length)) if length > limit.0 => Decision::Refuse(Cause::BodyTooLarge),
+    match length {
+        Some(length) if length > limit => Decision::Refuse(Cause::BodyTooLarge),
         _ if max_forwards(method, headers) == Some(0) => Decision::Answer(Answer::options()),
         _ => Decision::Forward { route },
     }

@@ -16,6 +16,7 @@ use super::filter::request::{self, Changes};
 use super::filter::response::Own;
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
+use super::pace::Pace;
 use super::reach::Reached;
 use super::trace::Trace;
 use crate::config::{ClientTimeouts, Retryable, Sticky};
@@ -167,6 +168,7 @@ impl Forward<'_> {
                     .declining(decline)
                     .seen_in(self.entry)
                     .editing(self.edits)
+                    .paced(pace(self.route))
                     .setting(Own {
                         cookie: self.cookie(&chosen),
                         strict: self.strict,
@@ -374,7 +376,7 @@ impl Forward<'_> {
     fn limits(&self, upgrade: bool, total: Option<Instant>) -> ExchangeLimits {
         let timeouts = &self.route.timeouts;
         ExchangeLimits {
-            body: self.route.body_limit.map(|limit| limit.0),
+            body: self.route.body_limit,
             body_idle: self.timeouts.body,
             write: self.timeouts.write,
             response: if upgrade {
@@ -399,6 +401,13 @@ impl Course {
     pub(super) fn is_over(&self) -> bool {
         self.total.is_some_and(|total| total <= self.at)
     }
+}
+
+/// How fast the route's answers may go.
+fn pace(route: &RunningRoute) -> Option<Box<Pace>> {
+    let limits = &route.guard.as_ref()?.limits.as_ref()?.config;
+    let rate = limits.bandwidth?;
+    Some(Box::new(Pace::new(rate.0, limits.after.0)))
 }
 
 /// Seconds since 1970.

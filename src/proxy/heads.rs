@@ -127,6 +127,7 @@ impl<'a> Request<'a> {
             group: Arc::clone(group.unwrap_or(&route.group)),
             timeouts: route.timeouts.clone(),
             body_limit: route.body_limit,
+            guard: route.guard.clone(),
             special: None,
             access_log: route.access_log.clone(),
             config: route.config.clone(),

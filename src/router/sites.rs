@@ -58,6 +58,8 @@ mod tests {
             routes: Vec::new(),
             request: Vec::new(),
             response: ResponseHeads::default(),
+            limits: None,
+            access: None,
             access_log: AccessLog {
                 target: AccessLogTarget::Off,
                 format: AccessLogFormat::Combined,

@@ -19,6 +19,7 @@ mod notify;
 mod open;
 mod orders;
 mod overrides;
+mod password_files;
 mod pid_file;
 mod privileges;
 mod process;

@@ -23,7 +23,8 @@ use super::start_error::{StartError, unavailable};
 use super::upgrade::{Carried, Program, Successor};
 use super::watch::follow;
 use super::{
-    client_trust, health, named_files, self_check, stop, told, upgrade, upstream_files, watchdog,
+    client_trust, health, named_files, password_files, self_check, stop, told, upgrade,
+    upstream_files, watchdog,
 };
 use crate::admin::{Admin, Gate, serve_socket, serve_tcp};
 use crate::config::{Loaded, Paint};
@@ -213,6 +214,7 @@ async fn live(
         process.clone(),
     ));
     let client_trust = tokio::spawn(named_files::follow::<client_trust::Told>(process.clone()));
+    let password_files = tokio::spawn(named_files::follow::<password_files::Told>(process.clone()));
     let looking = tokio::spawn(self_check::run(process.clone()));
     let checking = tokio::spawn(health::run(process.clone()));
     let naming = tokio::spawn(names::run(process.clone()));
@@ -252,6 +254,7 @@ async fn live(
     following.abort();
     upstream_files.abort();
     client_trust.abort();
+    password_files.abort();
     looking.abort();
     checking.abort();
     naming.abort();

@@ -18,6 +18,10 @@ pub enum Situation {
     Address,
     /// It has not shown a certificate that counts here.
     Certificate,
+    /// It is not let in here.
+    Forbidden,
+    /// It has not given a name and password that count here.
+    Password,
     /// What it uploads is too large.
     TooLarge,
     /// It was too slow.
@@ -229,6 +233,27 @@ causes! {
     UpstreamUnresolved "upstream_unresolved" 502 Unavailable retry 10,
         "The names of the upstream's endpoints could not be resolved.",
         "See what name servers say: `hubgate upstream list` shows each name with its last error, `hubgate doctor` asks now.";
+    AccessDenied "access_denied" 403 Forbidden,
+        "The client's address is not let in here.",
+        "`rules` of the route's `access` refuse the address; behind a proxy, see that `server.trusted_proxies` names it.";
+    PasswordMissing "password_missing" 401 Password,
+        "A name and a password are asked for here.",
+        "Nothing to do: browsers ask first without one, and then the person; programs have to send `Authorization: Basic`.";
+    PasswordWrong "password_wrong" 401 Password,
+        "The name or the password is not right.",
+        "See the log for which of the two; `htpasswd -B FILE NAME` sets a password anew, and the file is read again at once.";
+    PasswordsUnreadable "passwords_unreadable" 500 Broken,
+        "The file of passwords cannot be read.",
+        "See that the `file` of the route's `access.basic` exists and that hubgate's account may read it.";
+    PasswordsBusy "passwords_busy" 503 Busy retry 5,
+        "Too many passwords are being checked.",
+        "Somebody may be trying passwords: look for clients with many `password_wrong`, and give the route a limit by rate.";
+    RateLimited "rate_limited" 429 Busy retry 1,
+        "Too many requests come from there, or for the same thing.",
+        "The log says which `[rate.NAME]` and by how much; raise its `rate`, or `burst` in the route's `limits`.";
+    ConcurrencyLimited "concurrency_limited" 429 Busy retry 1,
+        "Too many requests are under way from there, or for the same thing.",
+        "The log says which `[concurrency.NAME]`; raise `most` in the route's `limits`, and see why requests take long.";
     Internal "internal" 500 Broken,
         "The server failed to handle the request.",
         "A defect in hubgate: look for `panicked` in its log, and report it with the request's id.";

@@ -4,7 +4,7 @@
 
 use std::any::Any;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hubgate::observe::cause::Cause;
 use serde_json::Value;
@@ -15,8 +15,8 @@ use crate::support::authority::{Authority, Issued};
 use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::ports::{Unreachable, free_addr};
 use crate::support::{
-    Client, Conn, Hubgate, NameServer, Response, Upstream, Wire, authority, eventually, tls,
-    websocket,
+    Client, Conn, Hubgate, NameServer, PATIENCE, Response, Upstream, Wire, authority, eventually,
+    tls, websocket,
 };
 
 /// What provoking gave: the answer, if there was one that could be read to its end.
@@ -83,6 +83,13 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::ClientCertificateExpired, || certificate(|own| Some(own.issue_expired(&["old.test"])))),
     (Cause::ClientCertificateRevoked, || certificate(|own| Some(own.issue_to("bob", 7)))),
     (Cause::ClientCertificateRefused, || certificate(|_| Some(Authority::new("others").issue_to("eve", 8)))),
+    (Cause::AccessDenied, || guarded("rules = [\"deny all\"]", "")),
+    (Cause::PasswordMissing, || guarded("basic = { realm = \"x\", file = \"@DIR@/users\" }", "")),
+    (Cause::PasswordWrong, || guarded("basic = { realm = \"x\", file = \"@DIR@/users\" }", "Authorization: Basic YWxpY2U6c2VjcmV0\r\n")),
+    (Cause::PasswordsUnreadable, || guarded("basic = { realm = \"x\", file = \"@DIR@\" }", "Authorization: Basic YWxpY2U6c2VjcmV0\r\n")),
+    (Cause::PasswordsBusy, many_passwords),
+    (Cause::RateLimited, || twice("rates = [{ rate = \"one\" }]", "[rate.one]\nrate = \"1r/m\"\n")),
+    (Cause::ConcurrencyLimited, || twice("concurrency = [{ of = \"addr\", most = 1 }]", "[concurrency.addr]\n")),
     (Cause::Internal, || asked("", &request("GET / HTTP/1.1", "X-Hubgate-Defect: 1\r\n"))),
 ];
 
@@ -257,6 +264,53 @@ fn asked_of(
 fn answered(answer: &'static str) -> Seen {
     let script = move |conn: &mut Conn| drop(conn.answer(answer));
     asked_of(script, "", "", &request("GET / HTTP/1.1", ""))
+}
+
+/// Before a route with this `access`, and a file of one password.
+fn guarded(access: &str, fields: &str) -> Seen {
+    let hubgate = hubgate_with(access, "alice:{PLAIN}other\n");
+    let answer = hubgate.plain().exchange(request("GET / HTTP/1.1", fields));
+    seen(hubgate, Some(answer), Vec::new())
+}
+
+fn hubgate_with(access: &str, users: &str) -> Hubgate {
+    let dir = tempfile::TempDir::new().unwrap();
+    fs::write(dir.path().join("users"), users).unwrap();
+    let route = format!("access = {{ {access} }}");
+    Hubgate::start_in(dir, &(one_site(free_addr(), &route) + LOG))
+}
+
+/// One request before an endpoint that does not answer it, and another, with these limits.
+fn twice(limits: &str, tables: &str) -> Seen {
+    let upstream = Upstream::start(silent);
+    let hubgate = start(&(one_site(upstream.addr, &format!("limits = {{ {limits} }}")) + tables));
+    let mut first = hubgate.plain();
+    first.send(request("GET / HTTP/1.1", ""));
+    upstream.wait_requests(1);
+    let answer = hubgate.plain().exchange(request("GET / HTTP/1.1", ""));
+    seen(hubgate, Some(answer), vec![Box::new((first, upstream))])
+}
+
+/// More passwords at once than wait to be looked at.
+fn many_passwords() -> Seen {
+    let hash = "$2y$14$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
+    let access = "basic = { realm = \"x\", file = \"@DIR@/users\" }";
+    let hubgate = hubgate_with(access, &format!("alice:{hash}\n"));
+    let shown = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
+    let (mut waiting, begun) = (Vec::new(), Instant::now());
+    loop {
+        let mut client = hubgate.plain();
+        client.send(request("GET / HTTP/1.1", shown));
+        if waiting.len() > 66 {
+            let _ = client.fill(Instant::now() + Duration::from_millis(500));
+        }
+        if !client.pending().is_empty() {
+            let answer = client.response();
+            return seen(hubgate, Some(answer), vec![Box::new(waiting)]);
+        }
+        waiting.push(client);
+        assert!(begun.elapsed() < PATIENCE, "{} wait", waiting.len());
+    }
 }
 
 /// Takes a request and says nothing.

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod backpressure;
 mod cancel;
 mod causes;
@@ -44,6 +45,7 @@ mod panics;
 mod places;
 mod port80;
 mod proxy_protocol;
+mod rates;
 mod reload;
 mod retries;
 mod routing;

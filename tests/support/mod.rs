@@ -45,6 +45,7 @@ pub use h2_upstream::H2Upstream;
 pub use hubgate::Hubgate;
 pub use message::{Head, Response};
 pub use name_server::{NameServer, Says};
+pub use nginx::Nginx;
 pub use upstream::{Conn, Upstream};
 pub use wire::{End, Fault, Wire};
 

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use hubgate::nginx::import::{Report, import};
+use hubgate::nginx::{Disk, Options, read};
 use tempfile::TempDir;
 
 use super::ports::free_addr;
-use super::{Client, eventually};
+use super::{Client, Hubgate, eventually};
 
 /// A running nginx of one process; ended when dropped.
 pub struct Nginx {
@@ -56,6 +58,11 @@ impl Nginx {
         Some(started)
     }
 
+    /// Its error log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default()
+    }
+
     /// A connection to it.
     #[track_caller]
     pub fn client(&self) -> Client {
@@ -69,4 +76,27 @@ impl Drop for Nginx {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// hubgate with what the import makes of the same directives of `http`, in a folder that `files` prepares, and what the
+/// import says of it. Whatever the directives listen on is one address.
+#[track_caller]
+pub fn imported(http: &str, files: impl Fn(&Path)) -> (Hubgate, Report) {
+    let dir = TempDir::new().unwrap();
+    files(dir.path());
+    let conf = dir.path().join("nginx.conf");
+    let http = http.replace("@LISTEN@", &free_addr().to_string());
+    fs::write(&conf, format!("events {{}}\nhttp {{\n{http}\n}}\n")).unwrap();
+    let options = Options {
+        globals: String::new(),
+        keep_unknown: true,
+    };
+    let tree = read(&Disk, &conf, &options).unwrap_or_else(|refused| panic!("{}", refused.0));
+    let imported = import(&tree);
+    let mut toml: toml::Table = imported.toml.parse().unwrap();
+    let listen = toml["listen"].as_table_mut().unwrap();
+    listen.insert("http".to_owned(), vec!["@HTTP@".to_owned()].into());
+    listen.insert("https".to_owned(), vec!["@HTTPS@".to_owned()].into());
+    let hubgate = Hubgate::start_in(dir, &toml::to_string(&toml).unwrap());
+    (hubgate, imported.report)
 }

@@ -3,6 +3,7 @@
 //! The same description finds unknown keys, checks each value, fills in defaults and makes `conf/reference.toml`,
 //! so that none of them can say something else. What values mean together is for `validate`.
 
+mod access;
 pub(super) mod access_log;
 pub(super) mod acme;
 mod action;
@@ -13,6 +14,7 @@ mod client_trust;
 pub(super) mod error_pages;
 pub(super) mod heads;
 pub(super) mod health;
+pub(super) mod limit;
 pub(super) mod limits;
 pub(super) mod listen;
 pub(super) mod listener;
@@ -145,6 +147,8 @@ pub(super) static TABLES: &[&Table] = &[
     &acme::TABLE,
     &site::TABLE,
     &route::TABLE,
+    &limit::RATE,
+    &limit::CONCURRENCY,
     &stream::TABLE,
     &upstream::TABLE,
     &resolver::TABLE,
@@ -173,6 +177,8 @@ pub(super) static ROOT: Table = Table {
         Key::table("why", "what is remembered of single requests"),
         Key::table("acme", "the certificate authority"),
         Key::table("site", "sites, by host"),
+        Key::table("rate", "how often requests may come, by name"),
+        Key::table("concurrency", "how many requests at once, by name"),
         Key::table("stream", "connections that are passed on unopened"),
         Key::table("upstream", "groups of endpoints, by name"),
         Key::table("resolver", "how names of endpoints are looked up"),

@@ -2,11 +2,15 @@
 //!
 //! As typed: presets, patterns and the upstream's existence are for `validate`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::access;
 use super::access_log::{self, Overlay};
+use super::limit::{self, Limits};
 use super::reader::{At, Context, Reader};
 use super::{Key, Kind, Table, action, heads};
+use crate::config::access::Access;
 use crate::config::action::{Redirect, Respond};
 use crate::config::preset;
 use crate::config::source::Span;
@@ -150,6 +154,8 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"10m\"",
             "From the request's head to the last byte of its response, waiting for a place and all tries included. It ends uploads, downloads and event streams that move; for tunnels it counts until they are open.",
         ),
+        limit::LIMITS,
+        access::ACCESS,
         Key::table("access_log", "as [access_log], for this route"),
         Key::table("route", "routes within this one"),
     ],
@@ -182,6 +188,10 @@ pub(in crate::config) struct Route {
     pub(in crate::config) tunnel_handshake: Read<Duration>,
     pub(in crate::config) tunnel_idle: Read<Duration>,
     pub(in crate::config) total: Read<Duration>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) limits: Option<Option<Limits>>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) access: Option<Option<Arc<Access>>>,
     pub(in crate::config) access_log: Option<Overlay>,
     /// Those within it.
     pub(in crate::config) routes: Option<Vec<Route>>,
@@ -215,6 +225,8 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         tunnel_handshake: reader.optional("tunnel_handshake_timeout", Reader::duration),
         tunnel_idle: reader.optional("tunnel_idle_timeout", Reader::duration),
         total: reader.optional("total_timeout", Reader::duration),
+        limits: limit::read(reader, context),
+        access: access::read(reader, context),
         access_log: read_access_log(reader, context),
         routes: read_all(reader, context),
         span: reader.span(),

@@ -3,17 +3,21 @@
 //! As typed, with its routes and its certificate's source; what hosts and sites mean together is for `validate`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use toml::de::DeValue;
 
+use super::access;
 use super::access_log::Overlay;
 use super::error_pages;
 use super::heads::{self, SiteHeads};
+use super::limit::{self, Limits};
 use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
 use super::tls;
 use super::value::Field;
 use super::{Key, Kind, Table};
+use crate::config::access::Access;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{CertificateSource, HttpMode, Paths};
 use crate::config::source::Span;
@@ -72,6 +76,8 @@ pub(in crate::config) static TABLE: Table = Table {
         heads::REQUEST_HEADERS,
         heads::RESPONSE_HEADERS,
         heads::HIDE_HEADERS,
+        limit::LIMITS,
+        access::ACCESS,
         Key::table("route", "see [[site.\"HOST\".route]]"),
         Key::table("access_log", "as [access_log], for this site"),
         Key::table("error_pages", "as [error_pages], for this site"),
@@ -111,6 +117,10 @@ pub(in crate::config) struct Site {
     pub(in crate::config) paths: Option<Paths>,
     pub(in crate::config) heads: Option<SiteHeads>,
     pub(in crate::config) routes: Option<Vec<Route>>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) limits: Option<Option<Limits>>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) access: Option<Option<Arc<Access>>>,
     pub(in crate::config) access_log: Option<Overlay>,
     pub(in crate::config) error_pages: Option<error_pages::Overlay>,
     pub(in crate::config) tls: Option<tls::Overlay>,
@@ -145,6 +155,8 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         paths: paths(reader),
         heads: heads::of_site(reader, context),
         routes: route::read_all(reader, context),
+        limits: limit::read(reader, context),
+        access: access::read(reader, context),
         access_log: read_access_log(reader, context),
         error_pages: error_pages::read(reader, context),
         tls: tls::read(reader, context),

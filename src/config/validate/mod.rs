@@ -3,6 +3,7 @@
 //! Takes tables as typed, gives the checked [`Config`]. `None` always means that a fault has been noted.
 
 mod health;
+mod limit;
 mod listen;
 mod route;
 mod site;
@@ -120,6 +121,21 @@ pub(super) fn document(
             relations,
         )
     });
+    let rates = zones(
+        &root,
+        "rate",
+        &schema::limit::RATE,
+        context,
+        schema::limit::rate,
+    );
+    let concurrency = zones(
+        &root,
+        "concurrency",
+        &schema::limit::CONCURRENCY,
+        context,
+        schema::limit::concurrency,
+    );
+    limit::check_names(&sites, &rates, &concurrency, relations);
     let names = upstream::Names::new(&upstreams);
     // Routes of a file whose `[access_log]` has a fault are still checked; the result is refused anyway.
     let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
@@ -154,6 +170,8 @@ pub(super) fn document(
         why: why?,
         acme: acme?,
         sites: sites?,
+        rates: rates?,
+        concurrency: concurrency?,
         streams: streams?,
         upstreams: upstreams?,
         resolver: resolver?,
@@ -200,6 +218,31 @@ fn upstreams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<NamedUpstrea
         (name, schema::upstream::read(&reader, context))
     });
     Some(read.collect())
+}
+
+/// The tables under `[KEY.NAME]`, by their names.
+fn zones<T>(
+    root: &Reader<'_>,
+    key: &'static str,
+    schema: &'static Table,
+    context: Context<'_>,
+    read: impl Fn(&Reader<'_>) -> Option<T>,
+) -> Option<limit::Zones<T>> {
+    let tables = named_tables(root, key, schema, context)?.into_iter();
+    let all: Vec<_> = tables
+        .map(|(name, table, span)| {
+            let label = format!("`[{key}.{}]`", key_text(&name.value));
+            let fine = |c: char| !c.is_control() && c != '"';
+            if name.value.is_empty() || !name.value.chars().all(fine) {
+                let message = format!("{label} has a name that cannot stand in a line of a log");
+                let fault = Diagnostic::error("bad-name", name.span, message);
+                return context.sink.refuse(fault);
+            }
+            let reader = Reader::new(schema, label, Some((table, span)), context);
+            Some((name.value.into_boxed_str(), read(&reader)?))
+        })
+        .collect();
+    all.into_iter().collect()
 }
 
 fn streams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::stream::Stream>> {

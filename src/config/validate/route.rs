@@ -2,9 +2,13 @@
 //!
 //! Takes the route as typed and gives the checked one; that no two routes of a site are the same is `site`'s job.
 
+use std::sync::Arc;
+
 use super::upstream::Names;
+use crate::config::access::Access;
 use crate::config::action::RouteAction;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::limit::RouteLimits;
 use crate::config::model::{AccessLog, Paths, Preset, Route, RouteTimeouts};
 use crate::config::preset;
 use crate::config::schema::heads::{RouteHeads, SiteHeads};
@@ -14,14 +18,25 @@ use crate::config::text::Text;
 use crate::types::path::PathPattern;
 use crate::types::pattern::Pattern;
 
+/// What a route has of what is around it where it says nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Inherited<'a> {
+    pub(super) access_log: &'a AccessLog,
+    pub(super) access: Option<&'a Arc<Access>>,
+    pub(super) limits: Option<&'a Arc<RouteLimits>>,
+    pub(super) paths: Paths,
+    pub(super) heads: &'a SiteHeads,
+}
+
 /// Checks one route; gives its pattern with its place, for the search for doubles.
 pub(super) fn check(
     typed: Typed,
-    (inherited, paths, heads): (&AccessLog, Paths, &SiteHeads),
+    inherited: Inherited<'_>,
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
 ) -> (Option<At<PathPattern>>, Option<Route>) {
+    let (paths, heads) = (inherited.paths, inherited.heads);
     let pattern = pattern(&typed, paths, context);
     let who = match &pattern {
         Some(pattern) => format!("route `{}`", pattern.value.as_str()),
@@ -78,7 +93,12 @@ pub(super) fn check(
                     .map_or(timeouts.tunnel_idle, |at| at.value),
                 total: typed.total?.map(|at| at.value),
             },
-            access_log: typed.access_log?.over(inherited),
+            limits: match typed.limits? {
+                Some(own) => Some(own.value),
+                None => inherited.limits.cloned(),
+            },
+            access: typed.access?.or_else(|| inherited.access.cloned()),
+            access_log: typed.access_log?.over(inherited.access_log),
         })
     })();
     (pattern, route)

@@ -10,7 +10,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
-    Listen, Paths, Route, Site,
+    Listen, Route, Site,
 };
 use crate::config::schema::heads::SiteHeads;
 use crate::config::schema::reader::{At, Context};
@@ -116,7 +116,15 @@ fn check(
     let no_heads = SiteHeads::default();
     let heads = typed.heads.as_ref().unwrap_or(&no_heads);
     let paths = typed.paths;
-    let inherited = (access_log.as_ref(), paths.unwrap_or_default(), heads);
+    let access = typed.access.as_ref().and_then(Option::as_ref);
+    let limits = typed.limits.as_ref().and_then(Option::as_ref);
+    let inherited = access_log.as_ref().map(|access_log| route::Inherited {
+        access_log,
+        access,
+        limits: limits.map(|limits| &limits.value),
+        paths: paths.unwrap_or_default(),
+        heads,
+    });
     let routes = routes(typed.routes, inherited, names, context, relations);
     let head = typed.span.clone();
     let mode_at = typed.http.clone().flatten().map(|at| at.span);
@@ -141,6 +149,8 @@ fn check(
             routes: routes?,
             request: typed.heads.as_ref()?.request.clone(),
             response: typed.heads.as_ref()?.response.clone(),
+            limits: typed.limits?.map(|limits| limits.value),
+            access: typed.access?,
             access_log: access_log?,
             error_pages: error_pages?,
             tls: tls?,
@@ -318,16 +328,14 @@ fn check_http(typed: &Typed, listen: Option<&Listen>, context: Context<'_>) {
 
 fn routes(
     typed: Option<Vec<route::Typed>>,
-    (access_log, paths, heads): (Option<&AccessLog>, Paths, &SiteHeads),
+    inherited: Option<route::Inherited<'_>>,
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
 ) -> Option<Vec<Arc<Route>>> {
     let mut all = Vec::new();
     let around = Around {
-        access_log: access_log?,
-        paths,
-        heads,
+        inherited: inherited?,
         outer: None,
     };
     within(typed?, around, &mut all, names, context, relations);
@@ -364,9 +372,7 @@ fn key(at: At<PathPattern>, outer: Option<usize>) -> Option<At<(Option<usize>, P
 /// What is around routes.
 #[derive(Clone, Copy)]
 struct Around<'a> {
-    access_log: &'a AccessLog,
-    paths: Paths,
-    heads: &'a SiteHeads,
+    inherited: route::Inherited<'a>,
     /// Its index and its path.
     outer: Option<(usize, Option<&'a str>)>,
 }
@@ -382,9 +388,8 @@ fn within(
 ) {
     for mut typed in typed {
         let inner = typed.routes.take();
-        let inherited = (around.access_log, around.paths, around.heads);
         let outer = around.outer.map(|(index, _)| index);
-        let (pattern, mut route) = route::check(typed, inherited, names, context, relations);
+        let (pattern, mut route) = route::check(typed, around.inherited, names, context, relations);
         if let Some(route) = &mut route {
             route.outer = outer;
         }
@@ -394,15 +399,25 @@ fn within(
         let path = pattern.as_ref().and_then(|at| at.value.path());
         let path = path.map(str::to_owned);
         let index = all.len();
-        let access_log = route.as_ref().map(|route| route.access_log.clone());
+        let own = route.as_ref().map(|route| {
+            let (access, limits) = (route.access.clone(), route.limits.clone());
+            (route.access_log.clone(), access, limits)
+        });
         all.push(Seen {
             key: pattern.and_then(|at| key(at, outer)),
             route,
         });
         let around = Around {
-            access_log: access_log.as_ref().unwrap_or(around.access_log),
+            inherited: match &own {
+                None => around.inherited,
+                Some((access_log, access, limits)) => route::Inherited {
+                    access_log,
+                    access: access.as_ref(),
+                    limits: limits.as_ref(),
+                    ..around.inherited
+                },
+            },
             outer: Some((index, path.as_deref())),
-            ..around
         };
         within(
             inner.unwrap_or_default(),

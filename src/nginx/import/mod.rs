@@ -3,10 +3,12 @@
 //! Each converter makes tables and tells the ledger what it could not; whatever nobody speaks of has the fate that the
 //! table of directives says. Invariant: what is written loads, and no directive is missing from the report.
 
+mod access;
 mod advice;
 mod draft;
 mod habits;
 mod ledger;
+mod limits;
 mod listen;
 mod log;
 mod redirect;
@@ -18,7 +20,7 @@ mod stream;
 mod told;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,8 @@ struct Import<'t> {
     advice: Vec<(String, String)>,
     listen: Draft,
     upstreams: Upstreams<'t>,
+    /// What limits count by: the heads of their tables.
+    zones: BTreeSet<String>,
     /// Log formats by name.
     formats: BTreeMap<String, String>,
     /// Addresses where PROXY headers come.
@@ -81,6 +85,7 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         advice: Vec::new(),
         listen: Draft::new("[listen]", None),
         upstreams: Upstreams::new(http.map_or(&[], Directive::children), ""),
+        zones: BTreeSet::new(),
         formats: BTreeMap::new(),
         proxied: Vec::new(),
         gzip: false,
@@ -111,6 +116,7 @@ impl<'t> Import<'t> {
         for own in http.children().iter().filter(|own| own.is("log_format")) {
             log::format(self, own);
         }
+        limits::zones(self, http.children());
         let blocks = http.children().iter().filter(|own| own.is("server"));
         let servers: Vec<_> = blocks
             .map(|own| site::Server::new(self, own, &scope))

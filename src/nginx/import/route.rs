@@ -4,8 +4,10 @@
 //! told line by line.
 
 use super::Import;
+use super::access;
 use super::advice;
 use super::draft::{self, Draft};
+use super::limits;
 use super::log;
 use super::upstream::Target;
 use crate::nginx::model::{Kind, Location, Locations, Pass, Scope};
@@ -148,7 +150,9 @@ fn route<'t>(
             .ledger
             .carried(directive, format!("the route `{path}`"));
     }
-    limits(import, scope, &mut route);
+    times(import, scope, &mut route);
+    access::of_scope(import, scope, &mut route);
+    limits::of_scope(import, scope, &mut route);
     if let Some(own) = location
         .directive
         .children()
@@ -313,7 +317,7 @@ fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &
 }
 
 /// Times and sizes.
-fn limits(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+fn times(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
     let family = match scope.one("grpc_pass") {
         Some(_) => "grpc",
         None => "proxy",

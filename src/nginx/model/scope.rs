@@ -45,16 +45,28 @@ impl<'t> Scope<'t> {
 
     /// All of a name that count here, in their order.
     pub fn all(&self, name: &str) -> Vec<&'t Directive> {
+        self.all_of(&[name])
+    }
+
+    /// As [`Self::all`], for names that make one list, as `allow` and `deny` do.
+    pub fn all_of(&self, names: &[&str]) -> Vec<&'t Directive> {
+        let is_one = |own: &&Directive| names.iter().any(|name| own.is(name));
         for (depth, (context, directives)) in self.levels.iter().rev().enumerate() {
-            let found: Vec<_> = directives.iter().filter(|own| own.is(name)).collect();
-            if !found.is_empty() {
-                let inherited = table::rule(name, *context)
+            let found: Vec<_> = directives.iter().filter(is_one).collect();
+            if let Some(first) = found.first() {
+                let inherited = table::rule(&first.name(), *context)
                     .is_some_and(|rule| rule.inherit == Inherit::Replaced);
                 let counts = depth == 0 || inherited;
                 return if counts { found } else { Vec::new() };
             }
         }
         Vec::new()
+    }
+
+    /// Whether this block or one around it says one of the names, whatever counts.
+    pub fn mentions(&self, names: &[&str]) -> bool {
+        let is_one = |own: &Directive| names.iter().any(|name| own.is(name));
+        self.levels.iter().any(|(_, own)| own.iter().any(is_one))
     }
 
     /// The one of a name that counts here: the last, where there are several.

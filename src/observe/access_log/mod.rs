@@ -9,6 +9,7 @@ mod escape;
 mod format;
 mod record;
 mod redact;
+pub mod sentence;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -28,6 +28,7 @@ use super::filter::response::Own;
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
+use super::pace::Pace;
 use crate::observe::cause::Cause;
 use crate::observe::open::{Entry, Kind, Wait};
 use crate::transport::now;
@@ -41,7 +42,7 @@ const PIECE: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeLimits {
     /// Bytes of the request's body.
-    pub body: Option<u64>,
+    pub body: u64,
     /// Between two bytes of the request's body, before the response begins.
     pub body_idle: Duration,
     /// While the client takes nothing.
@@ -119,6 +120,8 @@ pub struct Exchange<'a> {
     /// What an operator sees of it.
     entry: Option<&'a Entry>,
     undelivered: Option<Undelivered>,
+    /// How fast the response may go.
+    pace: Option<Box<Pace>>,
     /// Where the response stands, if it is an event stream without an announced end.
     events: Option<Place>,
 }
@@ -153,6 +156,7 @@ impl<'a> Exchange<'a> {
             edits: None,
             own: Own::default(),
             undelivered: None,
+            pace: None,
             events: None,
         }
     }
@@ -173,6 +177,12 @@ impl<'a> Exchange<'a> {
     /// Changes the answer's head.
     pub(super) fn editing(mut self, edits: Option<&'a Edits<'a>>) -> Self {
         self.edits = edits;
+        self
+    }
+
+    /// Gives the client the answer's body no faster than this.
+    pub(in crate::proxy) fn paced(mut self, pace: Option<Box<Pace>>) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -254,11 +264,7 @@ impl<'a> Exchange<'a> {
                     moved = true;
                     self.last_up = now();
                     self.tally.body_received += piece.len() as u64;
-                    if self
-                        .limits
-                        .body
-                        .is_some_and(|limit| self.tally.body_received > limit)
-                    {
+                    if self.tally.body_received > self.limits.body {
                         return Err(failure(Cause::BodyTooLarge));
                     }
                     match &mut self.upstream {
@@ -410,12 +416,15 @@ impl<'a> Exchange<'a> {
     }
 
     fn read_body(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        let Some(room) = self.room(cx) else {
+            return Ok(false);
+        };
         let h1 = match &mut self.upstream {
             Peer::H1(h1) => h1,
             Peer::H2(_) => return self.read_frames(cx),
         };
         let mut scratch = [const { MaybeUninit::<u8>::uninit() }; PIECE];
-        let mut scratch = ReadBuf::uninit(&mut scratch);
+        let mut scratch = ReadBuf::uninit(&mut scratch[..room]);
         match h1.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(())) => {}

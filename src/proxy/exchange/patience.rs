@@ -5,8 +5,9 @@
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Downlink, Exchange, Uplink};
+use super::{Downlink, Exchange, PIECE, Uplink};
 use crate::observe::cause::Cause;
+use crate::transport::now;
 
 impl Exchange<'_> {
     /// When the exchange has waited too long, and for whom.
@@ -37,10 +38,31 @@ impl Exchange<'_> {
                 self.last_up + self.limits.response,
                 Cause::UpstreamResponseTimeout,
             ),
+            // It is made to wait here, not by its upstream.
+            _ if self.pace.as_ref().is_some_and(|pace| pace.waits()) => {
+                (now() + self.limits.idle, Cause::UpstreamIdle)
+            }
             _ => (
                 self.last_down.max(self.last_up) + self.limits.idle,
                 Cause::UpstreamIdle,
             ),
+        }
+    }
+
+    /// How much of the response may be read at once; `None` while it is made to wait.
+    pub(super) fn room(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        let Some(pace) = &mut self.pace else {
+            return Some(PIECE);
+        };
+        let waited = pace.waits();
+        match pace.poll_room(self.tally.body_sent, now(), cx) {
+            Poll::Pending => None,
+            Poll::Ready(room) => {
+                if waited {
+                    self.last_down = now();
+                }
+                Some(usize::try_from(room).unwrap_or(PIECE).min(PIECE))
+            }
         }
     }
 

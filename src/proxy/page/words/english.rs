@@ -72,6 +72,16 @@ pub(super) static TONGUE: Tongue = Tongue {
             "This site is only for those who have a certificate from it, and none that counts was shown.",
             "Install the certificate you were given, close the browser and open it again, then choose the certificate when you are asked.",
         ),
+        words(
+            "You may not come in here",
+            "This part of the site is only for some, and your address is not one of theirs.",
+            "If you should be let in, ask whoever runs this site; perhaps you need another network, such as a VPN.",
+        ),
+        words(
+            "A name and a password are needed",
+            "This part of the site is only for those who have a password for it, and none that counts was given.",
+            "Load the page again and type your name and password. If you have none, ask whoever runs this site.",
+        ),
     ],
     shared: Shared {
         again: "Try again",

@@ -72,6 +72,16 @@ pub(super) static TONGUE: Tongue = Tongue {
             "Ce site est réservé aux personnes qui ont un certificat, et aucun certificat valable ici n’a été présenté.",
             "Installez le certificat que vous avez reçu, fermez puis rouvrez le navigateur, et choisissez-le lorsqu’il le demande.",
         ),
+        words(
+            "L'entrée n'est pas permise ici",
+            "Cette partie du site est réservée à certains réseaux, et votre adresse n'en fait pas partie.",
+            "Si vous devriez y avoir accès, demandez à qui gère ce site ; il faut peut-être un autre réseau, un VPN par exemple.",
+        ),
+        words(
+            "Il faut un nom et un mot de passe",
+            "Cette partie du site est réservée à ceux qui ont un mot de passe, et aucun qui soit valable n'a été donné.",
+            "Rechargez la page et saisissez votre nom et votre mot de passe. Si vous n'en avez pas, demandez à qui gère ce site.",
+        ),
     ],
     shared: Shared {
         again: "Réessayer",

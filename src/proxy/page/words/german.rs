@@ -72,6 +72,16 @@ pub(super) static TONGUE: Tongue = Tongue {
             "Diese Seite ist nur für Menschen mit einem Zertifikat, und es wurde keines vorgezeigt, das hier gilt.",
             "Richten Sie das Zertifikat ein, das Sie bekommen haben, schließen und öffnen Sie den Browser, und wählen Sie es aus, wenn er fragt.",
         ),
+        words(
+            "Hier ist kein Zutritt",
+            "Dieser Teil der Seite ist nur für bestimmte Netze, und Ihre Adresse gehört nicht dazu.",
+            "Wenn Sie Zutritt haben sollten, fragen Sie den Betreiber; vielleicht brauchen Sie ein anderes Netz, etwa ein VPN.",
+        ),
+        words(
+            "Name und Passwort werden gebraucht",
+            "Dieser Teil der Seite ist nur für Menschen mit einem Passwort, und es wurde keines angegeben, das hier gilt.",
+            "Laden Sie die Seite neu und geben Sie Namen und Passwort ein. Wenn Sie keines haben, fragen Sie den Betreiber.",
+        ),
     ],
     shared: Shared {
         again: "Noch einmal versuchen",

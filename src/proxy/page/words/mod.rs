@@ -42,9 +42,13 @@ pub enum Told {
     LaunchFailed,
     /// No certificate that counts.
     Certificate,
+    /// Not from this address.
+    Forbidden,
+    /// No password that counts.
+    Password,
 }
 
-const TOLD: usize = Told::Certificate as usize + 1;
+const TOLD: usize = Told::Password as usize + 1;
 
 impl Told {
     /// How to tell of a situation; `launch` when somebody waits for a server to start.
@@ -55,6 +59,8 @@ impl Told {
             Situation::Cookies => Self::Cookies,
             Situation::Address => Self::Address,
             Situation::Certificate => Self::Certificate,
+            Situation::Forbidden => Self::Forbidden,
+            Situation::Password => Self::Password,
             Situation::TooLarge => Self::TooLarge,
             Situation::Slow => Self::Slow,
             Situation::Busy => Self::Busy,

@@ -72,6 +72,16 @@ pub(super) static TONGUE: Tongue = Tongue {
             "Este sitio es solo para quienes tienen un certificado, y no se mostró ninguno que valga aquí.",
             "Instale el certificado que recibió, cierre y vuelva a abrir el navegador, y elíjalo cuando se lo pida.",
         ),
+        words(
+            "No se permite la entrada aquí",
+            "Esta parte del sitio es solo para ciertas redes, y su dirección no es una de ellas.",
+            "Si debería poder entrar, pregunte a quien gestiona este sitio; quizá necesite otra red, como una VPN.",
+        ),
+        words(
+            "Hace falta un nombre y una contraseña",
+            "Esta parte del sitio es solo para quienes tienen una contraseña, y no se ha dado ninguna que valga.",
+            "Vuelva a cargar la página y escriba su nombre y su contraseña. Si no los tiene, pregunte a quien gestiona este sitio.",
+        ),
     ],
     shared: Shared {
         again: "Intentarlo de nuevo",

@@ -1,0 +1,65 @@
+//! `allow`, `deny`, `auth_basic` and `satisfy` as a route's `access`.
+//!
+//! Inheritance is nginx's: the rules of the innermost block that has any count, for both words together.
+
+use super::Import;
+use super::draft::{self, Draft};
+use crate::config::{AddressRule, OwnNames, Text};
+use crate::nginx::model::Scope;
+
+/// What a block lets in, as a key of its route.
+pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    let mut words = Vec::new();
+    let rules = scope.all_of(&["allow", "deny"]);
+    let mut kept = Vec::new();
+    for own in &rules {
+        let rule = format!("{} {}", own.name(), own.argument(0));
+        match AddressRule::parse(&rule) {
+            Some(rule) => kept.push(rule.to_string()),
+            None => import.ledger.lost(
+                own,
+                "neither an address nor a network: the rule is left out",
+            ),
+        }
+    }
+    if !kept.is_empty() {
+        words.push(format!("rules = {}", draft::texts(kept)));
+    }
+    let own = OwnNames::default();
+    let file = scope.one("auth_basic_user_file");
+    let basic = scope
+        .one("auth_basic")
+        .filter(|own| own.argument(0) != "off");
+    if let Some((basic, file)) = basic.zip(file) {
+        let (realm, path) = (basic.argument(0), file.argument(0));
+        if path.contains('$') {
+            let what = "which file has the passwords depends on the request: nobody gets in";
+            import.ledger.lost(file, what);
+        }
+        if Text::parse_line(&realm, &own).is_err() {
+            let what =
+                "a realm with variables that hubgate does not know: it is shown as it is written";
+            import.ledger.lost(basic, what);
+        }
+        let realm = match Text::parse_line(&realm, &own) {
+            Ok(_) => realm.into_owned(),
+            Err(_) => realm.replace('$', "$$"),
+        };
+        words.push(format!(
+            "basic = {{ realm = {}, file = {} }}",
+            draft::text(&realm),
+            draft::text(&import.absolute(&path))
+        ));
+    }
+    let satisfy = scope.one("satisfy");
+    if !words.is_empty() && satisfy.is_some_and(|own| own.argument(0) == "any") {
+        words.push("need = \"any\"".to_owned());
+    }
+    let from = rules.first().copied().or(basic);
+    if !words.is_empty() {
+        route.set("access", format!("{{ {} }}", words.join(", ")), from);
+    } else if scope.mentions(&["allow", "deny", "auth_basic"]) {
+        // What is around the route in hubgate's file must not count for it.
+        route.set("access", "{}", scope.one("auth_basic"));
+    }
+}

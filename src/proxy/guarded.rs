@@ -1,0 +1,99 @@
+//! A request at its route's guard, and what whoever does not pass it is told; and how any cause is answered.
+//!
+//! What the guard asks is `guard`'s; the answer's looks are `page`'s. Sending it is `app`'s.
+
+use std::sync::Arc;
+
+use super::answer::Answer;
+use super::app::{App, Left};
+use super::checks::Checked;
+use super::client::Client;
+use super::guard::{self, Asking, Refusal};
+use super::page;
+use super::trace::Trace;
+use super::values::Values;
+use crate::limits::concurrency::Place;
+use crate::observe::cause::Cause;
+use crate::snapshot::Snapshot;
+use crate::transport::now;
+
+impl App {
+    /// Asks the route's guard, if it has one.
+    pub(super) async fn guarded(
+        &self,
+        snapshot: &Snapshot,
+        route: usize,
+        client: &mut Client,
+        checked: &Checked,
+        id: &str,
+        trace: &Trace,
+    ) -> Result<Vec<Place>, Refusal> {
+        let route = &snapshot.routes[route];
+        let Some(guard) = &route.guard else {
+            return Ok(Vec::new());
+        };
+        let asking = {
+            let values = Values::new(
+                (&self.facts, snapshot),
+                (client.head(), &checked.target),
+                checked.authority.host.as_str(),
+                trace.place(),
+                id,
+            );
+            Asking::of(guard, route, &values)
+        };
+        guard::admit(guard, &asking, client).await
+    }
+
+    /// Answers a request that its route's guard does not let in.
+    pub(super) async fn turned_away(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        refusal: Refusal,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        if refusal.cause.status() == 499 {
+            return self
+                .failed(snapshot, client, refusal.cause, id, trace)
+                .await;
+        }
+        let mut answer = self.answer_for(snapshot, client, refusal.cause, id, trace);
+        answer.status = refusal.status.unwrap_or(answer.status);
+        answer.fields.extend(refusal.field);
+        self.answer(snapshot, client, answer, id, trace).await
+    }
+
+    /// The answer that tells of a cause.
+    pub(super) fn answer_for(
+        &self,
+        snapshot: &Snapshot,
+        client: &Client,
+        cause: Cause,
+        id: &str,
+        trace: &Trace,
+    ) -> Answer {
+        let pages = match trace.site {
+            Some(site) => &snapshot.config.sites[site].error_pages,
+            None => &snapshot.config.error_pages,
+        };
+        let route = trace.route.map(|route| &snapshot.routes[route].config);
+        let facts = page::Facts {
+            cause,
+            request_id: id,
+            launch: route.is_some_and(|route| page::launch::is_launch(route, client.target())),
+            pages,
+        };
+        let mut answer = Answer::of_cause(&facts, Some(client.head()));
+        if cause == Cause::CircuitOpen
+            && let Some(circuit) = trace
+                .route
+                .and_then(|route| snapshot.routes[route].group.protection.circuit.as_ref())
+            && let (_, Some(wait)) = circuit.standing(now())
+        {
+            answer = answer.again_in(wait);
+        }
+        answer
+    }
+}

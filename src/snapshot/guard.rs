@@ -1,0 +1,137 @@
+//! What a route asks of a request before it does anything: how much there is of its kind, and who is let in.
+//!
+//! Made once for each route that has it, from what outlives a generation: counts and files of passwords. Asking it is
+//! `proxy`'s.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::access::passwords::Passwords;
+use crate::config::{Access, ConcurrencyZone, Config, RateZone, Route, RouteLimits};
+use crate::limits::concurrency::ConcurrencyTable;
+use crate::limits::rate::RateTable;
+
+/// What a route asks.
+#[derive(Debug)]
+pub struct Guard {
+    /// How much is served.
+    pub limits: Option<Limited>,
+    /// Who is let in.
+    pub access: Option<Entry>,
+}
+
+/// How much is served.
+#[derive(Debug)]
+pub struct Limited {
+    /// What was configured.
+    pub config: Arc<RouteLimits>,
+    /// As its `rates`.
+    pub rates: Vec<Arc<Rate>>,
+    /// As its `concurrency`.
+    pub concurrency: Vec<Arc<Concurrency>>,
+}
+
+/// Who is let in.
+#[derive(Debug)]
+pub struct Entry {
+    /// What was configured.
+    pub config: Arc<Access>,
+    /// Its file's passwords.
+    pub passwords: Option<Arc<Passwords>>,
+}
+
+/// A `[rate.NAME]` as it runs.
+#[derive(Debug)]
+pub struct Rate {
+    /// What was configured.
+    pub config: RateZone,
+    /// What was counted.
+    pub table: RateTable,
+}
+
+/// A `[concurrency.NAME]` as it runs.
+#[derive(Debug)]
+pub struct Concurrency {
+    /// What was configured.
+    pub config: ConcurrencyZone,
+    /// What is counted.
+    pub table: Arc<ConcurrencyTable>,
+}
+
+/// What guards are about, over generations.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// By file.
+    pub passwords: BTreeMap<PathBuf, Arc<Passwords>>,
+    rates: BTreeMap<Box<str>, Arc<Rate>>,
+    concurrency: BTreeMap<Box<str>, Arc<Concurrency>>,
+}
+
+impl Kept {
+    /// What limits count by: as `old` has it, where that is the same.
+    pub(super) fn new(config: &Config, old: Option<&Kept>, now: Instant) -> Self {
+        let rates = config.rates.iter().map(|(name, zone)| {
+            let known = old.and_then(|old| old.rates.get(name));
+            let known = known.filter(|known| known.config == *zone).cloned();
+            let new = || Rate {
+                config: zone.clone(),
+                table: RateTable::new(zone.rate.thousandths(), zone.keys, now),
+            };
+            (name.clone(), known.unwrap_or_else(|| Arc::new(new())))
+        });
+        let concurrency = config.concurrency.iter().map(|(name, zone)| {
+            let known = old.and_then(|old| old.concurrency.get(name));
+            let known = known.filter(|known| known.config == *zone).cloned();
+            let new = || Concurrency {
+                config: zone.clone(),
+                table: Arc::new(ConcurrencyTable::new(zone.keys)),
+            };
+            (name.clone(), known.unwrap_or_else(|| Arc::new(new())))
+        });
+        Self {
+            passwords: BTreeMap::new(),
+            rates: rates.collect(),
+            concurrency: concurrency.collect(),
+        }
+    }
+
+    /// The guard of a route, if it asks anything. Blocks on files that `old` has not read. What is used is kept here.
+    pub(super) fn guard(&mut self, route: &Route, old: Option<&Kept>) -> Option<Arc<Guard>> {
+        let limits = route.limits.as_ref().filter(|limits| !limits.is_empty());
+        let limits = limits.map(|limits| self.limited(limits));
+        let asks = |access: &&Arc<Access>| !access.rules.is_empty() || access.basic.is_some();
+        let access = route.access.as_ref().filter(asks);
+        let access = access.map(|access| self.entry(access, old));
+        let asks = limits.is_some() || access.is_some();
+        asks.then(|| Arc::new(Guard { limits, access }))
+    }
+
+    fn limited(&self, limits: &Arc<RouteLimits>) -> Limited {
+        // That each is there, `config` has seen to.
+        let rates = limits.rates.iter();
+        let rates = rates.filter_map(|used| self.rates.get(&used.rate).cloned());
+        let concurrency = limits.concurrency.iter();
+        let concurrency = concurrency.filter_map(|used| self.concurrency.get(&used.of).cloned());
+        Limited {
+            config: limits.clone(),
+            rates: rates.collect(),
+            concurrency: concurrency.collect(),
+        }
+    }
+
+    fn entry(&mut self, access: &Arc<Access>, old: Option<&Kept>) -> Entry {
+        let passwords = access.basic.as_ref().map(|basic| {
+            let kept = self.passwords.entry(basic.file.clone());
+            let known = old.and_then(|old| old.passwords.get(&basic.file));
+            let read = || Arc::new(Passwords::read(&basic.file));
+            kept.or_insert_with(|| known.cloned().unwrap_or_else(read))
+                .clone()
+        });
+        Entry {
+            config: access.clone(),
+            passwords,
+        }
+    }
+}
