@@ -1,18 +1,20 @@
 //! DNS messages (RFC 1035 section 4): one question, and the records of its answer.
 //!
-//! Pure. Whatever a server sends, reading it ends, allocates no more than the message is long times a small factor, and
-//! gives no name that a configuration could not have. Additional records are not looked at.
+//! Pure. `domain` reads and writes the bytes; what of an answer counts is decided here: it belongs to the question, and
+//! gives no name that a configuration could not have. One damaged record makes all of it useless. Additional records are
+//! not looked at.
 #![deny(clippy::disallowed_methods)]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::types::dns_name::DnsName;
+use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::message_builder::MessageBuilder;
+use domain::base::record::{ParsedRecord, Record};
+use domain::base::{Message, Name, ParseRecordData, ParsedName, Rtype};
+use domain::rdata::{A, Aaaa, Caa, Cname, Srv};
 
-/// Bytes of a name on the wire (RFC 1035 section 2.3.4).
-const LONGEST_NAME: usize = 255;
-const HEADER: usize = 12;
-const CNAME: u16 = 5;
+use crate::types::dns_name::DnsName;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +30,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn code(self) -> u16 {
+    fn code(self) -> Rtype {
         match self {
-            Self::A => 1,
-            Self::Aaaa => 28,
-            Self::Srv => 33,
-            Self::Caa => 257,
+            Self::A => Rtype::A,
+            Self::Aaaa => Rtype::AAAA,
+            Self::Srv => Rtype::SRV,
+            Self::Caa => Rtype::CAA,
         }
     }
 }
@@ -45,8 +47,8 @@ pub enum Data {
     Address(IpAddr),
     /// A service: priority, weight, port, target; no target where the service is not to be had.
     Service(u16, u16, u16, Option<DnsName>),
-    /// Bytes, for whoever asked.
-    Raw(Vec<u8>),
+    /// Who may issue certificates: flags, tag in lower case, value.
+    Issue(u8, String, String),
 }
 
 /// What came for a question.
@@ -64,136 +66,88 @@ pub enum Reply {
 
 /// One question for the records of a name, recursion wanted; `None` when it is no name.
 pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(HEADER + name.len() + 6);
-    out.extend(id.to_be_bytes());
-    out.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.split('.') {
-        let length = u8::try_from(label.len()).ok();
-        out.push(length.filter(|length| (1..64).contains(length))?);
-        out.extend(label.as_bytes());
-    }
-    out.push(0);
-    if out.len() > HEADER + LONGEST_NAME {
+    let name = Name::vec_from_str(name).ok()?;
+    if name.is_root() {
         return None;
     }
-    out.extend(kind.code().to_be_bytes());
-    out.extend([0, 1]);
-    Some(out)
+    let mut message = MessageBuilder::new_vec();
+    message.header_mut().set_id(id);
+    message.header_mut().set_rd(true);
+    let mut message = message.question();
+    message.push((name, kind.code())).ok()?;
+    Some(message.finish())
 }
 
 /// What `message` says to `question`; `None` when it is not an answer to it, or damaged.
 pub(super) fn reply(message: &[u8], question: &[u8], kind: Kind) -> Option<Reply> {
-    let header = message.first_chunk::<HEADER>()?;
-    let is_answer = header[2] & 0xf8 == 0x80; // a response to a plain query
-    if !is_answer || header[..2] != question[..2] {
+    let question = Message::from_octets(question).ok()?;
+    let message = Message::from_octets(message).ok()?;
+    let header = message.header();
+    if header.opcode() != Opcode::QUERY || !message.is_answer(&question) {
         return None;
     }
-    let asked = message.get(HEADER..question.len())?;
-    // Names are the same in any case; the other bytes cannot be taken for letters.
-    if !asked.eq_ignore_ascii_case(question.get(HEADER..)?) {
-        return None;
+    match header.rcode() {
+        _ if header.tc() => return Some(Reply::Truncated),
+        Rcode::NOERROR => {}
+        Rcode::NXDOMAIN => return Some(Reply::Records(Vec::new(), None)),
+        code => return Some(Reply::Refused(code.to_int())),
     }
-    match header[3] & 15 {
-        _ if header[2] & 2 != 0 => return Some(Reply::Truncated),
-        0 => {}
-        3 => return Some(Reply::Records(Vec::new(), None)),
-        code => return Some(Reply::Refused(code)),
-    }
-    let count = number(message, 6)?;
     let (mut found, mut ttl, mut alias) = (Vec::new(), None::<Duration>, None);
-    let mut at = question.len();
-    for _ in 0..count {
-        at = after_name(message, at)?;
-        let (is, class, seconds) = (number(message, at)?, number(message, at + 2)?, at + 4);
-        let data = at + 10..at + 10 + usize::from(number(message, at + 8)?);
-        message.get(data.clone())?;
-        at = data.end;
-        if class != 1 || (is != CNAME && is != kind.code()) {
+    for record in message.answer().ok()? {
+        let record = record.ok()?;
+        let is = record.rtype();
+        if record.class() != Class::IN || (is != Rtype::CNAME && is != kind.code()) {
             continue;
         }
-        let seconds = u32::from_be_bytes(*message.get(seconds..)?.first_chunk()?);
         // The highest bit set is no time at all (RFC 2181 section 8).
-        let holds =
-            Duration::from_secs(i32::try_from(seconds).map_or(0, i32::cast_unsigned).into());
+        let seconds = i32::try_from(record.ttl().as_secs()).map_or(0, i32::cast_unsigned);
+        let holds = Duration::from_secs(seconds.into());
         ttl = Some(ttl.map_or(holds, |ttl| ttl.min(holds)));
-        match is {
-            CNAME => alias = Some(name(message, data.start)?),
-            _ => found.push(self::data(message, data, kind)?),
+        if is == Rtype::CNAME {
+            let name = read::<Cname<_>>(record)?.into_cname();
+            alias = Some(DnsName::parse(&name.to_string()).ok()?);
+        } else {
+            found.push(data(record, kind)?);
         }
     }
     Some(match alias {
-        Some(alias) if found.is_empty() => {
-            Reply::Alias(DnsName::parse(&alias).ok()?, ttl.unwrap_or_default())
-        }
+        Some(alias) if found.is_empty() => Reply::Alias(alias, ttl.unwrap_or_default()),
         _ => Reply::Records(found, ttl),
     })
 }
 
-fn data(message: &[u8], place: std::ops::Range<usize>, kind: Kind) -> Option<Data> {
-    let bytes = message.get(place.clone())?;
+type Bytes<'a> = &'a [u8];
+
+fn data(record: ParsedRecord<'_, Bytes<'_>>, kind: Kind) -> Option<Data> {
     Some(match kind {
-        Kind::A => Data::Address(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
-        Kind::Aaaa => Data::Address(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
+        Kind::A => Data::Address(read::<A>(record)?.addr().into()),
+        Kind::Aaaa => Data::Address(read::<Aaaa>(record)?.addr().into()),
         Kind::Srv => {
-            let field = |at: usize| number(message, place.start + at);
-            let target = name(message, place.start + 6)?;
-            let target = match &*target {
-                "" => None,
+            let srv = read::<Srv<ParsedName<_>>>(record)?;
+            let target = match srv.target().is_root() {
+                true => None,
                 // Whole names, whatever they look like.
-                name => Some(DnsName::parse(&format!("{name}.")).ok()?),
+                false => Some(DnsName::parse(&format!("{}.", srv.target())).ok()?),
             };
-            Data::Service(field(0)?, field(2)?, field(4)?, target)
+            Data::Service(srv.priority(), srv.weight(), srv.port(), target)
         }
-        Kind::Caa => Data::Raw(bytes.to_vec()),
+        Kind::Caa => {
+            let caa = read::<Caa<_>>(record)?;
+            let value = String::from_utf8_lossy(caa.value());
+            Data::Issue(
+                caa.flags().bits(),
+                caa.tag().to_string().to_ascii_lowercase(),
+                value.into_owned(),
+            )
+        }
     })
 }
 
-fn number(message: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*message.get(at..)?.first_chunk()?))
-}
-
-/// Where a name that begins at `at` ends; a pointer ends it.
-fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *message.get(at)? {
-            0 => return Some(at + 1),
-            length if length & 0xc0 == 0xc0 => return Some(at + 2),
-            length => at += usize::from(length) + 1,
-        }
-    }
-}
-
-/// The name that begins at `at`, through pointers, each of which leads further back.
-fn name(message: &[u8], mut at: usize) -> Option<String> {
-    let mut out = String::new();
-    let mut before = at;
-    loop {
-        let length = *message.get(at)?;
-        match length {
-            0 => return Some(out),
-            1..64 => {
-                let label = message.get(at + 1..at + 1 + usize::from(length))?;
-                let label = str::from_utf8(label).ok()?;
-                // A dot within a label would make another name of it.
-                if label.contains('.') || out.len() + label.len() > LONGEST_NAME {
-                    return None;
-                }
-                if !out.is_empty() {
-                    out.push('.');
-                }
-                out.push_str(label);
-                at += usize::from(length) + 1;
-            }
-            0xc0.. => {
-                at = usize::from(number(message, at)? & 0x3fff);
-                if at >= before {
-                    return None;
-                }
-                before = at;
-            }
-            _ => return None,
-        }
-    }
+fn read<'a, D>(record: ParsedRecord<'a, Bytes<'a>>) -> Option<D>
+where
+    D: ParseRecordData<'a, Bytes<'a>>,
+{
+    record.into_record().ok()?.map(Record::into_data)
 }
 
 #[cfg(test)]
@@ -223,6 +177,27 @@ mod tests {
     }
 
     const FINE: [u8; 2] = [0x81, 0x80];
+
+    #[test]
+    fn a_question_is_as_rfc_1035_has_it_and_what_is_no_name_is_not_asked_for() {
+        let asked = question(0x1234, "Hub.Test", Kind::Srv).unwrap();
+        let expected = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03Hub\x04Test\0\0\x21\0\x01";
+        assert_eq!(asked, expected);
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert!(question(7, &longest, Kind::A).is_some());
+        for name in ["", ".", "a..b", &"a".repeat(64), &format!("{longest}a")] {
+            assert_eq!(question(7, name, Kind::A), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_issue_is_read_with_flags_and_a_tag_in_lower_case() {
+        let seen = asked(Kind::Caa, FINE, &[(257, 5, b"\x80\x05isSueca.test; x=y")]);
+        let issue = Data::Issue(0x80, "issue".to_owned(), "ca.test; x=y".to_owned());
+        let holds = Some(Duration::from_secs(5));
+        assert_eq!(seen, Some(Reply::Records(vec![issue], holds)));
+    }
 
     #[test]
     fn addresses_are_read_with_the_shortest_time() {
@@ -277,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_alias_counts_for_the_time_and_is_told_when_its_records_are_missing() {
-        let alias: (u16, u32, &[u8]) = (CNAME, 4, b"\x01b\xc0\x0e");
+        let alias: (u16, u32, &[u8]) = (5, 4, b"\x01b\xc0\x0e");
         let seen = asked(Kind::A, FINE, &[alias, (1, 30, &[192, 0, 2, 1])]);
         let Some(Reply::Records(found, Some(holds))) = seen else {
             panic!()
@@ -308,7 +283,7 @@ mod tests {
 
     #[test]
     fn pointers_that_go_in_a_circle_and_names_that_lie_are_refused() {
-        let own_place = (HEADER + 8 + 4 + 12 + 6) as u8;
+        let own_place = 12 + 8 + 4 + 12 + 6; // the header, the question, the record up to its target
         for target in [
             &[0xc0, own_place][..],
             b"\x03a.b\0",

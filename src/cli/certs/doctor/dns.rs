@@ -51,9 +51,13 @@ impl Resolver {
         loop {
             let found: Vec<_> = self
                 .ask(name, Kind::Caa)?
-                .iter()
+                .into_iter()
                 .filter_map(|data| match data {
-                    Data::Raw(bytes) => caa(bytes),
+                    Data::Issue(flags, tag, value) => Some(CaaRecord {
+                        critical: flags & 0x80 != 0,
+                        tag,
+                        value: value.trim().to_owned(),
+                    }),
                     _ => None,
                 })
                 .collect();
@@ -75,36 +79,6 @@ impl Resolver {
             Ok(Reply::Records(records, _)) => Ok(records),
             Ok(_) => Ok(Vec::new()),
             Err(error) => Err(io::Error::other(with_reasons(&error))),
-        }
-    }
-}
-
-fn caa(data: &[u8]) -> Option<CaaRecord> {
-    let length = usize::from(*data.get(1)?);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    Some(CaaRecord {
-        critical: data.first()? & 0x80 != 0,
-        tag: text(data.get(2..2 + length)?).to_ascii_lowercase(),
-        value: text(data.get(2 + length..)?),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_caa_record_is_read() {
-        let record = caa(b"\x00\x05issueLetsEncrypt.org").unwrap();
-        assert_eq!((&*record.tag, &*record.value), ("issue", "LetsEncrypt.org"));
-        assert!(!record.critical && caa(b"\x80\x05issueX").unwrap().critical);
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_makes_the_reader_panic(bytes: Vec<u8>) {
-            drop(caa(&bytes));
         }
     }
 }
