@@ -225,7 +225,8 @@ impl Forward<'_> {
                 undelivered: course.undelivered.is_some(),
                 whole: course.undelivered.is_some() || trace.tally.body_received == 0,
                 idempotent: is_idempotent(&client.head().method),
-                reused: reused && failure.silent,
+                // One that says that it has not looked at the request may be asked once more, as after a stale one.
+                reused: (reused || failure.unprocessed && !course.fresh) && failure.silent,
             }
             .verdict(retries.on),
             None => Verdict::Fail,

@@ -1,6 +1,8 @@
 //! HTTP/2 towards upstreams: everything that passes over HTTP/1.1 passes, streams share connections, and nothing that was
 //! cut looks whole.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use tempfile::TempDir;
 
 use crate::support::authority::Authority;
+use crate::support::h2_frames::{DATA, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, frame};
 use crate::support::h2_upstream::{Settings, send_all};
 use crate::support::hubgate::{HOST, one_site};
 use crate::support::websocket::{self, echoes};
@@ -304,6 +307,99 @@ fn after_a_goaway_requests_go_on_a_new_connection_and_none_fails() {
     }
     assert!(upstream.connections() > 3);
     assert_eq!(upstream.seen().len(), 400, "none was sent twice");
+}
+
+#[test]
+fn connections_that_end_before_their_first_request_cost_none() {
+    let settings = Settings {
+        farewells: 3,
+        ..Settings::default()
+    };
+    let upstream = H2Upstream::saying(settings, "ok");
+    let hubgate = before(&upstream);
+    let post = "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(hubgate.plain().exchange(post).text(), "ok");
+    assert_eq!(upstream.connections(), 4);
+    assert_eq!(upstream.seen().len(), 1);
+    assert!(!hubgate.log().contains("endpoint is left out"));
+}
+
+#[test]
+fn an_endpoint_that_ends_every_connection_at_once_is_not_connected_to_without_end() {
+    let settings = Settings {
+        farewells: usize::MAX,
+        ..Settings::default()
+    };
+    let upstream = H2Upstream::saying(settings, "never");
+    let hubgate = before(&upstream);
+    let response = hubgate.plain().get(HOST, "/");
+    assert_eq!(response.status, 502);
+    assert!(response.text().contains("cause: upstream_connect\n"));
+    assert!(upstream.connections() < 20, "{}", upstream.connections());
+}
+
+/// A way to `upstream` whose first connections it says of, by GOAWAY, that their request was not looked at.
+fn unlooked(upstream: &H2Upstream, first: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (own, behind) = (listener.local_addr().unwrap(), upstream.addr);
+    std::thread::spawn(move || {
+        for (number, near) in listener.incoming().enumerate() {
+            let mut near = near.unwrap();
+            std::thread::spawn(move || {
+                if number < first {
+                    return say_unlooked(near);
+                }
+                let mut far = TcpStream::connect(behind).unwrap();
+                let (mut up, mut down) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                let other = std::thread::spawn(move || std::io::copy(&mut up, &mut down));
+                let _ = std::io::copy(&mut far, &mut near);
+                let _ = near.shutdown(Shutdown::Both);
+                let _ = other.join();
+            });
+        }
+    });
+    own
+}
+
+fn say_unlooked(mut near: TcpStream) {
+    near.write_all(&frame(SETTINGS, 0, 0, b"")).unwrap();
+    near.read_exact(&mut vec![0; PREFACE.len()]).unwrap();
+    let mut head = [0; 9];
+    while near.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        near.read_exact(&mut vec![0; length as usize]).unwrap();
+        let ends = matches!(head[3], DATA | HEADERS) && head[4] & END_STREAM != 0;
+        if ends {
+            // Nothing up to stream 0 was looked at, and no error (RFC 9113 section 6.8).
+            near.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).unwrap();
+            near.shutdown(Shutdown::Write).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_request_that_a_goaway_says_was_not_looked_at_is_sent_again_with_its_body() {
+    let upstream = echo();
+    let way = unlooked(&upstream, 1);
+    let hubgate = Hubgate::start(&(one_site(way, "") + "protocol = \"h2c\"\n"));
+    let body = "x".repeat(40_000);
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(hubgate.plain().exchange(&post).text(), body);
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn a_request_that_nobody_looks_at_fails_after_a_few_tries() {
+    let upstream = echo();
+    let way = unlooked(&upstream, usize::MAX);
+    let hubgate = Hubgate::start(&(one_site(way, "") + "protocol = \"h2c\"\n"));
+    let post = "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 2\r\n\r\nhi";
+    let response = hubgate.plain().exchange(post);
+    assert_eq!(response.status, 502);
+    assert!(response.text().contains("cause: upstream_closed\n"));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Failure {
     pub fault: Option<Retryable>,
     /// Whether nothing at all came.
     pub silent: bool,
+    /// Whether the endpoint said that it has not looked at the request, which is no fault of it.
+    pub unprocessed: bool,
 }
 
 pub(super) fn failure(cause: Cause) -> Failure {
@@ -24,6 +26,7 @@ pub(super) fn failure(cause: Cause) -> Failure {
         cause,
         fault: None,
         silent: false,
+        unprocessed: false,
     }
 }
 
@@ -33,9 +36,8 @@ impl Exchange<'_> {
             HeadError::NoForm => failure(Cause::HeadMalformed),
             HeadError::Unprocessed(_) => self.unprocessed(),
             HeadError::Malformed(_) | HeadError::TooLarge | HeadError::Http2(_) => Failure {
-                cause: Cause::UpstreamMalformed,
                 fault: (!self.informed).then_some(Retryable::Reset),
-                silent: false,
+                ..failure(Cause::UpstreamMalformed)
             },
             HeadError::Closed(_) => self.unanswered(
                 if self.uplink == Uplink::Dead {
@@ -50,19 +52,19 @@ impl Exchange<'_> {
 
     /// The endpoint says that it has not looked at the request.
     pub(super) fn unprocessed(&mut self) -> Failure {
-        if let Peer::H2(h2) = &mut self.upstream
-            && self.tally.body_received == 0
-        {
-            self.undelivered = Some(Undelivered {
-                wire: h2.take_head(),
-                complete: self.uplink == Uplink::Complete,
-                open: true,
+        if let Peer::H2(h2) = &mut self.upstream {
+            let request = h2.take_request();
+            self.undelivered = request.map(|(wire, body, complete)| Undelivered {
+                wire,
+                body,
+                complete,
             });
         }
         Failure {
             cause: Cause::UpstreamClosed,
             fault: Some(Retryable::Reset),
             silent: true,
+            unprocessed: true,
         }
     }
 
@@ -70,21 +72,20 @@ impl Exchange<'_> {
     pub(super) fn unanswered(&self, cause: Cause, fault: Retryable) -> Failure {
         let silent = self.upstream.counts().0 == self.received_before;
         Failure {
-            cause,
             fault: silent.then_some(fault),
             silent,
+            ..failure(cause)
         }
     }
 
     pub(super) fn declined(&mut self, status: u16) -> Failure {
         self.tally.upstream_status = Some(status);
         Failure {
-            cause: Cause::UpstreamDown,
             fault: Some(match status {
                 502 => Retryable::BadGateway,
                 _ => Retryable::Unavailable,
             }),
-            silent: false,
+            ..failure(Cause::UpstreamDown)
         }
     }
 

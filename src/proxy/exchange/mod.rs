@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
@@ -72,12 +73,12 @@ pub enum End {
 
 /// A request of which the endpoint got nothing, as far as it was taken from the client.
 pub struct Undelivered {
-    /// Its head and what there was of its body, framed.
+    /// Its head, and with HTTP/1.1 what there was of its body, framed.
     wire: Vec<u8>,
+    /// What there was of its body with HTTP/2.
+    body: Vec<Bytes>,
     /// Whether that is all of it.
     complete: bool,
-    /// Whether the end of its body is yet to be framed, as HTTP/1.1 does it.
-    open: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,14 +201,13 @@ impl<'a> Exchange<'a> {
         match &mut self.upstream {
             Peer::H1(h1) => {
                 h1.begin_again(request, undelivered.wire);
-                if undelivered.complete && undelivered.open {
-                    let trailers = self.client.body_trailers();
-                    h1.finish_body(|wire| write_last_chunk(&trailers, wire));
-                }
             }
             Peer::H2(h2) => {
                 let takes_trailers = hop_by_hop::takes_trailers(&self.client.head().headers);
                 *h2.begin(request, takes_trailers) = undelivered.wire;
+                for piece in undelivered.body {
+                    h2.write_body(piece);
+                }
                 if undelivered.complete {
                     h2.finish_body(self.client.body_trailers());
                 }
@@ -307,8 +307,8 @@ impl<'a> Exchange<'a> {
             };
             self.undelivered = undelivered.map(|wire| Undelivered {
                 wire,
+                body: Vec::new(),
                 complete,
-                open: false,
             });
             // It may have answered before it closed; what it said is still to be read.
             self.upstream.abort();

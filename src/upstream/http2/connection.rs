@@ -72,8 +72,8 @@ pub(super) struct State {
 pub(super) struct Place(Arc<State>);
 
 impl Connection {
-    /// Begins to speak on a socket that has just been connected; ready when the peer has said how much it takes. Must
-    /// be called on the worker's event loop.
+    /// Begins to speak on a socket that has just been connected; ready when the peer has said how much it takes, though
+    /// it may be over by then. Must be called on the worker's event loop.
     pub(super) async fn open(socket: Socket, patience: Patience) -> Result<Self, h2::Error> {
         let state = Arc::new(State {
             streams: AtomicUsize::new(0),
@@ -115,13 +115,14 @@ impl Connection {
             *own.ended.lock() = Some(ended);
             own.came.notify_one();
         });
+        // Settings may come with a farewell: that is no fault, but a connection which is over.
         while send.current_max_send_streams() == UNKNOWN {
-            state.came.notified().await;
-            // What came is looked at by the connection's own task.
-            tokio::task::yield_now().await;
             if let Some(ended) = state.ended.lock().take() {
                 return Err(ended.err().unwrap_or_else(|| Reason::NO_ERROR.into()));
             }
+            state.came.notified().await;
+            // What came is looked at by the connection's own task.
+            tokio::task::yield_now().await;
         }
         Ok(Self { send, state })
     }

@@ -16,6 +16,10 @@ use super::stream::Stream;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::connect::{ConnectError, ConnectLimits, Connector, Line};
 
+/// Connections that one request has made of which each is over before it takes anything: an endpoint that stops does
+/// so to a few, one that does it to all takes no requests.
+const MADE_IN_VAIN: usize = 5;
+
 /// The connections of one worker.
 #[derive(Clone, Default)]
 pub struct Pool {
@@ -39,6 +43,14 @@ struct Attempt {
 /// `None` until it is known.
 type Outcome = Option<Result<(), Arc<ConnectError>>>;
 
+/// What a request has to wait for.
+enum Wanted {
+    /// A connection that is being made.
+    Attempt(watch::Receiver<Outcome>),
+    /// One that has to be made; whether there are others, which are full.
+    Connection { others: bool },
+}
+
 /// A place for a request.
 pub struct Taken {
     /// The stream, not begun.
@@ -61,6 +73,7 @@ impl Pool {
         fresh: bool,
     ) -> Result<Taken, Arc<ConnectError>> {
         let mut opened = false;
+        let mut in_vain = 0;
         loop {
             let mut outcome = match self.enter(line, idle) {
                 Ok((stream, reused)) => {
@@ -71,8 +84,14 @@ impl Pool {
                         opened,
                     });
                 }
-                Err(Some(outcome)) => outcome,
-                Err(None) => {
+                Err(Wanted::Attempt(outcome)) => outcome,
+                Err(Wanted::Connection { others }) => {
+                    if opened && !others {
+                        in_vain += 1;
+                    }
+                    if in_vain == MADE_IN_VAIN {
+                        return Err(Arc::new(ConnectError::gone(line.address)));
+                    }
                     opened = true;
                     self.begin(line, connector.clone(), limits)
                 }
@@ -88,12 +107,8 @@ impl Pool {
         }
     }
 
-    /// A stream, or what to wait for; nothing when a connection has to be made.
-    fn enter(
-        &self,
-        line: Line,
-        idle: Duration,
-    ) -> Result<(Box<Stream>, bool), Option<watch::Receiver<Outcome>>> {
+    /// A stream and whether its connection has served, or what to wait for.
+    fn enter(&self, line: Line, idle: Duration) -> Result<(Box<Stream>, bool), Wanted> {
         let now = crate::transport::now();
         let mut lines = self.lines.lock();
         let connections = lines.entry(line).or_default();
@@ -106,12 +121,15 @@ impl Pool {
                 return Ok((Box::new(stream), reused));
             }
         }
+        let others = !connections.open.is_empty();
         let mut attempts = connections.attempts.iter_mut();
-        let attempt = attempts.find(|attempt| attempt.waiting < STREAMS);
-        Err(attempt.map(|attempt| {
-            attempt.waiting += 1;
-            attempt.outcome.clone()
-        }))
+        Err(match attempts.find(|attempt| attempt.waiting < STREAMS) {
+            Some(attempt) => {
+                attempt.waiting += 1;
+                Wanted::Attempt(attempt.outcome.clone())
+            }
+            None => Wanted::Connection { others },
+        })
     }
 
     /// Has a connection made.

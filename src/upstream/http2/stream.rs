@@ -21,6 +21,9 @@ use super::head;
 use crate::transport::poll_room;
 use crate::upstream::http1::{HeadError, Parsed, Request, RequestBody, ResponseHead};
 
+/// Of a request's body, kept until the endpoint has answered: it may say that it has not looked at the request.
+const MOST_KEPT: usize = 64 * 1024;
+
 /// A stream of a connection to an endpoint.
 pub struct Stream {
     place: Place,
@@ -37,6 +40,11 @@ pub struct Stream {
     writer: Option<SendStream<Bytes>>,
     pending: VecDeque<Bytes>,
     waiting: usize,
+    /// All that was given of the body; `None` when it is too much, or the endpoint has answered.
+    kept: Option<Vec<Bytes>>,
+    given: usize,
+    /// Whether that is the whole body.
+    whole: bool,
     ending: Option<HeaderMap>,
     ended: bool,
     stalled_since: Option<Instant>,
@@ -67,6 +75,9 @@ impl Stream {
             writer: None,
             pending: VecDeque::new(),
             waiting: 0,
+            kept: Some(Vec::new()),
+            given: 0,
+            whole: false,
             ending: None,
             ended: false,
             stalled_since: None,
@@ -89,19 +100,27 @@ impl Stream {
         &mut self.request_head
     }
 
-    /// The request's head, in the form of HTTP/1.1, for another stream.
-    pub fn take_head(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.request_head)
+    /// The request for another stream, when there is all of what was given: its head in the form of HTTP/1.1, its body,
+    /// and whether that has been ended.
+    pub fn take_request(&mut self) -> Option<(Vec<u8>, Vec<Bytes>, bool)> {
+        let body = self.kept.take()?;
+        Some((std::mem::take(&mut self.request_head), body, self.whole))
     }
 
     /// Gives a piece of the request's body, which is not empty.
     pub fn write_body(&mut self, piece: Bytes) {
         self.waiting += piece.len();
+        self.given += piece.len();
+        match &mut self.kept {
+            Some(kept) if self.given <= MOST_KEPT => kept.push(piece.clone()),
+            _ => self.kept = None,
+        }
         self.pending.push_back(piece);
     }
 
     /// Ends the request.
     pub fn finish_body(&mut self, trailers: HeaderMap) {
+        self.whole = true;
         if self.request.body != RequestBody::None {
             self.ending = Some(trailers);
         }
@@ -183,6 +202,7 @@ impl Stream {
         match ready!(Pin::new(response).poll(cx)) {
             Ok(response) => {
                 self.response = None;
+                self.kept = None;
                 self.place.served();
                 let (head, body) = response.into_parts();
                 self.complete = body.is_end_stream();
