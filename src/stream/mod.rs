@@ -5,6 +5,7 @@
 
 mod copy;
 mod datagrams;
+mod leaving;
 
 pub use self::datagrams::Session;
 
@@ -17,6 +18,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use self::copy::Ended;
+use self::leaving::left;
 use crate::config::ProxyVersion;
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
@@ -125,7 +127,7 @@ impl Course {
         entry: &Entry,
         started: Instant,
     ) -> Result<(), Cause> {
-        let _place = place(stream, &shared.metrics).await?;
+        let _place = place(passage, stream, &shared.metrics).await?;
         let (chosen, mut upstream) = self
             .connect(passage, stream, &shared.metrics, started)
             .await?;
@@ -218,8 +220,13 @@ impl Course {
     }
 }
 
-/// A place among the connections that the upstream takes at once, when they are limited.
-async fn place(stream: &RunningStream, metrics: &Metrics) -> Result<Option<Place>, Cause> {
+/// A place among the connections that the upstream takes at once, when they are limited. Whoever leaves gives up waiting
+/// for one.
+async fn place(
+    passage: &Passage,
+    stream: &RunningStream,
+    metrics: &Metrics,
+) -> Result<Option<Place>, Cause> {
     let Some(admission) = &stream.group.protection.admission else {
         return Ok(None);
     };
@@ -228,7 +235,14 @@ async fn place(stream: &RunningStream, metrics: &Metrics) -> Result<Option<Place
         None => {
             metrics.upstream_requests_queued.inc();
             tracing::debug!(stream = &*stream.name, "a connection waits for its turn");
-            admission.wait().await?
+            // Boxed: few streams wait, and the others need not carry it.
+            Box::pin(async {
+                tokio::select! {
+                    place = admission.wait() => place.map_err(Cause::from),
+                    () = left(&passage.tcp, passage.server_name.is_some()) => Err(Cause::ClientGone),
+                }
+            })
+            .await?
         }
     };
     Ok(Some(place.of_tunnel()))

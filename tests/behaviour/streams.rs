@@ -268,6 +268,53 @@ fn an_upstreams_limit_makes_connections_wait_and_refuses_those_beyond_its_queue(
 }
 
 #[test]
+fn a_client_that_leaves_the_queue_makes_room_in_it_and_what_another_said_early_is_not_lost() {
+    let upstream = Upstream::start(|conn| {
+        let mut conn = conn.take();
+        while let Ok(bytes) = conn.some() {
+            conn.send(bytes);
+        }
+    });
+    let listen = free_addr();
+    let limits = "max_connections = 1\nqueue = 1\nqueue_timeout = \"60s\"\n";
+    let toml = streams(&upstream, &[(listen, "", upstream.addr)]) + limits;
+    let hubgate = Hubgate::start(
+        &(toml + "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$cause\"\n"),
+    );
+    let log = hubgate.dir.path().join("access.log");
+    let left = || std::fs::read_to_string(&log).unwrap_or_default();
+    let mut first = Client::plain(listen);
+    first.send("one");
+    assert_eq!(first.exactly(3).unwrap(), b"one");
+    for leavers in 1..=2 {
+        let mut leaver = Client::plain(listen);
+        eventually("it waits", || {
+            hubgate.log().matches("waits for its turn").count() == leavers
+        });
+        if leavers == 2 {
+            leaver.send("never said");
+            leaver.0.reset();
+        } else {
+            drop(leaver);
+        }
+        eventually("it has left", || {
+            left().matches("client_gone\n").count() == leavers
+        });
+    }
+    let mut last = Client::plain(listen);
+    last.send("early");
+    last.finish_sending();
+    eventually("it waits", || {
+        hubgate.log().matches("waits for its turn").count() == 3
+    });
+    drop(first);
+    let (answer, _) = last.rest();
+    assert_eq!(answer, b"early", "{}", left());
+    assert_eq!(upstream.connections(), 2);
+    drop(hubgate);
+}
+
+#[test]
 fn a_load_balancer_in_front_of_a_stream_speaks_for_its_clients() {
     let upstream = Upstream::saying("ok");
     let behind = ingress(
