@@ -83,7 +83,7 @@ complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_see
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from drain" -l upstream -d 'Only in this upstream [default: in all that have it]' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from drain" -l socket -d 'The admin socket [default: as the configuration file says]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from drain" -s c -l config -d 'The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]' -r -F
-complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help'
+complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from undrain" -l upstream -d 'Only in this upstream [default: in all that have it]' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from undrain" -l socket -d 'The admin socket [default: as the configuration file says]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from undrain" -s c -l config -d 'The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]' -r -F
@@ -91,7 +91,7 @@ complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_see
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from disable" -l upstream -d 'Only in this upstream [default: in all that have it]' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from disable" -l socket -d 'The admin socket [default: as the configuration file says]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from disable" -s c -l config -d 'The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]' -r -F
-complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
+complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from enable" -l upstream -d 'Only in this upstream [default: in all that have it]' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from enable" -l socket -d 'The admin socket [default: as the configuration file says]' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand upstream; and __fish_seen_subcommand_from enable" -s c -l config -d 'The configuration file, read here for its `[admin].socket` [default: /etc/hubgate/hubgate.toml]' -r -F

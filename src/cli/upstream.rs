@@ -1,6 +1,6 @@
 //! `hubgate upstream`: which endpoints there are and how they do, and an operator's word on one of them.
 //!
-//! The running process holds the word, over reloads, until it is taken back or the process ends.
+//! The running process holds the word, over reloads and upgrades, until it is taken back or hubgate is started anew.
 
 use clap::Subcommand;
 use http::{Method, StatusCode};
@@ -21,12 +21,16 @@ pub(super) enum Command {
         door: Door,
     },
     /// Give an endpoint no further requests but those of sessions that stick to it
+    ///
+    /// The word holds over `reload` and `upgrade`, until it is taken back; a hubgate that is started anew has forgotten it.
     #[command(after_help = EXIT_CODES)]
     Drain(Which),
     /// Take `drain` back
     #[command(after_help = EXIT_CODES)]
     Undrain(Which),
     /// Give an endpoint no further requests at all
+    ///
+    /// The word holds over `reload` and `upgrade`, until it is taken back; a hubgate that is started anew has forgotten it.
     #[command(after_help = EXIT_CODES)]
     Disable(Which),
     /// Take `disable` back

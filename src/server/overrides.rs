@@ -1,7 +1,7 @@
 //! An operator's word on an endpoint: no further requests, or requests again.
 //!
-//! It is kept with what is known of the endpoint, over reloads, and ends with the process. Says what it means for the
-//! requests that are there.
+//! It is kept with what is known of the endpoint, over reloads and upgrades of the binary; a plain start forgets it. Says
+//! what it means for the requests that are there.
 
 use crate::snapshot::Snapshot;
 use crate::types::endpoint_address::EndpointAddress;
