@@ -3,12 +3,14 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use http::{HeaderMap, HeaderValue, Response};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::authority::{self, Authority};
+use crate::support::h2_upstream::Settings;
 use crate::support::hubgate::{HOST, command, one_site, run};
-use crate::support::{Hubgate, Upstream, ports::free_addr};
+use crate::support::{H2Upstream, Hubgate, Upstream, ports::free_addr};
 
 /// What the doctor says of this configuration: its exit code, its only finding for the endpoint, and its row.
 fn doctor(dir: &TempDir, toml: &str) -> (i32, Value, Value) {
@@ -151,6 +153,48 @@ fn tls_is_judged_as_traffic_would_judge_it() {
         "did not finish the handshake",
         "",
     );
+}
+
+/// A gRPC server whose health service says `status` of the service `hub`, and knows no other.
+fn grpc(status: u8) -> H2Upstream {
+    H2Upstream::start(Settings::default(), move |mut call| async move {
+        let (asked, _) = call.whole().await.unwrap();
+        let is_check = call.seen.uri.path() == "/grpc.health.v1.Health/Check";
+        let known = is_check && asked == b"\0\0\0\0\x05\x0a\x03hub";
+        let mut send = call.begin(Response::builder().header("content-type", "application/grpc"));
+        if known {
+            send.send_data(vec![0, 0, 0, 0, 2, 8, status].into(), false)
+                .unwrap();
+        }
+        let code = if known { "0" } else { "5" };
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static(code));
+        send.send_trailers(trailers).unwrap();
+    })
+}
+
+#[test]
+fn the_upstreams_own_check_is_made_with_its_service_and_its_body() {
+    let serving = grpc(1);
+    let h2c = |address, service: &str| {
+        let health = format!("health = {{ kind = \"grpc\", service = \"{service}\" }}\n");
+        site(address) + "protocol = \"h2c\"\n" + &health
+    };
+    let dir = TempDir::new().unwrap();
+    let (code, finding, row) = doctor(&dir, &h2c(serving.addr, "hub"));
+    assert_eq!(code, 0, "{finding:#}");
+    let found = "its gRPC health check of `hub` says that it serves";
+    assert_eq!(finding["found"], found);
+    assert!(row["answer_ms"].is_number(), "{row:#}");
+    let unknown = "fails its health check: gRPC: it knows no service `other`";
+    finds(&h2c(serving.addr, "other"), 1, unknown, "health");
+    let tired = grpc(2);
+    let not_serving = "fails its health check: gRPC: it is not serving";
+    finds(&h2c(tired.addr, "hub"), 1, not_serving, "the service");
+    let plain = Upstream::saying("hm");
+    let health = "health = { kind = \"http\", path = \"/\", body = \"all is well\" }\n";
+    let without = "answered 200 without `all is well`";
+    finds(&(site(plain.addr) + health), 1, without, "health");
 }
 
 #[test]

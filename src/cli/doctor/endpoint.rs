@@ -1,7 +1,7 @@
 //! One endpoint: is there a way to it, can its TLS be trusted, does it speak HTTP, and what does it say.
 //!
 //! Each step that succeeds has its time; the first that does not is what is found, with what to do. Steps have limits: those
-//! of the route that leads there, and five seconds for the answer.
+//! of the route that leads there, and five seconds for the answer. Whoever passes is checked as `check` says.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustls::{ClientConnection, StreamOwned};
 use serde::Serialize;
 
-use super::Question;
+use super::{Question, check};
 use crate::cli::finding::{Finding, Level};
 use crate::cli::web::{self, Page};
 use crate::config::{CheckKind, Protocol};
@@ -38,7 +38,7 @@ pub(super) struct Seen {
     /// When its certificate ends, in seconds since 1970.
     not_after: Option<i64>,
     /// What was asked for.
-    path: String,
+    pub(super) path: String,
     pub(super) answer_ms: Option<f64>,
     pub(super) status: Option<u16>,
 }
@@ -51,7 +51,10 @@ pub(super) fn look(question: &Question<'_>) -> (Seen, Finding) {
         path: question.path.clone(),
         ..Seen::default()
     };
-    let finding = steps(question, &mut seen).unwrap_or_else(|finding| finding);
+    let finding = match steps(question, &mut seen) {
+        Ok(found) => check::made(question, &mut seen).unwrap_or(found),
+        Err(found) => found,
+    };
     (seen, finding)
 }
 
@@ -87,7 +90,7 @@ fn steps(question: &Question<'_>, seen: &mut Seen) -> Result<Finding, Finding> {
                 .map_err(unusable)?;
             let begun = Instant::now();
             if question.upstream.protocol == Protocol::Http2 {
-                return Ok(greeted(&about, question, seen, tcp));
+                return greeted(&about, question, seen, tcp);
             }
             web::exchange(tcp, host, &question.path).map(|page| (page, begun))
         }
@@ -106,11 +109,8 @@ fn steps(question: &Question<'_>, seen: &mut Seen) -> Result<Finding, Finding> {
                 .map_err(unusable)?;
             if question.upstream.protocol == Protocol::Http2 {
                 let not_after = seen.not_after;
-                let found = greeted(&about, question, seen, stream);
-                return Ok(match found.level {
-                    Level::Fine => ending(&about, not_after).unwrap_or(found),
-                    _ => found,
-                });
+                let found = greeted(&about, question, seen, stream)?;
+                return Ok(ending(&about, not_after).unwrap_or(found));
             }
             let begun = Instant::now();
             web::exchange(stream, host, &question.path).map(|page| (page, begun))
@@ -132,7 +132,7 @@ fn greeted(
     question: &Question<'_>,
     seen: &mut Seen,
     mut stream: impl Read + Write,
-) -> Finding {
+) -> Result<Finding, Finding> {
     seen.path = String::new();
     let begun = Instant::now();
     let mut head = [0; 9];
@@ -143,15 +143,15 @@ fn greeted(
     match greeted {
         Ok(()) if head[3] == 4 && head[5..] == [0; 4] => {
             seen.answer_ms = millis(begun);
-            Finding::fine(about, "speaks HTTP/2")
+            Ok(Finding::fine(about, "speaks HTTP/2"))
         }
-        Ok(()) => Finding::of(
+        Ok(()) => Err(Finding::of(
             Level::Broken,
             about,
             "what it says is not HTTP/2",
             "leave `protocol` out if it speaks HTTP/1.1, or name its port for HTTP/2",
-        ),
-        Err(error) => speechless(about, question, &error),
+        )),
+        Err(error) => Err(speechless(about, question, &error)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! `hubgate doctor`: whether the endpoints of the configuration can be reached from this host, and what they say.
 //!
 //! Needs no running hubgate. `endpoint` looks at one, as traffic would: the same address, the same TLS settings, the check
-//! of the upstream or the path of a route. This file asks for all of them at once and reports. Exit code: 0 all is well,
+//! of the upstream or the path of a route; `check` then makes the upstream's own check. This file asks for all of them at once and reports. Exit code: 0 all is well,
 //! 1 something wants attention, 2 an endpoint cannot serve.
 
+mod check;
 mod endpoint;
 
 use std::path::Path;
@@ -130,8 +131,8 @@ fn questions<'a>(
     let check = upstream
         .health
         .as_ref()
-        .and_then(|health| match &health.kind {
-            CheckKind::Http(http) => Some(http),
+        .and_then(|health| match (&health.kind, health.port) {
+            (CheckKind::Http(http), None) => Some(http),
             _ => None,
         });
     let (host, path) = match (check, led) {

@@ -7,7 +7,7 @@
 use http::HeaderMap;
 
 /// What is asked for.
-pub(super) const PATH: &str = "/grpc.health.v1.Health/Check";
+pub const PATH: &str = "/grpc.health.v1.Health/Check";
 /// One byte says whether the message is compressed, four how long it is.
 const PREFIX: usize = 5;
 const SERVING: u64 = 1;

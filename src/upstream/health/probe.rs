@@ -11,41 +11,56 @@ use tokio::io::ReadBuf;
 
 use super::said::said;
 use super::{Check, grpc};
-use crate::config::{CheckKind, GrpcCheck, HttpCheck};
+use crate::config::{CheckKind, GrpcCheck, Health, HttpCheck};
 use crate::observe::reasons::with_reasons;
 use crate::types::amount::format_duration;
 use crate::types::endpoint_address::EndpointAddress;
-use crate::upstream::connect::ConnectLimits;
+use crate::upstream::connect::{ConnectLimits, Connector};
 use crate::upstream::endpoint::Reason;
 use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
 use crate::upstream::http2::{self, Stream};
 use crate::upstream::peer::Peer;
+
+/// What gRPC's health checks ask for.
+pub use super::grpc::PATH as GRPC_PATH;
 
 /// As much of a body is looked through.
 const MOST_BODY: usize = 64 * 1024;
 
 /// Makes the check.
 pub async fn probe(check: &Check) -> Result<(), Reason> {
-    let limit = check.health.timeout;
-    match tokio::time::timeout(limit, asked(check)).await {
-        Ok(seen) => seen.map_err(|seen| Reason::Check(seen.into())),
-        Err(_) => {
-            let seen = format!("no answer within {}", format_duration(limit));
-            Err(Reason::Check(seen.into()))
-        }
-    }
+    let seen = ask(
+        &check.group.connector,
+        &check.health,
+        check.endpoint.address,
+    )
+    .await;
+    seen.map_err(|seen| Reason::Check(seen.into()))
 }
 
-async fn asked(check: &Check) -> Result<(), String> {
-    let endpoint = check.endpoint.address;
-    let port = check.health.port;
-    let address = port.map_or(endpoint, |port| endpoint.at_port(port));
+/// Asks `endpoint` what `health` says, by `connector`. Fails with what is wrong, in words.
+pub async fn ask(
+    connector: &Connector,
+    health: &Health,
+    endpoint: EndpointAddress,
+) -> Result<(), String> {
+    let limit = health.timeout;
+    let late = || format!("no answer within {}", format_duration(limit));
+    let asked = tokio::time::timeout(limit, asked(connector, health, endpoint)).await;
+    asked.unwrap_or_else(|_| Err(late()))
+}
+
+async fn asked(
+    connector: &Connector,
+    health: &Health,
+    endpoint: EndpointAddress,
+) -> Result<(), String> {
+    let address = health.port.map_or(endpoint, |port| endpoint.at_port(port));
     let limits = ConnectLimits {
-        tcp: check.health.timeout,
-        tls: check.health.timeout,
+        tcp: health.timeout,
+        tls: health.timeout,
     };
-    let connector = &check.group.connector;
-    match &check.health.kind {
+    match &health.kind {
         CheckKind::Tcp => {
             let connected = connector.try_out(address, limits).await;
             connected.map_err(|error| with_reasons(&error))
