@@ -11,7 +11,7 @@ use crate::support::{Client, Hubgate, Upstream, eventually};
 
 /// Two passes bring an endpoint back, two failures take it out; every 50 ms.
 const CHECKS: &str =
-    "health = { path = \"/health\", interval = \"50ms\", timeout = \"1s\", rise = 2, fall = 2 }\n";
+    "health = { path = \"/health\", interval = \"50ms\", timeout = \"10s\", rise = 2, fall = 2 }\n";
 
 /// Answers `body`, and 503 to `/health` while it is sick.
 struct Patient {
@@ -188,7 +188,7 @@ fn what_binderhub_says_is_wrong_is_told() {
         body.len()
     ));
     let toml = one_site(upstream.addr, "preset = \"binderhub\"")
-        + "health = { interval = \"50ms\", timeout = \"1s\" }\n";
+        + "health = { interval = \"50ms\", timeout = \"10s\" }\n";
     let hubgate = Hubgate::start(&toml);
     hubgate.wait_log("Docker registry is not ok");
     assert_eq!(
@@ -281,12 +281,17 @@ fn least_requests_beat_the_p99_of_round_robin_with_one_slow_endpoint() {
             times.sort();
             times
         });
-        (times[times.len() * 99 / 100], times.len())
+        let p99 = times[times.len() * 99 / 100];
+        let quick = times.partition_point(|time| *time < Duration::from_secs(1));
+        // For how many of a thousand the slow one was waited for.
+        (p99, times.len(), (times.len() - quick) * 1000 / times.len())
     };
     let (turns, least) = (p99("round-robin"), p99("least-requests"));
     println!(
-        "one of three takes 1 s: round-robin p99 {:?} of {} requests, least-requests {:?} of {}",
-        turns.0, turns.1, least.0, least.1
+        "one of three takes 1 s: round-robin p99 {:?} of {} requests, {} of 1,000 slow; least-requests {:?} of {}, {} of 1,000",
+        turns.0, turns.1, turns.2, least.0, least.1, least.2
     );
-    assert!(least.0 * 4 < turns.0 && turns.0 >= Duration::from_secs(1));
+    assert!(turns.0 >= Duration::from_secs(1));
+    // On a machine that does fewer requests a second, the one that always waits there is more than a hundredth of them.
+    assert!(least.2 * 4 < turns.2);
 }

@@ -204,7 +204,7 @@ fn the_total_time_ends_what_no_other_limit_does() {
     assert_eq!((response.status, response.complete.is_err()), (200, true));
     let response = hubgate.h2().get("/endless");
     assert!(response.complete.is_err());
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn who_leaves_while_waiting_gives_his_turn_to_the_next() {
             });
             drop(client);
         }
-        within(Duration::from_secs(1), "there is room in the queue", || {
+        within(Duration::from_secs(10), "there is room in the queue", || {
             let mut probe = ask(&hubgate, "/probe");
             probe.set_limit(Duration::from_millis(100));
             // One that waits says nothing; one that finds the queue full is told so.
@@ -124,7 +124,7 @@ fn who_leaves_while_a_connection_is_made_is_not_waited_for() {
     let stream = h2.open(request, true);
     std::thread::sleep(Duration::from_millis(100)); // so that the stream has begun
     stream.cancel();
-    within(Duration::from_secs(2), "both are over", || {
+    within(Duration::from_secs(10), "both are over", || {
         let log = hubgate.printed();
         log.contains("/one 499 client_gone") && log.contains("/two 499 client_gone")
     });

@@ -151,7 +151,7 @@ fn a_handshake_that_does_not_end_becomes_504() {
     let response = hubgate.plain().get(HOST, "/");
     assert_eq!(response.status, 504);
     assert_eq!(response.head.one("x-hubgate-cause"), "upstream_tls_timeout");
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < Duration::from_secs(4));
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn an_upstream_that_takes_no_connection_becomes_504() {
         504,
         "upstream_connect_timeout",
     );
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < Duration::from_secs(4));
 }
 
 #[test]
@@ -212,18 +212,16 @@ fn an_upstream_that_stops_in_the_middle_is_cut_after_the_idle_time_and_not_befor
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
         for _ in 0..8 {
             conn.send("x");
-            std::thread::sleep(Duration::from_millis(100)); // slower in sum than the idle time, faster each
+            std::thread::sleep(Duration::from_millis(300)); // slower in sum than the idle time, faster each
         }
         let _ = conn.closes_within(Duration::from_secs(20));
     });
-    let hubgate = Hubgate::start(&one_site(upstream.addr, "idle_timeout = \"500ms\""));
+    let hubgate = Hubgate::start(&one_site(upstream.addr, "idle_timeout = \"2s\""));
     let start = Instant::now();
     let response = hubgate.plain().get(HOST, "/");
     assert_eq!(response.body.bytes.len(), 8);
     assert!(response.complete.is_err());
-    assert!(
-        start.elapsed() > Duration::from_millis(1100) && start.elapsed() < Duration::from_secs(4)
-    );
+    assert!(start.elapsed() > Duration::from_secs(4) && start.elapsed() < Duration::from_secs(15));
     let response = hubgate.h2().get("/");
     assert_eq!((response.body.len(), response.complete.is_err()), (8, true));
     eventually("the upstream is left", || upstream.open() == 0);
@@ -234,7 +232,7 @@ fn an_upstream_that_stops_taking_an_upload_is_given_up_after_the_idle_time() {
     let upstream = Upstream::start(|conn| {
         conn.shrink_receive_buffer();
         conn.request_head();
-        std::thread::sleep(Duration::from_secs(5)); // takes nothing
+        std::thread::sleep(Duration::from_secs(30)); // takes nothing
     });
     let hubgate = Hubgate::start(&one_site(
         upstream.addr,
@@ -254,7 +252,7 @@ fn an_upstream_that_stops_taking_an_upload_is_given_up_after_the_idle_time() {
         assert!([502, 504].contains(&response.status), "{}", response.status);
     }
     assert!(
-        start.elapsed() < Duration::from_secs(4),
+        start.elapsed() < Duration::from_secs(20),
         "{:?}",
         start.elapsed()
     );
