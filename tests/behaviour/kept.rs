@@ -79,7 +79,7 @@ fn a_connection_the_upstream_closed_while_idle_is_not_used_for_a_post() {
 #[test]
 fn connections_are_kept_and_given_up_after_their_idle_time() {
     let upstream = Upstream::saying("ok");
-    let toml = one_site(upstream.addr, "") + "keep_alive_idle = \"300ms\"\n";
+    let toml = one_site(upstream.addr, "") + "keep_alive_idle = \"2s\"\n";
     let hubgate = Hubgate::start(&toml);
     for _ in 0..5 {
         assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
@@ -87,7 +87,7 @@ fn connections_are_kept_and_given_up_after_their_idle_time() {
     assert_eq!(upstream.connections(), 1, "clients share a kept connection");
     let start = Instant::now();
     eventually("the idle connection is closed", || upstream.open() == 0);
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < Duration::from_secs(10));
     assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
 }
 
