@@ -2,7 +2,7 @@
 //! cut looks whole.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -309,37 +309,8 @@ fn after_a_goaway_requests_go_on_a_new_connection_and_none_fails() {
     assert_eq!(upstream.seen().len(), 400, "none was sent twice");
 }
 
-#[test]
-fn connections_that_end_before_their_first_request_cost_none() {
-    let settings = Settings {
-        farewells: 3,
-        ..Settings::default()
-    };
-    let upstream = H2Upstream::saying(settings, "ok");
-    let hubgate = before(&upstream);
-    let post = "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 2\r\n\r\nhi";
-    assert_eq!(hubgate.plain().exchange(post).text(), "ok");
-    assert_eq!(upstream.connections(), 4);
-    assert_eq!(upstream.seen().len(), 1);
-    assert!(!hubgate.log().contains("endpoint is left out"));
-}
-
-#[test]
-fn an_endpoint_that_ends_every_connection_at_once_is_not_connected_to_without_end() {
-    let settings = Settings {
-        farewells: usize::MAX,
-        ..Settings::default()
-    };
-    let upstream = H2Upstream::saying(settings, "never");
-    let hubgate = before(&upstream);
-    let response = hubgate.plain().get(HOST, "/");
-    assert_eq!(response.status, 502);
-    assert!(response.text().contains("cause: upstream_connect\n"));
-    assert!(upstream.connections() < 20, "{}", upstream.connections());
-}
-
-/// A way to `upstream` whose first connections it says of, by GOAWAY, that their request was not looked at.
-fn unlooked(upstream: &H2Upstream, first: usize) -> SocketAddr {
+/// A way to `upstream` whose first connections are answered by `answer` instead.
+fn way(upstream: &H2Upstream, first: usize, answer: fn(TcpStream)) -> Hubgate {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (own, behind) = (listener.local_addr().unwrap(), upstream.addr);
     std::thread::spawn(move || {
@@ -347,7 +318,7 @@ fn unlooked(upstream: &H2Upstream, first: usize) -> SocketAddr {
             let mut near = near.unwrap();
             std::thread::spawn(move || {
                 if number < first {
-                    return say_unlooked(near);
+                    return answer(near);
                 }
                 let mut far = TcpStream::connect(behind).unwrap();
                 let (mut up, mut down) = (near.try_clone().unwrap(), far.try_clone().unwrap());
@@ -358,10 +329,23 @@ fn unlooked(upstream: &H2Upstream, first: usize) -> SocketAddr {
             });
         }
     });
-    own
+    Hubgate::start(&(one_site(own, "") + "protocol = \"h2c\"\n"))
 }
 
-fn say_unlooked(mut near: TcpStream) {
+/// GOAWAY: nothing after stream 0 was looked at, and there was no error (RFC 9113 section 6.8).
+fn goaway() -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[0; 8])
+}
+
+/// Says goodbye together with the settings, and waits for the other side to go.
+fn leaves_at_once(mut near: TcpStream) {
+    let both = [frame(SETTINGS, 0, 0, b""), goaway()].concat();
+    near.write_all(&both).unwrap();
+    let _ = std::io::copy(&mut near, &mut std::io::sink());
+}
+
+/// Takes a request whole, and says that it was not looked at.
+fn looks_at_nothing(mut near: TcpStream) {
     near.write_all(&frame(SETTINGS, 0, 0, b"")).unwrap();
     near.read_exact(&mut vec![0; PREFACE.len()]).unwrap();
     let mut head = [0; 9];
@@ -370,36 +354,52 @@ fn say_unlooked(mut near: TcpStream) {
         near.read_exact(&mut vec![0; length as usize]).unwrap();
         let ends = matches!(head[3], DATA | HEADERS) && head[4] & END_STREAM != 0;
         if ends {
-            // Nothing up to stream 0 was looked at, and no error (RFC 9113 section 6.8).
-            near.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).unwrap();
+            near.write_all(&goaway()).unwrap();
             near.shutdown(Shutdown::Write).unwrap();
         }
     }
 }
 
+/// A POST with `body`.
+fn post(body: &str) -> String {
+    let length = body.len();
+    format!("POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn connections_that_end_before_their_first_request_cost_none() {
+    let upstream = echo();
+    let hubgate = way(&upstream, 3, leaves_at_once);
+    assert_eq!(hubgate.plain().exchange(post("hi")).text(), "hi");
+    assert_eq!(upstream.seen().len(), 1);
+    assert!(!hubgate.log().contains("endpoint is left out"));
+}
+
+#[test]
+fn an_endpoint_that_ends_every_connection_at_once_is_not_connected_to_without_end() {
+    let upstream = echo();
+    let hubgate = way(&upstream, usize::MAX, leaves_at_once);
+    let response = hubgate.plain().exchange(post("hi"));
+    assert_eq!(response.status, 502);
+    assert_eq!(response.head.one("x-hubgate-cause"), "upstream_connect");
+}
+
 #[test]
 fn a_request_that_a_goaway_says_was_not_looked_at_is_sent_again_with_its_body() {
     let upstream = echo();
-    let way = unlooked(&upstream, 1);
-    let hubgate = Hubgate::start(&(one_site(way, "") + "protocol = \"h2c\"\n"));
+    let hubgate = way(&upstream, 1, looks_at_nothing);
     let body = "x".repeat(40_000);
-    let post = format!(
-        "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    assert_eq!(hubgate.plain().exchange(&post).text(), body);
+    assert_eq!(hubgate.plain().exchange(post(&body)).text(), body);
     assert_eq!(upstream.seen().len(), 1);
 }
 
 #[test]
 fn a_request_that_nobody_looks_at_fails_after_a_few_tries() {
     let upstream = echo();
-    let way = unlooked(&upstream, usize::MAX);
-    let hubgate = Hubgate::start(&(one_site(way, "") + "protocol = \"h2c\"\n"));
-    let post = "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 2\r\n\r\nhi";
-    let response = hubgate.plain().exchange(post);
+    let hubgate = way(&upstream, usize::MAX, looks_at_nothing);
+    let response = hubgate.plain().exchange(post("hi"));
     assert_eq!(response.status, 502);
-    assert!(response.text().contains("cause: upstream_closed\n"));
+    assert_eq!(response.head.one("x-hubgate-cause"), "upstream_closed");
 }
 
 #[test]

@@ -96,12 +96,16 @@ fn who_leaves_while_waiting_gives_his_turn_to_the_next() {
             });
             drop(client);
         }
-        within(Duration::from_secs(10), "there is room in the queue", || {
-            let mut probe = ask(&hubgate, "/probe");
-            probe.set_limit(Duration::from_millis(100));
-            // One that waits says nothing; one that finds the queue full is told so.
-            probe.try_response(false).is_err()
-        });
+        within(
+            Duration::from_secs(10),
+            "there is room in the queue",
+            || {
+                let mut probe = ask(&hubgate, "/probe");
+                probe.set_limit(Duration::from_millis(100));
+                // One that waits says nothing; one that finds the queue full is told so.
+                probe.try_response(false).is_err()
+            },
+        );
     }
     open.store(true, Ordering::SeqCst);
     assert_eq!(first.try_response(false).unwrap().text(), "ok");

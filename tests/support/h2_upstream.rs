@@ -58,8 +58,6 @@ pub struct Settings {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub max_streams: Option<u32>,
     pub window: Option<u32>,
-    /// The first so many connections are sent GOAWAY together with the settings.
-    pub farewells: usize,
 }
 
 impl H2Upstream {
@@ -170,9 +168,6 @@ async fn serve(
     let Ok(mut connection) = builder.handshake::<_, Bytes>(io).await else {
         return;
     };
-    if number < settings.farewells {
-        connection.graceful_shutdown();
-    }
     let mut going = shared.going.subscribe();
     loop {
         let next = tokio::select! {
