@@ -1,8 +1,8 @@
 //! `hubgate doctor`: whether the endpoints of the configuration can be reached from this host, and what they say.
 //!
 //! Needs no running hubgate. `endpoint` looks at one, as traffic would: the same address, the same TLS settings, the check
-//! of the upstream or the path of a route; `check` then makes the upstream's own check. This file asks for all of them at once and reports. Exit code: 0 all is well,
-//! 1 something wants attention, 2 an endpoint cannot serve.
+//! of the upstream or the path of a route; `check` then makes the upstream's own check. This file asks for all of them at
+//! once and reports. Exit code: 0 all is well, 1 something wants attention, 2 an endpoint cannot serve.
 
 mod check;
 mod endpoint;
