@@ -160,6 +160,21 @@ fn an_upstream_that_hubgate_cannot_reach_is_lost_and_what_is_left_loads() {
 }
 
 #[test]
+fn a_server_that_an_upstream_names_twice_has_both_shares() {
+    let made = import_of(
+        "events {} http { upstream u { server 10.0.0.1:80; server 10.0.0.2:80; server 10.0.0.1:80 weight=3; \
+         server 10.0.0.1:80 backup; } server { location / { proxy_pass http://u; } } }",
+    );
+    loads(&made.toml);
+    assert!(
+        made.toml
+            .contains("endpoints = [{ address = \"10.0.0.1:80\", weight = 4 }, \"10.0.0.2:80\"]"),
+        "{}",
+        made.toml
+    );
+}
+
+#[test]
 fn names_of_upstreams_and_who_is_asked_for_a_certificate_are_carried() {
     let imported = import_of(
         "events {} http { resolver 10.0.0.2 [fd00::2]:5353 valid=30s ipv6=off; upstream u { server app.internal; server b.internal:81 weight=2; } server { listen 443 ssl; server_name x.example.org; ssl_certificate c.pem; ssl_certificate_key k.pem; ssl_verify_client optional; ssl_client_certificate ca.pem; location / { proxy_pass http://u; } location /a/ { proxy_pass http://c.internal:8080; } } }",

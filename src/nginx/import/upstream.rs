@@ -161,7 +161,15 @@ pub(super) fn endpoint(text: &str, default_port: u16) -> Option<String> {
 fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft {
     ledger.carried(block, "an `[upstream]`");
     let mut table = Draft::new("", Some(block));
-    let mut endpoints = Vec::new();
+    let mut endpoints: Vec<Server> = Vec::new();
+    let mut join = |server: Option<Server>| {
+        let Some(server) = server else { return };
+        let mut known = endpoints.iter_mut();
+        match known.find(|known| known.endpoint == server.endpoint) {
+            Some(known) => known.join(&server),
+            None => endpoints.push(server),
+        }
+    };
     let lua = block
         .children()
         .iter()
@@ -169,11 +177,11 @@ fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft
     for directive in block.children() {
         match &*directive.name() {
             "server" if lua => {
-                endpoints.extend(server(directive, default_port, &mut table, ledger));
+                join(server(directive, default_port, &mut table, ledger));
                 let what = "Lua chooses the endpoints: write the service's addresses in its place";
                 ledger.lost(directive, what);
             }
-            "server" => endpoints.extend(server(directive, default_port, &mut table, ledger)),
+            "server" => join(server(directive, default_port, &mut table, ledger)),
             "ip_hash" => table.set("balance", "\"hash\"", Some(directive)),
             "least_conn" => table.set("balance", "\"least-requests\"", Some(directive)),
             "hash" => hash(directive, &mut table, ledger),
@@ -191,8 +199,46 @@ fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft
             _ => {}
         }
     }
+    let endpoints: Vec<String> = endpoints.iter().map(Server::text).collect();
     table.set("endpoints", format!("[{}]", endpoints.join(", ")), None);
     table
+}
+
+/// The largest weight hubgate takes.
+const HEAVIEST: u32 = 255;
+
+/// A `server` of an upstream.
+struct Server {
+    endpoint: String,
+    weight: Option<u32>,
+    backup: bool,
+}
+
+impl Server {
+    /// To nginx a server that is named twice is two, each with its share; a backup of itself helps nobody.
+    fn join(&mut self, again: &Self) {
+        if self.backup == again.backup {
+            self.weight = Some((self.share() + again.share()).min(HEAVIEST));
+        } else if self.backup {
+            (self.weight, self.backup) = (again.weight, false);
+        }
+    }
+
+    fn share(&self) -> u32 {
+        self.weight.unwrap_or(1)
+    }
+
+    /// As an entry of `endpoints`.
+    fn text(&self) -> String {
+        let address = draft::text(&self.endpoint);
+        let mut words = vec![format!("address = {address}")];
+        words.extend(self.weight.map(|weight| format!("weight = {weight}")));
+        words.extend(self.backup.then(|| "backup = true".to_owned()));
+        match words.len() {
+            1 => address,
+            _ => format!("{{ {} }}", words.join(", ")),
+        }
+    }
 }
 
 /// A `server` of an upstream as an endpoint; `None` for one that is down or no address.
@@ -201,7 +247,7 @@ fn server(
     default_port: u16,
     table: &mut Draft,
     ledger: &mut Ledger,
-) -> Option<String> {
+) -> Option<Server> {
     let host = directive.argument(0);
     let Some(endpoint) = endpoint(&host, default_port) else {
         ledger.lost(
@@ -235,9 +281,9 @@ fn server(
         }
     }
     let weight = match weight.as_deref().map(str::parse::<u32>) {
-        Some(Ok(weight)) if weight > 255 => {
-            lost.push(format!("weight {weight}: hubgate's go up to 255"));
-            Some(255)
+        Some(Ok(weight)) if weight > HEAVIEST => {
+            lost.push(format!("weight {weight}: hubgate's go up to {HEAVIEST}"));
+            Some(HEAVIEST)
         }
         Some(Ok(weight)) => Some(weight),
         _ => None,
@@ -247,16 +293,10 @@ fn server(
         (true, true) => ledger.carried(directive, "it is down, so it is left out"),
         (true, false) => ledger.carried(directive, "an endpoint"),
     }
-    if down {
-        return None;
-    }
-    let address = draft::text(&endpoint);
-    let mut words = vec![format!("address = {address}")];
-    words.extend(weight.map(|weight| format!("weight = {weight}")));
-    words.extend(backup.then(|| "backup = true".to_owned()));
-    Some(match words.len() {
-        1 => address,
-        _ => format!("{{ {} }}", words.join(", ")),
+    (!down).then_some(Server {
+        endpoint,
+        weight,
+        backup,
     })
 }
 
