@@ -9,7 +9,7 @@ from edge import tls_context
 from localhost import free_port
 
 HOSTS = 50          # with a certificate each
-WARM = 50           # reloads after which everything has been there once
+WARM = 300          # reloads after which everything has been there, and the allocator has what it wants
 REFUSED = 10        # one in so many is of a file with a fault
 SETTLED = 60        # seconds for what the last connections held to go
 

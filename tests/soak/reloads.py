@@ -7,7 +7,7 @@ import time
 from edge import listens, tls_context
 from generators import h2load_figures, wrk_figures
 from localhost import free_port
-from takeovers import Takeovers
+from takeovers import DIES, Takeovers
 from wire import frame, take_frame, upgrade_request
 
 
@@ -34,8 +34,8 @@ class Reloads:
         self.configure(0)
         edge.start()
         over = self.over = Takeovers(edge)
-        bad = [lambda name=name: over.fail(name) for name in over.bad] + [over.refuse]
-        self.stop = asyncio.Event()
+        bad = [lambda name=name: over.fail(name) for name in over.bad if name != DIES] + [over.refuse]
+        self.load_over, self.stop = asyncio.Event(), asyncio.Event()
         tunnels = [asyncio.create_task(self.socket(n, edge.https)) for n in range(self.sockets)]
         tunnels += [asyncio.create_task(self.stream(n)) for n in range(self.streams)]
         await self.until(lambda: self.open_sockets == self.sockets + self.streams, 300, "the tunnels open")
@@ -59,9 +59,13 @@ class Reloads:
             await bad.pop()()
         while sum(self.requests.values()) < self.wanted and not self.notes:
             await asyncio.sleep(1)
+        self.load_over.set()
+        await asyncio.gather(*loads)
+        if self.takeovers:                                  # requests that it had taken would die with it: that is not the edge's
+            await over.fail(DIES)
         await asyncio.sleep(3)                              # every tunnel says something after the last reload
         self.stop.set()
-        await asyncio.gather(*loads, *tunnels)
+        await asyncio.gather(*tunnels)
         await self.lose_none()
 
     async def lose_none(self):
@@ -162,13 +166,13 @@ endpoints = ["127.0.0.1:{self.load[n % 2]}"]
     # ------------------------------------------------------------ the load, in rounds so that connections are made too
     async def wrk(self, name, *how):
         url = f"https://localhost:{self.edge.https}/load/x"
-        while not self.stop.is_set():
+        while not self.load_over.is_set():
             text = await generator("wrk", "-t1", *how, "-d4", "--timeout", "60", url)
             self.account(name, text, *wrk_figures(text)[:2])
 
     async def h2load(self):
         url = f"https://localhost:{self.edge.https}/load/x"
-        while not self.stop.is_set():
+        while not self.load_over.is_set():
             text = await generator("h2load", "-t1", "-c8", "-m8", "-n6000", url)
             good, _ = h2load_figures(text)
             # It does not connect again after a GOAWAY, and counts what it never sent as failed. What counts is what arrived.

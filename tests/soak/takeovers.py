@@ -5,6 +5,7 @@ import re
 import signal
 from pathlib import Path
 
+DIES = "dies after it took over"
 HANG = "exec sleep 600"
 SCRIPTS = {
     "ends at once": "exit 0",
@@ -35,7 +36,7 @@ class Takeovers:
         self.bad["is for another machine"].write_bytes(header)
         self.bad["is for another machine"].chmod(0o755)
         said = self.folder / "pid"
-        self.bad["dies after it took over"] = self.script("fragile", f'echo $$ > {said}; exec {edge.program} "$@"')
+        self.bad[DIES] = self.script("fragile", f'echo $$ > {said}; exec {edge.program} "$@"')
         self.said = said
 
     def script(self, name, text):
@@ -67,11 +68,12 @@ class Takeovers:
 
     async def fail(self, name):
         """the program has to be refused, with a reason"""
-        kill = self.kill if name == "dies after it took over" else None
+        kill = self.kill if name == DIES else None
         code, said = await self.upgrade(self.bad[name], kill)
         if code != 1 or "error: " not in said:
             self.faults.append(f"a program that {name}: exit status {code}: {said.strip()}")
-        self.refused[name] = next((line for line in said.splitlines() if line.startswith("error")), "")[:110]
+        line = next((line for line in said.splitlines() if line.startswith("error")), "")
+        self.refused[name] = line.replace(f"{self.folder}/", "")[:110]
 
     async def refuse(self):
         """so has one that finds a configuration it cannot take"""
