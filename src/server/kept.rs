@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::env;
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 
 use listenfd::ListenFd;
@@ -20,6 +21,8 @@ use crate::types::address::Address;
 
 /// What the names of our sockets begin with.
 const OURS: &str = "listener-";
+/// That of the status page's.
+const STATUS: &str = "listener-status";
 
 /// The sockets this process was started with. To be called first of all, while there is one thread.
 pub(super) fn given() -> Sockets {
@@ -35,6 +38,7 @@ pub(super) fn given() -> Sockets {
         let udp = given.take_udp_socket(index).ok().flatten();
         let kind = match udp {
             Some(_) => Kind::Datagrams,
+            None if name == STATUS => Kind::Status,
             None => Kind::Connections,
         };
         let socket = tcp.map(Socket::from).or(unix.map(Socket::from));
@@ -75,6 +79,13 @@ pub(super) fn keep(notify: &Notify, key: &ListenerKey, listening: &Listening) {
     }
 }
 
+/// Has the status page's socket kept over a restart.
+pub(super) fn keep_status(notify: &Notify, page: &TcpListener) {
+    if notify.is_on() {
+        notify.keep(STATUS, &[page.as_fd()]);
+    }
+}
+
 /// Has the sockets of a listener let go.
 pub(super) fn let_go(notify: &Notify, key: &ListenerKey) {
     notify.let_go(&name(key));
@@ -97,8 +108,6 @@ fn name(key: &ListenerKey) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify as Told, watch};
 
 use super::kept;
 use super::notify::Notify;
@@ -75,6 +75,8 @@ pub(super) struct Process {
     pub(super) deaf: Deaf,
     /// When a drain that has begun ends at the latest.
     pub(super) ends: OnceLock<Instant>,
+    /// Told when the successor has failed, so that nobody accepts any more.
+    pub(super) orphaned: Told,
     /// The process that this one has taken over from, while it drains.
     pub(super) predecessor: Mutex<Option<Predecessor>>,
     /// Whether an operator has it accept no connections.
@@ -223,6 +225,9 @@ impl Process {
         self.notify.ready(&told::serving(self));
         for (key, listening) in &self.state.lock().listeners {
             kept::keep(&self.notify, key, listening);
+        }
+        if let Some(page) = &self.status_page {
+            kept::keep_status(&self.notify, page);
         }
         kept::let_go_left(&self.notify, &self.left_names);
     }

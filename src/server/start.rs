@@ -230,6 +230,7 @@ pub(super) fn start(
         gate: watch::Sender::new(Gate::Open),
         deaf,
         ends: OnceLock::new(),
+        orphaned: tokio::sync::Notify::new(),
         predecessor: Mutex::new(None),
         paused: AtomicBool::new(false),
     });

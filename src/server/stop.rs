@@ -41,12 +41,21 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     process.drain.send_replace(Drain::Draining);
     process.shutdown.send_replace(true);
     let ended = async {
-        if timeout_at(end - farewell, none_open(process)).await.is_ok() {
-            return;
+        let left = timeout_at(end - farewell, none_open(process));
+        tokio::select! {
+            ended = left => {
+                if ended.is_ok() {
+                    return;
+                }
+            }
+            () = orphaned(process) => {
+                tracing::warn!("ending early, so that the service manager sees that its main process is gone");
+            }
         }
         let open = process.shared.metrics.connections_open();
         tracing::warn!(open, "the drain's time is over, ending what is open");
         process.drain.send_replace(Drain::Ending);
+        let end = end.min(Instant::now() + farewell);
         if timeout_at(end, none_open(process)).await.is_err() {
             let open = process.shared.metrics.connections_open();
             tracing::warn!(open, "connections cut");
@@ -64,6 +73,15 @@ pub(super) async fn drain(process: &Arc<Process>, hurry: impl Future<Output = ()
     // A worker that is stuck ends with the process.
     if timeout(JOIN, joined).await.is_err() {
         tracing::error!("a worker does not end, leaving it behind");
+    }
+}
+
+/// Ends when the successor has failed and somebody waits for this process to start another: a service manager hears of the
+/// end of its main process, which it has not started, only once this one, its parent, is gone.
+async fn orphaned(process: &Process) {
+    process.orphaned.notified().await;
+    if !process.notify.is_on() {
+        std::future::pending().await
     }
 }
 

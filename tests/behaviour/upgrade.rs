@@ -306,6 +306,29 @@ fn a_unix_socket_is_passed_on_and_goes_with_the_last_process() {
     within(LONG, "the socket is gone", || !path.exists());
 }
 
+#[track_caller]
+fn dropped_rights_do_for_an_interface_and_not_for_another_owner(hubgate: &Hubgate, toml: &str) {
+    let with = |listen: String| {
+        let stream = "[[stream]]\nlisten = @LISTEN@\nupstream = \"passed\"\n[upstream.passed]\nendpoints = [\"127.0.0.1:9\"]\n";
+        hubgate.rewrite(&(toml.to_owned() + &stream.replace("@LISTEN@", &listen)));
+        hubgate.reload()
+    };
+    let address = crate::support::ports::free_addr();
+    let (code, output) = with(format!("{{ address = \"{address}\", interface = \"lo\" }}"));
+    assert_eq!(code, 0, "{output}");
+    let socket = "unix:@DIR@/passed.sock";
+    let (code, output) = with(format!(
+        "{{ address = \"{socket}\", owner = \"nobody:nogroup\" }}"
+    ));
+    assert_eq!(code, 0, "{output}");
+    let (code, output) = with(format!(
+        "{{ address = \"{socket}2\", owner = \":daemon\" }}"
+    ));
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("usermod -aG"), "{output}");
+    hubgate.reload_to(toml);
+}
+
 #[test]
 fn root_becomes_another_account_which_an_upgrade_keeps() {
     let missing = (!nix::unistd::geteuid().is_root()).then_some("root");
@@ -316,7 +339,8 @@ fn root_becomes_another_account_which_an_upgrade_keeps() {
     let dir = TempDir::new().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let more = "[server]\nuser = \"nobody\"\n";
-    let mut hubgate = Hubgate::start_in(dir, &(one_site(upstream.addr, "") + more));
+    let toml = one_site(upstream.addr, "") + more;
+    let mut hubgate = Hubgate::start_in(dir, &toml);
     for _ in 0..2 {
         serves(&hubgate, "ok");
         assert_eq!(hubgate.reload().0, 0);
@@ -339,6 +363,7 @@ fn root_becomes_another_account_which_an_upgrade_keeps() {
         }
         assert!(threads > 2);
         hubgate.upgrade();
+        dropped_rights_do_for_an_interface_and_not_for_another_owner(&hubgate, &toml);
     }
 }
 
@@ -571,6 +596,42 @@ fn a_stop_during_the_trial_stops_the_successor_too_and_answers_what_is_in_flight
     assert_eq!(hubgate.wait(LONG).code(), Some(0));
     within(LONG, "the successor has ended", || !alive(&successor));
     asking.wait().unwrap();
+}
+
+#[test]
+fn a_successor_that_dies_after_its_trial_is_told_of_and_costs_no_connection_that_is_open() {
+    let upstream = Upstream::start(held);
+    let more = "[server]\ndrain_timeout = \"5m\"\n";
+    let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
+    let client = in_flight(&upstream, hubgate.plain());
+    hubgate.upgrade();
+    hubgate.signal("KILL");
+    hubgate.wait_log("upgrade.successor_ended");
+    finish(client);
+    within(LONG, "the old process has ended", || {
+        hubgate.first_ended().is_some()
+    });
+    assert_eq!(hubgate.first_ended().unwrap().code(), Some(0));
+}
+
+#[test]
+fn under_a_service_manager_an_old_process_whose_successor_died_ends_at_once() {
+    let upstream = Upstream::start(held);
+    let more = "[server]\ndrain_timeout = \"5m\"\n";
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("notify.sock");
+    let _manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let toml = one_site(upstream.addr, "") + more;
+    let mut hubgate = Hubgate::start_with(dir, &toml, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let _client = in_flight(&upstream, hubgate.plain());
+    hubgate.upgrade();
+    hubgate.signal("KILL");
+    within(LONG, "the old process has ended", || {
+        hubgate.first_ended().is_some()
+    });
+    assert_eq!(hubgate.first_ended().unwrap().code(), Some(0));
 }
 
 #[test]

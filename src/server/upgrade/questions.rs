@@ -60,7 +60,7 @@ impl Predecessor {
     }
 }
 
-/// Answers the successor for as long as this process is there.
+/// Answers the successor for as long as this process is there, and tells the process should the successor fail.
 pub(super) fn answer(mut channel: Channel, mut successor: Child, process: Arc<Process>) {
     let runtime = Handle::current();
     // Not waited for: it ends with the process, or with the successor.
@@ -71,13 +71,19 @@ pub(super) fn answer(mut channel: Channel, mut successor: Child, process: Arc<Pr
                 break;
             }
         }
-        if let Ok(Some(status)) = successor.try_wait() {
-            tracing::error!(
-                event = "upgrade.successor_ended",
-                pid = successor.id(),
-                %status,
-                "the successor has ended while this process drains: nobody accepts connections unless another hubgate is started"
-            );
+        // Also when it asks nothing any more: it may be of a version that never does.
+        match successor.wait() {
+            Ok(status) if !status.success() => {
+                tracing::error!(
+                    event = "upgrade.successor_ended",
+                    pid = successor.id(),
+                    %status,
+                    "the successor has ended while this process drains: nobody accepts connections until another hubgate is started"
+                );
+                process.orphaned.notify_one();
+            }
+            Ok(_) => tracing::info!(pid = successor.id(), "the successor was stopped"),
+            Err(error) => tracing::debug!(%error, "it is not known how the successor ended"),
         }
     }));
 }
