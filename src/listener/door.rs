@@ -7,12 +7,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 
 use socket2::{SockRef, Socket};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::beat::Beat;
+use crate::transport::as_tcp;
 use crate::types::address::{Address, THIS_HOST};
 
 /// A listening socket in an event loop.
@@ -80,9 +80,4 @@ impl Door {
             }
         }
     }
-}
-
-fn as_tcp(stream: UnixStream) -> io::Result<TcpStream> {
-    let descriptor = OwnedFd::from(stream.into_std()?);
-    TcpStream::from_std(descriptor.into())
 }

@@ -24,4 +24,4 @@ pub use engine::EngineStream;
 pub use gate::{Gate, GateLimits, LinkFault};
 pub use h2_room::poll_room;
 pub use link::Link;
-pub use socket::{BelowTls, Socket, reset_on_close};
+pub use socket::{BelowTls, Socket, as_tcp, reset_on_close};

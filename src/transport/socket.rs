@@ -4,11 +4,12 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
 /// The TCP socket below TLS. rustls hands over its records as a list; one record alone, as nearly always, leaves by
@@ -64,6 +65,12 @@ pub fn reset_on_close(tcp: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO)) {
         tracing::debug!(%error, "cannot make the close a reset");
     }
+}
+
+/// A connection on a unix socket in the type of a TCP one.
+pub fn as_tcp(stream: UnixStream) -> io::Result<TcpStream> {
+    let descriptor = OwnedFd::from(stream.into_std()?);
+    TcpStream::from_std(descriptor.into())
 }
 
 /// A connected socket.

@@ -3,7 +3,6 @@
 //! What becomes of the endpoint after a failed connect is `group`'s matter.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::tls::fault::TlsFault;
 use super::tls::{Alpn, ClientTls};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
-use crate::transport::{BelowTls, Socket};
+use crate::transport::{BelowTls, Socket, as_tcp};
 use crate::types::endpoint_address::EndpointAddress;
 
 /// How long the steps of connecting may take.
@@ -217,11 +216,6 @@ pub async fn tcp(address: EndpointAddress, limit: Duration) -> Result<TcpStream,
         .await
         .map_err(|_| ConnectError::TimedOut { address, limit })?
         .map_err(refused)
-}
-
-fn as_tcp(stream: UnixStream) -> io::Result<TcpStream> {
-    let descriptor = OwnedFd::from(stream.into_std()?);
-    TcpStream::from_std(descriptor.into())
 }
 
 async fn secure(
