@@ -181,6 +181,18 @@ keys = 9
 [concurrency."a b"]
 key = "$host"
 keys = 8
+[map.a]
+of = "$uri"
+default = "$b"
+cases = { "" = "$1", "~*^(?<rest>.)" = "$rest", "\\~x" = "1", "*.h.test" = "h" }
+hosts = true
+[geo.b]
+of = "$arg_a"
+default = "n"
+cases = { "10.0.0.0/8" = "a b", "fd00::1" = "" }
+[split.c]
+of = "$a"
+shares = [["0.5%", "a"], ["50%", ""], ["*", "$$"]]
 [[stream]]
 listen = "0.0.0.0:53"
 protocol = "udp"
@@ -351,6 +363,7 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "regex",
                     "name",
                     "upstream",
+                    "of = ",
                     "endpoints",
                     "certificate",
                     "eab_",

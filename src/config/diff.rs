@@ -10,6 +10,7 @@ use super::listener::Listener;
 use super::model::{AccessLog, Config, Listen, Route, Site};
 use super::plan::{Action, Change, Field, Plan, Subject};
 use super::show::{self, Entry};
+use super::show_definition;
 use super::show_listener;
 use super::stream::Stream;
 use crate::types::host::HostPattern;
@@ -130,6 +131,15 @@ fn settings(changes: &mut Vec<Change>, old: &Config, new: &Config) {
     }
     let pages = pages("", &old.error_pages, &new.error_pages);
     changed(changes, Subject::Setting, "error_pages", pages);
+    let defined = |config: &Config| -> BTreeMap<String, Vec<Entry>> {
+        let each = config.definitions.iter().map(|(name, definition)| {
+            let table = show_definition::word(definition);
+            let entries = show_definition::definition(definition);
+            (format!("{table}.{name}"), entries)
+        });
+        each.collect()
+    };
+    things(changes, Subject::Setting, "of", defined(old), defined(new));
 }
 
 /// What changes in error pages: a page whose file says something else too.

@@ -6,6 +6,7 @@
 use super::model::{Config, Route, Site};
 use super::preset;
 use super::show::{self, Entry, quoted};
+use super::show_definition;
 use super::validate::key_text;
 
 /// Prints every key with the value in force.
@@ -54,6 +55,10 @@ pub fn explain(config: &Config) -> String {
         section(&mut out, &head, show::upstream(upstream));
     }
     section(&mut out, "[resolver]", show::resolver(&config.resolver));
+    for (name, definition) in config.definitions.iter() {
+        let head = format!("[{}.{name}]", show_definition::word(definition));
+        section(&mut out, &head, show_definition::definition(definition));
+    }
     out
 }
 

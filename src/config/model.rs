@@ -15,6 +15,7 @@ use super::access::Access;
 use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
+use super::definition::Definitions;
 use super::discovery::{NamedEndpoints, Resolver};
 use super::error_pages::ErrorPages;
 use super::heads::{RequestHeads, ResponseHeads, SetField};
@@ -71,31 +72,8 @@ pub struct Config {
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
     /// `[resolver]`
     pub resolver: Resolver,
-}
-
-impl Config {
-    /// Every text with variables.
-    pub fn texts(&self) -> impl Iterator<Item = &Text> {
-        let routes = self.sites.iter().flat_map(|site| &site.routes);
-        let of_sites = self.sites.iter().map(|site| &site.access_log);
-        let of_routes = routes.clone().map(|route| &route.access_log);
-        let logs = of_sites.chain(of_routes).chain([&self.access_log]);
-        let formats = logs.filter_map(|log| match &log.format {
-            AccessLogFormat::Template(text) => Some(text),
-            AccessLogFormat::Combined | AccessLogFormat::Json => None,
-        });
-        let of_sites = self.sites.iter().flat_map(|site| site.response.texts());
-        let of_routes = routes.flat_map(|route| {
-            let fields = route.request.fields.iter().map(|field| &field.value);
-            let sent = fields.chain(&route.request.target);
-            let heads = sent.chain(route.response.texts());
-            let access = route.access.iter().flat_map(|access| access.texts());
-            heads.chain(route.action.texts()).chain(access)
-        });
-        let rates = self.rates.values().map(|zone| &zone.key);
-        let zones = rates.chain(self.concurrency.values().map(|zone| &zone.key));
-        formats.chain(of_sites).chain(of_routes).chain(zones)
-    }
+    /// `[map.NAME]`, `[geo.NAME]`, `[split.NAME]`
+    pub definitions: Arc<Definitions>,
 }
 
 /// `[server]`: the process.

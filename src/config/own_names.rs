@@ -32,6 +32,18 @@ impl OwnNames {
         names
     }
 
+    /// These.
+    pub fn with<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self(names.map(str::to_owned).collect())
+    }
+
+    /// Those of an expression's groups.
+    pub fn of_expression(expression: &str) -> Self {
+        let mut names = Self::default();
+        names.groups_of(expression);
+        names
+    }
+
     /// The variable of that name, if there is one.
     pub fn named(&self, name: &str) -> Option<Variable> {
         self.0.contains(name).then(|| Variable::Own(name.into()))

@@ -156,7 +156,7 @@ fn parse(text: &str, own: &OwnNames) -> Result<Box<[TextPart]>, TextError> {
         let unknown = || TextError::Unknown {
             name: name.to_owned(),
         };
-        let variable = named(name).or_else(|| own.named(name));
+        let variable = own.named(name).or_else(|| named(name));
         parts.push(TextPart::Variable(variable.ok_or_else(unknown)?));
         rest = after;
     }

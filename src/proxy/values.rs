@@ -13,7 +13,7 @@ use pingora::http::RequestHeader;
 
 use super::app::Facts;
 use super::filter::forwarded;
-use crate::config::{Lookup, Variable};
+use crate::config::{Definitions, Lookup, Variable};
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{Clock, epoch};
 use crate::router::{Seen, target};
@@ -49,6 +49,8 @@ pub struct Values<'a> {
     pub seen: Option<&'a Seen>,
     /// `X-Request-ID`.
     pub id: &'a str,
+    /// Variables that the configuration defines.
+    pub definitions: Option<&'a Definitions>,
     /// The answer, when there is one.
     pub known: Option<Known<'a>>,
 }
@@ -181,7 +183,12 @@ impl Lookup for Values<'_> {
             }
             Variable::Own(name) => {
                 let taken = self.seen.and_then(|seen| seen.captures.named(name));
-                out.extend_from_slice(taken.unwrap_or_default());
+                let defined = self.definitions.and_then(|all| all.get(name));
+                match (taken, defined) {
+                    (Some(taken), _) => out.extend_from_slice(taken),
+                    (None, Some(definition)) => definition.append(self, out),
+                    (None, None) => {}
+                }
             }
             // Known when the answer is, or named by what is not configured here.
             other => {
@@ -237,6 +244,7 @@ impl<'a> Values<'a> {
             route: route.map_or("", |route| route.config.path.as_str()),
             seen: place.seen,
             id,
+            definitions: Some(&snapshot.config.definitions),
             known: None,
         }
     }
@@ -326,6 +334,7 @@ mod tests {
             route: "/",
             seen: None,
             id: "01",
+            definitions: None,
             known: None,
         };
         let text = Text::parse(text).unwrap();

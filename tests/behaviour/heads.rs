@@ -1,5 +1,11 @@
 //! What a route changes in heads is what the real nginx changes by the directives that say the same.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use hubgate::nginx::import::import;
+use hubgate::nginx::{Memory, Options, read};
+
 use crate::support::hubgate::{HOST, one_site};
 use crate::support::nginx::Nginx;
 use crate::support::{Client, Conn, Head, Hubgate, Upstream};
@@ -166,6 +172,63 @@ fn heads_change_as_nginx_changes_them() {
             assert_eq!(
                 ours, theirs,
                 "left: hubgate, right: nginx with {directives} for {query}"
+            );
+        }
+    }
+}
+
+/// hubgate's configuration for nginx's, with an address to be filled in.
+pub(crate) fn imported(http: &str) -> String {
+    let text = format!(
+        "events {{}} http {{ {} }}",
+        http.replace("@LISTEN@", "127.0.0.1:4711")
+    );
+    let path = PathBuf::from("/etc/nginx/nginx.conf");
+    let files = Memory(BTreeMap::from([(path.clone(), text.into_bytes())]));
+    let options = Options {
+        globals: String::new(),
+        keep_unknown: false,
+    };
+    let tree = read(&files, &path, &options).unwrap_or_else(|refused| panic!("{}", refused.0));
+    let imported = import(&tree);
+    assert_eq!(imported.report.lost(), 0, "{}", imported.report.render());
+    imported.toml.replace("127.0.0.1:4711", "@HTTP@")
+}
+
+#[test]
+fn an_imported_configuration_changes_heads_as_nginx_does() {
+    let behind = upstream();
+    let addr = behind.addr;
+    // What stands further out counts where nothing of the kind stands further in.
+    let mut http = format!(
+        "proxy_set_header X-Outer 1; add_header X-Outer 2 always; proxy_hide_header X-Other;\n\
+         server {{ listen @LISTEN@; server_name {HOST}; absolute_redirect off; proxy_cookie_flags ~. secure;\n\
+         location / {{ proxy_pass http://{addr}; }}\n"
+    );
+    for (case, (directives, _)) in CASES.iter().enumerate() {
+        http += &format!("location /c{case}/ {{ proxy_pass http://{addr}; {directives} }}\n");
+    }
+    let redirected = CASES.len();
+    http += &format!(
+        "location /c{redirected}/ {{ proxy_pass http://{addr}/deep/; proxy_redirect default; proxy_redirect http://backend.internal:8000/ http://$proxy_host/$scheme/; proxy_set_header X-Host $proxy_host; }}\n"
+    );
+    http += "}";
+    let Some(nginx) = Nginx::start(&http) else {
+        return;
+    };
+    let hubgate = Hubgate::start(&imported(&http));
+    for case in 0..=redirected {
+        for query in QUERIES {
+            let theirs = (ask(nginx.client(), case, query), asked(&behind));
+            let ours = (ask(hubgate.plain(), case, query), asked(&behind));
+            // The target below a path is decoded by nginx.
+            let of = |(answer, asked): &(Vec<String>, Vec<String>)| {
+                (answer.clone(), asked[1..].to_vec())
+            };
+            assert_eq!(
+                of(&ours),
+                of(&theirs),
+                "left: hubgate, right: nginx, case {case} for {query}"
             );
         }
     }

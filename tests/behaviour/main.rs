@@ -66,4 +66,5 @@ mod upstream_h2;
 mod upstream_limits;
 mod upstream_tls;
 mod upstreams;
+mod variables;
 mod why;

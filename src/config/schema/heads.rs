@@ -344,7 +344,7 @@ fn expires(reader: &Reader<'_>, key: &'static str) -> Option<Expires> {
 }
 
 /// Reads a list of pairs of texts.
-fn pairs<T>(
+pub(super) fn pairs<T>(
     reader: &Reader<'_>,
     key: &'static str,
     read: impl Fn(&Reader<'_>, &Field<'_>, &str, &Field<'_>, &str) -> Option<T>,

@@ -11,6 +11,7 @@ mod address;
 pub(super) mod admin;
 pub(super) mod balancing;
 mod client_trust;
+pub(super) mod definition;
 pub(super) mod error_pages;
 pub(super) mod heads;
 pub(super) mod health;
@@ -152,6 +153,9 @@ pub(super) static TABLES: &[&Table] = &[
     &stream::TABLE,
     &upstream::TABLE,
     &resolver::TABLE,
+    &definition::MAP,
+    &definition::GEO,
+    &definition::SPLIT,
 ];
 
 /// The file itself.
@@ -182,6 +186,9 @@ pub(super) static ROOT: Table = Table {
         Key::table("stream", "connections that are passed on unopened"),
         Key::table("upstream", "groups of endpoints, by name"),
         Key::table("resolver", "how names of endpoints are looked up"),
+        Key::table("map", "variables by another text"),
+        Key::table("geo", "variables by address"),
+        Key::table("split", "variables by share"),
     ],
 };
 

@@ -2,6 +2,7 @@
 //!
 //! Takes tables as typed, gives the checked [`Config`]. `None` always means that a fault has been noted.
 
+mod definition;
 mod health;
 mod limit;
 mod listen;
@@ -108,6 +109,7 @@ pub(super) fn document(
         context,
         schema::resolver::read,
     );
+    let definitions = definition::check_all(&root, context);
     let upstreams = upstreams(&root, context);
     let sites = sites(&root, context);
     let streams = streams(&root, context);
@@ -175,6 +177,7 @@ pub(super) fn document(
         streams: streams?,
         upstreams: upstreams?,
         resolver: resolver?,
+        definitions: Arc::new(definitions?),
     })
 }
 

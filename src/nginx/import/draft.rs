@@ -49,6 +49,19 @@ impl Draft {
         found.map(|entry| &*entry.value)
     }
 
+    /// Whether one of its texts names a variable.
+    pub(super) fn names(&self, variable: &str) -> bool {
+        let bare = format!("${variable}");
+        let named = |text: &str| {
+            text.contains(&format!("${{{variable}}}"))
+                || text.match_indices(&bare).any(|(at, _)| {
+                    let after = text.get(at + bare.len()..).unwrap_or_default();
+                    !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                })
+        };
+        self.entries.iter().any(|entry| named(&entry.value))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -4,7 +4,7 @@
 
 use super::Import;
 use super::draft::{self, Draft};
-use crate::config::{self, Source};
+use crate::config::{OwnNames, Text};
 use crate::nginx::tree::Directive;
 
 /// Sets `access_log` of a table as one `access_log` directive says.
@@ -48,8 +48,8 @@ pub(super) fn format(import: &mut Import<'_>, directive: &Directive) {
     let mut kept = text.clone();
     let mut lost = Vec::new();
     // Each round leaves out one variable that hubgate's logs have not.
-    while !known(&kept) && lost.len() < 50 {
-        let Some(variable) = unknown(&kept) else {
+    while !known(import, &kept) && lost.len() < 50 {
+        let Some(variable) = unknown(import, &kept) else {
             import
                 .ledger
                 .lost(directive, "hubgate's logs have none of its variables");
@@ -81,26 +81,20 @@ pub(super) fn format(import: &mut Import<'_>, directive: &Directive) {
 }
 
 /// Whether hubgate takes a format.
-fn known(format: &str) -> bool {
-    let text = format!("[access_log]\nformat = {}\n", draft::text(format));
-    match config::parse(&Source::new("format", "/", text)) {
-        Ok(_) => true,
-        Err(report) => report
-            .diagnostics()
-            .iter()
-            .all(|own| own.code != "bad-log-format"),
-    }
+fn known(import: &Import<'_>, format: &str) -> bool {
+    let own = OwnNames::with(import.own.iter().map(String::as_str));
+    Text::parse_line(format, &own).is_ok()
 }
 
 /// The first variable that hubgate's logs have not.
-fn unknown(format: &str) -> Option<String> {
+fn unknown(import: &Import<'_>, format: &str) -> Option<String> {
     let mut rest = format;
     while let Some(at) = rest.find('$') {
         rest = rest.get(at + 1..)?;
         let name = rest.trim_start_matches('{');
         let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let name = name.get(..end.unwrap_or(name.len()))?;
-        if !name.is_empty() && !known(&format!("${name}")) {
+        if !name.is_empty() && !known(import, &format!("${name}")) {
             return Some(name.to_owned());
         }
     }

@@ -5,8 +5,10 @@
 
 mod access;
 mod advice;
+mod definitions;
 mod draft;
 mod habits;
+mod heads;
 mod ledger;
 mod limits;
 mod listen;
@@ -19,6 +21,7 @@ mod site;
 mod stream;
 mod told;
 mod upstream;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -62,6 +65,10 @@ struct Import<'t> {
     proxied: Vec<SocketAddr>,
     /// Whether `gzip` is on.
     gzip: bool,
+    /// Variables that the configuration names itself.
+    own: Vec<String>,
+    /// Those of them that tables define.
+    defined: Vec<definitions::Defined<'t>>,
     /// Tables that are done.
     tables: Vec<Draft>,
 }
@@ -89,6 +96,8 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         formats: BTreeMap::new(),
         proxied: Vec::new(),
         gzip: false,
+        own: Vec::new(),
+        defined: Vec::new(),
         tables: Vec::new(),
     };
     let sites = match http {
@@ -105,7 +114,6 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
     for own in tree.directives.iter().filter(|own| own.is("stream")) {
         stream::convert(&mut import, &scope, own);
     }
-    told::all(&mut import);
     import.finish(sites)
 }
 
@@ -113,6 +121,7 @@ impl<'t> Import<'t> {
     fn http(&mut self, outer: &Scope<'t>, http: &'t Directive) -> Vec<site::Site> {
         let scope = outer.inner(Context::Http, http.children());
         self.gzip = scope.flag("gzip", false);
+        definitions::learn(self, http);
         for own in http.children().iter().filter(|own| own.is("log_format")) {
             log::format(self, own);
         }
@@ -172,6 +181,12 @@ impl<'t> Import<'t> {
             self.listen.set("proxy_protocol_required", list, None);
         }
         let main = self.tree.files.first().cloned().unwrap_or_default();
+        let heads = sites
+            .iter()
+            .flat_map(|site| [&site.table].into_iter().chain(&site.routes));
+        let all: Vec<_> = self.tables.iter().chain(heads).cloned().collect();
+        let defined = definitions::named(&mut self, &all.iter().collect::<Vec<_>>());
+        told::all(&mut self);
         let mut toml = format!(
             "# Made from {main} by `hubgate import nginx`; each part says which line it came from.\n"
         );
@@ -180,7 +195,12 @@ impl<'t> Import<'t> {
             .iter()
             .flat_map(|site| [&site.table].into_iter().chain(&site.routes));
         let upstreams: Vec<_> = self.upstreams.into_tables().collect();
-        for table in head.chain(&self.tables).chain(sites).chain(&upstreams) {
+        for table in head
+            .chain(&self.tables)
+            .chain(sites)
+            .chain(&upstreams)
+            .chain(&defined)
+        {
             table.write(&mut toml, self.tree);
         }
         Imported {

@@ -1,15 +1,17 @@
 //! `location`s as routes: whose upstream gets which paths, and with which limits.
 //!
-//! Prefixes and exact paths are carried, nested ones by their own paths. What a location says of requests and answers is
-//! told line by line.
+//! Prefixes and exact paths are carried, nested ones by their own paths. What a location says of heads is `heads`' affair.
 
 use super::Import;
 use super::access;
 use super::advice;
+use super::definitions;
 use super::draft::{self, Draft};
+use super::heads;
 use super::limits;
 use super::log;
 use super::upstream::Target;
+use super::variables::{self, Known};
 use crate::nginx::model::{Kind, Location, Locations, Pass, Scope};
 use crate::nginx::text::Part;
 use crate::nginx::tree::Directive;
@@ -86,7 +88,8 @@ fn challenge<'t>(
     let Some(pass) = location.scope.one("proxy_pass") else {
         return;
     };
-    if let Some(name) = upstream(import, pass, &location.scope).map(|(name, _)| name) {
+    let name = upstream(import, pass, &location.scope).map(|(name, _)| name);
+    if let Some(name) = name.filter(|name| !name.contains('$')) {
         import.ledger.carried(
             pass,
             "`challenge_fallback`: it gets the tokens that are not hubgate's",
@@ -116,7 +119,7 @@ fn route<'t>(
         import.ledger.orphan(directive);
         return None;
     };
-    let (upstream, rewrite) = upstream(import, pass, scope).or_else(|| {
+    let (upstream, asked) = upstream(import, pass, scope).or_else(|| {
         import.ledger.lost(
             directive,
             "its upstream is not carried, so it gets no route",
@@ -130,6 +133,14 @@ fn route<'t>(
     );
     route.set(key, draft::text(path), None);
     route.set("upstream", draft::text(&upstream), Some(pass));
+    let rewrite = match asked {
+        Asked::Target(text) => {
+            route.set("target", draft::text(&text), Some(pass));
+            None
+        }
+        Asked::Same => None,
+        Asked::Prefix(to) => Some(to),
+    };
     if let Some(to) = rewrite.filter(|to| to != path) {
         if key == "path" && to.starts_with('/') {
             route.set("rewrite_prefix", draft::text(&to), Some(pass));
@@ -162,15 +173,26 @@ fn route<'t>(
         log::access(import, own, &mut route);
     }
     advice::of_route(import, location, pass, path, &mut route);
+    heads::of_route(import, location, pass, &mut route);
     Some(route)
 }
 
-/// The name of the upstream's table, and the path that is put in place of the location's.
+/// What an upstream is asked for.
+enum Asked {
+    /// What the client asks for.
+    Same,
+    /// It, with this in the place of the location's path.
+    Prefix(String),
+    /// What a text says.
+    Target(String),
+}
+
+/// The name of the upstream's table, and what it is asked for.
 fn upstream<'t>(
     import: &mut Import<'t>,
     directive: &'t Directive,
     scope: &Scope<'t>,
-) -> Option<(String, Option<String>)> {
+) -> Option<(String, Asked)> {
     let grpc = directive.is("grpc_pass");
     let word = directive.arguments().first()?;
     let written = match grpc {
@@ -181,39 +203,27 @@ fn upstream<'t>(
         true => format!("http://{written}"),
         false => written,
     };
-    let address = match Pass::parse(written.as_bytes()) {
-        Ok(Pass::Fixed(address)) => address,
+    let (address, asked) = match Pass::parse(written.as_bytes()) {
+        Ok(Pass::Fixed(address)) => {
+            let uri = String::from_utf8_lossy(&address.uri).into_owned();
+            let asked = match uri.is_empty() {
+                true => Asked::Same,
+                false => Asked::Prefix(uri),
+            };
+            (address, asked)
+        }
         Ok(Pass::Variable(text)) => {
             let filled = text.fill(|part| constant(scope, part));
-            let Ok(address) = crate::nginx::model::Address::parse(&filled) else {
+            let address = crate::nginx::model::Address::parse(&filled).ok();
+            let Some(address) = address.filter(|address| can_go(import, address)) else {
                 import.ledger.lost(
                     directive,
                     format!("`{written}`: where it goes depends on the request"),
                 );
                 return None;
             };
-            let raw = address.uri.is_empty() || address.uri == RAW;
-            if address.host.contains('$') || !(raw || address.uri == NORMAL) {
-                import.ledger.lost(
-                    directive,
-                    format!("`{written}`: where it goes depends on the request"),
-                );
-                return None;
-            }
-            if raw {
-                import.ledger.carried(
-                    directive,
-                    "the route's `upstream`; the raw target is forwarded anyway",
-                );
-            } else {
-                import
-                    .ledger
-                    .lost(directive, "the target goes on as it came, not normalised");
-            }
-            crate::nginx::model::Address {
-                uri: Vec::new(),
-                ..address
-            }
+            let asked = by_text(import, directive, &address.uri)?;
+            (address, asked)
         }
         Err(_) => {
             import
@@ -222,24 +232,104 @@ fn upstream<'t>(
             return None;
         }
     };
-    let target = Target {
-        host: &address.host,
-        default_port: if address.tls { 443 } else { 80 },
+    let mut named = |import: &mut Import<'t>, host: &str| {
+        let default_port = if address.tls { 443 } else { 80 };
+        let target = Target { host, default_port };
+        let more = |table: &mut Draft| of_scope(scope, table, address.tls, grpc, host);
+        let ledger = &mut import.ledger;
+        import.upstreams.table(target, directive, ledger, more)
     };
-    let scope = scope.clone();
-    let name = import
-        .upstreams
-        .table(target, directive, &mut import.ledger, |table| {
-            of_scope(&scope, table, address.tls, grpc, &address.host);
-        })?;
-    let rewrite =
-        (!address.uri.is_empty()).then(|| String::from_utf8_lossy(&address.uri).into_owned());
-    Some((name, rewrite))
+    let name = match address.host.strip_prefix('$') {
+        None => named(import, &address.host)?,
+        Some(variable) => chosen(import, variable, &mut named)?,
+    };
+    Some((name, asked))
+}
+
+/// Whether a host is one, or a variable all of whose values are known.
+fn can_go(import: &Import<'_>, address: &crate::nginx::model::Address) -> bool {
+    match address.host.strip_prefix('$') {
+        Some(variable) => definitions::values(import, variable).is_some(),
+        None => !address.host.contains('$'),
+    }
+}
+
+/// The text that names the upstream: the variable, or a table from its values to names.
+fn chosen<'t>(
+    import: &mut Import<'t>,
+    variable: &str,
+    named: &mut dyn FnMut(&mut Import<'t>, &str) -> Option<String>,
+) -> Option<String> {
+    let mut names = Vec::new();
+    let values = definitions::values(import, variable).unwrap_or_default();
+    for value in values.iter().filter(|value| !value.is_empty()) {
+        names.push((value.clone(), named(import, value)?));
+    }
+    if names.iter().all(|(value, name)| value == name) {
+        return Some(format!("${{{variable}}}"));
+    }
+    names.sort();
+    names.dedup();
+    let cases: Vec<_> = names
+        .iter()
+        .map(|(value, name)| format!("{} = {}", draft::text(value), draft::text(name)))
+        .collect();
+    for number in 1.. {
+        let by = format!("{variable}_upstream{number}");
+        let mut table = Draft::new(format!("[map.{by}]"), None);
+        table.set("of", draft::text(&format!("${{{variable}}}")), None);
+        table.set("cases", format!("{{ {} }}", cases.join(", ")), None);
+        let mut made = import.tables.iter();
+        match made.find(|made| made.header == table.header) {
+            Some(made) if !made.same(&table) => {}
+            Some(_) => return Some(format!("${{{by}}}")),
+            None => {
+                import.tables.push(table);
+                return Some(format!("${{{by}}}"));
+            }
+        }
+    }
+    None
 }
 
 /// `$request_uri`, and `$uri$is_args$args`, as a path that no configuration has.
 const RAW: &[u8] = b"/\x01";
 const NORMAL: &[u8] = b"/\x02\x03\x04";
+
+/// What a `proxy_pass` with variables asks for.
+fn by_text(import: &mut Import<'_>, directive: &Directive, uri: &[u8]) -> Option<Asked> {
+    if uri.is_empty() || uri == RAW {
+        let to = "the route's `upstream`; the raw target is forwarded anyway";
+        import.ledger.carried(directive, to);
+        return Some(Asked::Same);
+    }
+    if uri == NORMAL {
+        let what = "the target goes on as it came, not normalised";
+        import.ledger.lost(directive, what);
+        return Some(Asked::Same);
+    }
+    let mut word = String::from_utf8_lossy(uri).into_owned();
+    for (from, to) in [
+        ("/\x01", "${request_uri}"),
+        ("/\x02", "${uri}"),
+        ("\x03", "${is_args}"),
+        ("\x04", "${args}"),
+    ] {
+        word = word.replace(from, to);
+    }
+    match variables::text(import, word.as_bytes(), &Known::default()) {
+        Ok(text) => {
+            import
+                .ledger
+                .carried(directive, "the route's `upstream` and `target`");
+            Some(Asked::Target(text))
+        }
+        Err(unknown) => {
+            import.ledger.lost(directive, unknown);
+            None
+        }
+    }
+}
 
 /// A variable that is set once to a word without variables; others stay as they are written.
 fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {

@@ -30,6 +30,18 @@ const SAME_FIELDS: &[(&str, &[&str])] = &[
     ("proxy", &[""]),
 ];
 
+/// What routes to upstreams have of heads.
+const HEADS: &[&str] = &[
+    "proxy_set_header",
+    "grpc_set_header",
+    "proxy_hide_header",
+    "grpc_hide_header",
+    "proxy_redirect",
+    "proxy_cookie_domain",
+    "proxy_cookie_path",
+    "proxy_cookie_flags",
+];
+
 /// Families of directives that need a pass to mean anything.
 const FAMILIES: &[&str] = &["fastcgi", "uwsgi", "scgi", "memcached", "grpc"];
 
@@ -91,7 +103,10 @@ fn one(import: &mut Import<'_>, own: &Directive, context: Context, unused: &[&st
         return;
     }
     match &*name {
-        "proxy_set_header" | "grpc_set_header" => field(import, own),
+        "proxy_set_header" | "grpc_set_header" => {
+            field(import, own);
+            unclaimed(import, own, context);
+        }
         "map" if own.argument(0) == "$http_upgrade" => {
             let why = "hubgate asks for an upgrade when, and only when, the client does";
             import.ledger.not_needed(own, why);
@@ -103,7 +118,10 @@ fn one(import: &mut Import<'_>, own: &Directive, context: Context, unused: &[&st
         }
         "ssl_protocols" => protocols(import, own, context),
         "client_max_body_size" if context == Context::Http => {}
-        _ => off(import, own, context),
+        _ => {
+            off(import, own, context);
+            unclaimed(import, own, context);
+        }
     }
 }
 
@@ -133,16 +151,39 @@ fn off(import: &mut Import<'_>, own: &Directive, context: Context) {
 
 /// What is said to the upstream beside the request.
 fn field(import: &mut Import<'_>, own: &Directive) {
-    let (name, value) = (own.argument(0).to_ascii_lowercase(), own.argument(1));
-    let same = SAME_FIELDS
-        .iter()
-        .any(|(field, values)| *field == name && values.contains(&&*value));
-    if name == "connection" {
+    if own.argument(0).eq_ignore_ascii_case("connection") {
         let why = "hubgate asks for an upgrade when, and only when, the client does";
         import.ledger.not_needed(own, why);
-    } else if same {
+    } else if is_same_field(own) {
         let why = "hubgate sends this field by itself, and lets no client forge it";
         import.ledger.not_needed(own, why);
+    }
+}
+
+/// Whether hubgate sends the field by itself with what means the same.
+pub(super) fn is_same_field(own: &Directive) -> bool {
+    let (name, value) = (own.argument(0).to_ascii_lowercase(), own.argument(1));
+    let mut same = SAME_FIELDS.iter();
+    same.any(|(field, values)| *field == name && values.contains(&&*value))
+}
+
+/// What changes heads, and is the affair of no route.
+fn unclaimed(import: &mut Import<'_>, own: &Directive, context: Context) {
+    let name = own.name();
+    let of_upstreams = HEADS.contains(&&*name);
+    if import.ledger.has(own) || !(of_upstreams || matches!(&*name, "add_header" | "expires")) {
+        return;
+    }
+    match context {
+        Context::Http | Context::Server if of_upstreams => {
+            let why =
+                "no route has it: one directive of the kind further in hides those further out";
+            import.ledger.not_needed(own, why);
+        }
+        Context::Http | Context::Server => import
+            .ledger
+            .lost(own, "answers of routes get it, and no route has it"),
+        _ => import.ledger.lost(own, "it goes with the block around it"),
     }
 }
 

@@ -1,0 +1,34 @@
+//! Every text with variables that a configuration has, for what is decided from the variables they name.
+//!
+//! A key with a text has to be here: what is not is not known to name anything.
+
+use super::definition::Definition;
+use super::model::{AccessLogFormat, Config};
+use super::text::Text;
+
+impl Config {
+    /// Every text with variables.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        let of_sites = self.sites.iter().map(|site| &site.access_log);
+        let of_routes = routes.clone().map(|route| &route.access_log);
+        let logs = of_sites.chain(of_routes).chain([&self.access_log]);
+        let formats = logs.filter_map(|log| match &log.format {
+            AccessLogFormat::Template(text) => Some(text),
+            AccessLogFormat::Combined | AccessLogFormat::Json => None,
+        });
+        let of_sites = self.sites.iter().flat_map(|site| site.response.texts());
+        let of_routes = routes.flat_map(|route| {
+            let fields = route.request.fields.iter().map(|field| &field.value);
+            let sent = fields.chain(&route.request.target);
+            let heads = sent.chain(route.response.texts());
+            let access = route.access.iter().flat_map(|access| access.texts());
+            heads.chain(route.action.texts()).chain(access)
+        });
+        let rates = self.rates.values().map(|zone| &zone.key);
+        let zones = rates.chain(self.concurrency.values().map(|zone| &zone.key));
+        let defined = self.definitions.values().flat_map(Definition::texts);
+        let own = zones.chain(defined);
+        formats.chain(of_sites).chain(of_routes).chain(own)
+    }
+}

@@ -1,0 +1,318 @@
+//! What a location changes in heads: `proxy_set_header`, `add_header` and their kin as the keys of its route.
+//!
+//! A route's lists are whole: what nginx inherits is written out, and what its trap drops (one directive below hides all
+//! above) is not there. Routes of hubs keep hubgate's own `Host` and `X-Forwarded-*`, whose absence is told as a fault.
+
+use super::Import;
+use super::draft::{self, Draft};
+use super::variables::{self, Known};
+use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
+use crate::nginx::tree::Directive;
+
+/// Fields that frame a message or belong to one connection.
+const OWN: &[&str] = &[
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "http2-settings",
+];
+
+/// Sets the keys of a route that proxies.
+pub(super) fn of_route(
+    import: &mut Import<'_>,
+    location: &Location<'_>,
+    pass: &Directive,
+    route: &mut Draft,
+) {
+    let scope = &location.scope;
+    let family = if pass.is("grpc_pass") {
+        "grpc"
+    } else {
+        "proxy"
+    };
+    let sets = scope.all(&format!("{family}_set_header"));
+    let upgrades = sets
+        .iter()
+        .any(|own| own.argument(0).eq_ignore_ascii_case("upgrade"));
+    let hub = upgrades || route.get("preset").is_some();
+    request(import, &sets, (pass, hub), route);
+    if family == "proxy" {
+        locations(import, location, (pass, hub), route);
+        cookies(import, scope, route);
+    }
+    let hidden = scope.all(&format!("{family}_hide_header"));
+    if let Some(from) = hidden.last() {
+        let names = hidden.iter().map(|own| own.argument(0).into_owned());
+        route.set("hide_headers", draft::texts(names), Some(from));
+        for own in &hidden {
+            import.ledger.carried(own, "`hide_headers` of its routes");
+        }
+    }
+    of_answers(import, scope, route);
+}
+
+/// Sets the keys of any route: what its answers get.
+pub(super) fn of_answers(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    let mut fields = Vec::new();
+    let added = scope.all("add_header");
+    for own in &added {
+        let name = own.argument(0).to_ascii_lowercase();
+        let value = variables::text(import, own.argument(1).as_bytes(), &Known::default());
+        let value = match value {
+            Ok(value) => value,
+            Err(unknown) => {
+                import.ledger.lost(own, unknown);
+                continue;
+            }
+        };
+        if OWN.contains(&&*name) || matches!(&*name, "connection" | "upgrade" | "date") {
+            import
+                .ledger
+                .lost(own, "it frames the answer, which is hubgate's own to say");
+            continue;
+        }
+        // nginx has one of these only.
+        let single = matches!(&*name, "last-modified" | "etag");
+        let how = if single { "set" } else { "add" };
+        let always = match &*own.argument(2) {
+            "always" => ", always = true",
+            _ => "",
+        };
+        let name = draft::text(&own.argument(0));
+        let value = draft::text(&value);
+        fields.push(format!("{{ {how} = {name}, value = {value}{always} }}"));
+        carried(import, own, "`response_headers` of its routes");
+    }
+    if let (Some(from), false) = (added.last(), fields.is_empty()) {
+        let list = format!("[{}]", fields.join(", "));
+        route.set("response_headers", list, Some(from));
+    }
+    let Some(own) = scope.one("expires") else {
+        return;
+    };
+    let words: Vec<_> = own.arguments().iter().map(|word| word.text()).collect();
+    let words = words.join(" ");
+    if words == "off" {
+        return;
+    }
+    match variables::text(import, words.as_bytes(), &Known::default()) {
+        Ok(text) => {
+            route.set("expires", draft::text(&text), Some(own));
+            carried(import, own, "`expires` of its routes");
+        }
+        Err(unknown) => import.ledger.lost(own, unknown),
+    }
+}
+
+fn carried(import: &mut Import<'_>, own: &Directive, to: &str) {
+    if !import.ledger.has(own) {
+        import.ledger.carried(own, to);
+    }
+}
+
+/// `proxy_set_header`, and the `Host` that nginx sends without one.
+fn request(
+    import: &mut Import<'_>,
+    sets: &[&Directive],
+    (pass, hub): (&Directive, bool),
+    route: &mut Draft,
+) {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let known = known(pass);
+    let mut from = None;
+    for own in sets {
+        let name = own.argument(0).to_ascii_lowercase();
+        if matches!(&*name, "connection" | "upgrade") || (hub && super::told::is_same_field(own)) {
+            continue;
+        }
+        if OWN.contains(&&*name) {
+            let what = "it frames the request, which is hubgate's own to say";
+            import.ledger.lost(own, what);
+            continue;
+        }
+        if name == "host" && own.argument(1).is_empty() {
+            import.ledger.lost(own, "a request without `Host` is none");
+            continue;
+        }
+        match variables::text(import, own.argument(1).as_bytes(), &known) {
+            Ok(value) => {
+                // The last one of a name counts.
+                fields.retain(|(field, _)| !field.eq_ignore_ascii_case(&name));
+                fields.push((own.argument(0).into_owned(), value));
+                from = Some(*own);
+                carried(import, own, "`request_headers` of its routes");
+            }
+            Err(unknown) => import.ledger.lost(own, unknown),
+        }
+    }
+    let says_host = sets
+        .iter()
+        .any(|own| own.argument(0).eq_ignore_ascii_case("host"));
+    if !hub {
+        route.set("forwarded", "false", None);
+        if let (false, Some(host)) = (says_host, &known.proxy_host) {
+            fields.insert(0, ("Host".to_owned(), host.clone()));
+        }
+    }
+    if !fields.is_empty() {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| format!("{} = {}", draft::text(name), draft::text(value)))
+            .collect();
+        let table = format!("{{ {} }}", fields.join(", "));
+        route.set("request_headers", table, from.or(Some(pass)));
+    }
+}
+
+/// What the location's variables about its upstream are worth.
+fn known(pass: &Directive) -> Known {
+    let Some(address) = address(pass) else {
+        // A variable that is all of the host: nginx sends what it is worth.
+        let word = pass.argument(0).into_owned();
+        let host = word
+            .split_once("://$")
+            .map(|(_, rest)| rest.split(['/', '$']));
+        let host = host.and_then(|mut parts| parts.next().map(|name| format!("${{{name}}}")));
+        return Known {
+            proxy_host: host.filter(|host| !host.contains(['.', ':'])),
+            proxy_port: None,
+        };
+    };
+    let default = if address.tls { "443" } else { "80" };
+    let (host, port) = match address.host.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') && !port.contains(']') => (host, port),
+        _ => (&*address.host, default),
+    };
+    let header = if port == default { host } else { &address.host };
+    let unix = address.host.starts_with("unix:");
+    let header = if unix { "localhost" } else { header };
+    Known {
+        proxy_host: Some(header.to_owned()),
+        proxy_port: Some(port.to_owned()),
+    }
+}
+
+/// Where a `proxy_pass` without variables goes.
+fn address(pass: &Directive) -> Option<Address> {
+    let word = pass.argument(0).replacen("grpc", "http", 1);
+    match Pass::parse(word.as_bytes()) {
+        Ok(Pass::Fixed(address)) => Some(address),
+        _ => None,
+    }
+}
+
+/// `proxy_redirect`, which is on without being written.
+fn locations(
+    import: &mut Import<'_>,
+    location: &Location<'_>,
+    (pass, hub): (&Directive, bool),
+    route: &mut Draft,
+) {
+    let all = location.scope.all("proxy_redirect");
+    if all.iter().any(|own| own.argument(0) == "off") || (all.is_empty() && hub) {
+        return;
+    }
+    let mut pairs = Vec::new();
+    if all.is_empty() {
+        pairs.extend(default(location, pass));
+    }
+    for own in &all {
+        if own.argument(0) == "default" {
+            pairs.extend(default(location, pass));
+            carried(import, own, "`location_headers` of its routes");
+            continue;
+        }
+        match pair(import, own, &known(pass)) {
+            Ok(pair) => {
+                pairs.push(pair);
+                carried(import, own, "`location_headers` of its routes");
+            }
+            Err(unknown) => import.ledger.lost(own, unknown),
+        }
+    }
+    if !pairs.is_empty() {
+        let list = format!("[{}]", pairs.join(", "));
+        route.set("location_headers", list, all.last().copied());
+    }
+}
+
+/// What `proxy_redirect default` puts in the place of what; nothing for a `proxy_pass` with variables.
+fn default(location: &Location<'_>, pass: &Directive) -> Option<String> {
+    let address = address(pass)?;
+    let scheme = if address.tls { "https" } else { "http" };
+    let base = format!("{scheme}://{}", address.host);
+    let (from, to) = match (&location.kind, address.uri.is_empty()) {
+        (Kind::Exact(path) | Kind::Prefix(path, _), false) => {
+            let uri = String::from_utf8_lossy(&address.uri).into_owned();
+            (base + &uri, String::from_utf8_lossy(path).into_owned())
+        }
+        _ => (base + "/", "/".to_owned()),
+    };
+    let text = |text: &str| draft::text(&text.replace('$', "$$"));
+    Some(format!("[{}, {}]", text(&from), text(&to)))
+}
+
+/// Two arguments of which the first may be an expression.
+fn pair(import: &Import<'_>, own: &Directive, known: &Known) -> Result<String, String> {
+    let from = own.argument(0);
+    let (from, groups) = match from.strip_prefix('~') {
+        Some(_) => (from.clone().into_owned(), variables::groups(&from)),
+        None => (variables::text(import, from.as_bytes(), known)?, Vec::new()),
+    };
+    let to = variables::text_with(import, own.argument(1).as_bytes(), known, &groups)?;
+    Ok(format!("[{}, {}]", draft::text(&from), draft::text(&to)))
+}
+
+/// `proxy_cookie_domain`, `_path` and `_flags`.
+fn cookies(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    let mut parts = Vec::new();
+    let mut from = None;
+    for key in ["domain", "path", "flags"] {
+        let all = scope.all(&format!("proxy_cookie_{key}"));
+        let mut pairs = Vec::new();
+        for own in all.iter().filter(|own| own.argument(0) != "off") {
+            let pair = match key {
+                "flags" => flags(own),
+                _ => pair(import, own, &Known::default()),
+            };
+            match pair {
+                Ok(pair) => {
+                    pairs.push(pair);
+                    from = Some(*own);
+                    carried(import, own, "`cookies` of its routes");
+                }
+                Err(unknown) => import.ledger.lost(own, unknown),
+            }
+        }
+        if !pairs.is_empty() {
+            parts.push(format!("{key} = [{}]", pairs.join(", ")));
+        }
+    }
+    if !parts.is_empty() {
+        route.set("cookies", format!("{{ {} }}", parts.join(", ")), from);
+    }
+}
+
+fn flags(own: &Directive) -> Result<String, String> {
+    let words: Vec<_> = own
+        .arguments()
+        .iter()
+        .skip(1)
+        .map(|word| word.text().to_ascii_lowercase())
+        .collect();
+    if words.iter().any(|word| word.contains('$')) {
+        return Err("the attributes depend on the request, which hubgate's do not".to_owned());
+    }
+    let name = own.argument(0);
+    if name.contains('$') && !name.starts_with('~') {
+        return Err("the cookie's name depends on the request".to_owned());
+    }
+    Ok(format!(
+        "[{}, {}]",
+        draft::text(&name),
+        draft::text(&words.join(" "))
+    ))
+}
