@@ -27,12 +27,7 @@ pub fn reference() -> String {
     for table in TABLES {
         out.push('\n');
         comment(&mut out, table.about);
-        out.push_str(
-            &table
-                .header
-                .replace("HOST", "hub.example.org")
-                .replace("NAME", "example"),
-        );
+        out.push_str(&table.header.replace("HOST", "hub.example.org"));
         out.push('\n');
         for key in table.keys {
             entry(&mut out, key);

@@ -30,8 +30,8 @@ const NETWORKS: Key = Key::rule(
 );
 
 pub(in crate::config) static MAP: Table = Table {
-    header: "[map.NAME]",
-    about: "A variable $NAME whose value follows from another text's.",
+    header: "[map.upgrade]",
+    about: "A variable, named by the table, whose value follows from another text's.",
     keys: &[
         Key::required("of", Kind::Text, "\"$http_upgrade\"", "What is looked up."),
         Key::new("default", Kind::Text, "\"\"", "What no case is."),
@@ -46,8 +46,8 @@ pub(in crate::config) static MAP: Table = Table {
 };
 
 pub(in crate::config) static GEO: Table = Table {
-    header: "[geo.NAME]",
-    about: "A variable $NAME whose value follows from an address.",
+    header: "[geo.inside]",
+    about: "A variable, named by the table, whose value follows from an address.",
     keys: &[
         Key::new("of", Kind::Text, "\"$remote_addr\"", "The address."),
         Key::new("default", Kind::Text, "\"\"", "Of no network."),
@@ -56,8 +56,8 @@ pub(in crate::config) static GEO: Table = Table {
 };
 
 pub(in crate::config) static SPLIT: Table = Table {
-    header: "[split.NAME]",
-    about: "A variable $NAME that shares of all requests get different values of, the same text always the same one.",
+    header: "[split.variant]",
+    about: "A variable, named by the table, that shares of all requests get different values of, the same text always the same one.",
     keys: &[
         Key::required("of", Kind::Text, "\"$remote_addr\"", "What is shared out."),
         Key::rule(

@@ -1,4 +1,6 @@
 //! The variables that a configuration defines: that each has one definition, and none is made of itself.
+//!
+//! Single tables are `schema`'s; looking values up relies on there being no circle.
 
 use std::collections::BTreeMap;
 

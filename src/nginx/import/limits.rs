@@ -6,7 +6,8 @@
 use super::Import;
 use super::draft::{self, Draft};
 use super::upstream::quoted;
-use crate::config::{Rate, Text};
+use super::variables::{self, Known};
+use crate::config::Rate;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
@@ -29,14 +30,14 @@ pub(super) fn zones<'t>(import: &mut Import<'t>, http: &'t [Directive]) {
         };
         let zone = word("zone=").unwrap_or_default();
         let (name, size) = zone.split_once(':').unwrap_or((&zone, "10m"));
-        let Ok(parsed) = Text::parse(&key) else {
+        let Ok(text) = variables::text(import, key.as_bytes(), &Known::default()) else {
             let what =
                 format!("hubgate does not know what `{key}` stands for: nothing is counted by it");
             import.ledger.lost(own, what);
             continue;
         };
         let mut draft = Draft::new(format!("[{table}.{}]", quoted(name)), Some(own));
-        draft.set("key", draft::text(&parsed.to_string()), None);
+        draft.set("key", draft::text(&text), None);
         if let Some(rate) = word("rate=") {
             if Rate::parse(&rate).is_none() {
                 import.ledger.lost(own, format!("`{rate}` is no rate"));

@@ -8,12 +8,13 @@
 
 mod events;
 mod failure;
+mod limits;
 mod patience;
 mod tally;
 
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -22,6 +23,7 @@ use tokio::io::ReadBuf;
 use events::Place;
 pub use failure::Failure;
 use failure::failure;
+pub use limits::ExchangeLimits;
 pub use tally::Tally;
 
 use super::client::{Client, ClientError, HIGH_WATER};
@@ -38,25 +40,6 @@ use crate::upstream::peer::Peer;
 
 /// Read of a response's body at once.
 const PIECE: usize = 64 * 1024;
-
-/// Time and size limits of an exchange.
-#[derive(Clone, Copy, Debug)]
-pub struct ExchangeLimits {
-    /// Bytes of the request's body.
-    pub body: u64,
-    /// Between two bytes of the request's body, before the response begins.
-    pub body_idle: Duration,
-    /// While the client takes nothing.
-    pub write: Duration,
-    /// From the request's end to the response's head.
-    pub response: Duration,
-    /// Between two bytes once the response has begun, and while the upstream takes nothing.
-    pub idle: Duration,
-    /// As `idle`, for event streams.
-    pub event_stream_idle: Duration,
-    /// When it ends, whatever moves.
-    pub total: Option<Instant>,
-}
 
 /// Says of an upstream's final status, and of what has been exchanged by then, whether the answer is thrown away because
 /// the request is tried again.
