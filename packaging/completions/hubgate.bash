@@ -25,6 +25,9 @@ _hubgate() {
             hubgate,check)
                 cmd="hubgate__subcmd__check"
                 ;;
+            hubgate,compare)
+                cmd="hubgate__subcmd__compare"
+                ;;
             hubgate,demo)
                 cmd="hubgate__subcmd__demo"
                 ;;
@@ -103,6 +106,18 @@ _hubgate() {
             hubgate__subcmd__certs__subcmd__help,show)
                 cmd="hubgate__subcmd__certs__subcmd__help__subcmd__show"
                 ;;
+            hubgate__subcmd__compare,help)
+                cmd="hubgate__subcmd__compare__subcmd__help"
+                ;;
+            hubgate__subcmd__compare,nginx)
+                cmd="hubgate__subcmd__compare__subcmd__nginx"
+                ;;
+            hubgate__subcmd__compare__subcmd__help,help)
+                cmd="hubgate__subcmd__compare__subcmd__help__subcmd__help"
+                ;;
+            hubgate__subcmd__compare__subcmd__help,nginx)
+                cmd="hubgate__subcmd__compare__subcmd__help__subcmd__nginx"
+                ;;
             hubgate__subcmd__help,causes)
                 cmd="hubgate__subcmd__help__subcmd__causes"
                 ;;
@@ -111,6 +126,9 @@ _hubgate() {
                 ;;
             hubgate__subcmd__help,check)
                 cmd="hubgate__subcmd__help__subcmd__check"
+                ;;
+            hubgate__subcmd__help,compare)
+                cmd="hubgate__subcmd__help__subcmd__compare"
                 ;;
             hubgate__subcmd__help,demo)
                 cmd="hubgate__subcmd__help__subcmd__demo"
@@ -162,6 +180,9 @@ _hubgate() {
                 ;;
             hubgate__subcmd__help__subcmd__certs,show)
                 cmd="hubgate__subcmd__help__subcmd__certs__subcmd__show"
+                ;;
+            hubgate__subcmd__help__subcmd__compare,nginx)
+                cmd="hubgate__subcmd__help__subcmd__compare__subcmd__nginx"
                 ;;
             hubgate__subcmd__help__subcmd__import,nginx)
                 cmd="hubgate__subcmd__help__subcmd__import__subcmd__nginx"
@@ -236,7 +257,7 @@ _hubgate() {
 
     case "${cmd}" in
         hubgate)
-            opts="-h -V --help --version run check reload upgrade status why doctor causes upstream import certs demo help"
+            opts="-h -V --help --version run check reload upgrade status why doctor causes upstream import compare certs demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -623,6 +644,88 @@ _hubgate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        hubgate__subcmd__compare)
+            opts="-h --help nginx help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hubgate__subcmd__compare__subcmd__help)
+            opts="nginx help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hubgate__subcmd__compare__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hubgate__subcmd__compare__subcmd__help__subcmd__nginx)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hubgate__subcmd__compare__subcmd__nginx)
+            opts="-h --at --requests --count --post --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         hubgate__subcmd__demo)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -660,7 +763,7 @@ _hubgate() {
             return 0
             ;;
         hubgate__subcmd__help)
-            opts="run check reload upgrade status why doctor causes upstream import certs demo help"
+            opts="run check reload upgrade status why doctor causes upstream import compare certs demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -802,6 +905,34 @@ _hubgate() {
         hubgate__subcmd__help__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hubgate__subcmd__help__subcmd__compare)
+            opts="nginx"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        hubgate__subcmd__help__subcmd__compare__subcmd__nginx)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

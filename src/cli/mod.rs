@@ -7,6 +7,7 @@ pub mod causes;
 mod certs;
 pub mod check;
 mod client;
+mod compare;
 mod demo;
 mod doctor;
 mod exit;
@@ -39,7 +40,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the configuration was refused: by `check`, `run`, or the process asked by `reload`; `upgrade` changed nothing;
-     `why` found no such request; `import` lost something
+     `why` found no such request; `import` lost something; `compare` found a difference
   2  the command line is wrong
   3  the process could not start or be reached (port in use, no socket)
 
@@ -154,6 +155,12 @@ enum Command {
         #[command(subcommand)]
         command: import::Command,
     },
+    /// Find out whether hubgate answers as the server does whose configuration it was given
+    #[command(after_help = EXIT_CODES)]
+    Compare {
+        #[command(subcommand)]
+        command: compare::Command,
+    },
     /// Look after certificates
     #[command(after_help = EXIT_CODES)]
     Certs {
@@ -226,6 +233,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Causes { json } => causes::run(json),
         Command::Upstream { command } => upstream::run(&command),
         Command::Import { command } => import::run(&command),
+        Command::Compare { command } => compare::run(&command),
         Command::Certs { command } => certs::run(command),
         Command::Check { file, explain } => check::run(&file.config, explain),
         Command::Reload { plan, door } => reload::run(&door, plan),

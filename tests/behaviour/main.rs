@@ -38,6 +38,7 @@ mod listeners;
 mod logs;
 mod names;
 mod nginx_called;
+mod nginx_compare;
 mod open;
 mod pages;
 #[cfg(debug_assertions)]

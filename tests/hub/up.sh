@@ -5,6 +5,7 @@
 #   HUB_PREFIX=/ BINDER_PREFIX=/ HUB_PUBLIC=https://hub.binder.example.com/ ./up.sh     one host for each
 #   NGINX_CONF=conf/nginx-fixed.conf.in ./up.sh      also a reference edge: that nginx; its address is EDGE_URL
 #                                                    (also conf/nginx-seed.conf.in, conf/nginx-two-hosts.conf.in)
+#   NGINX=/path/to/nginx                             that edge by another program: a link called nginx to hubgate
 #   SPAWN_STEP_S=0.3 HUB_PASSWORD=edge-test          pace of the spawn progress events; everybody's password
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
@@ -46,7 +47,7 @@ if [ -n "${NGINX_CONF:-}" ]; then
     sed -e "s|@RUN@|$RUN/nginx|g" -e "s|@TLS@|$NGINX_TLS_PORT|g" -e "s|@HTTP@|$NGINX_HTTP_PORT|g" \
         -e "s|@HUB@|127.0.0.1:$CHP_PORT|g" -e "s|@BINDER@|127.0.0.1:$BINDER_PORT|g" \
         "$NGINX_CONF" > "$RUN/nginx/nginx.conf"
-    PATH="$PATH:/usr/sbin" start nginx nginx -p "$RUN/nginx" -e "$RUN/nginx/error.log" -c "$RUN/nginx/nginx.conf" -g 'daemon off;'
+    PATH="$PATH:/usr/sbin" start nginx "${NGINX:-nginx}" -p "$RUN/nginx" -e "$RUN/nginx/error.log" -c "$RUN/nginx/nginx.conf" -g 'daemon off;'
     wait_http "https://localhost:$NGINX_TLS_PORT/edge-is-up" 10
     echo "export EDGE_URL=https://localhost:$NGINX_TLS_PORT" >> "$RUN/env.sh"
 fi

@@ -1,0 +1,231 @@
+//! What differs between two answers, and which differences are meant.
+//!
+//! Pure. Reasons are given where hubgate is not to be nginx: its name, its own pages, the framing of the same bytes.
+//! Invariant: a difference in status, or in a field or body that came from an upstream, is never explained.
+#![deny(clippy::disallowed_methods)]
+
+use super::exchange::{Answer, Request};
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Difference {
+    /// Of what.
+    pub(super) what: String,
+    pub(super) nginx: String,
+    pub(super) hubgate: String,
+    /// Why it is meant, if it is.
+    pub(super) reason: Option<&'static str>,
+}
+
+/// Fields that each server has its own words for.
+const OWN: &[(&str, &str)] = &[
+    (
+        "server",
+        "each tells its own name, and hubgate that of the upstream",
+    ),
+    ("date", "they did not answer in the same second"),
+    ("connection", "it is about this connection only"),
+    ("keep-alive", "it is about this connection only"),
+    (
+        "x-request-id",
+        "hubgate gives each request an id that its log and `hubgate why` know",
+    ),
+];
+
+/// Fields of a page that the server made itself.
+const PAGE: &[&str] = &[
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "content-language",
+    "content-security-policy",
+    "cache-control",
+    "vary",
+    "x-content-type-options",
+    "x-hubgate-cause",
+    "retry-after",
+    "allow",
+];
+
+const PAGES: &str = "each has its own page for an error or a redirect";
+const FRAMING: &str = "the same bytes, framed otherwise";
+const PORTS: &str = "it names the port that was asked";
+
+/// What differs.
+pub(super) fn judge(request: &Request, nginx: &Answer, hubgate: &Answer) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut say = |what: &str, nginx: String, hubgate: String, reason| {
+        found.push(Difference {
+            what: what.to_owned(),
+            nginx,
+            hubgate,
+            reason,
+        });
+    };
+    if nginx.status != hubgate.status {
+        say(
+            "status",
+            nginx.status.to_string(),
+            hubgate.status.to_string(),
+            None,
+        );
+        return found;
+    }
+    let is_head = request.method == "HEAD";
+    let page = is_page(nginx, is_head);
+    let same_body = nginx.body == hubgate.body;
+    if nginx.whole != hubgate.whole {
+        say("end", whole(nginx), whole(hubgate), None);
+    } else if !same_body {
+        say(
+            "body",
+            show(&nginx.body),
+            show(&hubgate.body),
+            page.then_some(PAGES),
+        );
+    }
+    let mut names: Vec<_> = nginx
+        .fields
+        .iter()
+        .chain(&hubgate.fields)
+        .map(|(name, _)| name)
+        .collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let (theirs, ours) = (values(nginx, name), values(hubgate, name));
+        if theirs == ours {
+            continue;
+        }
+        let own = OWN
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, reason)| *reason);
+        let framing = matches!(&**name, "transfer-encoding" | "content-length")
+            && (same_body && (!is_head || theirs.is_empty() || ours.is_empty()));
+        let reason = match &**name {
+            _ if own.is_some() => own,
+            _ if framing => Some(FRAMING),
+            name if page && PAGE.contains(&name) => Some(PAGES),
+            "location" | "refresh" if ported(&ours) == ported(&theirs) => Some(PORTS),
+            _ => None,
+        };
+        say(name, theirs.join(", "), ours.join(", "), reason);
+    }
+    found
+}
+
+/// Whether nginx made the body itself: its pages say so, or are left out of an answer to HEAD.
+fn is_page(answer: &Answer, is_head: bool) -> bool {
+    let made = |part: &[u8]| answer.body.windows(part.len()).any(|own| own == part);
+    match is_head {
+        true => answer.status >= 300 && values(answer, "content-type") == ["text/html"],
+        false => made(b"<hr><center>nginx") || answer.status == 304 || answer.status == 405,
+    }
+}
+
+fn values(answer: &Answer, name: &str) -> Vec<String> {
+    let own = answer.fields.iter().filter(|(own, _)| own == name);
+    own.map(|(_, value)| value.clone()).collect()
+}
+
+/// Addresses without their ports: the two listen on different ones.
+fn ported(values: &[String]) -> Vec<String> {
+    let bare = |value: &String| {
+        let (scheme, rest) = value.split_once("://")?;
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let name = host.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let host = if name == host {
+            host
+        } else {
+            name.strip_suffix(':').unwrap_or(host)
+        };
+        Some(format!("{scheme}://{host}{path}"))
+    };
+    let bare = values
+        .iter()
+        .map(|value| bare(value).unwrap_or_else(|| value.clone()));
+    bare.collect()
+}
+
+fn whole(answer: &Answer) -> String {
+    match answer.whole {
+        true => format!("came whole ({} bytes)", answer.body.len()),
+        false => format!("was cut short after {} bytes", answer.body.len()),
+    }
+}
+
+/// A body's beginning.
+fn show(body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
+    format!("{} bytes {text:?}", body.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Answer {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Answer {
+            status,
+            fields: fields.iter().map(text).collect(),
+            body: body.as_bytes().to_vec(),
+            whole: true,
+        }
+    }
+
+    fn differing(nginx: &Answer, hubgate: &Answer) -> Vec<(String, bool)> {
+        let request = Request {
+            pair: "127.0.0.1:80=127.0.0.1:8080".parse().unwrap(),
+            tls: false,
+            host: "a".to_owned(),
+            method: "GET".to_owned(),
+            target: "/".to_owned(),
+            fields: Vec::new(),
+            body: "",
+        };
+        let found = judge(&request, nginx, hubgate).into_iter();
+        found.map(|own| (own.what, own.reason.is_some())).collect()
+    }
+
+    #[test]
+    fn names_framing_pages_and_ports_are_explained() {
+        let nginx = answer(
+            301,
+            &[
+                ("server", "nginx"),
+                ("location", "http://a:80/b"),
+                ("content-length", "9"),
+            ],
+            "<hr><center>nginx/1.22.1</center>",
+        );
+        let hubgate = answer(
+            301,
+            &[("location", "http://a:8080/b"), ("x-request-id", "1")],
+            "",
+        );
+        let found = differing(&nginx, &hubgate);
+        assert_eq!(found.len(), 5);
+        assert!(found.iter().all(|(_, explained)| *explained), "{found:?}");
+    }
+
+    #[test]
+    fn what_an_upstream_said_is_never_explained_away() {
+        let nginx = answer(
+            200,
+            &[("cache-control", "no-cache"), ("content-type", "a/b")],
+            "x",
+        );
+        let hubgate = answer(
+            200,
+            &[("cache-control", "no-store"), ("content-type", "a/b")],
+            "y",
+        );
+        let found = differing(&nginx, &hubgate);
+        let not = |what: &str| (what.to_owned(), false);
+        assert_eq!(found, [not("body"), not("cache-control")]);
+        let found = differing(&nginx, &answer(404, &[], "x"));
+        assert_eq!(found, [not("status")]);
+    }
+}
