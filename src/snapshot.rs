@@ -25,7 +25,7 @@ use crate::config::{
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
-use crate::router::{PathTable, Router, StreamTable, target};
+use crate::router::{Arrival, PathTable, Router, StreamTable, target};
 use crate::tls::policies::{Current, Ground, Policies, PolicyError};
 use crate::types::endpoint_address::EndpointAddress;
 use crate::types::host::Host;
@@ -63,7 +63,7 @@ pub struct Snapshot {
     pub running_streams: Vec<Arc<RunningStream>>,
     /// For requests that belong to no site.
     pub access_log: AccessLogHandle,
-    /// Whether a text names the address that clients connect to.
+    /// Whether a text names the address that clients connect to, or a site is found by it.
     pub names_local: bool,
     /// What is known of the names of endpoints; one for all generations.
     pub names: Arc<Book>,
@@ -271,9 +271,9 @@ impl Snapshot {
             .map(|stream| parts.stream(stream, old).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let access_log = parts.log(&config.access_log)?;
+        let router = Router::compile(&config);
         Ok(Self {
             generation: old.map_or(1, |old| old.generation + 1),
-            router: Router::compile(&config),
             sites,
             routes: parts.routes,
             tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
@@ -282,7 +282,8 @@ impl Snapshot {
             streams: StreamTable::new(&config.streams, &config.listen),
             running_streams,
             access_log,
-            names_local: names_local(&config),
+            names_local: names_local(&config) || router.needs_local(),
+            router,
             groups,
             names,
             config,
@@ -298,10 +299,10 @@ impl Snapshot {
     }
 
     /// What a connection is made with whose client sent this server name.
-    pub fn server_tls(&self, server_name: Option<&Host>) -> Arc<Current> {
+    pub fn server_tls(&self, arrival: Arrival<'_>, server_name: Option<&Host>) -> Arc<Current> {
         let site = || match server_name {
-            Some(name) => self.router.site(name),
-            None => self.router.default_site(),
+            Some(name) => self.router.site_at(arrival, name, &mut None),
+            None => self.router.default_at(arrival),
         };
         let site = self.tls.differ().then(site).flatten();
         self.tls.current(site)

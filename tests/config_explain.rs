@@ -155,6 +155,8 @@ path = "/old/"
 redirect = { to = "https://$host/new$request_uri", status = 308 }
 [site."nginx.test"]
 certificate = "none"
+hosts = ["a.test", "**.example.net", "www.*", '~^u-(?<user>\w+)\.x$', ""]
+listen = ["127.0.0.1:8082", { address = "unix:/run/s.sock", default = true }, { address = "[::1]:8444", tls = true }]
 paths = "normal"
 merge_slashes = false
 [[site."nginx.test".route]]

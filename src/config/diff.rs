@@ -1,6 +1,6 @@
 //! What changes from one configuration to the next, in words.
 //!
-//! Pure. Sites go by their first host, routes by their path, upstreams by their name. What a reload cannot change in
+//! Pure. Sites go by their name, routes by their path, upstreams by their name. What a reload cannot change in
 //! a running process is marked: it takes effect at the next start.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +13,6 @@ use super::show::{self, Entry};
 use super::show_definition;
 use super::show_listener;
 use super::stream::Stream;
-use crate::types::host::HostPattern;
 
 /// Compares two configurations.
 pub fn diff(old: &Config, new: &Config) -> Plan {
@@ -184,9 +183,9 @@ fn listeners(listen: &Listen) -> BTreeMap<String, Vec<Entry>> {
 }
 
 fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
-    let (before, after) = (by_host(old), by_host(new));
+    let (before, after) = (by_name(old), by_name(new));
     for site in &old.sites {
-        if after.contains_key(&site.hosts.first()) {
+        if after.contains_key(&site.name()) {
             continue;
         }
         let entries = show::site(site);
@@ -206,7 +205,7 @@ fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
         );
     }
     for site in &new.sites {
-        match before.get(&site.hosts.first()) {
+        match before.get(&site.name()) {
             None => {
                 changes.push(whole(
                     Subject::Site,
@@ -230,8 +229,8 @@ fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
     }
 }
 
-fn by_host(config: &Config) -> HashMap<Option<&HostPattern>, &Site> {
-    let named = config.sites.iter().map(|site| (site.hosts.first(), site));
+fn by_name(config: &Config) -> HashMap<String, &Site> {
+    let named = config.sites.iter().map(|site| (site.name(), site));
     named.collect()
 }
 

@@ -9,6 +9,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod access;
+mod acme;
 mod action;
 mod balancing;
 mod connection;
@@ -43,6 +44,7 @@ mod show_definition;
 mod show_heads;
 mod show_limit;
 mod show_listener;
+mod site_place;
 mod source;
 mod stream;
 mod suggest;

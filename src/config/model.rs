@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access::Access;
+pub use super::acme::{Acme, AcmeAuthority, ChallengeKind, ExternalAccount};
 use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
@@ -23,6 +24,7 @@ use super::health::Health;
 use super::limit::{ConcurrencyZone, RateZone, RouteLimits};
 use super::listener::Listener;
 use super::protection::Protection;
+pub use super::site_place::{Paths, SiteListen};
 use super::stream::{ProxyProtocol, Stream};
 use super::text::Text;
 use super::tls::Tls;
@@ -215,70 +217,15 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
-/// `[acme]`: the certificate authorities (RFC 8555).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acme {
-    /// In the order they are asked; never empty.
-    pub authorities: Vec<AcmeAuthority>,
-}
-
-/// One authority: `[acme]` itself, or one `[[acme.ca]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcmeAuthority {
-    /// What it is called in messages, metrics and listings.
-    pub name: String,
-    /// The directory's URL.
-    pub directory: String,
-    /// `mailto:` addresses given to the authority.
-    pub contact: Vec<String>,
-    /// Roots (PEM) trusted for the directory's own TLS, besides the public ones.
-    pub ca_file: Option<PathBuf>,
-    /// How hosts are shown to be ours.
-    pub challenge: ChallengeKind,
-    /// Which of its profiles is ordered.
-    pub profile: Option<String>,
-    /// Rather no certificate than one of another profile.
-    pub profile_required: bool,
-    /// The account elsewhere that ours is bound to.
-    pub external_account: Option<ExternalAccount>,
-    /// The directory to practise on.
-    pub staging: Option<String>,
-}
-
-/// A binding (RFC 8555 section 7.3.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExternalAccount {
-    /// The authority's name for the key.
-    pub key_id: String,
-    /// The file that holds the key, in base64url; a secret.
-    pub hmac_file: PathBuf,
-}
-
-/// How an authority sees that a host is ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChallengeKind {
-    /// A token over plain HTTP, on port 80 (RFC 8555 section 8.3).
-    #[default]
-    Http01,
-    /// A certificate with the token in it, on port 443 (RFC 8737).
-    TlsAlpn01,
-}
-
-impl ChallengeKind {
-    /// As in configurations and in the protocol.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http01 => "http-01",
-            Self::TlsAlpn01 => "tls-alpn-01",
-        }
-    }
-}
-
 /// `[site."HOST"]`: a set of hosts served alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
-    /// The table's key and its aliases; the first is the site's name. Never empty.
+    /// The table's key where that is no host; the site's name.
+    pub label: Option<Box<str>>,
+    /// The table's key, or `hosts`, and its aliases; without a label the first is the site's name.
     pub hosts: Vec<HostPattern>,
+    /// Where it answers; empty for the addresses of `[listen]`.
+    pub listen: Vec<SiteListen>,
     /// Also answers for hosts no site names.
     pub default: bool,
     /// Where its certificate comes from.
@@ -316,12 +263,11 @@ impl Site {
         Some(outer)
     }
 
-    /// The site's name in logs and messages: its first host.
+    /// The site's name in logs and messages: its label, or its first host.
     pub fn name(&self) -> String {
-        self.hosts
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default()
+        let host = || self.hosts.first().map(ToString::to_string);
+        let label = self.label.as_ref().map(ToString::to_string);
+        label.or_else(host).unwrap_or_default()
     }
 }
 
@@ -340,19 +286,6 @@ pub enum CertificateSource {
         chain: PathBuf,
         /// PEM: PKCS#8, SEC1 or PKCS#1.
         key: PathBuf,
-    },
-}
-
-/// What the routes of a site are matched with. What an upstream gets is another matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Paths {
-    /// The path as it was sent.
-    #[default]
-    Raw,
-    /// A copy that is decoded, with `.` and `..` resolved, as nginx does; what cannot be gets 400.
-    Normal {
-        /// Whether several slashes in a row count as one.
-        merge_slashes: bool,
     },
 }
 

@@ -11,7 +11,8 @@ use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site, Upstream,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site,
+    SiteListen, Upstream,
 };
 use super::protection::{Circuit, Protection};
 use super::show_access::access;
@@ -248,12 +249,20 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
         HttpMode::Redirect => "redirect",
         HttpMode::Forward => "forward",
     };
+    let named = match site.label {
+        Some(_) => ("hosts", list(&site.hosts)),
+        None => ("aliases", list(site.hosts.get(1..).unwrap_or_default())),
+    };
     let mut entries = vec![
-        ("aliases", list(site.hosts.get(1..).unwrap_or_default())),
+        named,
         ("default", site.default.to_string()),
         ("certificate", certificate),
         ("http", quoted(http)),
     ];
+    if !site.listen.is_empty() {
+        let own: Vec<_> = site.listen.iter().map(site_listen).collect();
+        entries.push(("listen", format!("[{}]", own.join(", "))));
+    }
     if let Paths::Normal { merge_slashes } = site.paths {
         entries.push(("paths", quoted("normal")));
         entries.push(("merge_slashes", merge_slashes.to_string()));
@@ -271,6 +280,14 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     entries.extend(site.limits.as_deref().map(limits_of));
     entries.extend(site.access.as_deref().map(access));
     entries
+}
+
+fn site_listen(own: &SiteListen) -> String {
+    inline(&[
+        ("address", quoted(&own.address)),
+        ("tls", own.tls.to_string()),
+        ("default", own.default.to_string()),
+    ])
 }
 
 /// A stream's own keys, without its access log.

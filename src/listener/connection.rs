@@ -78,6 +78,7 @@ pub async fn serve(
     }
     let is_tls = kind == ListenerKind::Https;
     let mut facts = Facts::new(peer, local(&tcp, context), is_tls);
+    facts.listener = Some(key.0);
     let (socket, h2) = match kind {
         ListenerKind::Http => (Socket::Plain(tcp), false),
         // A reload took its stream away while it was accepted.

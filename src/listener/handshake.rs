@@ -125,7 +125,7 @@ async fn shake(
     }
     let current = {
         let snapshot = context.shared.snapshot.load();
-        snapshot.server_tls(facts.server_name.as_ref())
+        snapshot.server_tls(facts.arrival(), facts.server_name.as_ref())
     };
     match start.into_stream(Arc::clone(&current.config)).await {
         Ok(tls) => {

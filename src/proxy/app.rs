@@ -233,7 +233,7 @@ impl App {
         let (site, decision) = decide(
             snapshot,
             tokens,
-            self.facts.is_tls,
+            &self.facts,
             &head.method,
             &head.headers,
             checked,

@@ -35,12 +35,23 @@ pub fn check(
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Cause::MethodRefused);
     }
-    let host_value = host_value(head)?;
-    let text = host_value.to_str().map_err(|_| Cause::HostMalformed)?;
-    let authority = Authority::parse_near(text, server_name).map_err(|error| match error {
-        HostError::Empty => Cause::HostMissing,
-        _ => Cause::HostMalformed,
-    })?;
+    // HTTP/1.0 knows no host; whether there is a site for such a request is `decide`'s to say.
+    let nameless = || head.version == Version::HTTP_10 && server_name.is_none();
+    let (authority, host_value) = match host_value(head) {
+        Err(Cause::HostMissing) if nameless() => {
+            (Authority::nameless(), HeaderValue::from_static(""))
+        }
+        value => {
+            let value = value?;
+            let text = value.to_str().map_err(|_| Cause::HostMalformed)?;
+            let authority = Authority::parse_near(text, server_name);
+            let authority = authority.map_err(|error| match error {
+                HostError::Empty => Cause::HostMissing,
+                _ => Cause::HostMalformed,
+            })?;
+            (authority, value)
+        }
+    };
     if server_name.is_some_and(|name| *name != authority.host) {
         return Err(Cause::ServerNameMismatch);
     }

@@ -44,7 +44,7 @@ pub(super) fn admit(
 fn check(facts: &Facts, snapshot: &Snapshot, site: usize) -> Result<(), (Cause, String)> {
     let mismatch = |why: &str| Err((Cause::ServerNameMismatch, why.to_owned()));
     // Without a name the handshake was made by the default site's policy; with one, host and name are the same.
-    if facts.server_name.is_none() && snapshot.router.default_site() != Some(site) {
+    if facts.server_name.is_none() && snapshot.router.default_at(facts.arrival()) != Some(site) {
         return mismatch("the handshake named no host, and one of the sites asks for certificates");
     }
     let current = snapshot.tls.current(Some(site));

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, header};
 
 use super::answer::Answer;
+use super::app::Facts;
 use super::checks::Checked;
 use super::filter::hop_by_hop::max_forwards;
 use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
@@ -45,15 +46,19 @@ pub enum Decision {
 pub fn decide(
     snapshot: &Snapshot,
     tokens: &Tokens,
-    is_tls: bool,
+    facts: &Facts,
     method: &Method,
     headers: &HeaderMap,
     checked: &Checked,
     seen: &mut Option<Box<Seen>>,
 ) -> (Option<usize>, Decision) {
-    let host = &checked.authority.host;
-    let Some(site_index) = snapshot.router.site(host) else {
-        return (None, Decision::Refuse(Cause::HostUnknown));
+    let (host, is_tls) = (&checked.authority.host, facts.is_tls);
+    let Some(site_index) = snapshot.router.site_at(facts.arrival(), host, seen) else {
+        let cause = match host.is_nameless() {
+            true => Cause::HostMissing,
+            false => Cause::HostUnknown,
+        };
+        return (None, Decision::Refuse(cause));
     };
     let site = &snapshot.sites[site_index];
     let (path, _) = target::path_of(&checked.target);
@@ -98,6 +103,9 @@ fn redirect(
 ) -> Option<Decision> {
     if is_tls || snapshot.sites[site].http == HttpMode::Forward {
         return None;
+    }
+    if checked.authority.host.is_nameless() {
+        return Some(Decision::Refuse(Cause::HostMissing));
     }
     let status = snapshot.config.sites[site]
         .redirect_status

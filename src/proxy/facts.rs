@@ -4,7 +4,9 @@
 
 use std::net::SocketAddr;
 
+use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
+use crate::types::address::Address;
 use crate::types::host::Host;
 
 /// What is known about a connection.
@@ -16,6 +18,8 @@ pub struct Facts {
     pub peer_text: Box<str>,
     /// The address it connected to, when the configuration names it.
     pub local: Option<SocketAddr>,
+    /// Its listener's address in the configuration.
+    pub listener: Option<Address>,
     /// Whether there is TLS.
     pub is_tls: bool,
     /// The host of the handshake, when it named one.
@@ -33,10 +37,19 @@ impl Facts {
             peer,
             peer_text: peer.ip().to_string().into(),
             local,
+            listener: None,
             is_tls,
             server_name: None,
             tls_version: None,
             client: ClientCertificate::Unasked,
+        }
+    }
+
+    /// How it came in, as sites are found by it.
+    pub fn arrival(&self) -> Arrival<'_> {
+        Arrival {
+            listener: self.listener.as_ref(),
+            local: self.local.map(|local| local.ip()),
         }
     }
 

@@ -303,6 +303,7 @@ mod tests {
             peer: "192.0.2.1:5555".parse().unwrap(),
             peer_text: "192.0.2.1".into(),
             local: Some("192.0.2.9:8443".parse().unwrap()),
+            listener: None,
             is_tls: true,
             server_name: None,
             tls_version: Some("TLSv1.3"),

@@ -1,8 +1,9 @@
-//! Sites by host: exact, then wildcard, then the default.
+//! The sites of an address by host: the best pattern, then the default.
 //!
-//! Two lookups at most, whatever the number of hosts.
+//! What patterns cost is `patterns`' business.
 #![deny(clippy::disallowed_methods)]
 
+use super::Seen;
 use super::patterns::PatternTable;
 use crate::config::Site;
 use crate::types::host::Host;
@@ -12,22 +13,62 @@ use crate::types::host::Host;
 pub(super) struct SiteTable {
     hosts: PatternTable,
     default: Option<usize>,
+    /// Whether the default answers requests that name no host, too.
+    of_own_address: bool,
+}
+
+/// A site at an address of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member<'a> {
+    pub(super) index: usize,
+    pub(super) site: &'a Site,
+    /// Whether it asks to be the default there.
+    pub(super) default: bool,
 }
 
 impl SiteTable {
-    /// Takes the sites in the order of the file; values are their indices.
+    /// Takes the sites in the order of the file, of which those without addresses of their own count; values are their
+    /// indices.
     pub(super) fn new(sites: &[Site]) -> Self {
-        let hosts = (0..)
-            .zip(sites)
+        let shared = (0..).zip(sites).filter(|(_, site)| site.listen.is_empty());
+        let hosts = shared
+            .clone()
             .flat_map(|(index, site)| site.hosts.iter().map(move |pattern| (pattern, index)));
+        let mut defaults = shared.filter(|(_, site)| site.default);
         Self {
             hosts: PatternTable::new(hosts),
-            default: sites.iter().position(|site| site.default),
+            default: defaults.next().map(|(index, _)| index as usize),
+            of_own_address: false,
         }
     }
 
-    pub(super) fn find(&self, host: &Host) -> Option<usize> {
-        self.hosts.find(host).or(self.default)
+    /// The sites of one address of their own, in the order of the file. The first is the default unless another asks to be.
+    pub(super) fn of(members: &[Member<'_>]) -> Self {
+        // A configuration with 2^32 sites fits no memory.
+        let hosts = members.iter().flat_map(|member| {
+            let hosts = member.site.hosts.iter();
+            hosts.map(|pattern| (pattern, member.index as u32))
+        });
+        let default = members.iter().find(|member| member.default);
+        Self {
+            hosts: PatternTable::new(hosts),
+            default: default.or(members.first()).map(|member| member.index),
+            of_own_address: true,
+        }
+    }
+
+    /// The site for `host`. Notes in `seen` what a regex took.
+    pub(super) fn seek(&self, host: &Host, seen: &mut Option<Box<Seen>>) -> Option<usize> {
+        let default = || {
+            let answers = self.of_own_address || !host.is_nameless();
+            self.default.filter(|_| answers)
+        };
+        self.hosts.seek(host, seen).or_else(default)
+    }
+
+    /// The site that names `host`.
+    pub(super) fn named(&self, host: &Host) -> Option<usize> {
+        self.hosts.find(host)
     }
 
     pub(super) fn default_site(&self) -> Option<usize> {
@@ -45,6 +86,8 @@ mod tests {
 
     fn site(hosts: &[&str], default: bool) -> Site {
         Site {
+            label: None,
+            listen: Vec::new(),
             hosts: hosts
                 .iter()
                 .map(|text| HostPattern::parse(text).unwrap())
@@ -71,7 +114,7 @@ mod tests {
     }
 
     fn find(table: &SiteTable, host: &str) -> Option<usize> {
-        table.find(&Host::parse(host).unwrap())
+        table.seek(&Host::parse(host).unwrap(), &mut None)
     }
 
     #[test]
@@ -102,6 +145,26 @@ mod tests {
         assert_eq!(find(&table, "x.example.org"), Some(1));
         assert_eq!(find(&table, "x.y.example.org"), Some(0));
         assert_eq!(find(&table, "192.0.2.1"), Some(0));
+    }
+
+    #[test]
+    fn at_an_address_of_its_own_the_first_site_is_the_default_unless_another_asks_to_be() {
+        let sites = [site(&["a.test"], false), site(&["b.test"], false)];
+        let of = |asks: [bool; 2]| {
+            let members = sites.iter().zip(asks).enumerate();
+            let members = members.map(|(index, (site, default))| Member {
+                index,
+                site,
+                default,
+            });
+            SiteTable::of(&members.collect::<Vec<_>>())
+        };
+        let first = of([false, false]);
+        assert_eq!(find(&first, "b.test"), Some(1));
+        assert_eq!(find(&first, "c.test"), Some(0));
+        assert_eq!(first.seek(&Host::nameless(), &mut None), Some(0));
+        assert_eq!(find(&of([false, true]), "c.test"), Some(1));
+        assert_eq!(first.named(&Host::parse("c.test").unwrap()), None);
     }
 
     #[test]

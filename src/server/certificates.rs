@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::config::{CertificateSource, Config};
+use crate::config::{CertificateSource, Config, Site};
 use crate::observe::reasons::with_reasons;
 use crate::tls::watch::FileWatch;
 use crate::tls::{Certificates, Change, FileCertificates, FileSpec, Known, Origin, self_signed};
@@ -39,27 +39,26 @@ pub(super) fn prepare(
                 acme_hosts.extend(site.hosts.iter().filter_map(HostPattern::exact).cloned());
             }
             CertificateSource::Files { chain, key } => {
-                patterns.extend(site.hosts.iter().cloned());
+                patterns.extend(served(site));
                 specs.push(FileSpec {
-                    patterns: site.hosts.clone(),
+                    patterns: served(site),
                     chain: chain.clone(),
                     key: key.clone(),
                 });
             }
             CertificateSource::SelfSigned => {
-                patterns.extend(site.hosts.iter().cloned());
-                let served = |host| {
+                let hosts = served(site);
+                patterns.extend(hosts.iter().cloned());
+                let is_served = |host| {
                     current
                         .get(host)
                         .is_some_and(|row| row.origin == Origin::SelfSigned)
                 };
-                if site.hosts.iter().all(served) {
+                if hosts.iter().all(is_served) {
                     continue;
                 }
-                match self_signed::generate(&site.hosts) {
-                    Ok(pair) => {
-                        own.extend(site.hosts.iter().map(|host| (host.clone(), pair.clone())))
-                    }
+                match self_signed::generate(&hosts) {
+                    Ok(pair) => own.extend(hosts.into_iter().map(|host| (host, pair.clone()))),
                     Err(error) => {
                         faults.push(format!("site `{}`: {}", site.name(), with_reasons(&error)))
                     }
@@ -67,11 +66,7 @@ pub(super) fn prepare(
             }
         }
     }
-    let default = config
-        .sites
-        .iter()
-        .find(|site| site.default && site.certificate != CertificateSource::None)
-        .and_then(|site| site.hosts.first().cloned());
+    let default = default(config).and_then(|site| served(site).into_iter().next());
     let files = FileCertificates::load_after(specs, known).map_err(|errors| {
         faults.extend(errors.iter().map(|error| with_reasons(error)));
     });
@@ -96,6 +91,30 @@ pub(super) fn prepare(
         }
         _ => Err(faults),
     }
+}
+
+/// For whom the site's certificate is served.
+fn served(site: &Site) -> Vec<HostPattern> {
+    match site.hosts.is_empty() {
+        true => vec![HostPattern::Nameless],
+        false => site.hosts.clone(),
+    }
+}
+
+/// The site whose certificate is shown to clients that name no host, or none of ours.
+fn default(config: &Config) -> Option<&Site> {
+    let sites = || {
+        let sites = config.sites.iter();
+        sites.filter(|site| site.certificate != CertificateSource::None)
+    };
+    let tls = |site: &Site, asks: bool| {
+        let mut own = site.listen.iter();
+        own.any(|one| one.tls && (one.default || site.default || !asks))
+    };
+    let shared = |site: &&Site| site.default && site.listen.is_empty();
+    (sites().find(shared))
+        .or_else(|| sites().find(|site| tls(site, true)))
+        .or_else(|| sites().find(|site| tls(site, false)))
 }
 
 impl Prepared {

@@ -104,17 +104,17 @@ fn due(process: &Process) -> Vec<Served> {
     process.self_check.retain(&rows);
     rows.retain(|row| {
         let host = row.pattern.to_string();
-        !process.self_check.is_fresh(&host, &row.leaf.serial)
+        row.pattern.example("x").is_some() && !process.self_check.is_fresh(&host, &row.leaf.serial)
     });
     rows
 }
 
 /// Fails with what is wrong, as a sentence.
 async fn look(address: SocketAddr, row: &Served, storage: &Storage) -> Result<(), String> {
-    let name = match &row.pattern {
-        HostPattern::Exact(host) => host.as_str().to_owned(),
-        HostPattern::Wildcard(host) => format!("hubgate-self-check.{host}"),
-    };
+    let name = row
+        .pattern
+        .example("hubgate-self-check")
+        .unwrap_or_default();
     let shown = peek::leaf_of(address, &name).await;
     let shown =
         shown.map_err(|error| format!("no handshake with ourselves at {address}: {error}"))?;

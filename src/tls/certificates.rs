@@ -72,6 +72,8 @@ struct Table {
     exact: HashMap<Box<str>, Row>,
     /// Keyed by the name below the star.
     wildcard: HashMap<Box<str>, Row>,
+    /// For patterns of other kinds, in the order in which they are asked.
+    others: Vec<Row>,
     default: Option<HostPattern>,
 }
 
@@ -122,8 +124,7 @@ impl Certificates {
                 ..Default::default()
             };
             next.exact.reserve(rows.len());
-            let kept = table.exact.values().chain(table.wildcard.values());
-            for row in kept.filter(|row| keep(&row.pattern, row.origin)) {
+            for row in table.rows().filter(|row| keep(&row.pattern, row.origin)) {
                 next.insert(row.clone());
             }
             for (pattern, pair, origin) in &rows {
@@ -175,6 +176,7 @@ impl Certificates {
             table
                 .wildcard
                 .retain(|_, row| keep(&row.pattern, row.origin));
+            table.others.retain(|row| keep(&row.pattern, row.origin));
         });
     }
 
@@ -196,18 +198,13 @@ impl Certificates {
     /// For how many patterns something is served.
     pub fn count(&self) -> usize {
         let table = self.table.load();
-        table.exact.len() + table.wildcard.len()
+        table.rows().count()
     }
 
     /// Everything being served, sorted by pattern.
     pub fn list(&self) -> Vec<Served> {
         let table = self.table.load();
-        let mut rows: Vec<_> = table
-            .exact
-            .values()
-            .chain(table.wildcard.values())
-            .map(Row::served)
-            .collect();
+        let mut rows: Vec<_> = table.rows().map(Row::served).collect();
         rows.sort_by(|a, b| a.pattern.cmp(&b.pattern));
         rows
     }
@@ -244,10 +241,24 @@ impl Row {
 }
 
 impl Table {
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let plain = self.exact.values().chain(self.wildcard.values());
+        plain.chain(&self.others)
+    }
+
     fn insert(&mut self, row: Row) {
         match &row.pattern {
-            HostPattern::Exact(host) => self.exact.insert(host.as_str().into(), row),
-            HostPattern::Wildcard(host) => self.wildcard.insert(host.as_str().into(), row),
+            HostPattern::Exact(host) => {
+                self.exact.insert(host.as_str().into(), row);
+            }
+            HostPattern::Wildcard(host) => {
+                self.wildcard.insert(host.as_str().into(), row);
+            }
+            _ => {
+                self.others.retain(|other| other.pattern != row.pattern);
+                self.others.push(row);
+                self.others.sort_by_key(|row| row.pattern.precedence());
+            }
         };
     }
 
@@ -259,12 +270,18 @@ impl Table {
         self.exact
             .get(name)
             .or_else(|| self.wildcard.get(name.split_once('.')?.1))
+            .or_else(|| {
+                self.others
+                    .iter()
+                    .find(|row| row.pattern.matches_name(name))
+            })
     }
 
     fn get(&self, pattern: &HostPattern) -> Option<&Row> {
         match pattern {
             HostPattern::Exact(host) => self.exact.get(host.as_str()),
             HostPattern::Wildcard(host) => self.wildcard.get(host.as_str()),
+            other => self.others.iter().find(|row| row.pattern == *other),
         }
     }
 
@@ -302,6 +319,28 @@ mod tests {
         assert_eq!(found(&certificates, Some("a.b.test")).unwrap(), "a.b.test");
         assert_eq!(found(&certificates, Some("c.b.test")).unwrap(), "*.b.test");
         assert_eq!(found(&certificates, Some("A.B.Test")).unwrap(), "a.b.test");
+    }
+
+    #[test]
+    fn patterns_of_other_kinds_are_asked_after_hosts_and_wildcards() {
+        let certificates = Certificates::new();
+        for (text, name) in [
+            ("~^r", "regex.test"),
+            ("**.b.test", "below.test"),
+            ("*.b.test", "one.test"),
+            ("r.*", "starts.test"),
+        ] {
+            let pair = self_signed::generate(&[pattern(name)]).unwrap();
+            let pattern = HostPattern::parse_any(text).unwrap();
+            certificates.insert(pattern, pair, Origin::Files);
+        }
+        let found = |name: &str| found(&certificates, Some(name)).unwrap();
+        assert_eq!(found("a.b.test"), "one.test");
+        assert_eq!(found("c.a.b.test"), "below.test");
+        assert_eq!(found("r.test"), "starts.test");
+        assert_eq!(found("rx.test"), "regex.test");
+        certificates.retain(|pattern, _| *pattern != HostPattern::parse_any("~^r").unwrap());
+        assert_eq!(certificates.count(), 3);
     }
 
     #[test]

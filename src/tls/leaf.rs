@@ -59,6 +59,9 @@ impl Leaf {
         self.names.iter().any(|name| match pattern {
             HostPattern::Exact(host) => name.matches(host),
             HostPattern::Wildcard(_) => name == pattern,
+            HostPattern::Below(host) => *name == HostPattern::Wildcard(host.clone()),
+            // Which hosts these stand for is not known.
+            HostPattern::Starts(_) | HostPattern::Regex(_) | HostPattern::Nameless => true,
         })
     }
 }

@@ -46,7 +46,10 @@ pub fn generate(hosts: &[HostPattern]) -> Result<Pair, SelfSignedError> {
 
 /// Makes a pair for `hosts` as PEM text, to be written to files.
 pub fn generate_pem(hosts: &[HostPattern]) -> Result<PemPair, SelfSignedError> {
-    let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = hosts
+        .iter()
+        .filter_map(HostPattern::certificate_name)
+        .collect();
     let failed = |source| SelfSignedError::Generate {
         hosts: names.join(", "),
         source,

@@ -95,11 +95,7 @@ fn chain(pair: &Pair) -> Result<(), Fault> {
 
 /// A name that the pattern covers.
 fn server_name(pattern: &HostPattern) -> Option<ServerName<'static>> {
-    let name = match pattern {
-        HostPattern::Exact(host) => host.as_str().to_owned(),
-        HostPattern::Wildcard(host) => format!("x.{host}"),
-    };
-    ServerName::try_from(name).ok()
+    ServerName::try_from(pattern.example("x")?).ok()
 }
 
 #[cfg(test)]

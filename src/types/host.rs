@@ -1,11 +1,13 @@
 //! Host names as requests, certificates and configurations name them (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
 //!
 //! [`Host`] is always lower case, without a trailing dot and in its ASCII (IDNA) form, so two hosts are the same
-//! exactly when they compare equal. [`HostPattern`] adds the one-label wildcard. [`Authority`] is a host with a port.
+//! exactly when they compare equal. [`HostPattern`] adds wildcards and regexes. [`Authority`] is a host with a port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+
+use super::pattern::Pattern;
 
 /// A DNS name in lower-case ASCII without a trailing dot, or an IP address in its canonical text (no brackets).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +26,12 @@ pub enum HostError {
     #[error("`{found}` is not a host name or an IP address")]
     Malformed {
         /// The text, cut to 80 characters.
+        found: String,
+    },
+    /// A regex that is none.
+    #[error("`{found}` is no regex")]
+    Regex {
+        /// As written, without its `~`.
         found: String,
     },
     /// The port after the host is no number from 1 to 65535.
@@ -89,6 +97,16 @@ impl Host {
         Ok(Self(name.into()))
     }
 
+    /// What a request is for that names no host, which HTTP/1.0 allows.
+    pub fn nameless() -> Self {
+        Self("".into())
+    }
+
+    /// Whether there is none.
+    pub fn is_nameless(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The host as text: lower case, no brackets.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -129,6 +147,14 @@ pub struct Authority {
 }
 
 impl Authority {
+    /// Of a request that names no host.
+    pub fn nameless() -> Self {
+        Self {
+            host: Host::nameless(),
+            port: None,
+        }
+    }
+
     /// As [`Self::parse`], for a text that most likely names `known`, which is a name and no address: then only what
     /// follows it is looked at.
     pub fn parse_near(text: &str, known: Option<&Host>) -> Result<Self, HostError> {
@@ -190,13 +216,21 @@ fn parse_port(port: Option<&str>) -> Result<Option<u16>, HostError> {
     }
 }
 
-/// What a site answers to: one host, or every host one label below a name.
+/// What a site answers to: one host, or all of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// This host.
     Exact(Host),
     /// `*.NAME`: exactly one label before NAME (as in certificates, RFC 9525 section 6.3). Holds NAME.
     Wildcard(Host),
+    /// `**.NAME`: one label or more before NAME, which it holds.
+    Below(Host),
+    /// `NAME.*`: one label or more after NAME, which it holds.
+    Starts(Host),
+    /// `~REGEX`: every host in which this is found.
+    Regex(Box<Pattern>),
+    /// Nothing: requests that name no host.
+    Nameless,
 }
 
 impl HostPattern {
@@ -208,11 +242,85 @@ impl HostPattern {
         }
     }
 
+    /// Takes every kind: what [`Self::parse`] takes, `**.name`, `name.*`, `~regex` in which case is ignored, and nothing.
+    ///
+    /// # Errors
+    /// As there; a regex that is none.
+    pub fn parse_any(text: &str) -> Result<Self, HostError> {
+        if text.is_empty() {
+            return Ok(Self::Nameless);
+        }
+        if let Some(regex) = text.strip_prefix('~') {
+            return match Pattern::new(regex, true) {
+                Ok(regex) => Ok(Self::Regex(Box::new(regex))),
+                Err(_) => Err(HostError::Regex {
+                    found: regex.to_owned(),
+                }),
+            };
+        }
+        match (text.strip_prefix("**."), text.strip_suffix(".*")) {
+            (Some(name), _) => Ok(Self::Below(Host::parse(name)?)),
+            (None, Some(name)) => Ok(Self::Starts(Host::parse(name)?)),
+            (None, None) => Self::parse(text),
+        }
+    }
+
     /// Whether `host` is one of those this pattern stands for.
     pub fn matches(&self, host: &Host) -> bool {
         match self {
-            Self::Exact(own) => own == host,
             Self::Wildcard(suffix) => host.parent() == Some(suffix.as_str()),
+            _ => self.matches_name(host.as_str()),
+        }
+    }
+
+    /// As [`Self::matches`], for a name that is written as hosts are.
+    pub fn matches_name(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(own) => own.as_str() == name,
+            Self::Wildcard(own) => {
+                matches!(name.split_once('.'), Some((_, rest)) if rest == own.as_str())
+            }
+            Self::Below(own) => {
+                let before = name.strip_suffix(own.as_str());
+                before.is_some_and(|before| before.len() > 1 && before.ends_with('.'))
+            }
+            Self::Starts(own) => {
+                let after = name.strip_prefix(own.as_str());
+                after.is_some_and(|after| after.len() > 1 && after.starts_with('.'))
+            }
+            Self::Regex(regex) => !name.is_empty() && regex.matches(name.as_bytes()),
+            Self::Nameless => name.is_empty(),
+        }
+    }
+
+    /// Of several that match the one with the smallest counts, and of equals the first: exact, the longest before, the
+    /// longest after, regexes.
+    pub fn precedence(&self) -> (u8, usize) {
+        let longest = |host: &Host| usize::MAX - host.as_str().len();
+        match self {
+            Self::Exact(_) | Self::Nameless => (0, 0),
+            Self::Wildcard(own) => (1, longest(own)),
+            Self::Below(own) => (2, longest(own)),
+            Self::Starts(own) => (3, longest(own)),
+            Self::Regex(_) => (4, 0),
+        }
+    }
+
+    /// Names of a certificate that are for hosts of the pattern.
+    pub fn certificate_name(&self) -> Option<String> {
+        match self {
+            Self::Exact(_) | Self::Wildcard(_) => Some(self.to_string()),
+            Self::Below(own) => Some(format!("*.{own}")),
+            Self::Starts(_) | Self::Regex(_) | Self::Nameless => None,
+        }
+    }
+
+    /// One of its hosts, whose first label is `label` unless there is but one; `None` where none can be told.
+    pub fn example(&self, label: &str) -> Option<String> {
+        match self {
+            Self::Exact(host) => Some(host.to_string()),
+            Self::Wildcard(host) | Self::Below(host) => Some(format!("{label}.{host}")),
+            Self::Starts(_) | Self::Regex(_) | Self::Nameless => None,
         }
     }
 
@@ -220,7 +328,7 @@ impl HostPattern {
     pub fn exact(&self) -> Option<&Host> {
         match self {
             Self::Exact(host) => Some(host),
-            Self::Wildcard(_) => None,
+            _ => None,
         }
     }
 }
@@ -230,6 +338,10 @@ impl fmt::Display for HostPattern {
         match self {
             Self::Exact(host) => write!(f, "{host}"),
             Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            Self::Below(suffix) => write!(f, "**.{suffix}"),
+            Self::Starts(prefix) => write!(f, "{prefix}.*"),
+            Self::Regex(regex) => write!(f, "~{regex}"),
+            Self::Nameless => Ok(()),
         }
     }
 }
@@ -320,6 +432,36 @@ mod tests {
         assert!(pattern.matches(&Host::parse("a.example.org").unwrap()));
         assert!(!pattern.matches(&Host::parse("a.b.example.org").unwrap()));
         assert!(!pattern.matches(&Host::parse("example.org").unwrap()));
+    }
+
+    #[test]
+    fn every_kind_of_pattern_matches_its_hosts_and_prints_as_it_was_written() {
+        for (text, yes, no) in [
+            ("a.test", &["a.test"][..], &["b.a.test", ""][..]),
+            ("*.a.test", &["b.a.test"], &["a.test", "c.b.a.test"]),
+            (
+                "**.a.test",
+                &["b.a.test", "c.b.a.test"],
+                &["a.test", "ba.test", "x"],
+            ),
+            (
+                "www.*",
+                &["www.a", "www.a.test"],
+                &["www", "wwwx.a", "a.www.b"],
+            ),
+            ("~^u-(\\w+)\\.A$", &["u-x.a"], &["x.a", ""]),
+            ("", &[""], &["a"]),
+        ] {
+            let pattern = HostPattern::parse_any(text).unwrap();
+            assert_eq!(pattern.to_string(), text);
+            for (names, expected) in [(yes, true), (no, false)] {
+                for name in names {
+                    assert_eq!(pattern.matches_name(name), expected, "{text}: {name}");
+                }
+            }
+        }
+        assert!(HostPattern::parse_any("~(").is_err());
+        assert!(HostPattern::parse_any("**.a.*").is_err());
     }
 
     proptest! {

@@ -40,6 +40,7 @@ mod names;
 mod nginx_called;
 mod nginx_compare;
 mod open;
+mod own_addresses;
 mod pages;
 #[cfg(debug_assertions)]
 mod panics;

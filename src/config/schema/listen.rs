@@ -62,6 +62,8 @@ pub(in crate::config) struct Listen {
     pub(in crate::config) proxy_from: Vec<IpNet>,
     pub(in crate::config) proxy_optional: Vec<At<Address>>,
     pub(in crate::config) proxy_required: Vec<At<Address>>,
+    /// Whether `http` or `https` is written.
+    pub(in crate::config) written: bool,
     pub(in crate::config) span: crate::config::source::Span,
 }
 
@@ -80,6 +82,10 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Listen> {
         proxy_from: proxy_from?,
         proxy_optional: proxy_optional?,
         proxy_required: proxy_required?,
+        written: reader
+            .typed("http")
+            .or_else(|| reader.typed("https"))
+            .is_some(),
         span: reader.span(),
     })
 }

@@ -19,15 +19,29 @@ use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::access::Access;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{CertificateSource, HttpMode, Paths};
+use crate::config::model::{CertificateSource, HttpMode, Paths, SiteListen};
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[site.\"HOST\"]",
-    about: "A set of hosts served alike. HOST is a name, `*.name` for every host one label below it, or an IP address; Unicode is fine. Needs quotes when it has a dot.",
+    about: "A set of hosts served alike. HOST is a name, `*.name` for every host one label below it, or an IP address; Unicode is fine. Needs quotes when it has a dot. Where `hosts` is written, HOST is but the site's name.",
     keys: &[
         Key::new("aliases", Kind::Texts, "[]", "More hosts of the same site."),
+        Key::rule(
+            "hosts",
+            Kind::Texts,
+            "HOST and `aliases`",
+            "[\"hub.example.org\", \"**.hub.example.org\", \"www.hub.*\", '~^u-(?<user>\\w+)\\.example\\.org$', \"\"]",
+            "Hosts of every kind: names, `*.name`, `**.name` for one label or more before it, `name.*` for one or more after it, `~regex`, whose groups are variables, and \"\" for requests of HTTP/1.0 that name none. An exact one wins, then the longest before, the longest after, the first regex.",
+        ),
+        Key::rule(
+            "listen",
+            Kind::Listeners,
+            "the addresses of [listen]",
+            "[\"127.0.0.1:8080\", { address = \"[::]:8443\", tls = true, default = true }]",
+            "Addresses of this site's own. Where an address has sites of its own, only those are asked there, and the first, or the one with `default = true`, answers for all other hosts. Options of its sockets are those that `[listen]` says of the same address.",
+        ),
         Key::new(
             "default",
             Kind::Flag,
@@ -85,6 +99,16 @@ pub(in crate::config) static TABLE: Table = Table {
     ],
 };
 
+static LISTEN: Table = Table {
+    header: "an address of a site",
+    about: "",
+    keys: &[
+        Key::required("address", Kind::Text, "\"0.0.0.0:443\"", "Where."),
+        Key::new("tls", Kind::Flag, "false", "Whether it is for TLS."),
+        Key::new("default", Kind::Flag, "false", "For all other hosts."),
+    ],
+};
+
 static CERTIFICATE: Table = Table {
     header: "certificate = { chain, key }",
     about: "",
@@ -107,8 +131,11 @@ static CERTIFICATE: Table = Table {
 /// The table as typed.
 #[derive(Debug)]
 pub(in crate::config) struct Site {
-    /// The table's key, then its aliases.
+    /// The table's key where `hosts` is written.
+    pub(in crate::config) label: Option<String>,
+    /// The table's key or `hosts`, then its aliases.
     pub(in crate::config) hosts: Option<Vec<At<String>>>,
+    pub(in crate::config) listen: Option<Vec<At<SiteListen>>>,
     pub(in crate::config) default: Option<At<bool>>,
     pub(in crate::config) certificate: Option<At<CertificateSource>>,
     pub(in crate::config) http: Read<HttpMode>,
@@ -145,8 +172,16 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         })
     };
     let aliases = reader.texts("aliases");
+    let written = reader.optional("hosts", Reader::texts);
+    let label = reader.typed("hosts").is_some().then(|| host.value.clone());
+    let hosts = written.map(|written| written.unwrap_or_else(|| vec![host]));
     Site {
-        hosts: aliases.map(|aliases| std::iter::once(host).chain(aliases).collect()),
+        label,
+        hosts: hosts.zip(aliases).map(|(mut hosts, aliases)| {
+            hosts.extend(aliases);
+            hosts
+        }),
+        listen: listen(reader, context),
         default: reader.flag("default"),
         certificate: reader.field("certificate", |field| certificate(field, reader, context)),
         http: reader.optional("http", mode),
@@ -163,6 +198,29 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         span: reader.span(),
         name: reader.name().to_owned(),
     }
+}
+
+fn listen(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<At<SiteListen>>> {
+    let own = |field: &Field<'_>| {
+        let DeValue::Table(table) = field.raw() else {
+            return Some(SiteListen {
+                address: field.listen_address(context.source)?,
+                tls: false,
+                default: false,
+            });
+        };
+        let name = format!("an address of {}", reader.name());
+        let inner = Reader::new(&LISTEN, name, Some((table, field.span())), context);
+        let address = inner.field("address", |field| field.listen_address(context.source));
+        let (tls, default) = (inner.flag("tls"), inner.flag("default"));
+        Some(SiteListen {
+            address: address?.value,
+            tls: tls?.value,
+            default: default?.value,
+        })
+    };
+    let written = reader.optional("listen", |reader, key| reader.list(key, own))?;
+    Some(written.unwrap_or_default())
 }
 
 fn paths(reader: &Reader<'_>) -> Option<Paths> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::each_once;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::listener::Listener;
-use crate::config::model::Listen;
+use crate::config::model::{Listen, SiteListen};
 use crate::config::schema::listen::Listen as Typed;
 use crate::config::schema::reader::{At, Context};
 use crate::config::stream::ProxyProtocol;
@@ -16,13 +16,27 @@ use crate::types::address::Address;
 /// The port of https, which urls leave out.
 const HTTPS: u16 = 443;
 
-/// Checks the addresses of `[listen]` and of the admin listener. `streams` are those of streams.
+/// What sites say of addresses of their own.
+#[derive(Default)]
+pub(super) struct OfSites<'a> {
+    pub(super) addresses: Vec<&'a At<SiteListen>>,
+    /// Whether there are sites, and all of them do.
+    pub(super) all: bool,
+}
+
+/// Checks the addresses of `[listen]`, of sites and of the admin listener. `streams` are those of streams.
 pub(super) fn check(
-    typed: Typed,
+    mut typed: Typed,
     admin: Option<&At<SocketAddr>>,
     streams: &[&Listener],
+    sites: &OfSites<'_>,
     context: Context<'_>,
 ) -> Option<Listen> {
+    if sites.all && !typed.written {
+        typed.http.clear();
+        typed.https.clear();
+    }
+    add(&mut typed, sites, context);
     let place = |at: &At<Listener>| At {
         value: at.value.address.clone(),
         span: at.span.clone(),
@@ -59,6 +73,35 @@ pub(super) fn check(
         proxy_protocol: proxy_protocol?,
         https,
     })
+}
+
+/// Adds what sites listen on to the rest, unless another listener takes it in.
+fn add(typed: &mut Typed, sites: &OfSites<'_>, context: Context<'_>) {
+    let mut own = sites.addresses.clone();
+    // Those that may take in others come first.
+    own.sort_by_key(|at| !at.value.address.is_any());
+    for at in own {
+        let address = &at.value.address;
+        let (same, other) = match at.value.tls {
+            true => (&mut typed.https, &typed.http),
+            false => (&mut typed.http, &typed.https),
+        };
+        let takes = |one: &At<Listener>| {
+            let ip = address.ip();
+            one.value.address == *address || ip.is_some_and(|ip| one.value.takes_in(ip))
+        };
+        if let Some(other) = other.iter().find(|one| address.is_fixed() && takes(one)) {
+            let message = format!("`{address}` is both for TLS and for plain http");
+            let fault = Diagnostic::error("duplicate-address", at.span.clone(), message);
+            let fault = fault.related(other.span.clone(), "the other is");
+            context.sink.push(fault);
+        } else if !same.iter().any(takes) {
+            same.push(At {
+                value: address.clone().into(),
+                span: at.span.clone(),
+            });
+        }
+    }
 }
 
 /// An IPv6 address that takes IPv4 as well leaves the port to nobody else.

@@ -7,6 +7,7 @@ mod health;
 mod limit;
 mod listen;
 mod route;
+mod routes;
 mod site;
 mod stream;
 mod tls;
@@ -120,6 +121,7 @@ pub(super) fn document(
             listen,
             admin_listen.as_ref().and_then(Option::as_ref),
             &stream_listeners(&streams),
+            &site::listeners(sites.as_deref()),
             relations,
         )
     });

@@ -311,7 +311,10 @@ fn rewrite(
     let Some(rewrite) = typed.rewrite_prefix.as_ref()? else {
         return Some(None);
     };
-    check_path(rewrite, context)?;
+    match paths {
+        Paths::Raw => check_path(rewrite, context)?,
+        Paths::Normal { .. } => check_normal(rewrite, context)?,
+    }
     let without = |key: &str| {
         let message = format!("`rewrite_prefix` needs `path`, but the route has `{key}`");
         let fault = Diagnostic::error("rewrite-without-prefix", rewrite.span.clone(), message);

@@ -4,21 +4,22 @@
 
 use std::sync::Arc;
 
+use super::listen::OfSites;
 use super::upstream::Names;
-use super::{each_once, route, tls};
+use super::{each_once, route, routes, tls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
-    Listen, Route, Site,
+    Listen, Site, SiteListen,
 };
 use crate::config::schema::heads::SiteHeads;
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::site::Site as Typed;
 use crate::config::source::Span;
 use crate::config::tls::Tls;
+use crate::types::address::Address;
 use crate::types::host::{Host, HostError, HostPattern};
-use crate::types::path::PathPattern;
 
 /// Checks every site, and that no host belongs to two. None is needed where there are `streams`.
 pub(super) fn check_all(
@@ -49,25 +50,14 @@ pub(super) fn check_all(
     let built_in = Arc::default();
     let tls = tls.cloned().unwrap_or_default();
     let inherited = (access_log, error_pages.unwrap_or(&built_in), &tls);
-    let defaults: Vec<_> = sites
-        .iter()
-        .filter_map(|site| site.default.as_ref())
-        .filter(|default| default.value)
-        .collect();
-    each_once(defaults, relations.sink, |again, _| {
-        Diagnostic::error(
-            "several-defaults",
-            again.span.clone(),
-            "a second site is the default",
-        )
-    });
+    check_defaults(&sites, relations);
     let checked: Vec<_> = sites
         .into_iter()
         .map(|site| check(site, inherited, (listen, acme), names, context, relations))
         .collect();
-    let hosts = checked.iter().flat_map(|(hosts, _)| hosts.iter().flatten());
+    let hosts: Vec<_> = checked.iter().flat_map(|(hosts, _)| hosts).collect();
     each_once(hosts, relations.sink, |again, _| {
-        let message = format!("host `{}` is served twice", again.value);
+        let message = format!("host `{}` is served twice", again.value.1);
         Diagnostic::error("duplicate-host", again.span.clone(), message)
     });
     checked.into_iter().map(|(_, site)| site).collect()
@@ -80,11 +70,17 @@ fn check(
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
-) -> (Option<Vec<At<HostPattern>>>, Option<Site>) {
+) -> (Vec<At<Place>>, Option<Site>) {
+    let of_any_kind = typed.label.is_some();
     let hosts: Option<Vec<_>> = typed.hosts.as_ref().and_then(|hosts| {
-        let hosts: Vec<_> = hosts.iter().map(|host| host_of(host, context)).collect();
-        hosts.into_iter().collect()
+        let hosts = hosts.iter().map(|host| match of_any_kind {
+            true => host_of_any_kind(host, context),
+            false => host_of(host, context),
+        });
+        hosts.collect::<Vec<_>>().into_iter().collect()
     });
+    let listen_own = typed.listen.clone().unwrap_or_default();
+    let places = places(hosts.iter().flatten(), &listen_own);
     if let (Some(hosts), Some(certificate)) = (&hosts, &typed.certificate) {
         check_certificate(hosts, certificate, (listen, acme), relations);
     }
@@ -125,14 +121,16 @@ fn check(
         paths: paths.unwrap_or_default(),
         heads,
     });
-    let routes = routes(typed.routes, inherited, names, context, relations);
+    let routes = routes::check_all(typed.routes, inherited, names, context, relations);
     let head = typed.span.clone();
     let mode_at = typed.http.clone().flatten().map(|at| at.span);
     let site = (|| {
         let certificate = typed.certificate?.value;
         let plain = has_routes && certificate == CertificateSource::None;
         Some(Site {
+            label: typed.label.map(Into::into),
             hosts: hosts.as_ref()?.iter().map(|at| at.value.clone()).collect(),
+            listen: typed.listen?.into_iter().map(|at| at.value).collect(),
             default: typed.default?.value,
             http: typed.http?.map_or(
                 if plain {
@@ -159,7 +157,88 @@ fn check(
     if let Some(site) = &site {
         check_plain(site, mode_at.unwrap_or(head), listen, relations);
     }
-    (hosts, site)
+    (places, site)
+}
+
+/// A host at an address; at those of `[listen]` without one.
+type Place = (Option<Address>, HostPattern);
+
+/// Where a site answers for which host.
+fn places<'a>(
+    hosts: impl Iterator<Item = &'a At<HostPattern>>,
+    listen: &[At<SiteListen>],
+) -> Vec<At<Place>> {
+    let mut addresses: Vec<_> = listen
+        .iter()
+        .map(|at| Some(at.value.address.clone()))
+        .collect();
+    if addresses.is_empty() {
+        addresses.push(None);
+    }
+    let at = |host: &At<HostPattern>| {
+        let places = addresses.iter().map(|address| At {
+            value: (address.clone(), host.value.clone()),
+            span: host.span.clone(),
+        });
+        places.collect::<Vec<_>>()
+    };
+    hosts.flat_map(at).collect()
+}
+
+/// What sites listen on by themselves.
+pub(super) fn listeners(sites: Option<&[Typed]>) -> OfSites<'_> {
+    let sites = sites.unwrap_or_default();
+    let own = |site: &Typed| site.listen.as_ref().is_some_and(|own| !own.is_empty());
+    OfSites {
+        addresses: sites
+            .iter()
+            .flat_map(|site| &site.listen)
+            .flatten()
+            .collect(),
+        all: !sites.is_empty() && sites.iter().all(own),
+    }
+}
+
+/// At each place one site at most is the default.
+fn check_defaults(sites: &[Typed], context: Context<'_>) {
+    let mut defaults = Vec::new();
+    for site in sites {
+        let own = site.listen.iter().flatten();
+        let own = own.filter(|at| at.value.default).map(|at| At {
+            value: Some(&at.value.address),
+            span: at.span.clone(),
+        });
+        defaults.extend(own);
+        let shared = site.listen.as_ref().is_some_and(Vec::is_empty);
+        if let Some(default) = site.default.as_ref().filter(|at| at.value && shared) {
+            defaults.push(At {
+                value: None,
+                span: default.span.clone(),
+            });
+        }
+    }
+    each_once(&defaults, context.sink, |again, _| {
+        let message = match again.value {
+            None => "a second site is the default".to_owned(),
+            Some(address) => format!("a second site is the default of `{address}`"),
+        };
+        Diagnostic::error("several-defaults", again.span.clone(), message)
+    });
+}
+
+/// A host as `hosts` has them.
+fn host_of_any_kind(host: &At<String>, context: Context<'_>) -> Option<At<HostPattern>> {
+    match HostPattern::parse_any(&host.value) {
+        Ok(value) => Some(At {
+            value,
+            span: host.span.clone(),
+        }),
+        Err(error @ (HostError::Malformed { .. } | HostError::Regex { .. })) => {
+            let fault = Diagnostic::error("bad-host", host.span.clone(), error.to_string());
+            context.sink.refuse(fault)
+        }
+        Err(_) => host_of(host, context),
+    }
 }
 
 /// A host as written; a fault when it is none.
@@ -223,6 +302,17 @@ fn check_certificate(
                     .hint("for trials write `certificate = \"self-signed\"`"),
             ),
             HostPattern::Exact(_) => {}
+            HostPattern::Below(_)
+            | HostPattern::Starts(_)
+            | HostPattern::Regex(_)
+            | HostPattern::Nameless => warn(
+                Diagnostic::warning(
+                    "no-certificate",
+                    host.span.clone(),
+                    format!("hosts of `{}` get no certificate by ACME", host.value),
+                )
+                .hint("name them one by one, or write `certificate = { chain = \"FILE\", key = \"FILE\" }`"),
+            ),
         }
     }
     let by_http = |acme: &Acme| {
@@ -323,109 +413,5 @@ fn check_http(typed: &Typed, listen: Option<&Listen>, context: Context<'_>) {
         context
             .sink
             .push(Diagnostic::warning("no-route", typed.span.clone(), message));
-    }
-}
-
-fn routes(
-    typed: Option<Vec<route::Typed>>,
-    inherited: Option<route::Inherited<'_>>,
-    names: &Names,
-    context: Context<'_>,
-    relations: Context<'_>,
-) -> Option<Vec<Arc<Route>>> {
-    let mut all = Vec::new();
-    let around = Around {
-        inherited: inherited?,
-        outer: None,
-    };
-    within(typed?, around, &mut all, names, context, relations);
-    each_once(
-        all.iter().filter_map(|one| one.key.as_ref()),
-        relations.sink,
-        |again, _| {
-            let message = format!("route `{}` is there twice", again.value.1);
-            Diagnostic::error("duplicate-route", again.span.clone(), message)
-                .hint("several endpoints of one route go into one upstream")
-        },
-    );
-    all.into_iter().map(|one| one.route.map(Arc::new)).collect()
-}
-
-/// A route that was looked at.
-struct Seen {
-    /// Its pattern, with the route around it: together they are there once.
-    key: Option<At<(Option<usize>, PathPattern)>>,
-    route: Option<Route>,
-}
-
-/// Regexes may be there twice; a name belongs to the whole site.
-fn key(at: At<PathPattern>, outer: Option<usize>) -> Option<At<(Option<usize>, PathPattern)>> {
-    let within = match &at.value {
-        PathPattern::Regex(_) => return None,
-        PathPattern::Named(_) => None,
-        _ => outer,
-    };
-    let (value, span) = ((within, at.value), at.span);
-    Some(At { value, span })
-}
-
-/// What is around routes.
-#[derive(Clone, Copy)]
-struct Around<'a> {
-    inherited: route::Inherited<'a>,
-    /// Its index and its path.
-    outer: Option<(usize, Option<&'a str>)>,
-}
-
-/// Checks routes and those within them, in the order of the file.
-fn within(
-    typed: Vec<route::Typed>,
-    around: Around<'_>,
-    all: &mut Vec<Seen>,
-    names: &Names,
-    context: Context<'_>,
-    relations: Context<'_>,
-) {
-    for mut typed in typed {
-        let inner = typed.routes.take();
-        let outer = around.outer.map(|(index, _)| index);
-        let (pattern, mut route) = route::check(typed, around.inherited, names, context, relations);
-        if let Some(route) = &mut route {
-            route.outer = outer;
-        }
-        if let (Some(pattern), Some((_, Some(path)))) = (&pattern, around.outer) {
-            route::check_outer(pattern, path, relations);
-        }
-        let path = pattern.as_ref().and_then(|at| at.value.path());
-        let path = path.map(str::to_owned);
-        let index = all.len();
-        let own = route.as_ref().map(|route| {
-            let (access, limits) = (route.access.clone(), route.limits.clone());
-            (route.access_log.clone(), access, limits)
-        });
-        all.push(Seen {
-            key: pattern.and_then(|at| key(at, outer)),
-            route,
-        });
-        let around = Around {
-            inherited: match &own {
-                None => around.inherited,
-                Some((access_log, access, limits)) => route::Inherited {
-                    access_log,
-                    access: access.as_ref(),
-                    limits: limits.as_ref(),
-                    ..around.inherited
-                },
-            },
-            outer: Some((index, path.as_deref())),
-        };
-        within(
-            inner.unwrap_or_default(),
-            around,
-            all,
-            names,
-            context,
-            relations,
-        );
     }
 }
