@@ -139,7 +139,7 @@ fn every_cause_can_be_provoked_and_is_told_in_the_log_the_field_the_page_and_by_
 #[test]
 fn on_http2_a_defect_ends_its_own_request_only_and_a_stop_answers_those_that_wait() {
     let upstream = Upstream::start(silent);
-    let toml = one_site(upstream.addr, "") + "[server]\ndrain_timeout = \"200ms\"\n";
+    let toml = one_site(upstream.addr, "") + "[server]\ndrain_timeout = \"6s\"\n"; // a twentieth of it is for the answer
     let hubgate = start(&toml);
     let mut client = hubgate.h2();
     let waiting = client.request("GET", "/wait");
@@ -167,7 +167,13 @@ fn said(panic: &(dyn Any + Send)) -> String {
 
 /// Log, field, page and `hubgate why`.
 fn look(cause: Cause, seen: &Seen) {
-    let line = logged(&seen.hubgate, cause);
+    // Others may have met it too.
+    let own = seen
+        .answer
+        .as_ref()
+        .filter(|_| cause.is_failure() && cause.status() != 0);
+    let own = own.map(|answer| answer.head.one("x-request-id"));
+    let line = logged(&seen.hubgate, cause, own.as_deref());
     let id = line["request_id"].as_str().unwrap();
     if let Some(answer) = &seen.answer {
         assert_eq!(answer.status, line["status"], "{}", answer.text());
@@ -196,7 +202,7 @@ fn look(cause: Cause, seen: &Seen) {
 }
 
 /// The first line of the log with this cause.
-fn logged(hubgate: &Hubgate, cause: Cause) -> Value {
+fn logged(hubgate: &Hubgate, cause: Cause, id: Option<&str>) -> Value {
     let path = hubgate.dir.path().join("access.log");
     let mut found = Value::Null;
     eventually(&format!("`{cause}` in the access log"), || {
@@ -204,7 +210,10 @@ fn logged(hubgate: &Hubgate, cause: Cause) -> Value {
         let mut lines = text
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        match lines.find(|line| line["cause"] == cause.code()) {
+        let is = |line: &Value| {
+            line["cause"] == cause.code() && id.is_none_or(|id| line["request_id"] == id)
+        };
+        match lines.find(is) {
             Some(line) => found = line,
             None => return false,
         }
@@ -435,7 +444,7 @@ fn raw_tunnel(conn: &mut Conn) {
 /// An open tunnel, and then this.
 fn tunnel(route: &str, then: fn(&Hubgate)) -> Seen {
     let upstream = Upstream::start(raw_tunnel);
-    let toml = one_site(upstream.addr, route) + "[server]\ndrain_timeout = \"200ms\"\n";
+    let toml = one_site(upstream.addr, route) + "[server]\ndrain_timeout = \"6s\"\n"; // a twentieth of it is for the answer
     let hubgate = start(&toml);
     let mut client = hubgate.plain();
     client.send(request(
@@ -549,7 +558,7 @@ fn circuit() -> Seen {
 
 fn shutting_down() -> Seen {
     let upstream = Upstream::start(silent);
-    let toml = one_site(upstream.addr, "") + "[server]\ndrain_timeout = \"200ms\"\n";
+    let toml = one_site(upstream.addr, "") + "[server]\ndrain_timeout = \"6s\"\n"; // a twentieth of it is for the answer
     let hubgate = start(&toml);
     let mut client = hubgate.plain();
     client.send(request("GET / HTTP/1.1", ""));
