@@ -19,8 +19,8 @@ use std::time::Instant;
 use http::HeaderValue;
 
 use crate::config::{
-    self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteTimeouts, Site, Text,
-    Variable,
+    self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteAction, RouteTimeouts,
+    Site, Text, Variable,
 };
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
@@ -119,6 +119,8 @@ pub struct RunningSite {
     pub asks: bool,
     /// Whether browsers are told to come by https only.
     pub strict: bool,
+    /// Whether it has rules.
+    pub ruled: bool,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// Who gets challenge tokens that are not ours.
@@ -141,6 +143,8 @@ pub struct RunningRoute {
     pub guard: Option<Arc<guard::Guard>>,
     /// What most routes do not do.
     pub special: Option<Box<Special>>,
+    /// Whether it has rules.
+    pub ruled: bool,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// What was configured, for what few requests need.
@@ -152,6 +156,8 @@ pub struct RunningRoute {
 pub struct Special {
     /// It is answered here, as the route's action says; the group is nobody's.
     pub answered: bool,
+    /// As that, from files.
+    pub files: bool,
     /// Its target changes.
     pub rewrite: Option<Rewrite>,
     /// The fields of its head change.
@@ -319,6 +325,7 @@ fn special(route: &Route, paths: Paths) -> Option<Special> {
     let changes = !request.forwarded || !request.fields.is_empty();
     let special = Special {
         answered: !route.action.forwards(),
+        files: matches!(route.action, RouteAction::Files(_)),
         rewrite: route.rewrite_prefix.as_ref().map(|replacement| Rewrite {
             prefix: route.path.as_str().into(),
             replacement: replacement.clone(),
@@ -396,6 +403,7 @@ impl<'a> Parts<'a> {
             http: site.http,
             asks: site.tls.policy.clients.is_some(),
             strict: site.tls.hsts.is_some(),
+            ruled: !site.detours.rules.is_empty(),
             access_log: self.log(&site.access_log)?,
             challenge_fallback: site
                 .challenge_fallback
@@ -417,6 +425,7 @@ impl<'a> Parts<'a> {
             guard: self
                 .guarding
                 .guard(route, self.old.map(|old| &old.guarding)),
+            ruled: !route.detours.rules.is_empty(),
             special: special(route, paths).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),

@@ -109,6 +109,8 @@ response_headers = [{ add = "X-Site", value = "1" }]
 hide_headers = ["X-Powered-By"]
 access = { rules = ["allow unix:"] }
 limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
+rules = [{ when = "$host !~* ^a b$", set = { x = "$1 = $$" } }, { when = "!-f /srv/$x", rules = [{ rewrite = "^/(.*)", to = "/y/$1?", then = "find" }, { stop = true }] }, { when = "$x", enter = "@app" }, { when = "$x != ", respond = { status = 410 } }, { rewrite = "a", to = "b", then = 301 }, { when = "$x = 1 2", redirect = { to = "https://h/" } }]
+errors = [{ on = [500, 502], to = "/50x.html?$args" }, { on = [404], to = "@app", status = "=" }, { on = [403], to = "https://example.org/", status = 301 }]
 access_log = { target = "site.log", redact = [] }
 [site."bücher.example".error_pages]
 language = "fr"
@@ -133,6 +135,9 @@ access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of
 [site."bücher.example".route.access_log]
 target = "off"
 format = "json"
+[[site."bücher.example".route]]
+name = "app"
+upstream = "b"
 [[site."bücher.example".route]]
 exact = "/favicon.ico"
 upstream = "b"
@@ -195,6 +200,15 @@ cases = { "10.0.0.0/8" = "a b", "fd00::1" = "" }
 [split.c]
 of = "$a"
 shares = [["0.5%", "a"], ["50%", ""], ["*", "$$"]]
+[[site."bücher.example".route]]
+path = "/www/"
+files = { root = "/srv/$host/w", index = ["a.html", "/b?c"], try = ["$uri", "$uri/", "/", "/x?$args"], listing = "html", listing_sizes = "rounded", types = { html = "text/html", "x-y" = "a/b" }, default_type = "text/plain", symlinks = "follow", etag = false, if_modified_since = "before", max_ranges = 1 }
+[[site."bücher.example".route]]
+path = "/static/"
+files = { alias = "static/", try = ["$uri", "=404"] }
+rules = [{ rewrite = "a", to = "/b", then = "stay" }]
+errors = [{ on = [404], to = "/x", status = 200 }]
+own_errors = "intercept"
 [[stream]]
 listen = "0.0.0.0:53"
 protocol = "udp"
@@ -380,6 +394,7 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "respond",
                     "redirect = ",
                     "rate = ",
+                    "files = ",
                 ]
                 .iter()
                 .any(|key| line.starts_with(key))

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::files::{Files, FilesPlace};
 use super::text::Text;
 use crate::types::name::UpstreamName;
 
@@ -18,6 +19,8 @@ pub enum RouteAction {
     Respond(Respond),
     /// `redirect`: somebody else is to be asked.
     Redirect(Redirect),
+    /// `files`: what is in a folder.
+    Files(Box<Files>),
 }
 
 /// An answer made here.
@@ -45,7 +48,7 @@ impl RouteAction {
     pub fn upstream(&self) -> Option<&UpstreamName> {
         match self {
             Self::Forward(upstream) => Some(upstream),
-            Self::Choose(_) | Self::Respond(_) | Self::Redirect(_) => None,
+            Self::Choose(_) | Self::Respond(_) | Self::Redirect(_) | Self::Files(_) => None,
         }
     }
 
@@ -56,13 +59,14 @@ impl RouteAction {
 
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
-        let text = match self {
-            Self::Forward(_) => None,
-            Self::Choose(name) => Some(name),
-            Self::Respond(respond) => Some(&respond.body),
-            Self::Redirect(redirect) => Some(&redirect.to),
+        let texts = match self {
+            Self::Forward(_) => Vec::new(),
+            Self::Choose(name) => vec![name],
+            Self::Respond(respond) => vec![&respond.body],
+            Self::Redirect(redirect) => vec![&redirect.to],
+            Self::Files(files) => files.texts(),
         };
-        text.into_iter()
+        texts.into_iter()
     }
 }
 
@@ -74,6 +78,9 @@ impl fmt::Display for RouteAction {
             Self::Choose(name) => name.fmt(f),
             Self::Respond(respond) => write!(f, "({})", respond.status),
             Self::Redirect(redirect) => write!(f, "({} {})", redirect.status, redirect.to),
+            Self::Files(files) => match &files.place {
+                FilesPlace::Root(place) | FilesPlace::Alias(place) => write!(f, "({place})"),
+            },
         }
     }
 }

@@ -17,6 +17,7 @@ use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::connection::{Protocol, UpstreamTls};
 use super::definition::Definitions;
+use super::detours::Detours;
 use super::discovery::{NamedEndpoints, Resolver};
 use super::error_pages::ErrorPages;
 use super::heads::{RequestHeads, ResponseHeads, SetField};
@@ -236,6 +237,8 @@ pub struct Site {
     pub redirect_status: Option<u16>,
     /// Who gets challenge tokens that are not ours.
     pub challenge_fallback: Option<UpstreamName>,
+    /// What sends its requests elsewhere.
+    pub detours: Detours,
     /// What routes are matched with.
     pub paths: Paths,
     /// `[[site."HOST".route]]`, in the order of the file, those within a route right after it.
@@ -311,6 +314,8 @@ pub struct Route {
     pub internal: bool,
     /// What answers.
     pub action: RouteAction,
+    /// What sends its requests elsewhere.
+    pub detours: Detours,
     /// Values taken from a preset.
     pub preset: Option<Preset>,
     /// Replaces exactly the bytes of a prefix pattern; `None` forwards the raw target.

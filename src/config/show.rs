@@ -18,6 +18,8 @@ use super::protection::{Circuit, Protection};
 use super::show_access::access;
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
+use super::show_detours::detours;
+use super::show_files::files;
 use super::show_heads;
 use super::show_limit::limits as limits_of;
 pub(super) use super::show_limit::{concurrency, rate};
@@ -279,6 +281,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     entries.extend(show_heads::of_site(&site.request, &site.response));
     entries.extend(site.limits.as_deref().map(limits_of));
     entries.extend(site.access.as_deref().map(access));
+    entries.extend(detours(&site.detours));
     entries
 }
 
@@ -331,6 +334,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
         entries.extend(is.then(|| (key, is.to_string())));
     }
     entries.push(action(&route.action));
+    entries.extend(detours(&route.detours));
     entries.extend(route.preset.map(|preset| ("preset", quoted(preset.name()))));
     entries.extend(
         route
@@ -347,7 +351,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
     entries
 }
 
-fn action(action: &RouteAction) -> Entry {
+pub(super) fn action(action: &RouteAction) -> Entry {
     match action {
         RouteAction::Forward(upstream) => ("upstream", quoted(upstream)),
         RouteAction::Choose(name) => ("upstream", quoted(name)),
@@ -361,6 +365,7 @@ fn action(action: &RouteAction) -> Entry {
             let (to, status) = (quoted(&redirect.to), redirect.status);
             ("redirect", format!("{{ to = {to}, status = {status} }}"))
         }
+        RouteAction::Files(own) => ("files", inline(&files(own))),
     }
 }
 

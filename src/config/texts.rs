@@ -3,6 +3,7 @@
 //! A key with a text has to be here: what is not is not known to name anything.
 
 use super::definition::Definition;
+use super::detours::Detours;
 use super::model::{AccessLogFormat, Config};
 use super::text::Text;
 
@@ -28,7 +29,11 @@ impl Config {
         let rates = self.rates.values().map(|zone| &zone.key);
         let zones = rates.chain(self.concurrency.values().map(|zone| &zone.key));
         let defined = self.definitions.values().flat_map(Definition::texts);
-        let own = zones.chain(defined);
+        let detours = self.sites.iter().flat_map(|site| {
+            let of_routes = site.routes.iter().map(|route| &route.detours);
+            [&site.detours].into_iter().chain(of_routes)
+        });
+        let own = zones.chain(defined).chain(detours.flat_map(Detours::texts));
         formats.chain(of_sites).chain(of_routes).chain(own)
     }
 }

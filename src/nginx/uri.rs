@@ -155,6 +155,18 @@ pub fn escape(path: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A segment of a path, with every byte escaped that is not unreserved (RFC 3986 section 2.3), as in links.
+pub fn escape_component(segment: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(segment.len());
+    for &byte in segment {
+        match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            true => out.push(byte),
+            false => hex(&mut out, byte),
+        }
+    }
+    out
+}
+
 fn hex(out: &mut Vec<u8>, byte: u8) {
     let digit = |value: u8| match value {
         0..=9 => b'0' + value,

@@ -10,6 +10,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 
+use super::files::body::FileBody;
 use super::filter::request::field;
 use super::filter::response;
 use super::page::Facts;
@@ -33,8 +34,10 @@ pub struct Answer {
     pub status: u16,
     /// Fields besides `Content-Length`.
     pub fields: Vec<(HeaderName, HeaderValue)>,
-    /// The body.
+    /// The body, or its beginning.
     pub body: Vec<u8>,
+    /// What follows of a body that is too large to be held.
+    pub rest: Option<Box<FileBody>>,
     /// Why it was made; `None` for an answer that was asked for.
     pub cause: Option<Cause>,
 }
@@ -75,13 +78,17 @@ impl Answer {
         if let Some(seconds) = cause.retry_after() {
             fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
-        if cause == Cause::MethodRefused {
-            fields.push((header::ALLOW, HeaderValue::from_static(ALLOWED)));
-        }
+        let allowed = match cause {
+            Cause::MethodRefused => Some(ALLOWED),
+            Cause::FileMethod => Some("GET, HEAD"),
+            _ => None,
+        };
+        fields.extend(allowed.map(|all| (header::ALLOW, HeaderValue::from_static(all))));
         Self {
             status,
             fields,
             body: body.bytes,
+            rest: None,
             cause: Some(cause),
         }
     }
@@ -120,6 +127,7 @@ impl Answer {
             status,
             fields,
             body: Vec::new(),
+            rest: None,
             cause,
         }
     }
@@ -130,6 +138,7 @@ impl Answer {
             status: 200,
             fields: vec![(header::ALLOW, HeaderValue::from_static(ALLOWED))],
             body: Vec::new(),
+            rest: None,
             cause: None,
         }
     }
@@ -148,6 +157,7 @@ impl Answer {
                     status: respond.status,
                     fields,
                     body: respond.body.value(values).into_owned(),
+                    rest: None,
                     cause: None,
                 }
             }
@@ -155,7 +165,7 @@ impl Answer {
                 let location = redirect.to.value(values);
                 Self::redirect(redirect.status, &location, None)
             }
-            RouteAction::Forward(_) | RouteAction::Choose(_) => {
+            RouteAction::Forward(_) | RouteAction::Choose(_) | RouteAction::Files(_) => {
                 Self::text(500, Vec::new(), Some(Cause::Internal))
             }
         }
@@ -174,6 +184,7 @@ impl Answer {
                 ),
             ],
             body,
+            rest: None,
             cause,
         }
     }
@@ -181,6 +192,12 @@ impl Answer {
     /// Its status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
+    }
+
+    /// The bytes of its whole body.
+    pub fn length(&self) -> u64 {
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.length());
+        self.body.len() as u64 + rest
     }
 
     /// Whether its head says how long its body is: not with a status that has none, nor of another answer's (RFC 9110
@@ -193,7 +210,7 @@ impl Answer {
     pub fn fields(&self) -> HeaderMap {
         let mut fields: HeaderMap = self.fields.iter().cloned().collect();
         if self.has_length() {
-            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.length()));
         }
         fields
     }
@@ -208,7 +225,7 @@ impl Answer {
             field(wire, name.as_str().as_bytes(), value.as_bytes());
         }
         if self.has_length() {
-            response::write_length(self.body.len() as u64, wire);
+            response::write_length(self.length(), wire);
         }
         response::write_connection(keep_alive, wire);
         wire.extend_from_slice(b"\r\n");

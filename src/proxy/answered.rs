@@ -20,12 +20,24 @@ pub(super) fn answered(
     id: &str,
     trace: &Trace,
 ) -> Answer {
-    let values = Values::new(
+    let values = values(app, snapshot, client, checked, id, trace);
+    Answer::of_route(&route.config.action, &values)
+}
+
+/// The values of variables for it.
+pub(super) fn values<'a>(
+    app: &'a App,
+    snapshot: &'a Snapshot,
+    client: &'a Client,
+    checked: &'a Checked,
+    id: &'a str,
+    trace: &'a Trace,
+) -> Values<'a> {
+    Values::new(
         (&app.facts, snapshot),
         (client.head(), &checked.target),
         checked.authority.host.as_str(),
         trace.place(),
         id,
-    );
-    Answer::of_route(&route.config.action, &values)
+    )
 }

@@ -7,16 +7,14 @@
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt;
-use http::Method;
 use pingora::protocols::http::ReusableHttpStream;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
 
-use super::answer::{self, Answer};
+use super::anew::Asked;
 use super::answered::answered;
 use super::checks::{self, Checked};
 use super::client::Client;
@@ -28,9 +26,9 @@ use super::forward::{Forward, Forwarded};
 use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
 use super::trace::Trace;
-use super::{client_certificate, close, fallback, heads, last_event, record, refuse, splice};
+use super::{client_certificate, close, fallback, heads, record, refuse, splice};
 use crate::config::CertificateSource;
-use crate::observe::cause::{Cause, Situation};
+use crate::observe::cause::Cause;
 use crate::observe::open::{Entry, Kind, Place, Wait};
 use crate::router::target;
 use crate::snapshot::Snapshot;
@@ -205,7 +203,7 @@ impl App {
         left
     }
 
-    fn check(&self, snapshot: &Snapshot, client: &Client) -> Result<Checked, Cause> {
+    pub(super) fn check(&self, snapshot: &Snapshot, client: &Client) -> Result<Checked, Cause> {
         // On HTTP/1 the gate has counted already.
         if client.is_h2() && client.head().headers.len() > snapshot.config.limits.head_fields {
             return Err(Cause::HeadTooManyFields);
@@ -261,26 +259,20 @@ impl App {
             row.endpoint = None;
             row.place = Some(place);
         });
+        let asked = Asked {
+            snapshot,
+            checked,
+            trusted,
+            id,
+            entry,
+        };
         match (site, decision) {
             (_, Decision::Forward { route }) => {
                 trace.route = Some(route);
-                let mut _held = Vec::new();
-                if snapshot.routes[route].guard.is_some() {
-                    // Boxed, as all that few routes have.
-                    let guarded = self.guarded(snapshot, route, client, checked, id, trace);
-                    match Box::pin(guarded).await {
-                        // Until the request, or the tunnel it becomes, is over.
-                        Ok(places) => _held = places,
-                        Err(refusal) => {
-                            let answered = self.turned_away(snapshot, client, refusal, id, trace);
-                            return Box::pin(answered).await;
-                        }
-                    }
-                }
-                let trace = (trace, entry);
-                self.forward(snapshot, route, client, checked, trusted, id, trace)
-                    .await
+                self.forward(asked, route, client, trace).await
             }
+            // Boxed, as every detour.
+            (_, Decision::Rules) => Box::pin(self.site_rules(asked, client, trace)).await,
             (site, Decision::ChallengeFallback(group)) => {
                 let asking = fallback::Asking {
                     handed_on: &self.shared.handed_on,
@@ -307,26 +299,56 @@ impl App {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request; a struct would only rename them"
-    )]
-    async fn forward(
+    pub(super) async fn forward(
         &self,
-        snapshot: &Arc<Snapshot>,
+        asked: Asked<'_>,
         route: usize,
         client: &mut Client,
-        checked: &Checked,
-        trusted: bool,
-        id: &str,
-        (trace, entry): (&mut Trace, &Entry),
+        trace: &mut Trace,
     ) -> Left {
+        let Asked {
+            snapshot,
+            checked,
+            trusted,
+            id,
+            entry,
+        } = asked;
+        let index = route;
         let route = &snapshot.routes[route];
+        if route.ruled && !trace.detour.ruled {
+            return self.route_rules(asked, index, client, trace).await;
+        }
+        let mut _held = Vec::new();
+        if route.guard.is_some() {
+            // Boxed, as all that few routes have.
+            let guarded = self.guarded(snapshot, index, client, checked, id, trace);
+            match Box::pin(guarded).await {
+                // Until the request, or the tunnel it becomes, is over.
+                Ok(places) => {
+                    trace.detour.counted = true;
+                    _held = places;
+                }
+                Err(refusal) => {
+                    let answered = self.turned_away(snapshot, client, refusal, id, trace);
+                    return Box::pin(answered).await;
+                }
+            }
+        }
         let prepared = match route.special.as_deref() {
             None => None,
+            // Boxed, as whatever waits for the disk: rare, and large.
+            Some(special) if special.files => {
+                return Box::pin(self.files(asked, route, client, trace)).await;
+            }
             Some(special) if special.answered => {
                 let answer = answered(self, snapshot, route, client, checked, id, trace);
-                return self.answer(snapshot, client, answer, id, trace).await;
+                return match answer.status {
+                    444 => self.silent(client, trace),
+                    400.. if answer.body.is_empty() => {
+                        Box::pin(self.bare(asked, answer.status, client, trace)).await
+                    }
+                    _ => self.answer(snapshot, client, answer, id, trace).await,
+                };
             }
             Some(special) => {
                 let request = heads::Request {
@@ -336,7 +358,11 @@ impl App {
                     host: checked.authority.host.as_str(),
                     id,
                 };
-                Some(request.prepare(route, special, client.head(), trace))
+                let mut prepared = request.prepare(route, special, client.head(), trace);
+                if trace.detour.stayed && special.rewrite.is_some() {
+                    prepared.target = None;
+                }
+                Some(prepared)
             }
         };
         let prepared = prepared.as_deref();
@@ -394,87 +420,6 @@ impl App {
                 Left::Broken
             }
             Err(cause) => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,
-        }
-    }
-
-    /// After a forward that failed: an error page while nothing has been sent, an end that cannot be mistaken else.
-    pub(super) async fn failed(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        client: &mut Client,
-        cause: Cause,
-        id: &str,
-        trace: &mut Trace,
-    ) -> Left {
-        let ends = || *self.shared.drain.borrow() == Drain::Ending;
-        let cause = match cause.situation() {
-            // A wait that nothing but the process's end cut short.
-            Situation::Late | Situation::Slow if ends() => Cause::ShuttingDown,
-            _ => cause,
-        };
-        let gone = cause.status() == 499;
-        if gone || trace.tally.response_begun {
-            trace.cause = Some(cause);
-            trace.status = match (gone, trace.tally.upstream_status) {
-                (false, Some(status)) => status,
-                _ => cause.status(),
-            };
-            if let Some(event) = last_event::of(snapshot, client.target(), cause, id, trace) {
-                let limit = snapshot.config.timeouts.write;
-                return match close::with_event(client, &event, limit).await {
-                    Ok(()) => Left::Whole,
-                    Err(_) => Left::Broken,
-                };
-            }
-            client.abort();
-            if !gone {
-                // What came before the cut still belongs to the client.
-                close::drained(client, ends()).await;
-            }
-            return if gone { Left::Gone } else { Left::Broken };
-        }
-        self.answer_cause(snapshot, client, cause, id, trace).await
-    }
-
-    async fn answer_cause(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        client: &mut Client,
-        cause: Cause,
-        id: &str,
-        trace: &mut Trace,
-    ) -> Left {
-        if matches!(
-            cause,
-            Cause::BodyMalformed | Cause::BodyTimeout | Cause::BodyTooLarge
-        ) || cause.situation() == Situation::Certificate
-        {
-            // On another connection the client is asked for its certificate again.
-            client.close_after_answer();
-        }
-        let answer = self.answer_for(snapshot, client, cause, id, trace);
-        self.answer(snapshot, client, answer, id, trace).await
-    }
-
-    pub(super) async fn answer(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        client: &mut Client,
-        mut answer: Answer,
-        id: &str,
-        trace: &mut Trace,
-    ) -> Left {
-        let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
-        heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
-        answer.fields.extend(strict.map(answer::strict));
-        trace.status = answer.status;
-        trace.cause = answer.cause;
-        let is_head = client.head().method == Method::HEAD;
-        trace.own_body = if is_head { 0 } else { answer.body.len() as u64 };
-        let limit: Duration = snapshot.config.timeouts.write;
-        match close::send(client, &answer, limit).await {
-            Ok(()) => Left::Whole,
-            Err(_) => Left::Broken,
         }
     }
 }

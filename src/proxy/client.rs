@@ -95,6 +95,19 @@ impl Client {
         }
     }
 
+    /// Makes the request a GET without a body, which has been read; HEAD stays.
+    pub fn becomes_get(&mut self) {
+        let head = match self {
+            Self::H1 { session, .. } => session.req_header_mut(),
+            Self::H2(h2) => h2.head_mut(),
+        };
+        if head.method != http::Method::HEAD {
+            head.set_method(http::Method::GET);
+        }
+        head.remove_header(&http::header::CONTENT_LENGTH);
+        head.remove_header(&http::header::TRANSFER_ENCODING);
+    }
+
     /// Whether this is HTTP/2.
     pub fn is_h2(&self) -> bool {
         matches!(self, Self::H2(_))
@@ -145,10 +158,13 @@ impl Client {
         }
     }
 
-    /// Writes an answer of hubgate's own, without its body when the request was HEAD.
+    /// Writes an answer of hubgate's own, without its body when the request was HEAD. What is too large to be held is left
+    /// for [`Self::send_body`] and [`Self::finish`].
     pub fn send_answer(&mut self, answer: &Answer, cx: &mut Context<'_>) -> io::Result<()> {
         let is_head = self.head().method == http::Method::HEAD;
-        let body = if is_head { &[][..] } else { &answer.body[..] };
+        let bodiless = is_head || matches!(answer.status, 204 | 304);
+        let body = if bodiless { &[][..] } else { &answer.body[..] };
+        let length = if bodiless { 0 } else { answer.length() };
         match self {
             Self::H1 {
                 session,
@@ -160,14 +176,16 @@ impl Client {
                 *given = true;
                 let keep_alive = keeps_alive(session, link, false);
                 link.append(|wire| answer.write_head(&date::now(), keep_alive, wire));
-                *framing = Some(Framing::Length(body.len() as u64));
+                *framing = Some(Framing::Length(length));
             }
             Self::H2(h2) => {
-                h2.send_head(answer.status(), answer.fields(), body.is_empty())?;
+                h2.send_head(answer.status(), answer.fields(), length == 0)?;
             }
         }
         self.send_body(body, cx)?;
-        self.finish(HeaderMap::new());
+        if length == body.len() as u64 {
+            self.finish(HeaderMap::new());
+        }
         Ok(())
     }
 
@@ -203,7 +221,7 @@ impl Client {
                 if let Some(strict) = own.strict {
                     fields.insert(STRICT_TRANSPORT_SECURITY, strict.clone());
                 }
-                return h2.send_head(head.status(), fields, end);
+                return h2.send_head(own.status.unwrap_or(head.status()), fields, end);
             }
         };
         if head.status().is_informational() {

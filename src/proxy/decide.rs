@@ -40,6 +40,8 @@ pub enum Decision {
         /// Index in the snapshot's routes.
         route: usize,
     },
+    /// Is for the site's rules first.
+    Rules,
 }
 
 /// Decides. Gives the site's index too, when there is one, and in `seen` what the way there told.
@@ -65,7 +67,10 @@ pub fn decide(
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let decision = challenge(site, tokens, is_tls, reads, host, path)
         .or_else(|| redirect(snapshot, site_index, is_tls, reads, checked))
-        .unwrap_or_else(|| routed(snapshot, site, method, headers, &checked.target, path, seen));
+        .unwrap_or_else(|| match site.ruled {
+            true => Decision::Rules,
+            false => routed(snapshot, site, method, headers, &checked.target, path, seen),
+        });
     (Some(site_index), decision)
 }
 
@@ -140,7 +145,20 @@ fn routed(
     seen: &mut Option<Box<Seen>>,
 ) -> Decision {
     let path = if path == b"*" { &b"/"[..] } else { path };
-    let route = match site.paths.seek(path, raw_target, seen) {
+    let found = site.paths.seek(path, raw_target, seen);
+    follow(snapshot, site, found, method, headers, raw_target)
+}
+
+/// What becomes of a request whose path led to what was `found`.
+pub fn follow(
+    snapshot: &Snapshot,
+    site: &RunningSite,
+    found: RouteMatch,
+    method: &Method,
+    headers: &HeaderMap,
+    raw_target: &[u8],
+) -> Decision {
+    let route = match found {
         RouteMatch::Found(route) => site.first_route as usize + route,
         RouteMatch::AddSlash => {
             let reads = matches!(*method, Method::GET | Method::HEAD);

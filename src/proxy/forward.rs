@@ -4,6 +4,7 @@
 //! and the budget. Taking a pooled connection or making one is `reach`'s, moving the bytes `exchange`'s. Invariant: a
 //! request that may have reached an endpoint is sent again only if its method may be repeated.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method};
@@ -19,7 +20,7 @@ use super::heads::Edits;
 use super::pace::Pace;
 use super::reach::Reached;
 use super::trace::Trace;
-use crate::config::{ClientTimeouts, Retryable, Sticky};
+use crate::config::{ClientTimeouts, ErrorRule, Retryable, Sticky};
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::observe::open::Entry;
@@ -150,12 +151,24 @@ impl Forward<'_> {
             let limits = self.limits(upgrade, course.total);
             let next = Mutex::new(None);
             // While the exchange has the client, its head cannot be asked for the key.
-            let decline = self.declines(client).then(|| {
+            let declines = self.declines(client);
+            let intercepts = self.intercepts(trace);
+            let intercepted = AtomicU16::new(0);
+            let decline = (declines || intercepts.is_some()).then(|| {
                 let hash = self.route.group.hashed(&self.keys(client));
                 let (course, chosen, next) = (&course, &chosen, &next);
+                let intercepted = &intercepted;
                 move |status: u16, tally: &Tally| {
-                    *next.lock() = self.instead(status, tally, course, chosen, hash);
-                    next.lock().is_some()
+                    if declines {
+                        *next.lock() = self.instead(status, tally, course, chosen, hash);
+                    }
+                    let thrown = next.lock().is_some();
+                    let rules = intercepts.filter(|_| !thrown);
+                    let kept = rules.and_then(|rules| ErrorRule::find(rules, status));
+                    if kept.is_some() {
+                        intercepted.store(status, Ordering::Relaxed);
+                    }
+                    thrown || kept.is_some()
                 }
             });
             let decline = decline.as_ref().map(|decline| decline as &Decline<'_>);
@@ -163,6 +176,7 @@ impl Forward<'_> {
                 edits.asks(chosen.address);
             }
             let request = self.request(&client.head().method);
+            let instead = trace.detour.status;
             let mut exchange =
                 Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
                     .declining(decline)
@@ -173,6 +187,7 @@ impl Forward<'_> {
                         cookie: self.cookie(&chosen),
                         strict: self.strict,
                         lines: None,
+                        status: instead,
                     });
             if let Some(undelivered) = undelivered {
                 exchange = exchange.again(request, undelivered);
@@ -184,7 +199,8 @@ impl Forward<'_> {
                         self.pool.put(line, upstream, config, ended);
                     }
                     chosen.report(answered(trace), ended);
-                    trace.status = trace.tally.upstream_status.unwrap_or(0);
+                    let status = instead.map(|status| status.as_u16());
+                    trace.status = status.or(trace.tally.upstream_status).unwrap_or(0);
                     if trace.tally.ended_early {
                         trace.cause = Some(Cause::Draining);
                     }
@@ -201,6 +217,12 @@ impl Forward<'_> {
                 }
                 Err(failed) => failed,
             };
+            let intercepted = intercepted.into_inner();
+            if intercepted > 0 {
+                trace.detour.intercepted = Some(intercepted);
+                chosen.report(answered(trace), now());
+                return Err(Cause::UpstreamError);
+            }
             course.next = next.into_inner();
             course.undelivered = undelivered;
             self.judge(client, &failure, reused, chosen, &mut course, trace)?;
@@ -310,6 +332,12 @@ impl Forward<'_> {
         (on.has(Retryable::BadGateway) || on.has(Retryable::Unavailable))
             && self.changes.upgrade.is_none()
             && is_idempotent(&client.head().method)
+    }
+
+    /// What is done about errors of the upstream, where they are not passed on.
+    fn intercepts(&self, trace: &Trace) -> Option<&[ErrorRule]> {
+        let detours = &self.route.config.detours;
+        (detours.intercepts && !trace.detour.in_place).then_some(&*detours.errors)
     }
 
     /// Who is asked in place of an endpoint that answered with `status`; `None` when that answer is passed on.

@@ -84,15 +84,17 @@ impl Asking {
     }
 }
 
-/// Whether the request of `client` goes on, and what it takes of limits until it is over.
+/// Whether the request of `client` goes on, and what it takes of limits until it is over. One that was `counted` on another
+/// route is not limited again.
 pub(super) async fn admit(
     guard: &Guard,
     asking: &Asking,
     client: &mut Client,
+    counted: bool,
 ) -> Result<Vec<Place>, Refusal> {
     let places = match &guard.limits {
-        Some(limited) => limited::admit(limited, asking, client).await?,
-        None => Vec::new(),
+        Some(limited) if !counted => limited::admit(limited, asking, client).await?,
+        _ => Vec::new(),
     };
     if let Some(entry) = &guard.access {
         let_in(entry, asking, client).await?;

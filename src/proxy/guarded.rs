@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::app::{App, Left};
 use super::checks::Checked;
 use super::client::Client;
+use super::detours::error_rule;
 use super::guard::{self, Asking, Refusal};
 use super::page;
 use super::trace::Trace;
@@ -42,7 +43,7 @@ impl App {
             );
             Asking::of(guard, route, &values)
         };
-        guard::admit(guard, &asking, client).await
+        guard::admit(guard, &asking, client, trace.detour.counted).await
     }
 
     /// Answers a request that its route's guard does not let in.
@@ -59,6 +60,17 @@ impl App {
                 .failed(snapshot, client, refusal.cause, id, trace)
                 .await;
         }
+        let status = refusal.status.unwrap_or(refusal.cause.status());
+        // Whoever is asked for a password has to be asked by this answer.
+        if refusal.field.is_none()
+            && let Some(rule) = error_rule(snapshot, trace, status)
+            && let Some(left) = self
+                .instead(snapshot, rule, status, client, id, trace)
+                .await
+        {
+            return left;
+        }
+        trace.detour.status = None;
         let mut answer = self.answer_for(snapshot, client, refusal.cause, id, trace);
         answer.status = refusal.status.unwrap_or(answer.status);
         answer.fields.extend(refusal.field);

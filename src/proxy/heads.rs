@@ -129,6 +129,7 @@ impl<'a> Request<'a> {
             body_limit: route.body_limit,
             guard: route.guard.clone(),
             special: None,
+            ruled: false,
             access_log: route.access_log.clone(),
             config: route.config.clone(),
         }

@@ -5,6 +5,7 @@
 //! `reach` connects, `forward` tries and tries again, `tunnel` takes over after a 101.
 
 mod admit;
+pub mod anew;
 pub mod answer;
 mod answered;
 pub mod app;
@@ -14,9 +15,11 @@ mod client_certificate;
 pub mod close;
 pub mod date;
 pub mod decide;
+mod detours;
 pub mod exchange;
 mod facts;
 pub mod fallback;
+pub mod files;
 pub mod filter;
 pub mod forward;
 mod guard;
@@ -31,8 +34,10 @@ mod reach;
 pub mod record;
 pub mod refuse;
 pub mod request_id;
+pub mod rules;
 mod shared;
 pub mod splice;
+mod tell;
 pub mod trace;
 pub mod tunnel;
 pub mod values;

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::anew::Detour;
 use super::exchange::Tally;
 use super::values::Place;
 use crate::observe::cause::Cause;
@@ -48,6 +49,8 @@ pub struct Trace {
     pub site: Option<usize>,
     /// The route's index in the snapshot.
     pub route: Option<usize>,
+    /// How it has strayed from its first route.
+    pub detour: Detour,
     /// What finding the route told; `None` on most sites.
     pub seen: Option<Box<Seen>>,
     /// Who was asked, if not the route's.
@@ -86,6 +89,7 @@ impl Trace {
             own_body: 0,
             site: None,
             route: None,
+            detour: Detour::default(),
             seen: None,
             upstream: None,
             endpoint: None,

@@ -254,6 +254,30 @@ causes! {
     ConcurrencyLimited "concurrency_limited" 429 Busy retry 1,
         "Too many requests are under way from there, or for the same thing.",
         "The log says which `[concurrency.NAME]`; raise `most` in the route's `limits`, and see why requests take long.";
+    FileMissing "file_missing" 404 Address,
+        "There is no such file.",
+        "Look at the route's `files`: its folder, what `try` and `index` name, and how the files are spelt.";
+    FileForbidden "file_forbidden" 403 Address,
+        "The file may not be read.",
+        "hubgate's account needs the right to read it; a folder without an index is only shown with `listing`, and `symlinks` says where links may lead.";
+    FileMethod "file_method" 405 Request,
+        "Files are only read: this method is not accepted here.",
+        "Use GET or HEAD; if an application should take the request, name its route in `try`.";
+    FileFailed "file_failed" 500 Broken,
+        "The file could not be read.",
+        "Look for `files.failed` in hubgate's log: the disk, or a limit on open files.";
+    RangeUnsatisfiable "range_unsatisfiable" 416 Request,
+        "The part that was asked for is not there.",
+        "The file has become shorter, or the client counts wrong; have it ask for the whole.";
+    PreconditionFailed "precondition_failed" 412 Request,
+        "The file is not the one that the client knows.",
+        "The file has changed since the client read it; have it read it anew.";
+    UpstreamError "upstream_error" 502 Unavailable,
+        "The upstream answered with an error, and what `errors` puts in its place could not be had.",
+        "Look at what the upstream answered, in the log; a request whose body has been sent cannot be sent to another route.";
+    RouteLoop "route_loop" 500 Broken,
+        "The request was sent from route to route too often.",
+        "Look at what `try`, `index` and `rules` name: they lead to each other.";
     Internal "internal" 500 Broken,
         "The server failed to handle the request.",
         "A defect in hubgate: look for `panicked` in its log, and report it with the request's id.";

@@ -125,6 +125,14 @@ impl Pattern {
 }
 
 impl Captures {
+    /// Gives a name a value, in place of the one it had.
+    pub fn set(&mut self, name: &str, value: Vec<u8>) {
+        match self.named.iter_mut().find(|(own, _)| own == name) {
+            Some((_, old)) => *old = value,
+            None => self.named.push((name.to_owned(), value)),
+        }
+    }
+
     /// What the group with this number took; nothing where there is none.
     pub fn group(&self, number: usize) -> &[u8] {
         self.groups.get(number).map_or(&[], Vec::as_slice)

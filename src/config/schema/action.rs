@@ -96,7 +96,7 @@ pub(super) fn redirect(reader: &Reader<'_>, context: Context<'_>) -> Read<Redire
     })
 }
 
-fn read<T>(
+pub(super) fn read<T>(
     reader: &Reader<'_>,
     key: &'static str,
     table: &'static Table,

@@ -229,10 +229,20 @@ impl<'a> Reader<'a> {
 
     /// The path under a key that the schema does not name, and that takes what `like` takes.
     pub(super) fn path_as(&self, key: &str, like: &'static Key) -> Option<At<PathBuf>> {
+        self.field_as(key, like, |field| field.path(self.context.source))
+    }
+
+    /// What is under a key that the schema does not name, read as one that takes what `like` takes.
+    pub(super) fn field_as<T>(
+        &self,
+        key: &str,
+        like: &'static Key,
+        read: impl FnOnce(&Field<'_>) -> Option<T>,
+    ) -> Option<At<T>> {
         let typed = self.typed(key)?;
         let span = typed.span();
         let field = Field::new(like, typed.get_ref(), span.clone(), self.context.sink);
-        let value = field.path(self.context.source)?;
+        let value = read(&field)?;
         Some(At { value, span })
     }
 

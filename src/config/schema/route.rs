@@ -9,9 +9,11 @@ use super::access;
 use super::access_log::{self, Overlay};
 use super::limit::{self, Limits};
 use super::reader::{At, Context, Reader};
-use super::{Key, Kind, Table, action, heads};
+use super::{Key, Kind, Table, action, detours, errors, files, heads, rules};
 use crate::config::access::Access;
 use crate::config::action::{Redirect, Respond};
+use crate::config::detours::Detours;
+use crate::config::files::Files;
 use crate::config::preset;
 use crate::config::source::Span;
 use crate::types::amount::ByteSize;
@@ -72,10 +74,14 @@ pub(in crate::config) static TABLE: Table = Table {
             Kind::Text,
             "respond",
             "\"hub\"",
-            "Who answers: the name of an [upstream.NAME], or a text with $variables that says it for each request. Or `redirect`.",
+            "Who answers: the name of an [upstream.NAME], or a text with $variables that says it for each request. Or `redirect`, or `files`.",
         ),
         action::RESPOND,
         action::REDIRECT,
+        files::FILES,
+        rules::RULES,
+        errors::ERRORS,
+        detours::OWN_ERRORS,
         Key::rule(
             "preset",
             Kind::Word(preset::NAMES),
@@ -177,6 +183,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) upstream: Read<String>,
     pub(in crate::config) respond: Read<Respond>,
     pub(in crate::config) redirect: Read<Redirect>,
+    pub(in crate::config) files: Read<Files>,
+    pub(in crate::config) detours: Option<Detours>,
     pub(in crate::config) preset: Read<String>,
     pub(in crate::config) rewrite_prefix: Read<String>,
     pub(in crate::config) heads: Option<heads::RouteHeads>,
@@ -214,6 +222,8 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         upstream: reader.optional("upstream", Reader::text),
         respond: action::respond(reader, context),
         redirect: action::redirect(reader, context),
+        files: files::files(reader, context),
+        detours: detours::of_route(reader, context),
         preset: reader.optional("preset", Reader::word),
         rewrite_prefix: reader.optional("rewrite_prefix", Reader::text),
         heads: heads::of_route(reader, context),

@@ -16,8 +16,9 @@ use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
 use super::tls;
 use super::value::Field;
-use super::{Key, Kind, Table};
+use super::{Key, Kind, Table, detours, errors, rules};
 use crate::config::access::Access;
+use crate::config::detours::Detours;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{CertificateSource, HttpMode, Paths, SiteListen};
 use crate::config::source::Span;
@@ -75,6 +76,8 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"hub\"",
             "Upstream that gets ACME challenge tokens that are not ours, as for a cert-manager behind this host.",
         ),
+        rules::RULES,
+        errors::ERRORS,
         Key::new(
             "paths",
             Kind::Word(&["raw", "normal"]),
@@ -141,6 +144,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) http: Read<HttpMode>,
     pub(in crate::config) redirect_status: Read<u16>,
     pub(in crate::config) challenge_fallback: Read<String>,
+    pub(in crate::config) detours: Option<Detours>,
     pub(in crate::config) paths: Option<Paths>,
     pub(in crate::config) heads: Option<SiteHeads>,
     pub(in crate::config) routes: Option<Vec<Route>>,
@@ -187,6 +191,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         http: reader.optional("http", mode),
         redirect_status: reader.optional("redirect_status", Reader::status),
         challenge_fallback: reader.optional("challenge_fallback", Reader::text),
+        detours: detours::of_site(reader, context),
         paths: paths(reader),
         heads: heads::of_site(reader, context),
         routes: route::read_all(reader, context),

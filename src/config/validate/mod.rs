@@ -3,6 +3,7 @@
 //! Takes tables as typed, gives the checked [`Config`]. `None` always means that a fault has been noted.
 
 mod definition;
+mod detours;
 mod health;
 mod limit;
 mod listen;

@@ -73,6 +73,7 @@ pub(super) fn check(
             is_final: typed.is_final?.value,
             internal: typed.internal?.value,
             action: action?,
+            detours: typed.detours?,
             preset: preset?,
             rewrite_prefix: rewrite?.map(|rewrite| rewrite.value.into()),
             request: heads.request,
@@ -104,7 +105,7 @@ pub(super) fn check(
     (pattern, route)
 }
 
-/// What answers: one of the three keys.
+/// What answers: one of the four keys.
 fn action(
     typed: &Typed,
     who: &str,
@@ -115,6 +116,7 @@ fn action(
     let upstream = typed.upstream.as_ref()?.as_ref();
     let respond = typed.respond.as_ref()?.as_ref();
     let redirect = typed.redirect.as_ref()?.as_ref();
+    let files = typed.files.as_ref()?.as_ref();
     // A route whose upstream has a fault of its own must not be told that two things answer.
     let found = upstream.map(|name| match name.value.contains('$') {
         true => chosen(name, names, context),
@@ -123,6 +125,7 @@ fn action(
     let own = [
         respond.map(|at| (RouteAction::Respond(at.value.clone()), &at.span)),
         redirect.map(|at| (RouteAction::Redirect(at.value.clone()), &at.span)),
+        files.map(|at| (RouteAction::Files(Box::new(at.value.clone())), &at.span)),
     ];
     let mut own = own.into_iter().flatten();
     match (found, own.next(), own.next()) {
@@ -134,7 +137,7 @@ fn action(
                 typed.span.clone(),
                 format!("{} has no `upstream`", typed.name),
             )
-            .label("needs `upstream`, `respond` or `redirect`")
+            .label("needs `upstream`, `respond`, `redirect` or `files`")
             .hint("add `upstream = \"hub\"`"),
         ),
         (_, Some((_, first)), second) => {
@@ -147,7 +150,7 @@ fn action(
                     format!("{who} is answered in two ways"),
                 )
                 .related(other.clone(), "the other one is")
-                .hint("keep one of `upstream`, `respond` and `redirect`"),
+                .hint("keep one of `upstream`, `respond`, `redirect` and `files`"),
             )
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::listen::OfSites;
 use super::upstream::Names;
-use super::{each_once, route, routes, tls};
+use super::{detours, each_once, route, routes, tls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
@@ -143,6 +143,7 @@ fn check(
             certificate,
             redirect_status: typed.redirect_status?.map(|at| at.value),
             challenge_fallback: fallback?,
+            detours: typed.detours?,
             paths: paths?,
             routes: routes?,
             request: typed.heads.as_ref()?.request.clone(),
@@ -155,6 +156,7 @@ fn check(
         })
     })();
     if let Some(site) = &site {
+        detours::check_names(site, head.clone(), relations);
         check_plain(site, mode_at.unwrap_or(head), listen, relations);
     }
     (places, site)

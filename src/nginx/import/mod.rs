@@ -5,8 +5,11 @@
 
 mod access;
 mod advice;
+mod answer;
 mod definitions;
 mod draft;
+mod errors;
+mod files;
 mod habits;
 mod heads;
 mod ledger;
@@ -16,6 +19,7 @@ mod log;
 mod redirect;
 mod report;
 mod route;
+mod rules;
 mod settings;
 mod site;
 mod stream;

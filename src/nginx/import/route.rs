@@ -5,8 +5,10 @@
 use super::Import;
 use super::access;
 use super::advice;
+use super::answer::{answered, detours};
 use super::definitions;
 use super::draft::{self, Draft};
+use super::errors;
 use super::heads;
 use super::limits;
 use super::log;
@@ -44,19 +46,16 @@ pub(super) fn routes<'t>(
                 by_pattern(import, location, locations, &text);
                 None
             }
-            Kind::Named(_) => {
-                let what = "a location for inner redirects: hubgate has none yet";
-                import.ledger.block_lost(directive, what);
-                None
-            }
+            Kind::Named(name) => Some(("name", name)),
         };
         let Some((key, path)) = whole else {
             continue;
         };
         // Targets are matched as they are sent, so escaped.
         match String::from_utf8(crate::nginx::uri::escape(path)) {
-            Ok(path) if path.starts_with('/') => {
-                if let Some(route) = route(import, site, location, key, &path) {
+            Ok(path) if path.starts_with('/') || key == "name" => {
+                let path = path.trim_start_matches('@');
+                if let Some(route) = route(import, site, location, key, path) {
                     into.push(route);
                 }
             }
@@ -109,15 +108,10 @@ fn route<'t>(
     let scope = &location.scope;
     let directive = location.directive;
     let pass = scope.one("proxy_pass").or_else(|| scope.one("grpc_pass"));
-    let Some(pass) = pass else {
-        if !import.ledger.has(directive) {
-            import.ledger.lost(
-                directive,
-                "nothing in it that hubgate can do: its paths get no route",
-            );
-        }
-        import.ledger.orphan(directive);
-        return None;
+    // The answer of a `return` comes before any pass.
+    let returns = scope.own().iter().any(|own| own.is("return"));
+    let Some(pass) = pass.filter(|_| !returns) else {
+        return answered(import, site, location, key, path);
     };
     let (upstream, asked) = upstream(import, pass, scope).or_else(|| {
         import.ledger.lost(
@@ -164,6 +158,8 @@ fn route<'t>(
     times(import, scope, &mut route);
     access::of_scope(import, scope, &mut route);
     limits::of_scope(import, scope, &mut route);
+    detours(import, scope, false, &mut route);
+    errors::intercept(import, scope, &mut route);
     if let Some(own) = location
         .directive
         .children()

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use super::Import;
+use super::answer;
 use super::draft::{self, Draft};
 use super::listen::Listen;
 use super::log;
@@ -227,6 +228,7 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>)
     if (server.default || nameless) && first_default {
         table.set("default", "true", None);
     }
+    answer::detours(import, &server.scope, false, &mut table);
     certificate(import, server, &mut table);
     if !server.https.is_empty() && !server.http.is_empty() {
         table.set("http", "\"forward\"", None);

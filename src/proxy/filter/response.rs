@@ -43,6 +43,8 @@ pub struct Own<'a> {
     pub strict: Option<&'a HeaderValue>,
     /// All lines that pass, where the route changes some.
     pub lines: Option<Box<[Line]>>,
+    /// The status, in place of the upstream's.
+    pub status: Option<StatusCode>,
 }
 
 /// How a response's body is framed towards an HTTP/1 client.
@@ -86,7 +88,13 @@ pub fn write(
     own: &Own<'_>,
     wire: &mut Vec<u8>,
 ) {
-    status_line(head.status(), head.reason(), wire);
+    match own.status {
+        None => status_line(head.status(), head.reason(), wire),
+        Some(status) => {
+            let reason = status.canonical_reason().unwrap_or("Error");
+            status_line(status, reason.as_bytes(), wire);
+        }
+    }
     field(wire, b"Date", date);
     match (head.length(), framing) {
         (_, Framing::Chunked) => wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),

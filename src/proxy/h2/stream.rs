@@ -68,6 +68,11 @@ impl Stream {
         &self.head
     }
 
+    /// The same, to be changed.
+    pub fn head_mut(&mut self) -> &mut RequestHeader {
+        &mut self.head
+    }
+
     /// Whether the request goes on.
     pub fn has_body(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_end_stream())

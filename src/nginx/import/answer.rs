@@ -1,0 +1,130 @@
+//! What a location without a pass answers: `return` as `respond` or `redirect`, else files.
+//!
+//! Sets one of these keys of a route; `rules` that come before it are not its affair.
+
+use super::Import;
+use super::draft::{self, Draft};
+use super::rules;
+use super::{errors, files};
+use crate::nginx::model::{Location, Scope};
+use crate::nginx::tree::Directive;
+
+/// A route for a location that answers by itself.
+pub(super) fn answered<'t>(
+    import: &mut Import<'t>,
+    site: &str,
+    location: &Location<'t>,
+    key: &str,
+    path: &str,
+) -> Option<Draft> {
+    let directive = location.directive;
+    let mut route = Draft::new(
+        format!("[[site.{}.route]]", draft::text(site)),
+        Some(directive),
+    );
+    route.set(key, draft::text(path), None);
+    if !set(import, &location.scope, &mut route) {
+        if !import.ledger.has(directive) {
+            import.ledger.lost(
+                directive,
+                "nothing in it that hubgate can do: its paths get no route",
+            );
+        }
+        import.ledger.orphan(directive);
+        return None;
+    }
+    if !import.ledger.has(directive) {
+        import
+            .ledger
+            .carried(directive, format!("the route `{path}`"));
+    }
+    detours(import, &location.scope, true, &mut route);
+    Some(route)
+}
+
+/// What sends requests of a block elsewhere: rules, and somebody else in place of errors. Where the block `answers` by a
+/// `return`, that is not a rule.
+pub(super) fn detours<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    answers: bool,
+    table: &mut Draft,
+) {
+    if let Some((rules, from)) = rules::of(import, scope, answers) {
+        table.set("rules", rules, Some(from));
+    }
+    errors::set(import, scope, table);
+}
+
+/// Sets what answers in `scope`. False when it cannot be said; why is told.
+pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) -> bool {
+    match scope.own().iter().find(|own| own.is("return")) {
+        Some(own) => match returned(import, scope, own) {
+            Ok((key, table)) => {
+                import.ledger.carried(own, format!("`{key}`"));
+                route.set(key, table, Some(own));
+                true
+            }
+            Err(what) => {
+                import.ledger.lost(own, what);
+                false
+            }
+        },
+        None if scope.own().iter().any(is_other) => false,
+        None => files::set(import, scope, route),
+    }
+}
+
+/// What makes an answer in a way that hubgate has not.
+const OTHERS: &[&str] = &[
+    "stub_status",
+    "empty_gif",
+    "random_index",
+    "dav_methods",
+    "flv",
+    "mp4",
+    "perl",
+    "xslt_stylesheet",
+    "js_content",
+];
+
+/// Whether something else than files answers here.
+fn is_other(own: &Directive) -> bool {
+    let name = own.name();
+    OTHERS.contains(&&*name) || name.ends_with("_pass") || name.starts_with("content_by_")
+}
+
+/// The key and the table for a `return`; why not, else.
+pub(super) fn returned(
+    import: &Import<'_>,
+    scope: &Scope<'_>,
+    own: &Directive,
+) -> Result<(&'static str, String), String> {
+    let (first, second) = (own.argument(0), own.argument(1));
+    let (status, text) = match (own.arguments().len(), first.parse::<u16>()) {
+        (1, Err(_)) => (302, first),
+        (1, Ok(status)) => (status, "".into()),
+        (_, Ok(status)) => (status, second),
+        (_, Err(_)) => return Err(format!("`{first}` is no status")),
+    };
+    let text = rules::known(import, scope, &text)?;
+    match status {
+        301 | 302 | 303 | 307 | 308 => {
+            let to = draft::text(&text);
+            Ok(("redirect", format!("{{ to = {to}, status = {status} }}")))
+        }
+        200..=599 => {
+            let mut words = vec![format!("status = {status}")];
+            if !text.is_empty() {
+                words.push(format!("body = {}", draft::text(&text)));
+            }
+            let kind = scope.one("default_type");
+            let kind = kind.map_or("text/plain".into(), |own| own.argument(0));
+            if kind != "text/plain" && !text.is_empty() && !matches!(status, 204 | 304) {
+                words.push(format!("type = {}", draft::text(&kind)));
+            }
+            Ok(("respond", format!("{{ {} }}", words.join(", "))))
+        }
+        _ => Err(format!("an answer with status {status} is not made here")),
+    }
+}

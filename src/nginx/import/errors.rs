@@ -1,0 +1,66 @@
+//! `error_page` and `proxy_intercept_errors` as `errors` and `own_errors`.
+//!
+//! A route's list is whole: what nginx inherits is found here, and nothing of it is left to the site.
+
+use super::Import;
+use super::draft::{self, Draft};
+use super::rules;
+use crate::nginx::model::Scope;
+use crate::nginx::tree::Directive;
+
+/// Sets both for what counts in `scope`, of a route or of a site.
+pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Draft) {
+    let all = scope.all("error_page");
+    let mut tables = Vec::new();
+    for own in &all {
+        match rule(import, scope, own) {
+            Ok(rule) => {
+                import.ledger.carried(own, "`errors`");
+                tables.push(rule);
+            }
+            Err(what) => import.ledger.lost(own, what),
+        }
+    }
+    if let (Some(first), false) = (all.first(), tables.is_empty()) {
+        table.set("errors", format!("[{}]", tables.join(", ")), Some(first));
+    }
+}
+
+/// Whether the upstream's errors count as well.
+pub(super) fn intercept<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    if let Some(own) = scope.one("proxy_intercept_errors")
+        && scope.flag("proxy_intercept_errors", false)
+    {
+        import.ledger.carried(own, "`own_errors`");
+        route.set("own_errors", "\"intercept\"", Some(own));
+    }
+}
+
+fn rule(import: &Import<'_>, scope: &Scope<'_>, own: &Directive) -> Result<String, String> {
+    let words: Vec<_> = own.arguments().iter().map(|word| word.text()).collect();
+    let Some((to, before)) = words.split_last() else {
+        return Err("it names no page".to_owned());
+    };
+    let to = rules::known(import, scope, to)?;
+    let (status, statuses) = match before.split_last() {
+        Some((last, rest)) if last.starts_with('=') => (Some(last.trim_start_matches('=')), rest),
+        _ => (None, before),
+    };
+    let outside = |status: &&std::borrow::Cow<'_, str>| {
+        let number = status.parse::<u16>();
+        !number.is_ok_and(|status| (400..=599).contains(&status) && !(494..=499).contains(&status))
+    };
+    if let Some(status) = statuses.iter().find(outside) {
+        return Err(format!("hubgate has no errors with status {status}"));
+    }
+    let status = match status {
+        None => String::new(),
+        Some("") => ", status = \"=\"".to_owned(),
+        Some(status) => format!(", status = {status}"),
+    };
+    let statuses = statuses.join(", ");
+    Ok(format!(
+        "{{ on = [{statuses}], to = {}{status} }}",
+        draft::text(&to)
+    ))
+}

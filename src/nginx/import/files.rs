@@ -1,0 +1,204 @@
+//! Locations without a pass as routes with `files`: folders, indexes, what is tried, listings, media types.
+//!
+//! What is inherited is found here, so that a route's table is whole. Paths are seen from nginx's prefix.
+
+use std::collections::BTreeMap;
+
+use super::Import;
+use super::draft::{self, Draft};
+use crate::config::{Text, media_types};
+use crate::nginx::model::Scope;
+use crate::nginx::tree::{Directive, Word};
+
+/// Where Debian's nginx has its prefix, when its configuration is where Debian has it.
+const DEBIAN: (&str, &str) = ("/etc/nginx", "/usr/share/nginx");
+
+/// nginx's own media types, where a configuration names none.
+const OWN_TYPES: [(&str, &str); 3] = [
+    ("html", "text/html"),
+    ("gif", "image/gif"),
+    ("jpg", "image/jpeg"),
+];
+
+/// Sets `files` of a route to what counts in `scope`. False when something of it cannot be said, which is told.
+pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) -> bool {
+    let Some((mut words, from)) = place(import, scope) else {
+        return false;
+    };
+    let index: Vec<_> = scope.all("index");
+    if !index.is_empty() {
+        let names = index.iter().flat_map(|own| own.arguments());
+        words.push(format!("index = {}", texts(names)));
+    }
+    if let Some(own) = scope.own().iter().rfind(|own| own.is("try_files")) {
+        words.push(format!("try = {}", texts(own.arguments().iter())));
+        import.ledger.carried(own, "`files.try`");
+    }
+    for own in &index {
+        import.ledger.carried(own, "`files.index`");
+    }
+    listing(import, scope, &mut words);
+    words.extend(types(scope));
+    words.push(format!("symlinks = \"{}\"", links(import, scope)));
+    conditions(scope, &mut words);
+    let table = format!("{{ {} }}", words.join(", "));
+    if let Some(unknown) = unknown(scope) {
+        let (own, name) = unknown;
+        import
+            .ledger
+            .lost(own, format!("hubgate has no variable `{name}`"));
+        return false;
+    }
+    route.set("files", table, from);
+    true
+}
+
+/// The folder, and the line it came from.
+fn place<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+) -> Option<(Vec<String>, Option<&'t Directive>)> {
+    let alias = scope.own().iter().rfind(|own| own.is("alias"));
+    let root = scope.one("root");
+    let (key, own) = match (alias, root) {
+        (Some(alias), _) => ("alias", Some(alias)),
+        (None, root) => ("root", root),
+    };
+    let path = own.map_or("html".into(), |own| own.argument(0));
+    if path.is_empty() || path.starts_with('$') {
+        if let Some(own) = own {
+            import
+                .ledger
+                .lost(own, "the folder has to be known, at least where it begins");
+        }
+        return None;
+    }
+    if let Some(own) = own {
+        import.ledger.carried(own, format!("`files.{key}`"));
+    }
+    let folder = import.folder.display().to_string();
+    let prefix = match folder == DEBIAN.0 {
+        true => DEBIAN.1,
+        false => &folder,
+    };
+    let path = match path.starts_with('/') {
+        true => path.into_owned(),
+        false => format!("{}/{path}", prefix.trim_end_matches('/')),
+    };
+    Some((vec![format!("{key} = {}", draft::text(&path))], own))
+}
+
+fn texts<'a>(words: impl Iterator<Item = &'a Word>) -> String {
+    draft::texts(words.map(|word| word.text().into_owned()))
+}
+
+fn listing<'t>(import: &mut Import<'t>, scope: &Scope<'t>, words: &mut Vec<String>) {
+    if !scope.flag("autoindex", false) {
+        return;
+    }
+    let format = scope.one("autoindex_format");
+    let shown = format.map_or("html".into(), |own| own.argument(0));
+    if let Some(own) = format.filter(|_| shown != "html" && shown != "json") {
+        import.ledger.lost(
+            own,
+            "folders are listed as pages, or as JSON: a page was put there",
+        );
+    }
+    let shown = if shown == "json" { "json" } else { "html" };
+    words.push(format!("listing = \"{shown}\""));
+    if shown == "html" && !scope.flag("autoindex_exact_size", true) {
+        words.push("listing_sizes = \"rounded\"".to_owned());
+    }
+    if shown == "html"
+        && scope.flag("autoindex_localtime", false)
+        && let Some(own) = scope.one("autoindex_localtime")
+    {
+        import.ledger.lost(own, "times in listings are UTC");
+    }
+}
+
+/// Media types, where they are not those that hubgate has anyway.
+fn types(scope: &Scope<'_>) -> Vec<String> {
+    let mut words = Vec::new();
+    let blocks = scope.all("types");
+    let mut types: BTreeMap<String, String> = BTreeMap::new();
+    for row in blocks.iter().flat_map(|block| block.children()) {
+        for extension in row.arguments() {
+            types.insert(
+                extension.text().to_ascii_lowercase(),
+                row.name().into_owned(),
+            );
+        }
+    }
+    if blocks.is_empty() {
+        let own = OWN_TYPES.iter();
+        types = own
+            .map(|(extension, kind)| ((*extension).to_owned(), (*kind).to_owned()))
+            .collect();
+    }
+    let same = types.len() == media_types::all().count()
+        && media_types::all()
+            .all(|(extension, kind)| types.get(extension).is_some_and(|own| own == kind));
+    if !same {
+        let rows: Vec<_> = types
+            .iter()
+            .map(|(extension, kind)| format!("{} = {}", draft::text(extension), draft::text(kind)))
+            .collect();
+        words.push(format!("types = {{ {} }}", rows.join(", ")));
+    }
+    let default = scope.one("default_type");
+    let default = default.map_or("text/plain".into(), |own| own.argument(0));
+    if default != "application/octet-stream" && !default.is_empty() {
+        words.push(format!("default_type = {}", draft::text(&default)));
+    }
+    words
+}
+
+fn links<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> &'static str {
+    let Some(own) = scope.one("disable_symlinks") else {
+        return "follow";
+    };
+    match &*own.argument(0) {
+        "off" => "follow",
+        "if_not_owner" => {
+            let what =
+                "`files.symlinks = \"refuse\"`: owners are not compared, no link is followed";
+            import.ledger.lost(own, what);
+            "refuse"
+        }
+        _ => "refuse",
+    }
+}
+
+fn conditions(scope: &Scope<'_>, words: &mut Vec<String>) {
+    if !scope.flag("etag", true) {
+        words.push("etag = false".to_owned());
+    }
+    if let Some(own) = scope.one("if_modified_since") {
+        words.push(format!(
+            "if_modified_since = {}",
+            draft::text(&own.argument(0))
+        ));
+    }
+    if let Some(most) = scope.one("max_ranges")
+        && let Ok(most) = most.argument(0).parse::<u64>()
+    {
+        words.push(format!("max_ranges = {}", most.min(1000)));
+    }
+}
+
+/// The first variable that hubgate does not have.
+fn unknown<'t>(scope: &Scope<'t>) -> Option<(&'t Directive, String)> {
+    let alias = scope
+        .own()
+        .iter()
+        .filter(|own| own.is("alias") || own.is("try_files"));
+    let mut all = alias
+        .chain(scope.all("index"))
+        .chain(scope.one("root"))
+        .flat_map(|own| own.arguments().iter().map(move |word| (own, word)));
+    all.find_map(|(own, word)| match Text::parse(&word.text()) {
+        Ok(_) => None,
+        Err(error) => Some((own, error.to_string())),
+    })
+}

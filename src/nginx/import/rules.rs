@@ -1,0 +1,212 @@
+//! `set`, `if`, `rewrite`, `break` and `return` as `rules`, in their order.
+//!
+//! What an `if` holds besides these has no place and is told. Names that `set` and groups of expressions give are hubgate's
+//! too; `$document_root` and `$request_filename` are written out, for they are known here.
+
+use super::Import;
+use super::answer;
+use super::draft;
+use crate::config::Text;
+use crate::nginx::model::Scope;
+use crate::nginx::tree::{Block, Directive};
+
+/// Directives that rules are made of.
+const RULES: [&str; 5] = ["set", "if", "rewrite", "break", "return"];
+
+/// `rules` for the directives of a block; `None` when there are none. An unconditional `return` that comes first is not
+/// among them: it is what the block answers.
+pub(super) fn of<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    answers: bool,
+) -> Option<(String, &'t Directive)> {
+    let own: Vec<_> = scope
+        .own()
+        .iter()
+        .filter(|own| RULES.iter().any(|name| own.is(name)))
+        .collect();
+    let end = own.iter().position(|own| own.is("return"));
+    let end = end.map_or(own.len(), |end| if answers { end } else { end + 1 });
+    let own = own.get(..end).unwrap_or_default();
+    let rules = list(import, scope, own);
+    let first = own.first()?;
+    (!rules.is_empty()).then(|| (format!("[{}]", rules.join(", ")), *first))
+}
+
+fn list<'t>(import: &mut Import<'t>, scope: &Scope<'t>, own: &[&'t Directive]) -> Vec<String> {
+    let mut rules = Vec::new();
+    for directive in own {
+        if directive.is("set") && !is_used(&import.tree.directives, &directive.argument(0)) {
+            let why = "nothing asks for the variable";
+            import.ledger.not_needed(directive, why);
+            continue;
+        }
+        match rule(import, scope, directive) {
+            Ok(rule) => {
+                import.ledger.carried(directive, "`rules`");
+                rules.push(format!("{{ {rule} }}"));
+            }
+            Err(what) => {
+                import.ledger.block_lost(directive, &what);
+            }
+        }
+    }
+    rules
+}
+
+fn rule<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    own: &'t Directive,
+) -> Result<String, String> {
+    match &*own.name() {
+        "set" => {
+            let name = own.argument(0);
+            let name = name.trim_start_matches('$');
+            let value = known(import, scope, &own.argument(1))?;
+            Ok(format!("set = {{ {name} = {} }}", draft::text(&value)))
+        }
+        "rewrite" => {
+            let to = known(import, scope, &own.argument(1))?;
+            let then = match &*own.argument(2) {
+                "last" => ", then = \"find\"",
+                "break" => ", then = \"stay\"",
+                "redirect" => ", then = 302",
+                "permanent" => ", then = 301",
+                _ => "",
+            };
+            let regex = draft::text(&own.argument(0));
+            Ok(format!(
+                "rewrite = {regex}, to = {}{then}",
+                draft::text(&to)
+            ))
+        }
+        "break" => Ok("stop = true".to_owned()),
+        "return" => {
+            let (key, table) = answer::returned(import, scope, own)?;
+            Ok(format!("{key} = {table}"))
+        }
+        _ => conditional(import, scope, own),
+    }
+}
+
+fn conditional<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    own: &'t Directive,
+) -> Result<String, String> {
+    let words: Vec<_> = own.arguments().iter().map(|word| word.text()).collect();
+    let written = words.join(" ");
+    let written = written.strip_prefix('(').unwrap_or(&written);
+    let written = written.strip_suffix(')').unwrap_or(written).trim();
+    // A regex is no text: what looks like a variable in it is not.
+    let operator = words.get(1).map(AsRef::as_ref).unwrap_or_default();
+    let when = match operator.contains('~') {
+        true => written.to_owned(),
+        false => known(import, scope, written)?,
+    };
+    let inner = own.children();
+    if let Some(other) = inner
+        .iter()
+        .find(|own| !RULES.iter().any(|name| own.is(name)))
+    {
+        return Err(format!(
+            "`{}` under a condition: give it a location of its own",
+            other.name()
+        ));
+    }
+    let inner: Vec<_> = inner.iter().collect();
+    let rules = list(import, scope, &inner);
+    match rules.is_empty() {
+        true => Err("nothing that it holds can be done here".to_owned()),
+        false => Ok(format!(
+            "when = {}, rules = [{}]",
+            draft::text(&when),
+            rules.join(", ")
+        )),
+    }
+}
+
+/// A text whose variables hubgate has, or that this configuration names; why not, else.
+pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Result<String, String> {
+    let root = || {
+        let root = scope.one("root");
+        root.map_or("html".into(), |own| own.argument(0))
+            .into_owned()
+    };
+    let mut text = text.to_owned();
+    for (name, rest) in [("document_root", ""), ("request_filename", "$uri")] {
+        for written in [format!("${{{name}}}"), format!("${name}")] {
+            if text.contains(&written) {
+                let root = import.absolute(&root());
+                text = text.replace(&written, &format!("{root}{rest}"));
+            }
+        }
+    }
+    match Text::parse(&text) {
+        Ok(_) => Ok(text),
+        Err(_) if names(&text).all(|name| is_known(import, name)) => Ok(text),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The names of a text's variables, as far as they are words.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split('$').skip(1);
+    parts.map(|part| {
+        let part = part.trim_start_matches('{');
+        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        part.get(..end.unwrap_or(part.len())).unwrap_or_default()
+    })
+}
+
+fn is_known(import: &Import<'_>, name: &str) -> bool {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_digit());
+    let defined = || import.own.iter().any(|own| own == name);
+    first
+        || Text::parse(&format!("${name}")).is_ok()
+        || defined()
+        || declares(&import.tree.directives, name)
+}
+
+/// Whether any word but those that set it names a variable.
+fn is_used(directives: &[Directive], variable: &str) -> bool {
+    let braced = format!("${{{}}}", variable.trim_start_matches('$'));
+    directives.iter().any(|own| {
+        let skipped = usize::from(own.is("set"));
+        let words = own.arguments().iter().skip(skipped);
+        let named = words.map(|word| word.text()).any(|text| {
+            let ends = |(at, _): (usize, &str)| {
+                let next = text
+                    .get(at + variable.len()..)
+                    .and_then(|rest| rest.chars().next());
+                next.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'))
+            };
+            text.contains(&braced) || text.match_indices(variable).any(ends)
+        });
+        let foreign = matches!(&own.block, Some(Block::Foreign(text))
+            if String::from_utf8_lossy(text).contains(variable.trim_start_matches('$')));
+        named || foreign || is_used(own.children(), variable)
+    })
+}
+
+/// Whether a `set` or a group of an expression gives this name.
+fn declares(directives: &[Directive], name: &str) -> bool {
+    directives.iter().any(|own| {
+        let sets = own.is("set") && own.argument(0).strip_prefix('$') == Some(name);
+        let group = || {
+            let regexes = ["location", "server_name", "rewrite", "if"];
+            let groups = [
+                format!("?<{name}>"),
+                format!("?P<{name}>"),
+                format!("?'{name}'"),
+            ];
+            regexes.iter().any(|regex| own.is(regex))
+                && own.arguments().iter().any(|word| {
+                    let word = word.text();
+                    groups.iter().any(|group| word.contains(group))
+                })
+        };
+        sets || group() || declares(own.children(), name)
+    })
+}

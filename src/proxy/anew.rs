@@ -1,0 +1,331 @@
+//! Requests that files answer, and those that are routed anew because of what was found there, or of `detours`.
+//!
+//! A part of `app`: what is rare in the course of a request, and boxed for that reason. A request is routed at most
+//! [`ROUNDS`] times over, as nginx does. Invariant: a path is served by the route that its normal form belongs to, however
+//! it was written.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::answer::Answer;
+use super::answered;
+use super::app::{App, Left};
+use super::checks::Checked;
+use super::client::Client;
+use super::decide::{self, Decision};
+use super::detours::error_rule;
+use super::files::{self, Request, Served};
+use super::trace::Trace;
+use crate::config::{Paths, RouteAction};
+use crate::nginx::uri::{self, Uri};
+use crate::observe::cause::Cause;
+use crate::observe::open::Entry;
+use crate::router::{RouteMatch, target};
+use crate::snapshot::{RunningRoute, Snapshot};
+use crate::types::path::PathPattern;
+
+/// Times that one request is routed anew.
+const ROUNDS: u8 = 10;
+
+/// What becomes of a request, once it is known.
+pub(super) type Leaving<'a> = Pin<Box<dyn Future<Output = Left> + Send + 'a>>;
+
+/// How a request has strayed from its first route; nothing for most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Detour {
+    /// Times it was routed anew.
+    rounds: u8,
+    /// Whether limits have counted it.
+    pub(super) counted: bool,
+    /// Whether the rules of its route have been carried out.
+    pub(super) ruled: bool,
+    /// Whether a rule has changed its path, and it stays with its route all the same.
+    pub(super) stayed: bool,
+    /// Whether it is the page of an error.
+    pub(super) in_place: bool,
+    /// The status that its answer gets.
+    pub(super) status: Option<StatusCode>,
+    /// The upstream's status that was not passed on.
+    pub(super) intercepted: Option<u16>,
+}
+
+/// What a request comes with.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) checked: &'a Checked,
+    /// Whether its peer is believed.
+    pub(super) trusted: bool,
+    pub(super) id: &'a str,
+    pub(super) entry: &'a Entry,
+}
+
+impl App {
+    /// Answers with files.
+    pub(super) async fn files(
+        &self,
+        asked: Asked<'_>,
+        route: &RunningRoute,
+        client: &mut Client,
+        trace: &mut Trace,
+    ) -> Left {
+        let (snapshot, id) = (asked.snapshot, asked.id);
+        let merge_slashes = merges(snapshot, trace);
+        let served = match (
+            &route.config.action,
+            uri::parse(&asked.checked.target, merge_slashes),
+        ) {
+            (RouteAction::Files(_), Err(_)) => Served::Refuse(Cause::HeadMalformed),
+            (RouteAction::Files(_), Ok(uri)) if strays(snapshot, trace, asked.checked, &uri) => {
+                Served::Refuse(Cause::RouteMissing)
+            }
+            (RouteAction::Files(files), Ok(uri)) => {
+                let checked = asked.checked;
+                let request = Request {
+                    head: client.head(),
+                    prefix: prefix(&route.config.path, &uri),
+                    uri,
+                    values: answered::values(self, snapshot, client, checked, id, trace),
+                    plain: !trace.detour.in_place,
+                };
+                files::serve(files, request).await
+            }
+            _ => Served::Refuse(Cause::Internal),
+        };
+        match served {
+            Served::Answer(answer) => self.answer(snapshot, client, answer, id, trace).await,
+            Served::Refuse(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
+            Served::Find(target) => self.anew(asked, target, client, trace).await,
+            Served::Route(name) => self.named(asked, &name, client, trace).await,
+            Served::Status(status) => self.bare(asked, status, client, trace).await,
+        }
+    }
+
+    /// An answer that is nothing but a status.
+    pub(super) async fn bare(
+        &self,
+        asked: Asked<'_>,
+        status: u16,
+        client: &mut Client,
+        trace: &mut Trace,
+    ) -> Left {
+        let (snapshot, id) = (asked.snapshot, asked.id);
+        let cause = match status {
+            404 => Cause::FileMissing,
+            403 => Cause::FileForbidden,
+            _ => {
+                if let Some(rule) = error_rule(snapshot, trace, status) {
+                    let instead = self.instead(snapshot, rule, status, client, id, trace);
+                    if let Some(left) = instead.await {
+                        return left;
+                    }
+                }
+                let code = StatusCode::from_u16(status).unwrap_or_default();
+                let reason = code.canonical_reason().unwrap_or("Error");
+                let body = match status {
+                    400.. => format!("{status} {reason}\n").into_bytes(),
+                    _ => Vec::new(),
+                };
+                let answer = Answer::text(status, body, None);
+                return self.answer(snapshot, client, answer, id, trace).await;
+            }
+        };
+        self.answer_cause(snapshot, client, cause, id, trace).await
+    }
+
+    /// No answer at all: the connection ends.
+    pub(super) fn silent(&self, client: &mut Client, trace: &mut Trace) -> Left {
+        trace.status = 444;
+        client.abort();
+        Left::Broken
+    }
+
+    /// Routes a request once more, for this target, which is in its normal form.
+    pub(super) fn anew<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        target: Vec<u8>,
+        client: &'a mut Client,
+        trace: &'a mut Trace,
+    ) -> Leaving<'a> {
+        Box::pin(async move {
+            let (snapshot, id) = (asked.snapshot, asked.id);
+            let merge_slashes = merges(snapshot, trace);
+            let uri = uri::parse(&target, merge_slashes);
+            let (uri, site) = match (uri, trace.site, trace.detour.next_round()) {
+                (Ok(uri), Some(site), true) => (uri, site),
+                (uri, ..) => {
+                    // What is no path leads nowhere.
+                    let cause = match uri {
+                        Err(_) => Cause::RouteMissing,
+                        Ok(_) => Cause::RouteLoop,
+                    };
+                    return self.answer_cause(snapshot, client, cause, id, trace).await;
+                }
+            };
+            let path = match snapshot.config.sites[site].paths {
+                Paths::Normal { .. } => uri.path.clone(),
+                Paths::Raw => uri::escape(&uri.path),
+            };
+            let found = snapshot.sites[site]
+                .paths
+                .find_within(&path, &mut trace.seen);
+            trace.seen.get_or_insert_default().uri = Some(uri);
+            let checked = with_target(asked.checked, target);
+            let asked = Asked {
+                checked: &checked,
+                ..asked
+            };
+            self.follow(asked, found, client, trace).await
+        })
+    }
+
+    /// Takes the route with this name, which may have its `@`.
+    pub(super) fn named<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        name: &'a str,
+        client: &'a mut Client,
+        trace: &'a mut Trace,
+    ) -> Leaving<'a> {
+        Box::pin(async move {
+            let name = name.strip_prefix('@').unwrap_or(name);
+            let site = trace.site.map(|site| &asked.snapshot.sites[site]);
+            let found = site.and_then(|site| site.paths.named(name));
+            match found.filter(|_| trace.detour.next_round()) {
+                Some(route) => {
+                    let found = RouteMatch::Found(route);
+                    self.follow(asked, found, client, trace).await
+                }
+                None => {
+                    let (snapshot, id) = (asked.snapshot, asked.id);
+                    self.answer_cause(snapshot, client, Cause::RouteLoop, id, trace)
+                        .await
+                }
+            }
+        })
+    }
+
+    /// Goes where a path leads.
+    pub(super) async fn follow(
+        &self,
+        asked: Asked<'_>,
+        found: RouteMatch,
+        client: &mut Client,
+        trace: &mut Trace,
+    ) -> Left {
+        let (snapshot, id) = (asked.snapshot, asked.id);
+        let Some(site) = trace.site else {
+            return self
+                .answer_cause(snapshot, client, Cause::Internal, id, trace)
+                .await;
+        };
+        let site = &snapshot.sites[site];
+        let head = client.head();
+        let (method, fields) = (&head.method, &head.headers);
+        match decide::follow(snapshot, site, found, method, fields, &asked.checked.target) {
+            Decision::Forward { route } => {
+                trace.route = Some(route);
+                self.forward(asked, route, client, trace).await
+            }
+            Decision::Answer(answer) => self.answer(snapshot, client, answer, id, trace).await,
+            Decision::Refuse(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
+            Decision::ChallengeFallback(_) | Decision::Rules => {
+                self.answer_cause(snapshot, client, Cause::RouteLoop, id, trace)
+                    .await
+            }
+        }
+    }
+}
+
+impl Detour {
+    /// Counts a round; false when there were enough. The route's own rules are yet to come.
+    fn next_round(&mut self) -> bool {
+        self.rounds += 1;
+        (self.ruled, self.stayed) = (false, false);
+        self.rounds <= ROUNDS
+    }
+}
+
+/// Sends an answer that is read while it goes out, and notes how far that went.
+pub(super) async fn send_large(
+    client: &mut Client,
+    answer: &Answer,
+    limit: Duration,
+    trace: &mut Trace,
+) -> Left {
+    match files::send::send(client, answer, limit, &mut trace.own_body).await {
+        Ok(()) => Left::Whole,
+        Err(cause) => {
+            trace.cause = Some(cause);
+            client.abort();
+            match cause {
+                Cause::ClientGone | Cause::ClientStalled => {
+                    trace.status = cause.status();
+                    Left::Gone
+                }
+                _ => Left::Broken,
+            }
+        }
+    }
+}
+
+/// A request with another target.
+pub(super) fn with_target(checked: &Checked, target: Vec<u8>) -> Checked {
+    Checked {
+        authority: checked.authority.clone(),
+        host_value: checked.host_value.clone(),
+        target: target.into(),
+        upgrade: checked.upgrade.clone(),
+    }
+}
+
+/// Whether several slashes are one where the request is.
+pub(super) fn merges(snapshot: &Snapshot, trace: &Trace) -> bool {
+    let site = trace.site.map(|site| snapshot.config.sites[site].paths);
+    !matches!(
+        site,
+        Some(Paths::Normal {
+            merge_slashes: false
+        })
+    )
+}
+
+/// Whether a path was routed by a form that is not its normal one, to a route that the normal one does not belong to:
+/// what another route keeps to itself must not be reached by another spelling.
+fn strays(snapshot: &Snapshot, trace: &Trace, checked: &Checked, uri: &Uri) -> bool {
+    let (Some(site), Some(route)) = (trace.site, trace.route) else {
+        return true;
+    };
+    if snapshot.config.sites[site].paths != Paths::Raw {
+        return false;
+    }
+    let normal = uri::escape(&uri.path);
+    let (raw, _) = target::path_of(&checked.target);
+    let site = &snapshot.sites[site];
+    let own = RouteMatch::Found(route - site.first_route as usize);
+    normal != raw && site.paths.find(&normal) != own
+}
+
+/// How much of a path its route stands for.
+fn prefix(pattern: &PathPattern, uri: &Uri) -> usize {
+    let whole = uri.path.len();
+    let Some(pattern) = pattern.path() else {
+        return whole;
+    };
+    if uri.path.starts_with(pattern.as_bytes()) {
+        return pattern.len();
+    }
+    // A pattern of raw paths is escaped.
+    let pattern = uri::parse(pattern.as_bytes(), true).map(|pattern| pattern.path);
+    let pattern = pattern.unwrap_or_default();
+    if uri.path.starts_with(&pattern) {
+        pattern.len()
+    } else {
+        whole
+    }
+}

@@ -1,0 +1,116 @@
+//! What a request is told in the end: the answers that hubgate makes itself, and failures after which there is none.
+//!
+//! A part of `app`. What stands on a page is `page`'s, what else an answer says the route's (`heads`), and who answers in
+//! place of an error is `detours`'. Invariant: the trace says what the client got.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::answer::{self, Answer};
+use super::app::{App, Drain, Left};
+use super::client::Client;
+use super::trace::Trace;
+use super::{anew, close, detours, heads, last_event};
+use crate::observe::cause::{Cause, Situation};
+use crate::snapshot::Snapshot;
+
+impl App {
+    /// After a forward that failed: an error page while nothing has been sent, an end that cannot be mistaken else.
+    pub(super) async fn failed(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        cause: Cause,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        let ends = || *self.shared.drain.borrow() == Drain::Ending;
+        let cause = match cause.situation() {
+            // A wait that nothing but the process's end cut short.
+            Situation::Late | Situation::Slow if ends() => Cause::ShuttingDown,
+            _ => cause,
+        };
+        let gone = cause.status() == 499;
+        if gone || trace.tally.response_begun {
+            trace.cause = Some(cause);
+            trace.status = match (gone, trace.tally.upstream_status) {
+                (false, Some(status)) => status,
+                _ => cause.status(),
+            };
+            if let Some(event) = last_event::of(snapshot, client.target(), cause, id, trace) {
+                let limit = snapshot.config.timeouts.write;
+                return match close::with_event(client, &event, limit).await {
+                    Ok(()) => Left::Whole,
+                    Err(_) => Left::Broken,
+                };
+            }
+            client.abort();
+            if !gone {
+                // What came before the cut still belongs to the client.
+                close::drained(client, ends()).await;
+            }
+            return if gone { Left::Gone } else { Left::Broken };
+        }
+        self.answer_cause(snapshot, client, cause, id, trace).await
+    }
+
+    pub(super) async fn answer_cause(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        cause: Cause,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        if matches!(
+            cause,
+            Cause::BodyMalformed | Cause::BodyTimeout | Cause::BodyTooLarge
+        ) || cause.situation() == Situation::Certificate
+        {
+            // On another connection the client is asked for its certificate again.
+            client.close_after_answer();
+        }
+        let status = trace.detour.intercepted.take().unwrap_or(cause.status());
+        if let Some(rule) = detours::error_rule(snapshot, trace, status) {
+            let instead = self.instead(snapshot, rule, status, client, id, trace);
+            if let Some(left) = instead.await {
+                return left;
+            }
+        }
+        let answer = self.answer_for(snapshot, client, cause, id, trace);
+        self.answer(snapshot, client, answer, id, trace).await
+    }
+
+    pub(super) async fn answer(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &mut Client,
+        mut answer: Answer,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Left {
+        let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
+        heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
+        answer.fields.extend(strict.map(answer::strict));
+        if let Some(status) = trace.detour.status.take()
+            && answer.cause.is_none()
+            && !(300..400).contains(&answer.status)
+        {
+            answer.status = status.as_u16();
+        }
+        trace.status = answer.status;
+        trace.cause = answer.cause;
+        let is_head = client.head().method == Method::HEAD;
+        trace.own_body = if is_head { 0 } else { answer.body.len() as u64 };
+        let limit: Duration = snapshot.config.timeouts.write;
+        if answer.rest.is_some() && !is_head {
+            return Box::pin(anew::send_large(client, &answer, limit, trace)).await;
+        }
+        match close::send(client, &answer, limit).await {
+            Ok(()) => Left::Whole,
+            Err(_) => Left::Broken,
+        }
+    }
+}
