@@ -131,7 +131,7 @@ tunnel_handshake_timeout = "4s"
 tunnel_idle_timeout = "5s"
 total_timeout = "6s"
 limits = { rates = [{ rate = "one", burst = 5, delay = 3, status = 503 }], concurrency = [{ of = "a b", most = 10 }], status = 444, log = "notice", dry_run = true, bandwidth = "2MiB", after = "3KiB" }
-access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of \"$host\"", file = "users" }, need = "any" }
+access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of \"$host\"", file = "users" }, ask = { path = "/a", take = { user = "$upstream_http_x_user" } }, need = "any" }
 [site."bücher.example".route.access_log]
 target = "off"
 format = "json"

@@ -86,7 +86,10 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case(b"basic ") {
             return None;
         }
-        let decoded = lenient().decode(rest.trim_ascii()).ok()?;
+        let rest = rest.trim_ascii();
+        // As nginx: the first `=` ends it, however many there are.
+        let rest = rest.split(|byte| *byte == b'=').next()?;
+        let decoded = lenient().decode(rest).ok()?;
         let colon = decoded.iter().position(|byte| *byte == b':')?;
         let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
         let user = String::from_utf8_lossy(user);

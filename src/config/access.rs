@@ -2,6 +2,7 @@
 //!
 //! Values only. What they mean for one request is `access`'s (the module), asking it `proxy`'s.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub struct Access {
     pub rules: Vec<AddressRule>,
     /// A name and a password.
     pub basic: Option<Basic>,
+    /// Another route's leave.
+    pub ask: Option<Ask>,
     /// How many of those that are set must agree.
     pub need: Need,
 }
@@ -50,6 +53,15 @@ pub struct Basic {
     pub file: PathBuf,
 }
 
+/// A route of the site that says who is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The path that is asked for.
+    pub path: Box<str>,
+    /// Variables that get values, and the fields of the answer they come from, in lower case.
+    pub take: BTreeMap<Box<str>, Box<str>>,
+}
+
 /// How many must agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Need {
@@ -74,6 +86,11 @@ impl Need {
 }
 
 impl Access {
+    /// Whether everybody is let in.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.basic.is_none() && self.ask.is_none()
+    }
+
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         self.basic.iter().map(|basic| &basic.realm)

@@ -64,7 +64,7 @@ mod validate;
 mod variable;
 mod why;
 
-pub use access::{Access, AddressRule, Basic, Need, Who};
+pub use access::{Access, AddressRule, Ask, Basic, Need, Who};
 pub use action::{Redirect, Respond, RouteAction};
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use connection::{ClientCertificate, Protocol, ServerName, UpstreamTls};

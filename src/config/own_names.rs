@@ -65,7 +65,7 @@ impl OwnNames {
         match value {
             DeValue::Table(table) => {
                 for (key, value) in table {
-                    if key.get_ref() == "set" {
+                    if matches!(&**key.get_ref(), "set" | "take") {
                         self.keys_of(value.get_ref());
                     }
                     self.groups_of(key.get_ref());

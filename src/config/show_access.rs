@@ -4,6 +4,7 @@
 
 use super::access::Access;
 use super::show::{Entry, inline, list, quoted};
+use super::validate::key_text;
 
 /// `access`, whole.
 pub(super) fn access(access: &Access) -> Entry {
@@ -14,6 +15,18 @@ pub(super) fn access(access: &Access) -> Entry {
             ("file", quoted(basic.file.display())),
         ];
         entries.push(("basic", inline(&basic)));
+    }
+    if let Some(ask) = &access.ask {
+        let taken = ask.take.iter().map(|(name, field)| {
+            let variable = format!("$upstream_http_{}", field.replace('-', "_"));
+            format!("{} = {}", key_text(name), quoted(variable))
+        });
+        let taken: Vec<_> = taken.collect();
+        let ask = [
+            ("path", quoted(&ask.path)),
+            ("take", format!("{{ {} }}", taken.join(", "))),
+        ];
+        entries.push(("ask", inline(&ask)));
     }
     entries.push(("need", quoted(access.need.as_str())));
     ("access", inline(&entries))

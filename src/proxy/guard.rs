@@ -84,6 +84,14 @@ impl Asking {
     }
 }
 
+/// What is left to do for a request that the guard has nothing against.
+pub(super) enum Next {
+    /// It goes on.
+    In,
+    /// Another route is asked; if that refuses it, this counts, where it asks for a password.
+    Ask(Option<Refusal>),
+}
+
 /// Whether the request of `client` goes on, and what it takes of limits until it is over. One that was `counted` on another
 /// route is not limited again.
 pub(super) async fn admit(
@@ -91,22 +99,23 @@ pub(super) async fn admit(
     asking: &Asking,
     client: &mut Client,
     counted: bool,
-) -> Result<Vec<Place>, Refusal> {
+) -> Result<(Vec<Place>, Next), Refusal> {
     let places = match &guard.limits {
         Some(limited) if !counted => limited::admit(limited, asking, client).await?,
         _ => Vec::new(),
     };
-    if let Some(entry) = &guard.access {
-        let_in(entry, asking, client).await?;
-    }
-    Ok(places)
+    let next = match &guard.access {
+        Some(entry) => let_in(entry, asking, client).await?,
+        None => Next::In,
+    };
+    Ok((places, next))
 }
 
-async fn let_in(entry: &Entry, asking: &Asking, client: &mut Client) -> Result<(), Refusal> {
+async fn let_in(entry: &Entry, asking: &Asking, client: &mut Client) -> Result<Next, Refusal> {
     let any = entry.config.need == Need::Any;
     let mut refused = None;
     match asking.by_address {
-        Some(true) if any => return Ok(()),
+        Some(true) if any => return Ok(Next::In),
         Some(false) => {
             let refusal = Refusal::of(Cause::AccessDenied);
             if !any {
@@ -119,14 +128,17 @@ async fn let_in(entry: &Entry, asking: &Asking, client: &mut Client) -> Result<(
     }
     if entry.passwords.is_some() {
         match by_password(entry, asking, client).await {
-            Ok(()) if any => return Ok(()),
+            Ok(()) if any => return Ok(Next::In),
             Ok(()) => {}
             // That something else is wrong counts for more than that an address is.
             Err(refusal) => refused = Some(refusal),
         }
     }
+    let asks = entry.config.ask.is_some();
     match refused {
-        None => Ok(()),
+        refused if asks && any => Ok(Next::Ask(refused)),
+        None if asks => Ok(Next::Ask(None)),
+        None => Ok(Next::In),
         Some(refusal) => {
             if refusal.cause == Cause::AccessDenied {
                 forbidden(asking);

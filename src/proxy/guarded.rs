@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::answer::Answer;
 use super::app::{App, Left};
+use super::ask::Question;
 use super::checks::Checked;
 use super::client::Client;
 use super::detours::error_rule;
-use super::guard::{self, Asking, Refusal};
+use super::guard::{self, Asking, Next, Refusal};
 use super::page;
 use super::trace::Trace;
 use super::values::Values;
@@ -27,7 +28,7 @@ impl App {
         client: &mut Client,
         checked: &Checked,
         id: &str,
-        trace: &Trace,
+        trace: &mut Trace,
     ) -> Result<Vec<Place>, Refusal> {
         let route = &snapshot.routes[route];
         let Some(guard) = &route.guard else {
@@ -43,7 +44,29 @@ impl App {
             );
             Asking::of(guard, route, &values)
         };
-        guard::admit(guard, &asking, client, trace.detour.counted).await
+        let (places, next) = guard::admit(guard, &asking, client, trace.detour.counted).await?;
+        let ask = guard
+            .access
+            .as_ref()
+            .and_then(|entry| entry.config.ask.as_ref());
+        let (Next::Ask(before), Some(ask)) = (next, ask) else {
+            return Ok(places);
+        };
+        let question = Question {
+            app: self,
+            snapshot,
+            checked,
+            id,
+            told: &asking.told,
+        };
+        match question.ask(ask, client, trace).await {
+            Ok(()) => Ok(places),
+            // Whoever may be let in by a password is asked for one.
+            Err(refusal) if refusal.cause == Cause::AskRefused => Err(before
+                .filter(|before| before.field.is_some())
+                .unwrap_or(refusal)),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Answers a request that its route's guard does not let in.

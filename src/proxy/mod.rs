@@ -9,6 +9,7 @@ pub mod anew;
 pub mod answer;
 mod answered;
 pub mod app;
+mod ask;
 pub mod checks;
 pub mod client;
 mod client_certificate;

@@ -90,8 +90,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_goes_ahead_and_then_each_byte_has_its_time() {
+    #[tokio::test]
+    async fn a_second_goes_ahead_and_then_each_byte_has_its_time() {
         let pace = Pace::new(1000, 0);
         let at = Duration::from_millis;
         assert_eq!(pace.room(0, at(0)), Ok(1000));

@@ -182,7 +182,7 @@ impl Lookup for Values<'_> {
                 out.extend_from_slice(taken.unwrap_or_default());
             }
             Variable::Own(name) => {
-                let taken = self.seen.and_then(|seen| seen.captures.named(name));
+                let taken = self.seen.and_then(|seen| seen.own(name));
                 let defined = self.definitions.and_then(|all| all.get(name));
                 match (taken, defined) {
                     (Some(taken), _) => out.extend_from_slice(taken),

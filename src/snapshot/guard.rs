@@ -101,8 +101,7 @@ impl Kept {
     pub(super) fn guard(&mut self, route: &Route, old: Option<&Kept>) -> Option<Arc<Guard>> {
         let limits = route.limits.as_ref().filter(|limits| !limits.is_empty());
         let limits = limits.map(|limits| self.limited(limits));
-        let asks = |access: &&Arc<Access>| !access.rules.is_empty() || access.basic.is_some();
-        let access = route.access.as_ref().filter(asks);
+        let access = route.access.as_ref().filter(|access| !access.is_empty());
         let access = access.map(|access| self.entry(access, old));
         let asks = limits.is_some() || access.is_some();
         asks.then(|| Arc::new(Guard { limits, access }))

@@ -248,6 +248,12 @@ causes! {
     PasswordsBusy "passwords_busy" 503 Busy retry 5,
         "Too many passwords are being checked.",
         "Somebody may be trying passwords: look for clients with many `password_wrong`, and give the route a limit by rate.";
+    AskRefused "ask_refused" 403 Forbidden,
+        "The route that is asked for leave has refused it.",
+        "Look at the service behind `ask` of the route's `access`: it answered 401 or 403, often because a session is over.";
+    AskFailed "ask_failed" 500 Broken,
+        "The route that is asked for leave gave no usable answer.",
+        "See that the route of `ask` exists and that what is behind it answers 2xx, 401 or 403; the log tells what it did.";
     RateLimited "rate_limited" 429 Busy retry 1,
         "Too many requests come from there, or for the same thing.",
         "The log says which `[rate.NAME]` and by how much; raise its `rate`, or `burst` in the route's `limits`.";

@@ -199,3 +199,94 @@ fn what_nginx_lets_in_is_let_in_and_what_it_refuses_is_refused_alike() {
         hubgate.wait_log(sentence);
     }
 }
+
+/// Says what `X-Status` of the request asks for, and who it is.
+fn authority() -> Upstream {
+    Upstream::start(|conn| {
+        while let Some(head) = conn.request() {
+            let status = head.all("x-status").pop().unwrap_or("204".to_owned());
+            let said = format!(
+                "HTTP/1.1 {status} x\r\nX-User: al{status}\r\nWWW-Authenticate: Own\r\nContent-Length: 0\r\n\r\n"
+            );
+            conn.send(said);
+        }
+    })
+}
+
+#[test]
+fn another_route_is_asked_for_leave_and_what_it_says_goes_on() {
+    let (upstream, authority) = (Upstream::saying("in"), authority());
+    let access = "access = { ask = { path = \"/auth\", take = { user = \"$upstream_http_x_user\" } } }\nrequest_headers = { X-User = \"$user\" }";
+    let more = format!(
+        "[upstream.auth]\nendpoints = [\"{}\"]\n[[site.\"hub.test\".route]]\nexact = \"/auth\"\ninternal = true\nupstream = \"auth\"\nrequest_headers = {{ X-Original-URI = \"$request_uri\" }}\n",
+        authority.addr
+    );
+    let hubgate = Hubgate::start(&(one_site(upstream.addr, access) + &more));
+    let mut client = hubgate.plain();
+    let body = "POST /a?b=c HTTP/1.1\r\nHost: hub.test\r\nX-User: forged\r\nX-Status: 200\r\nContent-Length: 3\r\n\r\nabc";
+    assert_eq!(client.exchange(body).text(), "in");
+    let went_on = upstream.only_request();
+    assert_eq!(went_on.head.one("x-user"), "al200");
+    assert_eq!(went_on.body.bytes, b"abc");
+    let asked = authority.only_request();
+    assert_eq!(
+        (asked.head.method(), asked.head.target()),
+        ("GET".to_owned(), b"/auth".to_vec())
+    );
+    assert_eq!(asked.head.one("x-original-uri"), "/a?b=c");
+    assert!(!asked.head.has("content-length"));
+    for (status, expected, cause) in [
+        (401, 401, "ask_refused"),
+        (403, 403, "ask_refused"),
+        (302, 500, "ask_failed"),
+        (500, 500, "ask_failed"),
+    ] {
+        let answer = ask(&mut client, "/", &format!("X-Status: {status}\r\n"));
+        assert_eq!(
+            (answer.status, answer.head.one("x-hubgate-cause")),
+            (expected, cause.to_owned())
+        );
+    }
+    let answer = ask(&mut client, "/", "X-Status: 401\r\n");
+    assert_eq!(answer.head.one("www-authenticate"), "Own");
+    assert_eq!(upstream.requests().len(), 1);
+    assert_eq!(client.get(HOST, "/auth").status, 404, "it is internal");
+    assert_eq!(authority.connections(), 1, "its connection is used again");
+    hubgate.wait_log("auth request unexpected status: 302, client: 127.0.0.1");
+}
+
+#[test]
+fn whom_nginx_lets_in_by_another_route_is_let_in_alike() {
+    let (upstream, authority) = (Upstream::saying("in"), authority());
+    let block = "server { listen @LISTEN@; server_name hub.test;
+        location / { auth_request /auth; proxy_pass http://@UP@; }
+        location /off/ { auth_request off; proxy_pass http://@UP@; }
+        location /any/ { satisfy any; deny all; auth_request /auth; proxy_pass http://@UP@; }
+        location /all/ { allow 127.0.0.1; deny all; auth_request /auth; proxy_pass http://@UP@; }
+        location /net/ { satisfy any; allow 127.0.0.1; deny all; auth_request /auth; proxy_pass http://@UP@; }
+        location = /auth { proxy_pass http://@AUTH@/verify; }
+    }";
+    let block = block
+        .replace("@UP@", &upstream.addr.to_string())
+        .replace("@AUTH@", &authority.addr.to_string());
+    let Some(nginx) = Nginx::start(&block) else {
+        return;
+    };
+    let (hubgate, _) = imported(&block, |_| {});
+    for path in ["/", "/off/", "/any/", "/all/", "/net/"] {
+        for status in [200, 204, 301, 401, 403, 404, 500, 503] {
+            for from in [[127, 0, 0, 1], [127, 0, 0, 9]] {
+                let asked = |http| {
+                    let fields = format!("X-Status: {status}\r\n");
+                    let answer = ask(&mut Client::plain_from(from, http), path, &fields);
+                    (answer.status, answer.head.all("www-authenticate"))
+                };
+                assert_eq!(
+                    asked(hubgate.http),
+                    asked(nginx.addr),
+                    "{path} {status} {from:?}"
+                );
+            }
+        }
+    }
+}

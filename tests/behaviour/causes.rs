@@ -15,8 +15,8 @@ use crate::support::authority::{Authority, Issued};
 use crate::support::hubgate::{HOST, command, one_site, run};
 use crate::support::ports::{Unreachable, free_addr};
 use crate::support::{
-    Client, Conn, Hubgate, NameServer, PATIENCE, Response, Upstream, Wire, authority, eventually,
-    tls, websocket,
+    Client, Conn, Hubgate, NameServer, Response, Upstream, Wire, authority, eventually, tls,
+    websocket,
 };
 
 /// What provoking gave: the answer, if there was one that could be read to its end.
@@ -88,6 +88,8 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::PasswordWrong, || guarded("basic = { realm = \"x\", file = \"@DIR@/users\" }", "Authorization: Basic YWxpY2U6c2VjcmV0\r\n")),
     (Cause::PasswordsUnreadable, || guarded("basic = { realm = \"x\", file = \"@DIR@\" }", "Authorization: Basic YWxpY2U6c2VjcmV0\r\n")),
     (Cause::PasswordsBusy, many_passwords),
+    (Cause::AskRefused, || guarded("ask = { path = \"/auth\" }", "X-Status: 403\r\n")),
+    (Cause::AskFailed, || guarded("ask = { path = \"/nobody\" }", "")),
     (Cause::RateLimited, || twice("rates = [{ rate = \"one\" }]", "[rate.one]\nrate = \"1r/m\"\n")),
     (Cause::ConcurrencyLimited, || twice("concurrency = [{ of = \"addr\", most = 1 }]", "[concurrency.addr]\n")),
     (Cause::Internal, || asked("", &request("GET / HTTP/1.1", "X-Hubgate-Defect: 1\r\n"))),
@@ -286,7 +288,8 @@ fn hubgate_with(access: &str, users: &str) -> Hubgate {
     let dir = tempfile::TempDir::new().unwrap();
     fs::write(dir.path().join("users"), users).unwrap();
     let route = format!("access = {{ {access} }}");
-    Hubgate::start_in(dir, &(one_site(free_addr(), &route) + LOG))
+    let auth = "[[site.\"hub.test\".route]]\nexact = \"/auth\"\nrespond = { status = 403 }\n";
+    Hubgate::start_in(dir, &(one_site(free_addr(), &route) + auth + LOG))
 }
 
 /// One request before an endpoint that does not answer it, and another, with these limits.
@@ -306,20 +309,22 @@ fn many_passwords() -> Seen {
     let access = "basic = { realm = \"x\", file = \"@DIR@/users\" }";
     let hubgate = hubgate_with(access, &format!("alice:{hash}\n"));
     let shown = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
-    let (mut waiting, begun) = (Vec::new(), Instant::now());
-    loop {
-        let mut client = hubgate.plain();
+    let mut waiting: Vec<_> = (0..100).map(|_| hubgate.plain()).collect();
+    for client in &mut waiting {
         client.send(request("GET / HTTP/1.1", shown));
-        if waiting.len() > 66 {
-            let _ = client.fill(Instant::now() + Duration::from_millis(500));
-        }
-        if !client.pending().is_empty() {
-            let answer = client.response();
-            return seen(hubgate, Some(answer), vec![Box::new(waiting)]);
-        }
-        waiting.push(client);
-        assert!(begun.elapsed() < PATIENCE, "{} wait", waiting.len());
     }
+    let line = logged(&hubgate, Cause::PasswordsBusy);
+    let id = line["request_id"].as_str().unwrap().as_bytes();
+    let mut answer = None;
+    eventually("the answer of the one that was told first", || {
+        answer = waiting.iter_mut().find_map(|client| {
+            let _ = client.fill(Instant::now() + Duration::from_millis(20));
+            let here = client.pending().windows(id.len()).any(|bytes| bytes == id);
+            here.then(|| client.response())
+        });
+        answer.is_some()
+    });
+    seen(hubgate, answer, vec![Box::new(waiting)])
 }
 
 /// Takes a request and says nothing.

@@ -2,20 +2,22 @@
 //!
 //! The table is read here whole; that a route without one has its site's is for `validate`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::action::text;
 use super::reader::{Context, Reader, value};
 use super::{Key, Kind, Table};
-use crate::config::access::{Access, AddressRule, Basic, Need};
+use crate::config::access::{Access, AddressRule, Ask, Basic, Need};
+use crate::config::diagnostic::Diagnostic;
 use crate::config::text::Text;
 
 pub(super) const ACCESS: Key = Key::rule(
     "access",
     Kind::Inline,
     "everybody is let in; in a route: as its site says",
-    "{ rules = [\"allow 10.0.0.0/8\", \"deny all\"], basic = { realm = \"staff\", file = \"htpasswd\" }, need = \"all\" }",
-    "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `need`: \"all\" of them must agree, or \"any\" one is enough. `access = {}` in a route lets everybody in. Also as a table.",
+    "{ rules = [\"allow 10.0.0.0/8\", \"deny all\"], basic = { realm = \"staff\", file = \"htpasswd\" }, ask = { path = \"/auth\", take = { user = \"$upstream_http_x_user\" } }, need = \"all\" }",
+    "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `ask`: a route of the site, internal or not, is asked with a GET, the request's own fields and no body: 2xx lets in, 401 and 403 are the answer, anything else is 500; `take` gives variables the values of fields of its answer. `need`: \"all\" of them must agree, or \"any\" one is enough. `access = {}` in a route lets everybody in. Also as a table.",
 );
 
 static TABLE: Table = Table {
@@ -30,6 +32,13 @@ static TABLE: Table = Table {
             "{ realm = \"staff\", file = \"htpasswd\" }",
             "By password.",
         ),
+        Key::rule(
+            "ask",
+            Kind::Inline,
+            "none",
+            "{ path = \"/auth\" }",
+            "By another route.",
+        ),
         Key::new("need", Kind::Word(Need::WORDS), "\"all\"", "How many."),
     ],
 };
@@ -42,6 +51,60 @@ static BASIC: Table = Table {
         Key::required("file", Kind::Path, "\"htpasswd\"", "Names and hashes."),
     ],
 };
+
+static ASK: Table = Table {
+    header: "ask",
+    about: "",
+    keys: &[
+        Key::required("path", Kind::Text, "\"/auth\"", "What is asked for."),
+        Key::rule(
+            "take",
+            Kind::Inline,
+            "none",
+            "{ user = \"$upstream_http_x_user\" }",
+            "Of its answer.",
+        ),
+    ],
+};
+
+fn ask(reader: &Reader<'_>) -> Option<Ask> {
+    let path = reader.field("path", |field| {
+        let path = field.text()?;
+        match path.starts_with('/') && !path.contains(['?', '#', ' ']) {
+            true => Some(path.into()),
+            false => field.refuse("bad-path", format!("`{path}` is no path"), None),
+        }
+    });
+    let mut take = BTreeMap::new();
+    let mut good = true;
+    for (name, value) in reader
+        .table("take")?
+        .iter()
+        .flat_map(|(table, _)| table.iter())
+    {
+        let field = value.get_ref().as_str().and_then(field_of);
+        match field {
+            Some(field) => drop(take.insert(name.get_ref().to_string().into(), field)),
+            None => {
+                let message = format!("`{}` takes no field", name.get_ref());
+                let fault = Diagnostic::error("bad-take", value.span(), message);
+                reader
+                    .note(fault.hint("write it as `$upstream_http_x_user`, a field of the answer"));
+                good = false;
+            }
+        }
+    }
+    let path = value(path)?;
+    good.then_some(Ask { path, take })
+}
+
+/// The field that `$upstream_http_NAME` names.
+fn field_of(text: &str) -> Option<Box<str>> {
+    let name = text.strip_prefix("$upstream_http_")?.to_ascii_lowercase();
+    let name = name.replace('_', "-");
+    http::HeaderName::from_bytes(name.as_bytes()).ok()?;
+    Some(name.into())
+}
 
 /// Reads `access`: `Some(None)` when it is not written.
 pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Arc<Access>>> {
@@ -68,10 +131,12 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<A
                 file: value(file)?,
             })
         });
+        let ask = reader.inline("ask", &ASK, context, ask);
         let need = reader.word("need");
         Some(Arc::new(Access {
             rules: rules?.into_iter().map(|at| at.value).collect(),
             basic: basic?,
+            ask: ask?,
             need: match &*need?.value {
                 "any" => Need::Any,
                 _ => Need::All,

@@ -1,4 +1,4 @@
-//! `allow`, `deny`, `auth_basic` and `satisfy` as a route's `access`.
+//! `allow`, `deny`, `auth_basic`, `auth_request` and `satisfy` as a route's `access`.
 //!
 //! Inheritance is nginx's: the rules of the innermost block that has any count, for both words together.
 
@@ -51,15 +51,50 @@ pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut D
             draft::text(&import.absolute(&path))
         ));
     }
+    words.extend(ask(import, scope));
     let satisfy = scope.one("satisfy");
     if !words.is_empty() && satisfy.is_some_and(|own| own.argument(0) == "any") {
         words.push("need = \"any\"".to_owned());
     }
     let from = rules.first().copied().or(basic);
+    let from = from.or(scope.one("auth_request"));
     if !words.is_empty() {
         route.set("access", format!("{{ {} }}", words.join(", ")), from);
-    } else if scope.mentions(&["allow", "deny", "auth_basic"]) {
+    } else if scope.mentions(&["allow", "deny", "auth_basic", "auth_request"]) {
         // What is around the route in hubgate's file must not count for it.
         route.set("access", "{}", scope.one("auth_basic"));
     }
+}
+
+/// `auth_request` and what is taken from its answer.
+fn ask(import: &mut Import<'_>, scope: &Scope<'_>) -> Option<String> {
+    let own = scope.one("auth_request")?;
+    let path = own.argument(0);
+    if path == "off" {
+        return None;
+    }
+    if !path.starts_with('/') || path.contains(['$', '?']) {
+        let what = "which path is asked depends on the request: nobody is asked for leave";
+        import.ledger.lost(own, what);
+        return None;
+    }
+    let mut taken = Vec::new();
+    for set in scope.all("auth_request_set") {
+        let (name, value) = (set.argument(0), set.argument(1));
+        let name = name.trim_start_matches('$');
+        match value.strip_prefix("$upstream_http_") {
+            Some(field) if !field.contains('$') => {
+                taken.push(format!("{name} = {}", draft::text(&value)));
+            }
+            _ => import.ledger.lost(
+                set,
+                "only fields of the answer are taken: write `$upstream_http_NAME`",
+            ),
+        }
+    }
+    let take = match taken.is_empty() {
+        true => String::new(),
+        false => format!(", take = {{ {} }}", taken.join(", ")),
+    };
+    Some(format!("ask = {{ path = {}{take} }}", draft::text(&path)))
 }

@@ -164,12 +164,6 @@ impl<'a> Exchange<'a> {
         self
     }
 
-    /// Gives the client the answer's body no faster than this.
-    pub(in crate::proxy) fn paced(mut self, pace: Option<Box<Pace>>) -> Self {
-        self.pace = pace;
-        self
-    }
-
     /// Throws answers away that `decline` says so of.
     pub fn declining(mut self, decline: Option<&'a Decline<'a>>) -> Self {
         self.decline = decline;

@@ -2,6 +2,7 @@
 //!
 //! Looks at when something moved last, and ends event streams that nothing is waited for any more; all else is `super`'s.
 
+use crate::proxy::pace::Pace;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -47,6 +48,12 @@ impl Exchange<'_> {
                 Cause::UpstreamIdle,
             ),
         }
+    }
+
+    /// Gives the client the answer's body no faster than this.
+    pub(in crate::proxy) fn paced(mut self, pace: Option<Box<Pace>>) -> Self {
+        self.pace = pace;
+        self
     }
 
     /// How much of the response may be read at once; `None` while it is made to wait.

@@ -20,6 +20,8 @@ pub struct Seen {
     pub uri: Option<Uri>,
     /// What the regex that matched last took.
     pub captures: Captures,
+    /// Values that were taken from another route's answer.
+    pub taken: Vec<(Box<str>, Box<[u8]>)>,
 }
 
 /// The routes of one site.
@@ -117,6 +119,15 @@ impl Nested {
 }
 
 impl Seen {
+    /// The value of a name that the configuration gives.
+    pub fn own(&self, name: &str) -> Option<&[u8]> {
+        let mut taken = self.taken.iter();
+        let found = taken.find(|(own, _)| **own == *name);
+        found
+            .map(|(_, value)| &**value)
+            .or_else(|| self.captures.named(name))
+    }
+
     /// Notes what a regex took: numbers are those of the last one, names stay.
     pub fn take(&mut self, captures: Captures) {
         let old = std::mem::replace(&mut self.captures, captures);

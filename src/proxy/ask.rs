@@ -1,0 +1,281 @@
+//! Asks one of the site's own routes whether a request may go on, as nginx's `auth_request` does.
+//!
+//! A GET with the request's own fields and no body; the route is found as for a path of a client, internal ones too, and
+//! neither its limits nor its access count. Of the answer its status counts, and the fields that are taken; its body is
+//! not read. A pooled connection that turns out to be closed is replaced. Bounded by the route's own time limits.
+
+use std::future::poll_fn;
+
+use http::header::{self, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use pingora::http::RequestHeader;
+use tokio::time::timeout;
+
+use super::admit::while_there;
+use super::answer::Answer;
+use super::app::App;
+use super::checks::Checked;
+use super::client::Client;
+use super::client_certificate;
+use super::filter::forwarded::{self, Origin};
+use super::filter::request::{self, Changes};
+use super::guard::Refusal;
+use super::heads;
+use super::trace::Trace;
+use super::values::Values;
+use crate::config::Ask;
+use crate::observe::cause::Cause;
+use crate::router::RouteMatch;
+use crate::snapshot::{RunningRoute, Snapshot};
+use crate::transport::now;
+use crate::upstream::Keys;
+use crate::upstream::connect::ConnectLimits;
+use crate::upstream::endpoint::Outcome;
+use crate::upstream::http1::{BodyProgress, Connection, Request, RequestBody};
+
+/// Endpoints and connections that are tried.
+const TRIES: usize = 3;
+
+/// A request that is asked about.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) app: &'a App,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) checked: &'a Checked,
+    pub(super) id: &'a str,
+    /// How its sentences in the log end.
+    pub(super) told: &'a str,
+}
+
+/// What was said.
+#[derive(Debug)]
+struct Said {
+    status: StatusCode,
+    challenge: Option<HeaderValue>,
+    taken: Vec<(Box<str>, Box<[u8]>)>,
+}
+
+impl Question<'_> {
+    /// Whether the request of `client` may go on; what is taken of the answer is kept in `trace`.
+    pub(super) async fn ask(
+        self,
+        ask: &Ask,
+        client: &mut Client,
+        trace: &mut Trace,
+    ) -> Result<(), Refusal> {
+        let head = head_of(client.head());
+        let asking = Box::pin(self.said(ask, head, trace));
+        let Some(said) = while_there(client, asking).await else {
+            return Err(Refusal::of(Cause::ClientGone));
+        };
+        let told = self.told;
+        match said {
+            Some(said) if said.status.is_success() => {
+                if !said.taken.is_empty() {
+                    trace.seen.get_or_insert_default().taken = said.taken;
+                }
+                Ok(())
+            }
+            Some(said) if matches!(said.status.as_u16(), 401 | 403) => Err(Refusal {
+                status: Some(said.status.as_u16()),
+                field: said.challenge.map(|value| (WWW_AUTHENTICATE, value)),
+                ..Refusal::of(Cause::AskRefused)
+            }),
+            Some(said) => {
+                let status = said.status.as_u16();
+                tracing::error!(
+                    event = "access.ask",
+                    "auth request unexpected status: {status}{told}"
+                );
+                Err(Refusal::of(Cause::AskFailed))
+            }
+            None => {
+                let path = &ask.path;
+                tracing::error!(
+                    event = "access.ask",
+                    "auth request to \"{path}\" was not answered{told}"
+                );
+                Err(Refusal::of(Cause::AskFailed))
+            }
+        }
+    }
+
+    /// What the route says; `None` when there is none or nobody answers.
+    async fn said(self, ask: &Ask, head: RequestHeader, trace: &Trace) -> Option<Said> {
+        let site = self.snapshot.sites.get(trace.site?)?;
+        let mut own = Trace::begin();
+        let RouteMatch::Found(found) = site.paths.find_within(ask.path.as_bytes(), &mut own.seen)
+        else {
+            return None;
+        };
+        own.site = trace.site;
+        let index = site.first_route as usize + found;
+        own.route = Some(index);
+        let route = self.snapshot.routes.get(index)?;
+        let special = route.special.as_deref();
+        let host = self.checked.authority.host.as_str();
+        let (facts, snapshot, id) = (&self.app.facts, self.snapshot, self.id);
+        let target = &*self.checked.target;
+        if special.is_some_and(|special| special.answered) {
+            let values = Values::new((facts, snapshot), (&head, target), host, own.place(), id);
+            let answer = Answer::of_route(&route.config.action, &values);
+            return Some(Said {
+                status: answer.status(),
+                challenge: None,
+                taken: Vec::new(),
+            });
+        }
+        let request = heads::Request {
+            facts,
+            snapshot,
+            target,
+            host,
+            id,
+        };
+        let prepared = special.map(|special| request.prepare(route, special, &head, &mut own));
+        let prepared = prepared.as_deref();
+        let path = ask.path.as_bytes();
+        let target = match special.and_then(|special| special.rewrite.as_ref()) {
+            Some(rewrite) => rewrite.target(path, None),
+            None => prepared
+                .and_then(|prepared| prepared.target.clone())
+                .unwrap_or_else(|| path.to_vec()),
+        };
+        let route = prepared
+            .and_then(|prepared| prepared.route.as_ref())
+            .unwrap_or(route);
+        let trusted_proxies = &snapshot.config.server.trusted_proxies;
+        let peer = facts.peer.ip();
+        let client = forwarded::client_address(peer, trusted_proxies, &head.headers).to_string();
+        let origin = Origin {
+            peer: &facts.peer_text,
+            client: &client,
+            trusted: forwarded::is_trusted(peer, trusted_proxies),
+            scheme: facts.scheme(),
+            port: self
+                .checked
+                .authority
+                .port
+                .unwrap_or(if facts.is_tls { 443 } else { 80 }),
+            host: &self.checked.host_value,
+            request_id: id,
+            certificate: client_certificate::lines(facts, snapshot, trace.site),
+        };
+        let changes = Changes {
+            target: &target,
+            origin: &origin,
+            framing: RequestBody::None,
+            session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
+            upgrade: None,
+            own: prepared.and_then(|prepared| prepared.fields.as_ref()),
+        };
+        let limit = route.timeouts.connect + route.timeouts.tls + route.timeouts.response;
+        let tries = self.tries(ask, route, &head, &changes);
+        timeout(limit, tries).await.ok().flatten()
+    }
+
+    async fn tries(
+        self,
+        ask: &Ask,
+        route: &RunningRoute,
+        head: &RequestHeader,
+        changes: &Changes<'_>,
+    ) -> Option<Said> {
+        let (group, pool) = (&route.group, &self.app.pool);
+        let limits = ConnectLimits {
+            tcp: route.timeouts.connect,
+            tls: route.timeouts.tls,
+        };
+        let mut tried = Vec::new();
+        for _ in 0..TRIES {
+            let endpoint = group.choose(&Keys::default(), &tried, now())?;
+            let address = endpoint.address;
+            let line = group.connector.line(address);
+            let pooled = pool.take(&line, now());
+            let reused = pooled.is_some();
+            let connection = match pooled {
+                Some(connection) => connection,
+                None => match group.connector.connect(address, limits).await {
+                    Ok(connection) => connection,
+                    Err(error) => {
+                        let reason: &dyn std::error::Error = &error;
+                        tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
+                        endpoint.report(Outcome::ConnectFailed, now());
+                        tried.push(address);
+                        continue;
+                    }
+                },
+            };
+            match exchange(connection, ask, head, changes).await {
+                Some((said, connection)) => {
+                    if let Some(connection) = connection {
+                        pool.put(line, connection, &group.config, now());
+                    }
+                    return Some(said);
+                }
+                // It was closed while it waited.
+                None if reused => {}
+                None => tried.push(address),
+            }
+        }
+        None
+    }
+}
+
+/// The head that is asked with.
+fn head_of(request: &RequestHeader) -> RequestHeader {
+    let mut head = request.clone();
+    head.set_method(Method::GET);
+    for name in [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::EXPECT,
+        header::UPGRADE,
+    ] {
+        head.remove_header(&name);
+    }
+    head
+}
+
+/// The answer, and the connection if it can be used again.
+async fn exchange(
+    mut upstream: Box<Connection>,
+    ask: &Ask,
+    head: &RequestHeader,
+    changes: &Changes<'_>,
+) -> Option<(Said, Option<Box<Connection>>)> {
+    let wire = upstream.begin(Request {
+        body: RequestBody::None,
+        is_head: false,
+        upgrade: false,
+    });
+    request::write(head, changes, wire);
+    poll_fn(|cx| upstream.poll_drain(cx)).await.ok()?;
+    loop {
+        poll_fn(|cx| upstream.poll_head(cx)).await.ok()?;
+        if !upstream.head().status().is_informational() {
+            break;
+        }
+    }
+    let response = upstream.head();
+    let field = |wanted: &str| {
+        let mut fields = response.fields();
+        let found = fields.find(|field| field.name.eq_ignore_ascii_case(wanted.as_bytes()));
+        found.map(|field| field.value)
+    };
+    let taken = ask.take.iter().map(|(name, wanted)| {
+        let value = field(wanted).unwrap_or_default();
+        (name.clone(), value.into())
+    });
+    let said = Said {
+        status: response.status(),
+        challenge: field("www-authenticate")
+            .filter(|_| response.status() == StatusCode::UNAUTHORIZED)
+            .and_then(|value| HeaderValue::from_bytes(value).ok()),
+        taken: taken.collect(),
+    };
+    let whole = upstream.body_is_complete()
+        || matches!(upstream.take_early_body(|_| {}), Ok(BodyProgress::Complete));
+    let kept = whole && upstream.is_reusable();
+    Some((said, kept.then_some(upstream)))
+}
