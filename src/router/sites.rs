@@ -97,6 +97,7 @@ mod tests {
             http: HttpMode::Forward,
             redirect_status: None,
             challenge_fallback: None,
+            detours: Default::default(),
             paths: Default::default(),
             routes: Vec::new(),
             request: Vec::new(),
