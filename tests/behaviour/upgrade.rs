@@ -637,7 +637,7 @@ fn under_a_service_manager_an_old_process_whose_successor_died_ends_at_once() {
 #[test]
 fn a_second_upgrade_is_refused_and_a_reload_waits_while_one_is_under_way() {
     let upstream = Upstream::saying("ok");
-    let more = "[server]\nupgrade_timeout = \"10s\"\n";
+    let more = "[server]\nupgrade_timeout = \"5s\"\n";
     let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
     let programs = TempDir::new().unwrap();
     let slow = script(
