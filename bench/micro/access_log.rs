@@ -28,7 +28,7 @@ fn write(bencher: Bencher<'_, '_>, log: &AccessLogHandle) {
         site: Some("hub.example.org"),
         route: Some("/hub/"),
         upstream: Some("hub"),
-        endpoint: Some(SocketAddr::from(([127, 0, 0, 1], 8_000))),
+        endpoint: Some(SocketAddr::from(([127, 0, 0, 1], 8_000)).into()),
         upstream_status: Some(200),
         ..Record::new(time, client, &fields)
     };

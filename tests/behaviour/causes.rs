@@ -313,7 +313,7 @@ fn many_passwords() -> Seen {
     for client in &mut waiting {
         client.send(request("GET / HTTP/1.1", shown));
     }
-    let line = logged(&hubgate, Cause::PasswordsBusy);
+    let line = logged(&hubgate, Cause::PasswordsBusy, None);
     let id = line["request_id"].as_str().unwrap().as_bytes();
     let mut answer = None;
     eventually("the answer of the one that was told first", || {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::hubgate::{HOST, one_site};
 use crate::support::nginx::{Nginx, imported};
-use crate::support::{Client, Hubgate, Upstream, Wire, eventually};
+use crate::support::{Client, Hubgate, Upstream, eventually};
 
 fn started(upstream: &Upstream, limits: &str, tables: &str) -> Hubgate {
     Hubgate::start(&(one_site(upstream.addr, limits) + tables))
