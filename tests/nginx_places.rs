@@ -1,4 +1,5 @@
-//! Where requests go, and with which target, is what the real nginx does: thousands of pairs of locations and targets.
+//! Where requests go, and with which target, is what the real nginx does: thousands of pairs of locations and targets. So
+//! says the model of nginx's configuration, and so do hubgate's own tables made from what the import writes.
 //!
 //! One nginx with many servers of generated locations, some nested, in front of an upstream that answers with the request
 //! line it got. Needs Debian's nginx (1.22); without one there is nothing to compare with, which is said.
@@ -18,11 +19,15 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use hubgate::nginx::model::{Found, Locations, Pass, Scope};
+use hubgate::config::{Site, Source, parse};
+use hubgate::nginx::import::import;
+use hubgate::nginx::model::{Found, Kind, Location, Locations, Pass, Place, Scope};
 use hubgate::nginx::table::Context;
 use hubgate::nginx::text::Part;
 use hubgate::nginx::uri::{self, Uri};
 use hubgate::nginx::{Captures, Directive, Disk, Options, Tree, read};
+use hubgate::router::{PathTable, RouteMatch, target};
+use hubgate::snapshot::Rewrite;
 
 const SERVERS: usize = 125;
 const TARGETS: usize = 40;
@@ -299,6 +304,114 @@ fn ours(locations: &Locations<'_>, target: &[u8]) -> Outcome {
     }
 }
 
+/// hubgate's own tables of a server, with the locations that its routes were made from.
+struct Runtime<'l, 't> {
+    site: Site,
+    table: PathTable,
+    locations: Vec<&'l Location<'t>>,
+}
+
+impl<'l, 't> Runtime<'l, 't> {
+    fn new(site: &Site, locations: &'l Locations<'t>) -> Self {
+        let mut all = Vec::new();
+        in_order(locations, &mut all);
+        assert_eq!(all.len(), site.routes.len(), "{}", site.name());
+        Self {
+            site: site.clone(),
+            table: PathTable::of(site),
+            locations: all,
+        }
+    }
+
+    /// What becomes of a request, and whether its target is to be compared.
+    fn ours(&self, target: &[u8]) -> (Outcome, bool) {
+        let target = origin_form(target);
+        let mut seen = None;
+        let path = target::path_of(&target).0;
+        let index = match self.table.seek(path, &target, &mut seen) {
+            RouteMatch::Invalid => return (Outcome::Refused, true),
+            RouteMatch::AddSlash => return (Outcome::Slash, true),
+            RouteMatch::None => return (Outcome::None, true),
+            RouteMatch::Found(index) => index,
+        };
+        let (location, route) = (self.locations[index], &self.site.routes[index]);
+        let own = |name: &str| {
+            let mut own = location.directive.children().iter();
+            own.find(|own| own.is(name))
+        };
+        if let Some(answer) = own("return") {
+            let text = answer.argument(1);
+            let text = text.trim_start_matches("answered ").to_owned();
+            return (Outcome::Answered(text), true);
+        }
+        let uri = seen.as_ref().and_then(|seen| seen.uri.as_ref());
+        let sent = match &route.rewrite_prefix {
+            Some(to) => Rewrite {
+                prefix: route.path.as_str().into(),
+                replacement: to.clone(),
+                normal: true,
+            }
+            .target(&target, uri),
+            None => target,
+        };
+        let place = own("proxy_set_header").map(|own| own.argument(1).into_owned());
+        let word = own("proxy_pass").unwrap().argument(0).into_owned();
+        let pass = Pass::parse(word.as_bytes()).unwrap();
+        let said = match &pass {
+            // The same path again: hubgate forwards what was sent, as the import's advice says.
+            Pass::Fixed(address) => Some(&*address.uri) != location.path(),
+            // Targets with variables are not those of a table.
+            Pass::Variable(_) => word.ends_with("$request_uri"),
+        };
+        (Outcome::Asked(place.unwrap_or_default(), sent), said)
+    }
+}
+
+impl Runtime<'_, '_> {
+    /// Whether nginx redirects to an exact path whose pass is not carried: what answers 404 asks for no slash.
+    fn lost_slash(&self, target: &[u8]) -> bool {
+        let Ok(uri) = uri::parse(target, true) else {
+            return false;
+        };
+        let slash = [&*uri.path, b"/"].concat();
+        let mut all = self.locations.iter().zip(&self.site.routes);
+        all.any(|(location, route)| {
+            matches!(location.kind, Kind::Exact(_))
+                && location.path() == Some(&slash)
+                && location.redirects()
+                && route.action.upstream().is_none()
+        })
+    }
+}
+
+fn in_order<'l, 't>(locations: &'l Locations<'t>, all: &mut Vec<&'l Location<'t>>) {
+    for location in &locations.list {
+        all.push(location);
+        in_order(&location.inner, all);
+    }
+}
+
+/// As a request's target is reduced before its route is looked for.
+fn origin_form(target: &[u8]) -> Vec<u8> {
+    let Some(rest) = target.strip_prefix(b"http://") else {
+        return target.to_vec();
+    };
+    match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
+        Some(at) if rest[at] == b'/' => rest[at..].to_vec(),
+        Some(at) => [b"/", &rest[at..]].concat(),
+        None => b"/".to_vec(),
+    }
+}
+
+/// Whether two went to the same place; a target that is not said is not compared.
+fn same(theirs: &Outcome, ours: &Outcome, said: bool) -> bool {
+    match (theirs, ours) {
+        (Outcome::Asked(there, _), Outcome::Asked(here, _)) if !said => there == here,
+        (Outcome::Broken, Outcome::Asked(..)) => !said,
+        _ => theirs == ours,
+    }
+}
+
 fn value(part: &Part, uri: &Uri, captures: &Captures) -> Vec<u8> {
     match part {
         Part::Group(group) => captures.groups.get(*group).cloned().unwrap_or_default(),
@@ -364,11 +477,23 @@ fn requests_go_where_nginx_sends_them_with_the_target_it_sends() {
         .iter()
         .filter(|own| own.is("server"))
         .collect();
+    let imported = import(&tree);
+    let source = Source::new("imported", "/", imported.toml.clone());
+    let config = match parse(&source) {
+        Ok(loaded) => loaded.config,
+        Err(report) => panic!("{report}"),
+    };
     let _nginx = start(nginx, folder.path(), port);
+    let mut compared = 0;
     let (mut differences, mut kinds) = (Vec::new(), std::collections::BTreeMap::new());
     for (index, server) in servers.iter().enumerate() {
         let scope = outer.inner(Context::Server, server.children());
         let locations = Locations::new(&scope).unwrap();
+        let site = config
+            .sites
+            .iter()
+            .find(|site| site.name() == format!("s{index}"));
+        let runtime = Runtime::new(site.unwrap(), &locations);
         let mut random = Rng::with_seed(1000 + index as u64);
         for _ in 0..TARGETS {
             let target = target(&mut random);
@@ -381,6 +506,15 @@ fn requests_go_where_nginx_sends_them_with_the_target_it_sends() {
             let kind = format!("{ours:?}");
             let kind = kind.split('(').next().unwrap_or_default().to_owned();
             *kinds.entry(kind).or_insert(0) += 1;
+            let (by_hubgate, said) = runtime.ours(sent.as_bytes());
+            compared += usize::from(said);
+            let lost = theirs == Outcome::Slash && runtime.lost_slash(sent.as_bytes());
+            if !same(&theirs, &by_hubgate, said) && !lost {
+                let target = String::from_utf8_lossy(&target);
+                differences.push(format!(
+                    "s{index} {target}\n  nginx:   {theirs:?}\n  hubgate: {by_hubgate:?}"
+                ));
+            }
             if theirs != ours {
                 let target = String::from_utf8_lossy(&target);
                 differences.push(format!(
@@ -389,7 +523,10 @@ fn requests_go_where_nginx_sends_them_with_the_target_it_sends() {
             }
         }
     }
-    eprintln!("{} pairs: {kinds:?}", SERVERS * TARGETS);
+    eprintln!(
+        "{} pairs: {kinds:?}; of hubgate's own tables all places, and {compared} with their targets",
+        SERVERS * TARGETS
+    );
     if !differences.is_empty() {
         fs::write("/tmp/nginx-places.conf", &text).unwrap();
     }

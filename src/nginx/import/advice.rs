@@ -38,7 +38,8 @@ pub(super) fn of_route(
         return;
     }
     let place = import.tree.show(location.directive.place());
-    for advice in faults(import, scope, pass, path, upgrades) {
+    let rewrites = route.get("rewrite_prefix").is_some();
+    for advice in faults(import, scope, pass, (path, rewrites), upgrades) {
         let told = (place.clone(), advice);
         if !import.advice.contains(&told) {
             import.advice.push(told);
@@ -50,7 +51,7 @@ fn faults(
     import: &Import<'_>,
     scope: &Scope<'_>,
     pass: &Directive,
-    path: &str,
+    (path, rewrites): (&str, bool),
     upgrades: bool,
 ) -> Vec<String> {
     let mut found = Vec::new();
@@ -69,7 +70,7 @@ fn faults(
     let has_path = target
         .split_once("://")
         .is_some_and(|(_, rest)| rest.contains('/'));
-    if has_path && !target.contains("$request_uri") {
+    if has_path && !rewrites && !target.contains("$request_uri") {
         say(&format!(
             "`proxy_pass` with a path sent a decoded target: `a%2Fb` arrived as `a/b`. hubgate forwards what follows `{path}` byte for byte"
         ));

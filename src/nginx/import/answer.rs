@@ -27,7 +27,7 @@ pub(super) fn answered<'t>(
         if !import.ledger.has(directive) {
             import.ledger.lost(
                 directive,
-                "nothing in it that hubgate can do: its paths get no route",
+                "nothing in it that hubgate can do: its paths get 404",
             );
         }
         import.ledger.orphan(directive);

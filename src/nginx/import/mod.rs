@@ -12,6 +12,7 @@ mod errors;
 mod files;
 mod habits;
 mod heads;
+mod hosts;
 mod ledger;
 mod limits;
 mod listen;

@@ -1,6 +1,8 @@
 //! `location`s as routes: whose upstream gets which paths, and with which limits.
 //!
-//! Prefixes and exact paths are carried, nested ones by their own paths. What a location says of heads is `heads`' affair.
+//! Every location becomes one route, in its order and within the one it was within, so that paths go where they went; one
+//! that cannot be carried answers 404. What a location says of heads is `heads`' affair, what answers without an upstream
+//! `answer`'s.
 
 use super::Import;
 use super::access;
@@ -14,7 +16,7 @@ use super::limits;
 use super::log;
 use super::upstream::Target;
 use super::variables::{self, Known};
-use crate::nginx::model::{Kind, Location, Locations, Pass, Scope};
+use crate::nginx::model::{Kind, Location, Locations, Pass, Place, Scope};
 use crate::nginx::text::Part;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
@@ -23,6 +25,18 @@ use crate::nginx::value;
 pub(super) fn routes<'t>(
     import: &mut Import<'t>,
     site: &str,
+    locations: &Locations<'t>,
+    into: &mut Vec<Draft>,
+    fallback: &mut Option<(String, &'t Directive)>,
+) {
+    let header = format!("[[site.{}.route]]", draft::text(site));
+    within(import, (site, &header), locations, into, fallback);
+}
+
+/// Those of one block, whose tables have this head.
+fn within<'t>(
+    import: &mut Import<'t>,
+    (site, header): (&str, &str),
     locations: &Locations<'t>,
     into: &mut Vec<Draft>,
     fallback: &mut Option<(String, &'t Directive)>,
@@ -38,33 +52,56 @@ pub(super) fn routes<'t>(
             challenge(import, location, fallback);
             continue;
         }
-        let whole = match &location.kind {
-            Kind::Exact(path) => Some(("exact", path)),
-            Kind::Prefix(path, _) => Some(("path", path)),
-            Kind::Pattern(pattern) => {
-                let text = pattern.as_str().to_owned();
-                by_pattern(import, location, locations, &text);
-                None
-            }
-            Kind::Named(name) => Some(("name", name)),
-        };
-        let Some((key, path)) = whole else {
+        let Some((key, text)) = key(location) else {
+            let what = "hubgate's paths are text: this one is none";
+            import.ledger.block_lost(directive, what);
             continue;
         };
-        // Targets are matched as they are sent, so escaped.
-        match String::from_utf8(crate::nginx::uri::escape(path)) {
-            Ok(path) if path.starts_with('/') || key == "name" => {
-                let path = path.trim_start_matches('@');
-                if let Some(route) = route(import, site, location, key, path) {
-                    into.push(route);
-                }
-            }
-            _ => import
-                .ledger
-                .block_lost(directive, "the path is not one that hubgate can match"),
+        if location.path().is_some() && !text.starts_with('/') {
+            let why = "no path begins so";
+            import.ledger.block_not_needed(directive, why);
+            continue;
         }
-        routes(import, site, &location.inner, into, fallback);
+        let made = route(import, site, location, key, &text);
+        let mut route = made.unwrap_or_else(|| nothing(location, key, &text));
+        route.header = header.to_owned();
+        if matches!(location.kind, Kind::Prefix(_, true)) {
+            route.set("final", "true", None);
+        }
+        if let Some(own) = location.scope.own().iter().find(|own| own.is("internal")) {
+            route.set("internal", "true", Some(own));
+            import.ledger.carried(own, "`internal` of the route");
+        }
+        into.push(route);
+        let inner = header.replacen(".route]]", ".route.route]]", 1);
+        within(import, (site, &inner), &location.inner, into, fallback);
     }
+}
+
+/// Which key of a route says what a location's kind says, and its value; `None` where that is no text.
+fn key(location: &Location<'_>) -> Option<(&'static str, String)> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    Some(match &location.kind {
+        Kind::Exact(path) => ("exact", text(path)?),
+        Kind::Prefix(path, _) => {
+            // A prefix that is redirected to, or has nothing before it, is hubgate's own kind.
+            let plain = path == b"/" || path.ends_with(b"/") && location.redirects();
+            (if plain { "path" } else { "begins" }, text(path)?)
+        }
+        Kind::Pattern(pattern) => {
+            let flag = if pattern.ignores_case() { "(?i)" } else { "" };
+            ("regex", format!("{flag}{}", pattern.as_str()))
+        }
+        Kind::Named(name) => ("name", text(name)?.trim_start_matches('@').to_owned()),
+    })
+}
+
+/// The route of a location that cannot be carried: its paths must not go where others' go.
+fn nothing(location: &Location<'_>, key: &str, text: &str) -> Draft {
+    let mut route = Draft::new("", Some(location.directive));
+    route.set(key, draft::text(text), None);
+    route.set("respond", "{ status = 404 }", None);
+    route
 }
 
 fn is_challenge(location: &Location<'_>) -> bool {
@@ -116,7 +153,7 @@ fn route<'t>(
     let (upstream, asked) = upstream(import, pass, scope).or_else(|| {
         import.ledger.lost(
             directive,
-            "its upstream is not carried, so it gets no route",
+            "its upstream is not carried, so its paths get 404",
         );
         import.ledger.orphan(directive);
         None
@@ -136,7 +173,7 @@ fn route<'t>(
         Asked::Prefix(to) => Some(to),
     };
     if let Some(to) = rewrite.filter(|to| to != path) {
-        if key == "path" && to.starts_with('/') {
+        if to.starts_with('/') && matches!(key, "path" | "begins" | "exact") {
             route.set("rewrite_prefix", draft::text(&to), Some(pass));
         } else {
             import.ledger.lost(
@@ -145,12 +182,7 @@ fn route<'t>(
             );
         }
     }
-    if key == "path" && !path.ends_with('/') {
-        let what = format!(
-            "a route for `{path}` and below; not for paths that only begin so, as `{path}x`"
-        );
-        import.ledger.lost(directive, what);
-    } else if !import.ledger.has(directive) {
+    if !import.ledger.has(directive) {
         import
             .ledger
             .carried(directive, format!("the route `{path}`"));
@@ -447,39 +479,5 @@ fn times(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
             draft::size(size)
         };
         route.set("body_limit", size, Some(from));
-    }
-}
-
-/// A location with an expression: needless when it goes where its paths would go without it.
-fn by_pattern<'t>(
-    import: &mut Import<'t>,
-    location: &Location<'t>,
-    beside: &Locations<'t>,
-    text: &str,
-) {
-    let goes = |location: &Location<'t>| {
-        location
-            .scope
-            .one("proxy_pass")
-            .map(|own| own.argument(0).into_owned())
-    };
-    let root = beside.list.iter().find(|other| other.path() == Some(b"/"));
-    let same = match (goes(location), root.and_then(goes)) {
-        (Some(own), Some(root)) => own == root,
-        _ => false,
-    };
-    let only_root = beside
-        .list
-        .iter()
-        .filter(|other| other.path().is_some())
-        .count()
-        == 1;
-    if same && only_root {
-        let why = "it goes where `/` goes: upgrades are passed on at every path";
-        import.ledger.block_not_needed(location.directive, why);
-    } else {
-        let what =
-            format!("hubgate matches prefixes and whole paths, no expressions yet: `{text}`");
-        import.ledger.block_lost(location.directive, &what);
     }
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use super::Import;
 use super::answer;
 use super::draft::{self, Draft};
+use super::hosts;
 use super::listen::Listen;
 use super::log;
 use super::redirect::{self, ToHttps};
@@ -15,7 +16,6 @@ use super::route;
 use crate::nginx::model::{Locations, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
-use crate::types::host::HostPattern;
 
 /// The site of a server that has no name.
 const NAMELESS: &str = "default.invalid";
@@ -51,7 +51,7 @@ impl<'t> Server<'t> {
             http: Vec::new(),
             https: Vec::new(),
             default: false,
-            hosts: hosts(import, &scope),
+            hosts: hosts::of_server(import, &scope),
             redirect: None,
             scope,
         };
@@ -105,46 +105,6 @@ impl<'t> Server<'t> {
         let bare = !own.iter().any(|own| own.is("location"));
         refusal.or(reject).filter(|_| bare && self.hosts.is_empty())
     }
-}
-
-/// The names of a server that hubgate can have.
-fn hosts<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
-    let mut hosts: Vec<String> = Vec::new();
-    for directive in scope.own().iter().filter(|own| own.is("server_name")) {
-        let mut lost = Vec::new();
-        for word in directive.arguments() {
-            let word = word.text();
-            let (word, both) = match word.strip_prefix('.') {
-                Some(word) => (word.to_owned(), true),
-                None => (word.into_owned(), false),
-            };
-            if matches!(&*word, "_" | "" | "__" | "--" | "!@#") {
-                continue;
-            }
-            match HostPattern::parse(&word) {
-                Ok(_) => hosts.push(word.clone()),
-                Err(_) => lost.push(format!("`{word}`")),
-            }
-            hosts.extend(both.then(|| format!("*.{word}")));
-        }
-        if !lost.is_empty() {
-            let lost = lost.join(", ");
-            import.ledger.lost(
-                directive,
-                format!("without {lost}: hosts are names or `*.name`"),
-            );
-        } else if directive
-            .arguments()
-            .iter()
-            .any(|word| word.text().starts_with(['*', '.']))
-        {
-            let what =
-                "the site's hosts; `*` stands for one label, deeper names need a host of their own";
-            import.ledger.lost(directive, what);
-        }
-    }
-    hosts.dedup();
-    hosts
 }
 
 /// The sites of all servers.
@@ -213,18 +173,12 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>)
         }
         hosts.push(NAMELESS.to_owned());
     }
-    let name = hosts.first().cloned().unwrap_or_default();
+    let name = hosts::name(&hosts);
     let mut table = Draft::new(
         format!("[site.{}]", draft::text(&name)),
         Some(server.directive),
     );
-    if hosts.len() > 1 {
-        table.set(
-            "aliases",
-            draft::texts(hosts.iter().skip(1)),
-            server.scope.one("server_name"),
-        );
-    }
+    hosts::write(&hosts, &mut table, server.scope.one("server_name"));
     if (server.default || nameless) && first_default {
         table.set("default", "true", None);
     }
@@ -252,6 +206,15 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>)
             }
         }
         Err(what) => import.ledger.lost(server.directive, what),
+    }
+    // Where everything goes to one place, nothing has to be understood.
+    let all = |route: &Draft| route.get("path") == Some("\"/\"");
+    if !site.routes.iter().all(all) {
+        site.table.set("paths", "\"normal\"", None);
+        if !server.scope.flag("merge_slashes", true) {
+            let from = server.scope.one("merge_slashes");
+            site.table.set("merge_slashes", "false", from);
+        }
     }
     if site.routes.is_empty() && server.https.is_empty() && site.table.get("http").is_none() {
         site.table.set("http", "\"forward\"", None);
@@ -421,7 +384,7 @@ fn redirects<'t>(
         }
     }
     let mut fallback = None;
-    let name = left.first().cloned().unwrap_or_default();
+    let name = hosts::name(&left);
     let mut table = Draft::new(
         format!("[site.{}]", draft::text(&name)),
         Some(server.directive),
@@ -457,9 +420,7 @@ fn redirects<'t>(
         table.set("challenge_fallback", draft::text(upstream), Some(from));
     }
     if !left.is_empty() {
-        if left.len() > 1 {
-            table.set("aliases", draft::texts(left.iter().skip(1)), None);
-        }
+        hosts::write(&left, &mut table, None);
         table.set("certificate", "\"none\"", None);
         table.set("http", "\"redirect\"", Some(to.from));
         status(to, &mut table);

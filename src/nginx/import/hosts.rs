@@ -1,0 +1,62 @@
+//! The words of `server_name`: hosts as hubgate writes them.
+//!
+//! nginx's `*.name` and `.name` stand for one label or more, so for `**.name`. Names that nobody can ask for are left out.
+
+use super::Import;
+use super::draft::{self, Draft};
+use crate::nginx::model::Scope;
+use crate::nginx::tree::Directive;
+use crate::types::host::HostPattern;
+
+/// The names of a server that hubgate can have.
+pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for directive in scope.own().iter().filter(|own| own.is("server_name")) {
+        let mut lost = Vec::new();
+        for word in directive.arguments() {
+            let word = word.text();
+            if matches!(&*word, "_" | "__" | "--" | "!@#") {
+                continue;
+            }
+            let (word, both) = match (word.strip_prefix('.'), word.strip_prefix("*.")) {
+                (Some(word), _) => (word.to_owned(), true),
+                // nginx's star stands for one label or more.
+                (None, Some(word)) => (format!("**.{word}"), false),
+                (None, None) => (word.into_owned(), false),
+            };
+            match HostPattern::parse_any(&word) {
+                Ok(_) => hosts.push(word.clone()),
+                Err(_) => lost.push(format!("`{word}`")),
+            }
+            hosts.extend(both.then(|| format!("**.{word}")));
+        }
+        if !lost.is_empty() {
+            let lost = lost.join(", ");
+            import
+                .ledger
+                .lost(directive, format!("without {lost}, which is no host"));
+        }
+    }
+    hosts.dedup();
+    // Alone it is a server without a name.
+    if hosts.iter().all(String::is_empty) {
+        hosts.clear();
+    }
+    hosts
+}
+
+/// What a site with these hosts is called.
+pub(super) fn name(hosts: &[String]) -> String {
+    let mut named = hosts.iter().filter(|host| !host.is_empty());
+    named.next().cloned().unwrap_or_default()
+}
+
+/// Writes the hosts into the site's table, whose key is their [`name`].
+pub(super) fn write(hosts: &[String], table: &mut Draft, from: Option<&Directive>) {
+    let plain = |host: &String| matches!(HostPattern::parse(host), Ok(HostPattern::Exact(_)));
+    if !hosts.iter().all(plain) {
+        table.set("hosts", draft::texts(hosts), from);
+    } else if hosts.len() > 1 {
+        table.set("aliases", draft::texts(hosts.iter().skip(1)), from);
+    }
+}
