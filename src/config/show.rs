@@ -11,8 +11,7 @@ use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site,
-    SiteListen, Upstream,
+    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site, Upstream,
 };
 use super::protection::{Circuit, Protection};
 use super::show_access::access;
@@ -23,7 +22,7 @@ use super::show_files::files;
 use super::show_heads;
 use super::show_limit::limits as limits_of;
 pub(super) use super::show_limit::{concurrency, rate};
-use super::show_listener::{listener, listeners};
+use super::show_listener::{listener, listeners, site_listen};
 use super::stream::{ProxyVersion, Stream};
 use super::tls::{CipherSuite, ClientTrust, Group, Tls};
 use super::why::Why;
@@ -283,14 +282,6 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     entries.extend(site.access.as_deref().map(access));
     entries.extend(detours(&site.detours));
     entries
-}
-
-fn site_listen(own: &SiteListen) -> String {
-    inline(&[
-        ("address", quoted(&own.address)),
-        ("tls", own.tls.to_string()),
-        ("default", own.default.to_string()),
-    ])
 }
 
 /// A stream's own keys, without its access log.

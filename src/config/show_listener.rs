@@ -2,6 +2,7 @@
 //! without options is shown as it is written.
 
 use super::listener::{Listener, SocketOptions};
+use super::model::SiteListen;
 use super::show::{Entry, duration, inline, quoted};
 
 pub(super) fn listeners(all: &[Listener]) -> String {
@@ -71,4 +72,12 @@ pub(super) fn socket_options(options: &SocketOptions) -> Vec<Entry> {
     let all = all.into_iter();
     all.filter_map(|(key, shown)| shown.map(|shown| (key, shown)))
         .collect()
+}
+
+pub(super) fn site_listen(own: &SiteListen) -> String {
+    inline(&[
+        ("address", quoted(&own.address)),
+        ("tls", own.tls.to_string()),
+        ("default", own.default.to_string()),
+    ])
 }

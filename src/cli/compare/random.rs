@@ -1,4 +1,6 @@
-//! A row of numbers that is the same each time, so that a comparison can be made again.
+//! A row of numbers that looks like chance and is the same each time, so that a comparison can be made again.
+//!
+//! For choosing requests only: nothing here is hard to guess.
 #![deny(clippy::disallowed_methods)]
 
 /// Where the row is.

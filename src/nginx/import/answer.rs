@@ -5,7 +5,7 @@
 use super::Import;
 use super::draft::{self, Draft};
 use super::rules;
-use super::{errors, files};
+use super::{access, errors, files, heads, limits};
 use crate::nginx::model::{Location, Scope};
 use crate::nginx::tree::Directive;
 
@@ -38,8 +38,38 @@ pub(super) fn answered<'t>(
             .ledger
             .carried(directive, format!("the route `{path}`"));
     }
-    detours(import, &location.scope, true, &mut route);
+    of_block(import, &location.scope, &mut route);
     Some(route)
+}
+
+/// A route for the paths that no location of a server is for, where the server has files for them.
+pub(super) fn rest<'t>(import: &mut Import<'t>, site: &str, scope: &Scope<'t>) -> Option<Draft> {
+    let returns = scope.own().iter().any(|own| own.is("return"));
+    scope.one("root").filter(|_| !returns)?;
+    let mut route = Draft::new(format!("[[site.{}.route]]", draft::text(site)), None);
+    route.set("path", "\"/\"", None);
+    if !files::set(import, scope, &mut route) {
+        return None;
+    }
+    // Rules and errors are the site's already.
+    guards(import, scope, &mut route);
+    heads::of_answers(import, scope, &mut route);
+    Some(route)
+}
+
+/// What else a block says of the answers it makes by itself.
+fn of_block<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    detours(import, scope, true, route);
+    // A `return` comes before anybody is kept out.
+    if !scope.own().iter().any(|own| own.is("return")) {
+        guards(import, scope, route);
+    }
+    heads::of_answers(import, scope, route);
+}
+
+fn guards(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    access::of_scope(import, scope, route);
+    limits::of_scope(import, scope, route);
 }
 
 /// What sends requests of a block elsewhere: rules, and somebody else in place of errors. Where the block `answers` by a

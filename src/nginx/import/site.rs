@@ -200,6 +200,14 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>)
         Ok(locations) => {
             let mut fallback = None;
             route::routes(import, &name, &locations, &mut site.routes, &mut fallback);
+            let whole = |route: &Draft| {
+                let all = |key| route.get(key) == Some("\"/\"");
+                all("path") || all("begins")
+            };
+            if !site.routes.iter().any(whole) {
+                let rest = answer::rest(import, &name, &server.scope);
+                site.routes.extend(rest);
+            }
             if let Some((upstream, from)) = fallback {
                 site.table
                     .set("challenge_fallback", draft::text(&upstream), Some(from));
