@@ -114,6 +114,10 @@ impl App {
         trace: &mut Trace,
     ) -> Left {
         let (snapshot, id) = (asked.snapshot, asked.id);
+        if status >= 400 {
+            // In place of another error, this one counts.
+            trace.detour.status = None;
+        }
         let cause = match status {
             404 => Cause::FileMissing,
             403 => Cause::FileForbidden,

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 
 use super::files::body::FileBody;
-use super::filter::request::field;
+use super::filter::request::{field, named_field};
 use super::filter::response;
 use super::page::Facts;
 use super::page::form::{self, Form};
@@ -222,7 +222,7 @@ impl Answer {
         response::status_line(status, reason.as_bytes(), wire);
         field(wire, b"Date", date);
         for (name, value) in &self.fields {
-            field(wire, name.as_str().as_bytes(), value.as_bytes());
+            named_field(wire, name, value.as_bytes());
         }
         if self.has_length() {
             response::write_length(self.length(), wire);

@@ -26,6 +26,9 @@ pub(super) fn of<'t>(
         .filter(|own| RULES.iter().any(|name| own.is(name)))
         .collect();
     let end = own.iter().position(|own| own.is("return"));
+    // After a `rewrite` that goes on, only a rule still comes before another look for a location.
+    let before = own.get(..end.unwrap_or_default()).unwrap_or_default();
+    let answers = answers && !before.iter().any(|own| own.is("rewrite"));
     let end = end.map_or(own.len(), |end| if answers { end } else { end + 1 });
     let own = own.get(..end).unwrap_or_default();
     let rules = list(import, scope, own);

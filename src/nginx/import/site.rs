@@ -120,8 +120,11 @@ pub(super) fn sites<'t>(import: &mut Import<'t>, servers: &[Server<'t>]) -> Vec<
         .iter()
         .filter(serving)
         .filter(|own| own.https.is_empty());
+    // Where no server says that it is the default, the first one is.
+    let said = servers.iter().any(|server| server.default);
     for server in tls.chain(plain) {
-        site(import, server, &mut sites);
+        let default = server.default || !said && sites.is_empty();
+        site(import, server, default, &mut sites);
     }
     for server in servers {
         if let Some(refusal) = server.refuses() {
@@ -148,7 +151,7 @@ fn tell_listens<'t>(import: &mut Import<'t>, server: &Server<'t>) {
     }
 }
 
-fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>) {
+fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, default: bool, sites: &mut Vec<Site>) {
     let taken = |host: &String| sites.iter().any(|site| site.hosts.contains(host));
     let mut hosts: Vec<String> = server
         .hosts
@@ -179,7 +182,7 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, sites: &mut Vec<Site>)
         Some(server.directive),
     );
     hosts::write(&hosts, &mut table, server.scope.one("server_name"));
-    if (server.default || nameless) && first_default {
+    if (default || nameless) && first_default {
         table.set("default", "true", None);
     }
     answer::detours(import, &server.scope, false, &mut table);

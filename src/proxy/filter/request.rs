@@ -153,6 +153,26 @@ pub(in crate::proxy) fn field(wire: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     wire.extend_from_slice(b"\r\n");
 }
 
+/// Writes a field whose name is not as somebody wrote it, in the usual case: `Content-Type`, `ETag`. Case counts for nobody
+/// but people and their scripts (RFC 9110 section 5.1).
+pub(in crate::proxy) fn named_field(wire: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    match *name {
+        header::ETAG => return field(wire, b"ETag", value),
+        header::WWW_AUTHENTICATE => return field(wire, b"WWW-Authenticate", value),
+        _ => {}
+    }
+    let begin = wire.len();
+    field(wire, name.as_str().as_bytes(), value);
+    let mut first = true;
+    let written = wire.iter_mut().skip(begin).take(name.as_str().len());
+    for byte in written {
+        if first {
+            byte.make_ascii_uppercase();
+        }
+        first = *byte == b'-';
+    }
+}
+
 /// HTTP/2 lets clients split `Cookie`; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &HeaderMap, session: Option<&str>, wire: &mut Vec<u8>) {
     let mut begun = false;
