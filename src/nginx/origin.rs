@@ -117,7 +117,11 @@ mod tests {
     fn with_nginxs_habits_it_says_where_the_pid_and_the_errors_are() {
         let folder = tempfile::tempdir().unwrap();
         let main = folder.path().join("nginx.conf");
-        std::fs::write(&main, "events {}\nhttp { access_log off; }").unwrap();
+        std::fs::write(
+            &main,
+            "events {}\nhttp { access_log off; server { return 204; } }",
+        )
+        .unwrap();
         let asked = Asked {
             prefix: Some(folder.path().join("p")),
             globals: "pid run/a.pid; error_log e.log notice; worker_shutdown_timeout 7s;"

@@ -105,6 +105,22 @@ impl Answer {
         self
     }
 
+    /// Has its fields, and its text if there is one, say its cause and the request's id, unless they say the cause already.
+    pub fn name_cause(&mut self, request_id: &str) {
+        let Some(cause) = self.cause else { return };
+        if self.fields.iter().any(|(name, _)| *name == X_HUBGATE_CAUSE) {
+            return;
+        }
+        let code = HeaderValue::from_static(cause.code());
+        self.fields.push((X_HUBGATE_CAUSE, code));
+        let id = HeaderValue::from_str(request_id).ok();
+        self.fields.extend(id.map(|id| (X_REQUEST_ID, id)));
+        if !self.body.is_empty() {
+            let told = format!("cause: {}\nrequest: {request_id}\n", cause.code());
+            self.body.extend_from_slice(told.as_bytes());
+        }
+    }
+
     /// With a further line that says what exactly was wrong; only where the body is text.
     #[must_use]
     pub fn with_detail(mut self, detail: &str) -> Self {

@@ -66,8 +66,8 @@ impl Pace {
     /// The room after `passed`, or when there is some.
     fn room(&self, sent: u64, passed: Duration) -> Result<u64, Duration> {
         let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        let paced = u128::from(self.rate) * (u128::from(millis) + 1000) / 1000;
-        let allowed = u128::from(self.after) + paced;
+        let paced = u128::from(self.rate).saturating_mul(u128::from(millis) + 1000) / 1000;
+        let allowed = paced.saturating_add(self.after.into());
         match u64::try_from(allowed.saturating_sub(u128::from(sent))) {
             Ok(0) => Err(self.due(sent)),
             Ok(room) => Ok(room),

@@ -100,6 +100,7 @@ impl App {
         {
             answer.status = status.as_u16();
         }
+        answer.name_cause(id);
         trace.status = answer.status;
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;

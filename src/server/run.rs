@@ -229,7 +229,13 @@ async fn live(
     let at_once = loop {
         tokio::select! {
             wish = signals.next() => match wish {
-                Wish::Stop => break false,
+                Wish::Stop => {
+                    if manners.on() {
+                        // nginx's QUIT to an old process never ends the new one, which here is on trial at first.
+                        drop(process.upgrading.lock().await);
+                    }
+                    break false;
+                }
                 Wish::StopAtOnce => break true,
                 other => obey(process, &manners, other),
             },
@@ -264,10 +270,6 @@ async fn live(
         }
         // A service manager sends the signal to both, the one that drains and the one that serves.
         if (successor.is_some() || outcome.is_err()) && !manners.on() {
-            signals.hurry().await;
-        }
-        // A service that is stopped while its old process still drains sends the signal to both.
-        if successor.is_some() && !manners.on() {
             signals.hurry().await;
         }
         signals.hurry().await;

@@ -92,11 +92,21 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::AskFailed, || guarded("ask = { path = \"/nobody\" }", "")),
     (Cause::RateLimited, || twice("rates = [{ rate = \"one\" }]", "[rate.one]\nrate = \"1r/m\"\n")),
     (Cause::ConcurrencyLimited, || twice("concurrency = [{ of = \"addr\", most = 1 }]", "[concurrency.addr]\n")),
+    (Cause::FileMissing, || filed("", "GET /none HTTP/1.1", "")),
+    (Cause::FileForbidden, || filed("", "GET / HTTP/1.1", "")),
+    (Cause::FileMethod, || filed("", "DELETE /a HTTP/1.1", "")),
+    (Cause::RangeUnsatisfiable, || filed("", "GET /a HTTP/1.1", "Range: bytes=100-\r\n")),
+    (Cause::PreconditionFailed, || filed("", "GET /a HTTP/1.1", "If-Match: \"other\"\r\n")),
+    (Cause::UpstreamError, intercepted),
+    (Cause::RouteLoop, || filed("rules = [{ rewrite = \"^\", to = \"/b\", then = \"find\" }]", "GET /a HTTP/1.1", "")),
     (Cause::Internal, || asked("", &request("GET / HTTP/1.1", "X-Hubgate-Defect: 1\r\n"))),
 ];
 
 /// Causes that cannot be provoked yet, and how they will be.
-const PENDING: &[(Cause, &str)] = &[];
+const PENDING: &[(Cause, &str)] = &[(
+    Cause::FileFailed,
+    "needs a disk that fails to read: a device mapper's error target",
+)];
 
 const LOG: &str = "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"json\"\n";
 /// So that a stop does not wait, and nobody has to.
@@ -282,6 +292,33 @@ fn guarded(access: &str, fields: &str) -> Seen {
     let hubgate = hubgate_with(access, "alice:{PLAIN}other\n");
     let answer = hubgate.plain().exchange(request("GET / HTTP/1.1", fields));
     seen(hubgate, Some(answer), Vec::new())
+}
+
+/// Of a route with one file; `more` are lines of it.
+fn filed(more: &str, line: &str, fields: &str) -> Seen {
+    let dir = tempfile::TempDir::new().unwrap();
+    fs::write(dir.path().join("a"), "text").unwrap();
+    let route = format!("path = \"/\"\nfiles = {{ root = \"@DIR@\" }}\n{more}");
+    let site = one_site(free_addr(), "").replace("path = \"/\"\nupstream = \"up\"", &route);
+    let hubgate = Hubgate::start_in(dir, &(site + LOG));
+    let answer = hubgate.plain().exchange(request(line, fields));
+    seen(hubgate, Some(answer), Vec::new())
+}
+
+/// An upstream's error that a route by name stands for, which cannot get the request's body a second time.
+fn intercepted() -> Seen {
+    let route = "own_errors = \"intercept\"\nerrors = [{ on = [500], to = \"@other\" }]";
+    let other = "[[site.\"hub.test\".route]]\nname = \"other\"\nrespond = { status = 200 }\n";
+    let fails = |conn: &mut Conn| {
+        drop(conn.answer("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"));
+    };
+    let upstream = Upstream::start(fails);
+    let hubgate = start(&(one_site(upstream.addr, route) + other));
+    let bytes = request("POST / HTTP/1.1", "Content-Length: 1\r\n") + "x";
+    let mut client = hubgate.plain();
+    client.send(bytes);
+    let answer = client.response();
+    seen(hubgate, Some(answer), vec![Box::new(upstream)])
 }
 
 fn hubgate_with(access: &str, users: &str) -> Hubgate {

@@ -222,6 +222,8 @@ const KNOWN: &[&str] = &[
     "location: ",
     // `add_header` of a server is HSTS for hubgate: on answers that nginx leaves without.
     "strict-transport-security: ",
+    // The text of a `return` is of the type that the path's ending stands for.
+    "content-type: nginx image/",
 ];
 
 /// `proxy_pass` with a path sends a decoded target, which the import's advice calls a fault: hubgate sends it as it came.

@@ -37,6 +37,7 @@ const PAGE: &[&str] = &[
     "content-type",
     "content-length",
     "transfer-encoding",
+    "content-encoding",
     "content-language",
     "content-security-policy",
     "cache-control",
@@ -115,8 +116,27 @@ pub(super) fn judge(request: &Request, nginx: &Answer, hubgate: &Answer) -> Vec<
     found
 }
 
-/// Whether nginx made the body itself: its pages say so, or are left out of an answer to HEAD.
+/// What nginx says of its own pages, and of nothing else.
+const BARE: &[&str] = &[
+    "server",
+    "date",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+];
+
+/// Whether nginx made the body itself: its pages say so, unless they are compressed or left out of an answer to HEAD, and
+/// have few fields.
 fn is_page(answer: &Answer, is_head: bool) -> bool {
+    let is_bare = |(name, _): &(String, String)| BARE.contains(&&**name);
+    if answer.status >= 400
+        && values(answer, "content-encoding") == ["gzip"]
+        && answer.fields.iter().all(is_bare)
+    {
+        return true;
+    }
     let made = |part: &[u8]| answer.body.windows(part.len()).any(|own| own == part);
     match is_head {
         true => answer.status >= 300 && values(answer, "content-type") == ["text/html"],

@@ -15,7 +15,7 @@ pub(super) const RESPOND: Key = Key::rule(
     Kind::Inline,
     "none",
     "{ status = 200, body = \"edge of $host\", type = \"text/plain\" }",
-    "Answers here, in place of an `upstream`: with this status (200 to 599), and a body in which $variables count. Keys left out: 200, no body, \"text/plain\".",
+    "Answers here, in place of an `upstream`: with this status (200 to 599), and a body in which $variables count. Keys left out: 200, no body (an error without one says its name), \"text/plain\".",
 );
 pub(super) const REDIRECT: Key = Key::rule(
     "redirect",

@@ -150,7 +150,7 @@ pub(super) fn returned(
             }
             let kind = scope.one("default_type");
             let kind = kind.map_or("text/plain".into(), |own| own.argument(0));
-            if kind != "text/plain" && !text.is_empty() && !matches!(status, 204 | 304) {
+            if kind != "text/plain" && !matches!(status, 204 | 304) {
                 words.push(format!("type = {}", draft::text(&kind)));
             }
             Ok(("respond", format!("{{ {} }}", words.join(", "))))

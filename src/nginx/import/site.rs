@@ -218,8 +218,8 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, default: bool, sites: 
         }
         Err(what) => import.ledger.lost(server.directive, what),
     }
-    // Where everything goes to one place, nothing has to be understood.
-    let all = |route: &Draft| route.get("path") == Some("\"/\"");
+    // Where everything is passed on to one place, nothing has to be understood.
+    let all = |route: &Draft| route.get("path") == Some("\"/\"") && route.get("upstream").is_some();
     if !site.routes.iter().all(all) {
         site.table.set("paths", "\"normal\"", None);
         if !server.scope.flag("merge_slashes", true) {
@@ -230,7 +230,7 @@ fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, default: bool, sites: 
     if site.routes.is_empty() && server.https.is_empty() && site.table.get("http").is_none() {
         site.table.set("http", "\"forward\"", None);
     }
-    if nameless && site.routes.is_empty() {
+    if nameless && site.routes.is_empty() && site.table.get("rules").is_none() {
         import.ledger.lost(
             server.directive,
             "nothing in it that hubgate can do; hosts that no site names get 421",

@@ -267,7 +267,7 @@ fn whole(fields: Vec<(HeaderName, HeaderValue)>, mut opened: Opened) -> Served {
 fn beyond(length: u64) -> Served {
     let cause = Cause::RangeUnsatisfiable;
     let mut answer = Answer::text(cause.status(), Vec::new(), Some(cause));
-    answer.body = format!("{}\n", cause.sentence()).into_bytes();
+    answer.body = format!("{} {}\n", cause.status(), cause.sentence()).into_bytes();
     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{length}")) {
         answer.fields.push((header::CONTENT_RANGE, value));
     }
