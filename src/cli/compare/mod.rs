@@ -149,6 +149,8 @@ struct Outcome {
     /// How often, by what differs and why that may be.
     explained: BTreeMap<(String, &'static str), usize>,
     told: Vec<String>,
+    /// How often, by what differs: of statuses by both.
+    kinds: BTreeMap<String, usize>,
     unexplained: usize,
 }
 
@@ -159,6 +161,16 @@ impl Outcome {
             return;
         }
         self.unexplained += 1;
+        let kind = match &*difference.what {
+            "status" => format!(
+                "status: nginx {}, hubgate {}",
+                difference.nginx, difference.hubgate
+            ),
+            what => what.to_owned(),
+        };
+        if self.kinds.len() < SHOWN || self.kinds.contains_key(&kind) {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
         if self.told.len() < SHOWN {
             self.told.push(format!(
                 "{request}\n  {}: nginx {}, hubgate {}\n",
@@ -176,6 +188,12 @@ impl Outcome {
         let more = self.unexplained - self.told.len();
         if more > 0 {
             push(&mut out, format_args!("and {more} more\n"));
+        }
+        for (kind, count) in &self.kinds {
+            push(
+                &mut out,
+                format_args!("not explained: {kind}, {count} times\n"),
+            );
         }
         for ((what, reason), count) in &self.explained {
             push(
