@@ -95,6 +95,7 @@ const PROVOKED: &[(Cause, Provoke)] = &[
     (Cause::FileMissing, || filed("", "GET /none HTTP/1.1", "")),
     (Cause::FileForbidden, || filed("", "GET / HTTP/1.1", "")),
     (Cause::FileMethod, || filed("", "DELETE /a HTTP/1.1", "")),
+    (Cause::FileFailed, unreadable),
     (Cause::RangeUnsatisfiable, || filed("", "GET /a HTTP/1.1", "Range: bytes=100-\r\n")),
     (Cause::PreconditionFailed, || filed("", "GET /a HTTP/1.1", "If-Match: \"other\"\r\n")),
     (Cause::UpstreamError, intercepted),
@@ -103,10 +104,7 @@ const PROVOKED: &[(Cause, Provoke)] = &[
 ];
 
 /// Causes that cannot be provoked yet, and how they will be.
-const PENDING: &[(Cause, &str)] = &[(
-    Cause::FileFailed,
-    "needs a disk that fails to read: a device mapper's error target",
-)];
+const PENDING: &[(Cause, &str)] = &[];
 
 const LOG: &str = "[access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"json\"\n";
 /// So that a stop does not wait, and nobody has to.
@@ -303,6 +301,15 @@ fn filed(more: &str, line: &str, fields: &str) -> Seen {
     let hubgate = Hubgate::start_in(dir, &(site + LOG));
     let answer = hubgate.plain().exchange(request(line, fields));
     seen(hubgate, Some(answer), Vec::new())
+}
+
+/// A file that opens and cannot be read: the loopback has no speed, which the kernel says with EINVAL.
+fn unreadable() -> Seen {
+    let site = one_site(free_addr(), "").replace(
+        "path = \"/\"\nupstream = \"up\"",
+        "path = \"/\"\nfiles = { root = \"/sys/class/net/lo\" }",
+    );
+    with(&site, "GET /speed HTTP/1.1")
 }
 
 /// An upstream's error that a route by name stands for, which cannot get the request's body a second time.
