@@ -72,28 +72,28 @@ pub struct Kept {
 impl Kept {
     /// What limits count by: as `old` has it, where that is the same.
     pub(super) fn new(config: &Config, old: Option<&Kept>, now: Instant) -> Self {
-        let rates = config.rates.iter().map(|(name, zone)| {
-            let known = old.and_then(|old| old.rates.get(name));
-            let known = known.filter(|known| known.config == *zone).cloned();
-            let new = || Rate {
+        let rates = carried(
+            &config.rates,
+            old.map(|old| &old.rates),
+            |known, zone| known.config == *zone,
+            |zone| Rate {
                 config: zone.clone(),
                 table: RateTable::new(zone.rate.thousandths(), zone.keys, now),
-            };
-            (name.clone(), known.unwrap_or_else(|| Arc::new(new())))
-        });
-        let concurrency = config.concurrency.iter().map(|(name, zone)| {
-            let known = old.and_then(|old| old.concurrency.get(name));
-            let known = known.filter(|known| known.config == *zone).cloned();
-            let new = || Concurrency {
+            },
+        );
+        let concurrency = carried(
+            &config.concurrency,
+            old.map(|old| &old.concurrency),
+            |known, zone| known.config == *zone,
+            |zone| Concurrency {
                 config: zone.clone(),
                 table: Arc::new(ConcurrencyTable::new(zone.keys)),
-            };
-            (name.clone(), known.unwrap_or_else(|| Arc::new(new())))
-        });
+            },
+        );
         Self {
             passwords: BTreeMap::new(),
-            rates: rates.collect(),
-            concurrency: concurrency.collect(),
+            rates,
+            concurrency,
         }
     }
 
@@ -133,4 +133,22 @@ impl Kept {
             passwords,
         }
     }
+}
+
+/// What each configuration of `new` has by its name: that of `old` where it is the same, else one that is made.
+fn carried<C, T>(
+    new: &BTreeMap<Box<str>, C>,
+    old: Option<&BTreeMap<Box<str>, Arc<T>>>,
+    is_same: impl Fn(&T, &C) -> bool,
+    make: impl Fn(&C) -> T,
+) -> BTreeMap<Box<str>, Arc<T>> {
+    let all = new.iter().map(|(name, config)| {
+        let known = old.and_then(|old| old.get(name));
+        let known = known.filter(|known| is_same(known, config)).cloned();
+        (
+            name.clone(),
+            known.unwrap_or_else(|| Arc::new(make(config))),
+        )
+    });
+    all.collect()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 
 use crate::support::hubgate::{HOST, one_site};
-use crate::support::nginx::{Nginx, imported};
+use crate::support::nginx::{Nginx, assert_carried, imported};
 use crate::support::{Client, Hubgate, Response, Upstream, eventually};
 
 /// Names and passwords in every form.
@@ -139,12 +139,11 @@ fn what_nginx_lets_in_is_let_in_and_what_it_refuses_is_refused_alike() {
         location /nofile/ { auth_basic x; proxy_pass http://@UP@; }
     }";
     let block = block.replace("@UP@", &upstream.addr.to_string());
-    let Some(nginx) = Nginx::start(&block) else {
+    let Some(nginx) = Nginx::start(&block, users) else {
         return;
     };
-    users(nginx.dir.path());
     let (hubgate, report) = imported(&block, users);
-    assert_eq!(report.lost(), 0, "{}", report.render());
+    assert_carried(&report);
     let mut shown = vec![
         String::new(),
         "Authorization: Basic\r\n".to_owned(),
@@ -269,7 +268,7 @@ fn whom_nginx_lets_in_by_another_route_is_let_in_alike() {
     let block = block
         .replace("@UP@", &upstream.addr.to_string())
         .replace("@AUTH@", &authority.addr.to_string());
-    let Some(nginx) = Nginx::start(&block) else {
+    let Some(nginx) = Nginx::start(&block, |_| {}) else {
         return;
     };
     let (hubgate, _) = imported(&block, |_| {});

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::support::hubgate::HOST;
-use crate::support::imported::{self as nginx, Nginx, imported};
+use crate::support::nginx::{Nginx, assert_carried, imported};
 use crate::support::{Client, Hubgate, Response, Upstream};
 
 fn tree(dir: &Path) {
@@ -31,18 +31,11 @@ fn shown(response: &Response) -> String {
 
 #[track_caller]
 fn alike(block: &str, requests: &[&str]) {
-    if !nginx::is_there() {
+    let Some(theirs) = Nginx::start(block, tree) else {
         return;
-    }
-    let theirs = Nginx::start(block, tree);
+    };
     let (ours, report) = imported(block, tree);
-    let lost: Vec<_> = report
-        .lines
-        .iter()
-        .filter(|line| line.fate == hubgate::nginx::import::Fate::Lost)
-        .map(|line| format!("{}: {}", line.directive, line.text))
-        .collect();
-    assert!(lost.is_empty(), "{lost:#?}");
+    assert_carried(&report);
     let mut different = Vec::new();
     for request in requests {
         let (line, fields) = request.split_once('|').unwrap_or((request, ""));
@@ -68,7 +61,7 @@ fn alike(block: &str, requests: &[&str]) {
 
 #[test]
 fn rules_lead_where_nginx_s_do() {
-    let block = r#"server { listen @HTTP@; root www; set $site s;
+    let block = r#"server { listen @LISTEN@; root www; set $site s;
         rewrite ^/server/(.*)$ /echo/$1?from=server last;
         if ($http_x_gone) { return 410; }
         if ($request_method = DELETE) { return 405; }
@@ -157,7 +150,7 @@ fn what_takes_the_place_of_an_error_is_nginx_s() {
         }
     });
     let block = format!(
-        r#"server {{ listen @HTTP@; root www;
+        r#"server {{ listen @LISTEN@; root www;
         error_page 404 /sorry.html;
         error_page 403 =200 /sorry.html;
         error_page 410 = @named;

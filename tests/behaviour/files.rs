@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::support::hubgate::HOST;
-use crate::support::imported::{self as nginx, Nginx, imported};
+use crate::support::nginx::{Nginx, assert_carried, imported};
 use crate::support::{Client, H2, Hubgate, Response};
 
 /// A folder `www` with files of a known time, a secret beside it, and links.
@@ -108,17 +108,11 @@ fn shown(response: &Response) -> String {
 /// Sends each request to the real nginx and to hubgate, with the same file, and compares.
 #[track_caller]
 fn alike(block: &str, requests: &[String]) {
-    if !nginx::is_there() {
+    let Some(theirs) = Nginx::start(block, tree) else {
         return;
-    }
-    let theirs = Nginx::start(block, tree);
+    };
     let (ours, report) = imported(block, tree);
-    let lost: Vec<_> = report
-        .lines
-        .iter()
-        .filter(|line| line.fate == hubgate::nginx::import::Fate::Lost)
-        .collect();
-    assert!(lost.is_empty(), "{lost:?}");
+    assert_carried(&report);
     let mut different = Vec::new();
     for request in requests {
         let (theirs, ours) = (
@@ -185,7 +179,7 @@ const TARGETS: &[&str] = &[
 #[test]
 fn a_folder_is_served_as_nginx_serves_it() {
     let types = "include /etc/nginx/mime.types; default_type text/plain;";
-    let block = format!("{types} server {{ listen @HTTP@; location / {{ root www; }} }}");
+    let block = format!("{types} server {{ listen @LISTEN@; location / {{ root www; }} }}");
     let mut requests = gets(TARGETS);
     for method in ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
         for target in ["/d/a.txt", "/d/", "/d", "/missing"] {
@@ -199,7 +193,7 @@ fn a_folder_is_served_as_nginx_serves_it() {
 
 #[test]
 fn parts_and_conditions_are_answered_as_nginx_does() {
-    let block = "server { listen @HTTP@; root www; location / { types { text/x-a txt; } default_type a/b; } \
+    let block = "server { listen @LISTEN@; root www; location / { types { text/x-a txt; } default_type a/b; } \
                  location /list/ { etag off; if_modified_since before; max_ranges 1; } }";
     let time = "Tue, 14 Nov 2023 22:13:20 GMT";
     let later = "Tue, 14 Nov 2023 22:13:21 GMT";
@@ -272,7 +266,7 @@ fn parts_and_conditions_are_answered_as_nginx_does() {
 
 #[test]
 fn try_index_and_alias_are_nginx_s() {
-    let block = "server { listen @HTTP@; root www; index nothing index.php index.html; \
+    let block = "server { listen @LISTEN@; root www; index nothing index.php index.html; \
         location / { try_files $uri $uri/ /d/a.txt; } \
         location /app/ { try_files $uri =404; } \
         location /t403/ { try_files /nothing =403; } \

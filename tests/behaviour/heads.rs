@@ -161,7 +161,7 @@ fn heads_change_as_nginx_changes_them() {
             toml += &format!("request_headers.Host = \"{addr}\"\n");
         }
     }
-    let Some(nginx) = Nginx::start(&(http + "}")) else {
+    let Some(nginx) = Nginx::start(&(http + "}"), |_| {}) else {
         return;
     };
     let hubgate = Hubgate::start(&toml);
@@ -215,7 +215,7 @@ fn an_imported_configuration_changes_heads_as_nginx_does() {
         "location /c{redirected}/ {{ proxy_pass http://{addr}/deep/; proxy_redirect default; proxy_redirect http://backend.internal:8000/ http://$proxy_host/$scheme/; proxy_set_header X-Host $proxy_host; }}\n"
     );
     http += "}";
-    let Some(nginx) = Nginx::start(&http) else {
+    let Some(nginx) = Nginx::start(&http, |_| {}) else {
         return;
     };
     let hubgate = Hubgate::start(&imported(&http));
@@ -256,7 +256,7 @@ fn the_upstream_is_asked_for_what_the_target_says() {
             "[[site.\"{HOST}\".route]]\npath = \"/c{case}/\"\nupstream = \"up\"\ntarget = \"{ours}\"\n"
         );
     }
-    let Some(nginx) = Nginx::start(&(http + "}")) else {
+    let Some(nginx) = Nginx::start(&(http + "}"), |_| {}) else {
         return;
     };
     let hubgate = Hubgate::start(&toml);

@@ -48,7 +48,7 @@ fn defined_variables_are_worth_what_nginx_says() {
          add_header X-Three \"[$told]\"; }} }}",
         behind.addr
     );
-    let Some(nginx) = Nginx::start(&http) else {
+    let Some(nginx) = Nginx::start(&http, |_| {}) else {
         return;
     };
     let hubgate = Hubgate::start(&imported(&http));
@@ -82,7 +82,7 @@ fn the_upstream_that_a_table_names_is_asked_as_nginx_asks_it() {
          server {{ listen @LISTEN@; server_name {HOST}; location / {{ proxy_pass http://$backend; }} }}",
         one.addr, two.addr
     );
-    let Some(nginx) = Nginx::start(&http) else {
+    let Some(nginx) = Nginx::start(&http, |_| {}) else {
         return;
     };
     let hubgate = Hubgate::start(&imported(&http));

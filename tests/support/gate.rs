@@ -415,12 +415,7 @@ impl Event {
 
     /// When the next attempt is, by hubgate's clock.
     pub fn next(&self) -> OffsetDateTime {
-        // Hours before ten are written with one digit.
-        let text = self.text("next").trim_end_matches(" +00:00:00");
-        let (date, time) = text.split_once(' ').unwrap_or_default();
-        let (hour, rest) = time.split_once(':').unwrap_or_default();
-        let text = format!("{date}T{hour:0>2}:{rest}Z");
-        OffsetDateTime::parse(&text, &Rfc3339).unwrap_or_else(|_| panic!("{text}"))
+        OffsetDateTime::parse(self.text("next"), &Rfc3339).unwrap()
     }
 
     /// How long from the line to the next attempt, in seconds.

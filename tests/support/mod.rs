@@ -24,7 +24,6 @@ pub mod h2_client;
 pub mod h2_frames;
 pub mod h2_upstream;
 pub mod hubgate;
-pub mod imported;
 pub mod message;
 pub mod name_server;
 pub mod nginx;

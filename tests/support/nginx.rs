@@ -1,4 +1,7 @@
-//! Debian's nginx, for tests whose expected values are what it does.
+//! Debian's nginx, for tests whose expected values are what it does, and hubgate with what the import makes of the same
+//! text.
+//!
+//! In the text `@LISTEN@` is each one's address; the folder of both is prepared alike.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -21,19 +24,20 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts with these directives of `http`, in which `@LISTEN@` is an address. `None`, and a word about it, where there
-    /// is no nginx to compare with.
+    /// Starts with these directives of `http`, in a folder that `files` prepares. `None`, and a word about it, where
+    /// there is no nginx to compare with.
     #[track_caller]
-    pub fn start(http: &str) -> Option<Self> {
+    pub fn start(http: &str, files: impl Fn(&Path)) -> Option<Self> {
         let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"];
         let Some(nginx) = found.into_iter().find(|path| Path::new(path).exists()) else {
             eprintln!("no nginx here: nothing to compare with");
             return None;
         };
         let dir = TempDir::new().unwrap();
+        files(dir.path());
         let (addr, folder) = (free_addr(), dir.path().display());
         let mut text = format!(
-            "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log warn;\nevents {{}}\nhttp {{\naccess_log off;\n"
+            "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log info;\nevents {{}}\nhttp {{\naccess_log off;\n"
         );
         for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             text += &format!("{name}_temp_path {folder}/{name};\n");
@@ -75,6 +79,9 @@ impl Drop for Nginx {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- nginx's log\n{}---", self.log());
+        }
     }
 }
 
@@ -94,9 +101,18 @@ pub fn imported(http: &str, files: impl Fn(&Path)) -> (Hubgate, Report) {
     let tree = read(&Disk, &conf, &options).unwrap_or_else(|refused| panic!("{}", refused.0));
     let imported = import(&tree);
     let mut toml: toml::Table = imported.toml.parse().unwrap();
+    for table in ["log", "server"] {
+        toml.remove(table); // the test's own
+    }
     let listen = toml["listen"].as_table_mut().unwrap();
     listen.insert("http".to_owned(), vec!["@HTTP@".to_owned()].into());
     listen.insert("https".to_owned(), vec!["@HTTPS@".to_owned()].into());
     let hubgate = Hubgate::start_in(dir, &toml::to_string(&toml).unwrap());
     (hubgate, imported.report)
+}
+
+/// Asserts that the import carries everything.
+#[track_caller]
+pub fn assert_carried(report: &Report) {
+    assert_eq!(report.lost(), 0, "{}", report.render());
 }
