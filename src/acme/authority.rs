@@ -22,6 +22,7 @@ use super::storage::{AccountDir, Limits, Storage};
 use crate::config::AcmeAuthority;
 use crate::observe::reasons::with_reasons;
 use crate::types::host::Host;
+use crate::types::moment::rfc3339;
 
 /// Orders at once.
 const ORDERS: usize = 4;
@@ -211,7 +212,15 @@ impl Authority {
         if let Some(until) = pace::closed_until(&is, now)
             && pace::closed_until(&was, now) != Some(until)
         {
-            warn!(event = "acme.ca.closed", ca = self.name(), class = failure.class.as_str(), failures = is.failures, detail = failure.detail, next = %until, "nothing is asked of the authority for a while");
+            warn!(
+                event = "acme.ca.closed",
+                ca = self.name(),
+                class = failure.class.as_str(),
+                failures = is.failures,
+                detail = failure.detail,
+                next = rfc3339(until),
+                "nothing is asked of the authority for a while"
+            );
         }
         self.save().await;
     }

@@ -20,6 +20,7 @@ use super::task::{self, Shared, Wanted};
 use crate::observe::reasons::with_reasons;
 use crate::tls::Certificates;
 use crate::types::host::Host;
+use crate::types::moment::rfc3339;
 
 /// Which hosts, by which settings.
 #[derive(Clone)]
@@ -185,8 +186,9 @@ async fn roll_over(shared: &Shared, name: Option<&str>) -> Outcome {
             Some(until) => {
                 failed = true;
                 format!(
-                    "{}: nothing is asked of it before {until}",
-                    authority.name()
+                    "{}: nothing is asked of it before {}",
+                    authority.name(),
+                    rfc3339(until)
                 )
             }
             None => match authority.accounts.roll_over().await {

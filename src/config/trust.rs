@@ -6,12 +6,13 @@
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::tls::ClientTrust;
+
+use crate::types::moment::rfc3339;
 
 /// The most that a file may have; a list with 10,000 certificates is 400 KB.
 pub const MOST_BYTES: u64 = 16 << 20;
@@ -144,13 +145,13 @@ fn of_authority(authority: &X509Certificate<'_>, now: OffsetDateTime) -> Vec<Str
     let validity = authority.validity();
     let mut doubts = Vec::new();
     if validity.not_after.to_datetime() < now {
-        let at = date(validity.not_after.to_datetime());
+        let at = rfc3339(validity.not_after.to_datetime());
         doubts.push(format!(
             "the authority `{name}` expired at {at}; what it has signed is still accepted"
         ));
     }
     if validity.not_before.to_datetime() > now {
-        let at = date(validity.not_before.to_datetime());
+        let at = rfc3339(validity.not_before.to_datetime());
         doubts.push(format!("the authority `{name}` is not valid before {at}; what it has signed is accepted already"));
     }
     if !authority.is_ca() {
@@ -168,7 +169,7 @@ fn of_list(
     let mut doubts = Vec::new();
     let next = list.next_update().map(|at| at.to_datetime());
     if let Some(next) = next.filter(|next| *next < now) {
-        let at = date(next);
+        let at = rfc3339(next);
         doubts.push(format!("the revocation list of `{name}` expired at {at}; it still counts, but what was revoked since is accepted"));
     }
     let by_name = authorities
@@ -190,10 +191,6 @@ fn is_signed_by(list: &CertificateRevocationList<'_>, authority: &X509Certificat
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut algorithms = provider.signature_verification_algorithms.all.iter();
     algorithms.any(|one| one.verify_signature(key, said, signature).is_ok())
-}
-
-fn date(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_default()
 }
 
 impl ClientTrust {

@@ -11,6 +11,7 @@ pub mod dns_name;
 pub mod endpoint_address;
 pub mod header;
 pub mod host;
+pub mod moment;
 pub mod name;
 pub mod path;
 pub mod pattern;

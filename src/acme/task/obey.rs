@@ -11,6 +11,7 @@ use super::week::WEEKLY;
 use crate::acme::command::{self, Command, Outcome, Renew};
 use crate::acme::failure::Failure;
 use crate::acme::storage::Backoff;
+use crate::types::moment::rfc3339;
 
 impl Task {
     /// Does what a person asks for.
@@ -27,7 +28,7 @@ impl Task {
         let now = self.shared.clock.now();
         let due = self.due(now).at;
         if wish.only_due && due > now {
-            return Ok(format!("not due before {due}"));
+            return Ok(format!("not due before {}", rfc3339(due)));
         }
         if wish.at_staging {
             return self.rehearse().await;
@@ -37,10 +38,11 @@ impl Task {
             && let Some(until) = self.used_up_until(authority, WEEKLY - 1, now)
         {
             return Err(format!(
-                "{} certificates were issued for `{}` within a week; {} issues {WEEKLY}, and the last is kept for hubgate's own renewal. The next may be ordered at {until}, or now with --force",
+                "{} certificates were issued for `{}` within a week; {} issues {WEEKLY}, and the last is kept for hubgate's own renewal. The next may be ordered at {}, or now with --force",
                 WEEKLY - 1,
                 self.host,
-                authority.name()
+                authority.name(),
+                rfc3339(until)
             ));
         }
         self.backoff = Backoff::default();

@@ -22,6 +22,7 @@ use crate::acme::status::State;
 use crate::acme::stop::stop_at;
 use crate::acme::storage::{Failures, Order, Stored};
 use crate::observe::reasons::with_reasons;
+use crate::types::moment::rfc3339;
 
 /// The step of waiting for leave to order.
 const TURN: &str = "turn";
@@ -77,7 +78,11 @@ impl Task {
         let ends = ends.map_or(0, |held| held.pair.leaf.not_after.unix_timestamp());
         let turn = authority.turn((ends, self.host.clone())).await;
         let turn = turn.map_err(|until| {
-            let text = format!("{} is not asked before {until}", authority.name());
+            let text = format!(
+                "{} is not asked before {}",
+                authority.name(),
+                rfc3339(until)
+            );
             Failure::new(TURN, Class::RateLimited, text)
         })?;
         shared.board.update(&self.host, |row| {
@@ -276,7 +281,7 @@ impl Task {
             failure.detail.as_str(),
         );
         // With several authorities the next attempt may be elsewhere, and sooner.
-        let next = self.plan(now).1.at;
+        let next = rfc3339(self.plan(now).1.at);
         match failure.class {
             Class::Store | Class::Clock => {
                 error!(event = "acme.order.failed", %host, ca, step, class, failures = count, detail, %next, "no certificate: this machine failed");

@@ -16,6 +16,7 @@ use crate::acme::line::Line;
 use crate::acme::renewal::{self, Told};
 use crate::acme::session::Session;
 use crate::acme::storage::{Renewal, instant};
+use crate::types::moment::rfc3339;
 
 /// Where renewal information is does not move often.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -79,10 +80,10 @@ impl Task {
         match &told {
             Told::Moved => {
                 let due = renewal::due(&leaf, now, Some(&renewal), self.jitter);
-                info!(event = "acme.ari.changed", host = %self.host, ca = authority.name(), renew_at = %due.at, explanation = renewal.explanation, "the authority says when to renew");
+                info!(event = "acme.ari.changed", host = %self.host, ca = authority.name(), renew_at = rfc3339(due.at), explanation = renewal.explanation, "the authority says when to renew");
             }
             Told::Nothing(reason) if answer.is_some() => {
-                warn!(event = "acme.ari.failed", host = %self.host, ca = authority.name(), detail = reason, next = %instant(renewal.poll_unix_ms), "no renewal information; the certificate's dates decide");
+                warn!(event = "acme.ari.failed", host = %self.host, ca = authority.name(), detail = reason, next = rfc3339(instant(renewal.poll_unix_ms)), "no renewal information; the certificate's dates decide");
             }
             Told::Same | Told::Nothing(_) => {}
         }

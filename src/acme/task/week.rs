@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::Task;
 use crate::acme::authority::Authority;
+use crate::types::moment::rfc3339;
 
 /// Certificates of one host in [`WEEK`].
 pub(in crate::acme) const WEEKLY: usize = 5;
@@ -51,9 +52,10 @@ impl Task {
     ) -> Option<(OffsetDateTime, String)> {
         let until = self.used_up_until(authority, WEEKLY, now)?;
         let text = format!(
-            "order: {WEEKLY} certificates for `{}` were issued within a week, which is what {} allows; the next is ordered at {until}. Look for what loses or revokes them",
+            "order: {WEEKLY} certificates for `{}` were issued within a week, which is what {} allows; the next is ordered at {}. Look for what loses or revokes them",
             self.host,
-            authority.name()
+            authority.name(),
+            rfc3339(until)
         );
         Some((until, text))
     }
@@ -68,7 +70,7 @@ impl Task {
         if until != self.told_used_up
             && let Some((next, detail)) = used_up
         {
-            warn!(event = "acme.week.used", host = %self.host, detail, %next, "no certificate yet");
+            warn!(event = "acme.week.used", host = %self.host, detail, next = rfc3339(next), "no certificate yet");
         }
         self.told_used_up = until;
     }

@@ -3,11 +3,11 @@
 //! Shows what `GET /status` told; decides nothing but the layout. Where no process runs, `status` says how to reach one.
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::admin::{CertificateStatus, StatusReport};
 use crate::cli::status::table;
 use crate::cli::{Door, client, complain, exit, print};
+use crate::types::moment::rfc3339;
 
 /// What the running process knows, or the exit code after the user was told why that is not to be had.
 pub(super) fn report(door: &Door) -> Result<StatusReport, u8> {
@@ -126,10 +126,7 @@ fn left(row: &CertificateStatus, now: i64) -> String {
 }
 
 fn date(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|at| at.format(&Rfc3339).ok())
-        .unwrap_or_else(|| seconds.to_string())
+    OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| seconds.to_string(), rfc3339)
 }
 
 #[cfg(test)]

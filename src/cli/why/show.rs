@@ -6,12 +6,12 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Looked;
 use crate::cli::status::table;
 use crate::observe::history::{Told, ToldTry};
 use crate::types::amount::format_duration;
+use crate::types::moment::rfc3339;
 
 /// One request.
 pub(super) fn told(told: &Told) -> String {
@@ -207,11 +207,7 @@ pub(super) fn missing(asked: &str, looked: &Looked) -> String {
 /// `2026-11-21T07:06:11.042Z, 12m 3s ago`.
 fn moment(millis: u64) -> String {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
-    let Some(text) = at
-        .ok()
-        .filter(|_| millis > 0)
-        .and_then(|at| at.format(&Rfc3339).ok())
-    else {
+    let Some(text) = at.ok().filter(|_| millis > 0).map(rfc3339) else {
         return String::new();
     };
     let ago = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_millis(millis));

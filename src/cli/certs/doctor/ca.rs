@@ -16,6 +16,7 @@ use crate::acme::storage::Storage;
 use crate::cli::web;
 use crate::config::{AcmeAuthority, ChallengeKind};
 use crate::observe::reasons::with_reasons;
+use crate::types::moment::rfc3339;
 
 /// Authorities refuse what is signed by a clock further off, and certificates look expired or not yet valid.
 const SKEW: time::Duration = time::Duration::seconds(60);
@@ -133,12 +134,16 @@ fn limits(authority: &AcmeAuthority, storage: &Storage) -> Option<Finding> {
     let name = &authority.name;
     let (found, fix) = match (known.closed, known.orders_from) {
         (Some((until, detail)), _) => (
-            format!("{name} is not asked for anything before {until}: {detail}"),
+            format!(
+                "{name} is not asked for anything before {}: {detail}",
+                rfc3339(until)
+            ),
             "wait, or mend what it names; a second authority (`[[acme.ca]]`) would be asked meanwhile in an emergency",
         ),
         (None, Some(from)) => (
             format!(
-                "three hours' worth of orders has been placed at {name}; the next is placed at {from}"
+                "three hours' worth of orders has been placed at {name}; the next is placed at {}",
+                rfc3339(from)
             ),
             "wait: it goes on by itself",
         ),

@@ -16,6 +16,7 @@ use crate::observe::reasons::with_reasons;
 use crate::tls::pem::load_pair;
 use crate::tls::verify;
 use crate::types::host::Host;
+use crate::types::moment::rfc3339;
 
 const DISK: &str = "state directory";
 
@@ -133,13 +134,16 @@ fn kept(storage: &Storage, host: &Host) -> Finding {
 fn dates(about: &str, begin: OffsetDateTime, end: OffsetDateTime) -> Finding {
     let now = OffsetDateTime::now_utc();
     let (life, left) = (end - begin, end - now);
-    let until = format!("the certificate lasts until {end}");
+    let until = format!("the certificate lasts until {}", rfc3339(end));
     if begin > now {
         let fix = "set the clock right: `timedatectl` says whether it is synchronised";
         Finding::of(
             Level::Broken,
             about,
-            format!("the certificate begins at {begin}, later than now"),
+            format!(
+                "the certificate begins at {}, later than now",
+                rfc3339(begin)
+            ),
             fix,
         )
     } else if left <= time::Duration::ZERO {
@@ -147,7 +151,7 @@ fn dates(about: &str, begin: OffsetDateTime, end: OffsetDateTime) -> Finding {
         Finding::of(
             Level::Broken,
             about,
-            format!("the certificate expired at {end}"),
+            format!("the certificate expired at {}", rfc3339(end)),
             fix,
         )
     } else if left < life / 5 {
@@ -191,7 +195,8 @@ fn process(look: &Look) -> Vec<Finding> {
             let next = row
                 .next_attempt
                 .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-            let next = next.map_or_else(String::new, |at| format!("; next attempt {at}"));
+            let next =
+                next.map_or_else(String::new, |at| format!("; next attempt {}", rfc3339(at)));
             let found = format!("{trouble} ({} failures in a row{next})", row.failures);
             let fix = "mend what the authority names; a reload then tries sooner than the wait, within its limits";
             findings.push(Finding::of(Level::Attention, &row.host, found, fix));

@@ -16,6 +16,7 @@ use crate::cli::client;
 use crate::cli::web;
 use crate::tls::peek;
 use crate::types::host::Host;
+use crate::types::moment::rfc3339;
 
 /// A trial order takes as long as an order.
 const REHEARSAL: Duration = Duration::from_secs(110);
@@ -63,8 +64,9 @@ pub(super) fn used_up(look: &Look, host: &Host) -> Option<Finding> {
     let storage = Storage::new(&look.config.server.state_dir);
     let until = inspect::used_up_until(authority, &storage, host).ok()??;
     let found = format!(
-        "{} issues no more for it before {until}: a week's worth has been issued",
-        authority.name
+        "{} issues no more for it before {}: a week's worth has been issued",
+        authority.name,
+        rfc3339(until)
     );
     let fix = "look for what loses or revokes certificates; `hubgate certs renew --force` orders all the same";
     Some(Finding::of(Level::Attention, host.as_str(), found, fix))
