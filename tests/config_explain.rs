@@ -31,11 +31,11 @@ pid_file = "hubgate.pid"
 reload_on_change = true
 [listen]
 http = ["127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:0"]
-https = ["[::1]:8443", { address = "[::]:9443", backlog = 9, interface = "lo", tcp_keep_alive = { idle = "61s", interval = "11s", probes = 4 }, fast_open = 7, reuse_port = false, ipv6_only = false }, { address = "unix:/run/h.sock", mode = "0666", owner = "a:b" }]
+https = ["[::1]:8443", { address = "[::]:9443", backlog = 9, interface = "lo", tcp_keep_alive = { idle = "61s", interval = "11s", probes = 4 }, fast_open = 7, reuse_port = false, ipv6_only = false }, { address = "unix:/run/h.sock", mode = "0666", owner = "a:b" }, { address = "[::1]:7443", proxy_protocol_from = ["192.0.2.0/24"] }]
 redirect_port = 444
 proxy_protocol_from = ["10.0.0.0/8", "192.0.2.9"]
 proxy_protocol_optional = ["127.0.0.1:8080"]
-proxy_protocol_required = ["[::1]:8443"]
+proxy_protocol_required = ["[::1]:8443", "[::1]:7443"]
 [limits]
 connections = 9
 connections_per_client = 8
@@ -223,7 +223,7 @@ upstream = "c"
 connect_timeout = "7s"
 idle_timeout = "8s"
 send_proxy_protocol = "v2"
-proxy_protocol_fields = ["authority", "unique-id", "crc32c"]
+proxy_protocol_fields = ["alpn", "authority", "ssl", "unique-id", "crc32c"]
 [stream.access_log]
 target = "stream.log"
 [[stream]]

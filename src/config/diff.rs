@@ -173,7 +173,7 @@ fn zones(config: &Config) -> BTreeMap<String, Vec<Entry>> {
 fn listeners(listen: &Listen) -> BTreeMap<String, Vec<Entry>> {
     let of = |scheme: &'static str, all: &[Listener]| {
         let all = all.iter().map(move |one| {
-            let options = show_listener::socket_options(&one.options);
+            let options = show_listener::options(one);
             (format!("{scheme} {}", one.address), options)
         });
         all.collect::<Vec<_>>()

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::types::address::Address;
 
 /// One address to listen on.
@@ -15,6 +17,8 @@ pub struct Listener {
     pub address: Address,
     /// How; one for all listeners that ask for nothing special.
     pub options: Arc<SocketOptions>,
+    /// Who may send a PROXY header here; `None` for those of `listen.proxy_protocol_from`.
+    pub proxy_from: Option<Arc<[IpNet]>>,
 }
 
 /// How the sockets of an address are made. Those that do not apply to its kind keep their defaults.
@@ -94,7 +98,10 @@ impl Listener {
 
 impl From<Address> for Listener {
     fn from(address: Address) -> Self {
-        let options = Arc::default();
-        Self { address, options }
+        Self {
+            address,
+            options: Arc::default(),
+            proxy_from: None,
+        }
     }
 }

@@ -101,5 +101,5 @@ pub use source::{Position, Source, Span};
 pub use stream::{ProxyFields, ProxyProtocol, ProxyVersion, Stream, Udp};
 pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{CipherSuite, ClientTrust, Group, Hsts, Tls, TlsPolicy, TlsProfile, TlsVersion};
-pub use variable::Variable;
+pub use variable::{ProxyFact, Variable};
 pub use why::Why;

@@ -3,7 +3,7 @@
 
 use super::listener::{Listener, SocketOptions};
 use super::model::SiteListen;
-use super::show::{Entry, duration, inline, quoted};
+use super::show::{Entry, duration, inline, list, quoted};
 
 pub(super) fn listeners(all: &[Listener]) -> String {
     let all: Vec<_> = all.iter().map(listener).collect();
@@ -12,7 +12,7 @@ pub(super) fn listeners(all: &[Listener]) -> String {
 
 /// A listener with the options that are not the default.
 pub(super) fn listener(listener: &Listener) -> String {
-    let options = socket_options(&listener.options);
+    let options = options(listener);
     if options.is_empty() {
         return quoted(&listener.address);
     }
@@ -22,7 +22,8 @@ pub(super) fn listener(listener: &Listener) -> String {
 }
 
 /// The options that are not the default.
-pub(super) fn socket_options(options: &SocketOptions) -> Vec<Entry> {
+pub(super) fn options(listener: &Listener) -> Vec<Entry> {
+    let options = &*listener.options;
     let keep_alive = options.tcp_keep_alive.map(|probes| {
         inline(&[
             ("idle", duration(probes.idle)),
@@ -68,6 +69,10 @@ pub(super) fn socket_options(options: &SocketOptions) -> Vec<Entry> {
             ),
         ),
         ("owner", owner),
+        (
+            "proxy_protocol_from",
+            listener.proxy_from.as_deref().map(list),
+        ),
     ];
     let all = all.into_iter();
     all.filter_map(|(key, shown)| shown.map(|shown| (key, shown)))

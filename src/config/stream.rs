@@ -3,6 +3,7 @@
 //! Values only; `schema` and `validate` make them, `snapshot` and `stream` act on them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -48,19 +49,33 @@ pub struct Udp {
 /// The keys of `[listen]` about PROXY headers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProxyProtocol {
-    /// Who is believed.
+    /// Who is believed, at listeners without a list of their own.
     pub from: Vec<IpNet>,
+    /// Who is believed at listeners that say so themselves.
+    pub own: Vec<(Address, Arc<[IpNet]>)>,
     /// Listeners where a header may come.
     pub optional: Vec<Address>,
     /// Where it has to.
     pub required: Vec<Address>,
 }
 
+impl ProxyProtocol {
+    /// Who is believed at `listener`.
+    pub fn from_at(&self, listener: &Address) -> &[IpNet] {
+        let own = self.own.iter().find(|(address, _)| address == listener);
+        own.map_or(&self.from, |(_, own)| own)
+    }
+}
+
 /// What version 2 of the PROXY header can say beside the addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProxyFields {
+    /// The protocol inside TLS that ended before hubgate.
+    pub alpn: bool,
     /// The name that the client's TLS asks for.
     pub authority: bool,
+    /// What is known of TLS that ended before hubgate.
+    pub tls: bool,
     /// An id of the connection, which is in the log too.
     pub unique_id: bool,
     /// A checksum of the header.
@@ -71,7 +86,9 @@ impl ProxyFields {
     /// In the words of the configuration.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
         let words = [
+            (self.alpn, "alpn"),
             (self.authority, "authority"),
+            (self.tls, "ssl"),
             (self.unique_id, "unique-id"),
             (self.checksum, "crc32c"),
         ];

@@ -100,10 +100,31 @@ pub enum Variable {
     DatagramsIn,
     /// `$datagrams_out`: to the client, of UDP.
     DatagramsOut,
+    /// `$proxy_protocol_...`: what a load balancer's PROXY header said.
+    ProxyProtocol(ProxyFact),
     /// `$1` to `$9`: what the regex matched last has caught.
     Capture(u8),
     /// A name the configuration gives: of a regex's group, of `set`, of a map.
     Own(Box<str>),
+}
+
+/// What a PROXY header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyFact {
+    /// Who connected: the address.
+    Address,
+    /// The port.
+    Port,
+    /// Where to: the address.
+    ServerAddress,
+    /// The port.
+    ServerPort,
+    /// The value of this kind.
+    Value(u8),
+    /// That of this kind inside the value about TLS.
+    TlsValue(u8),
+    /// What came of the check of the client's certificate.
+    TlsVerify,
 }
 
 /// Every variable with a fixed name, with its meaning.
@@ -265,6 +286,76 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         Variable::DatagramsOut,
         "datagrams to the client, of UDP",
     ),
+    (
+        "proxy_protocol_addr",
+        Variable::ProxyProtocol(ProxyFact::Address),
+        "the client's address, by its PROXY header",
+    ),
+    (
+        "proxy_protocol_port",
+        Variable::ProxyProtocol(ProxyFact::Port),
+        "its port",
+    ),
+    (
+        "proxy_protocol_server_addr",
+        Variable::ProxyProtocol(ProxyFact::ServerAddress),
+        "the address it connected to at the load balancer",
+    ),
+    (
+        "proxy_protocol_server_port",
+        Variable::ProxyProtocol(ProxyFact::ServerPort),
+        "its port",
+    ),
+    (
+        "proxy_protocol_tlv_alpn",
+        Variable::ProxyProtocol(ProxyFact::Value(0x01)),
+        "the protocol inside the load balancer's TLS",
+    ),
+    (
+        "proxy_protocol_tlv_authority",
+        Variable::ProxyProtocol(ProxyFact::Value(0x02)),
+        "the name that TLS was asked for there",
+    ),
+    (
+        "proxy_protocol_tlv_unique_id",
+        Variable::ProxyProtocol(ProxyFact::Value(0x05)),
+        "the connection's id there",
+    ),
+    (
+        "proxy_protocol_tlv_netns",
+        Variable::ProxyProtocol(ProxyFact::Value(0x30)),
+        "its network namespace there",
+    ),
+    (
+        "proxy_protocol_tlv_ssl_version",
+        Variable::ProxyProtocol(ProxyFact::TlsValue(0x21)),
+        "the TLS version there",
+    ),
+    (
+        "proxy_protocol_tlv_ssl_cn",
+        Variable::ProxyProtocol(ProxyFact::TlsValue(0x22)),
+        "the common name of the client's certificate there",
+    ),
+    (
+        "proxy_protocol_tlv_ssl_cipher",
+        Variable::ProxyProtocol(ProxyFact::TlsValue(0x23)),
+        "the cipher suite there",
+    ),
+    (
+        "proxy_protocol_tlv_ssl_sig_alg",
+        Variable::ProxyProtocol(ProxyFact::TlsValue(0x24)),
+        "what the certificate there is signed with",
+    ),
+    (
+        "proxy_protocol_tlv_ssl_key_alg",
+        Variable::ProxyProtocol(ProxyFact::TlsValue(0x25)),
+        "what its key is",
+    ),
+    (
+        "proxy_protocol_tlv_ssl_verify",
+        Variable::ProxyProtocol(ProxyFact::TlsVerify),
+        "0 when the client's certificate was good there, or there was none to check",
+    ),
 ];
 
 /// Families of variables, by the beginning of their names, with an example's meaning.
@@ -272,7 +363,14 @@ pub(super) static FAMILIES: &[(&str, &str)] = &[
     ("http_NAME", "a request field: $http_user_agent"),
     ("arg_NAME", "a parameter of the query: $arg_token"),
     ("cookie_NAME", "a cookie of the request: $cookie_lang"),
+    (
+        "proxy_protocol_tlv_0xNN",
+        "a value of a PROXY header by its kind: $proxy_protocol_tlv_0xEA",
+    ),
 ];
+
+/// Before the kind of a value in two hexadecimal digits.
+const PROXY_VALUE: &str = "proxy_protocol_tlv_0x";
 
 /// The variable called `name`, if there is one.
 pub(super) fn named(name: &str) -> Option<Variable> {
@@ -291,6 +389,13 @@ pub(super) fn named(name: &str) -> Option<Variable> {
     if let Some(cookie) = name.strip_prefix("cookie_").filter(|name| !name.is_empty()) {
         return Some(Variable::Cookie(cookie.to_owned()));
     }
+    if let Some(kind) = name
+        .strip_prefix(PROXY_VALUE)
+        .filter(|kind| kind.len() == 2 && kind.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    {
+        let kind = u8::from_str_radix(kind, 16).ok()?;
+        return Some(Variable::ProxyProtocol(ProxyFact::Value(kind)));
+    }
     let mut known = VARIABLES.iter().filter(|(known, ..)| *known == name);
     known.next().map(|(_, variable, _)| variable.clone())
 }
@@ -307,7 +412,13 @@ impl fmt::Display for Variable {
                 let mut named = VARIABLES
                     .iter()
                     .filter(|(_, variable, _)| variable == known);
-                f.write_str(named.next().map_or("", |(name, ..)| name))
+                match (named.next(), known) {
+                    (Some((name, ..)), _) => f.write_str(name),
+                    (None, Self::ProxyProtocol(ProxyFact::Value(kind))) => {
+                        write!(f, "{PROXY_VALUE}{kind:02x}")
+                    }
+                    (None, _) => Ok(()),
+                }
             }
         }
     }

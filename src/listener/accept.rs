@@ -17,7 +17,7 @@ use super::proxy_header::{self, Policy, Refusal};
 use crate::limits::connections::{Permit, Refused};
 use crate::observe::metrics::ListenerKind;
 use crate::transport::now;
-use crate::transport::proxy_protocol::{Fault, Said};
+use crate::transport::proxy_protocol::{Fault, Proxied, Said};
 use crate::types::address::Address;
 
 /// The wait after the system had no resources for a connection.
@@ -27,6 +27,9 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// A listener's address in the configuration, and its kind.
 pub type ListenerKey = (Address, ListenerKind);
+
+/// Who a connection is from, and what a load balancer has said of it.
+pub type Client = (SocketAddr, Option<Arc<Proxied>>);
 
 /// Accepts until the future is dropped; connections go on without it. `beat` answers while the loop runs.
 pub async fn accept(door: Arc<Door>, key: ListenerKey, context: Arc<Context>, beat: &Beat) {
@@ -77,8 +80,12 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
     let expected = {
         let snapshot = context.shared.snapshot.load();
         let settings = &snapshot.config.listen.proxy_protocol;
-        proxy_header::policy(settings, &key.0)
-            .map(|policy| (policy, proxy_header::is_trusted(&settings.from, peer.ip())))
+        proxy_header::policy(settings, &key.0).map(|policy| {
+            (
+                policy,
+                proxy_header::is_trusted(settings.from_at(&key.0), peer.ip()),
+            )
+        })
     };
     let permit = match (&expected, &key.0) {
         // Whom a load balancer speaks for is not known yet, and it may have more connections than a client; so may
@@ -95,7 +102,7 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
     let (key, context) = (key.clone(), context.clone());
     match expected {
         None => tokio::spawn(async move {
-            connection::serve(tcp, peer, key, &context, entry).await;
+            connection::serve(tcp, (peer, None), key, &context, entry).await;
             drop((permit, open));
         }),
         Some((policy, trusted)) => tokio::spawn(async move {
@@ -105,9 +112,9 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
                 permit,
                 trusted,
             };
-            if let Some((tcp, peer, permit)) = arrival.reveal(policy, &context).await {
-                entry.note(|row| row.client = peer);
-                connection::serve(tcp, peer, key, &context, entry).await;
+            if let Some((tcp, client, permit)) = arrival.reveal(policy, &context).await {
+                entry.note(|row| row.client = client.0);
+                connection::serve(tcp, client, key, &context, entry).await;
                 drop(permit);
             }
             drop(open);
@@ -139,24 +146,34 @@ impl Arrival {
         mut self,
         policy: Policy,
         context: &Context,
-    ) -> Option<(TcpStream, SocketAddr, Permit)> {
+    ) -> Option<(TcpStream, Client, Permit)> {
         let counts = &context.shared.metrics.proxy_headers;
         let limit = context.shared.snapshot.load().config.timeouts.handshake;
         let taken = timeout(
             limit,
             proxy_header::take(&mut self.tcp, self.trusted, policy),
         );
-        let peer = match taken.await {
-            Ok(Ok(Some(said))) => {
+        let client = match taken.await {
+            Ok(Ok(Some((said, values)))) => {
                 counts.taken.inc();
                 match said {
-                    Said::Proxied { source, .. } => source,
-                    Said::Own => self.peer,
+                    Said::Proxied {
+                        source,
+                        destination,
+                    } => {
+                        let proxied = Proxied {
+                            source,
+                            destination,
+                            values,
+                        };
+                        (source, Some(Arc::new(proxied)))
+                    }
+                    Said::Own => (self.peer, None),
                 }
             }
             Ok(Ok(None)) => {
                 counts.absent.inc();
-                self.peer
+                (self.peer, None)
             }
             Ok(Err(refusal)) => {
                 match &refusal {
@@ -177,13 +194,13 @@ impl Arrival {
             }
         };
         let permit = match self.trusted {
-            true => self.permit.of_client(peer.ip()),
+            true => self.permit.of_client(client.0.ip()),
             false => Ok(self.permit),
         };
         match permit {
-            Ok(permit) => Some((self.tcp, peer, permit)),
+            Ok(permit) => Some((self.tcp, client, permit)),
             Err(refused) => {
-                count(&refused, peer, context);
+                count(&refused, client.0, context);
                 None
             }
         }
@@ -209,5 +226,43 @@ pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
             | io::ErrorKind::WouldBlock
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+    ) || matches!(
+        error.raw_os_error(),
+        Some(libc::EPROTO | libc::ENOPROTOOPT | libc::EHOSTDOWN | libc::ENONET)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_resources_is_waited_for_and_one_lost_connection_is_not() {
+        let is_of_one = |code| is_of_one_connection(&io::Error::from_raw_os_error(code));
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert!(!is_of_one(code), "{code}");
+        }
+        // accept(2): what is wrong with the next connection is told there.
+        for code in [
+            libc::ECONNABORTED,
+            libc::EINTR,
+            libc::EAGAIN,
+            libc::ENETDOWN,
+            libc::EPROTO,
+            libc::ENOPROTOOPT,
+            libc::EHOSTDOWN,
+            libc::ENONET,
+            libc::EHOSTUNREACH,
+            libc::ENETUNREACH,
+        ] {
+            assert!(is_of_one(code), "{code}");
+        }
+        let advice = |code| advice(&io::Error::from_raw_os_error(code));
+        assert!(advice(libc::EMFILE).contains("LimitNOFILE="));
+        assert!(advice(libc::ENFILE).contains("fs.file-max"));
+        assert!(advice(libc::ENOBUFS).contains("memory for sockets"));
+    }
 }

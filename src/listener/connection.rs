@@ -12,7 +12,7 @@ use std::time::Duration;
 use pingora::server::ShutdownWatch;
 use tokio::net::TcpStream;
 
-use super::accept::ListenerKey;
+use super::accept::{Client, ListenerKey};
 use super::handshake::handshake;
 use super::passthrough;
 use crate::limits::connections::ConnectionCaps;
@@ -57,14 +57,22 @@ fn local(tcp: &TcpStream, context: &Context) -> Option<SocketAddr> {
 /// `key` is its listener's address in the configuration, and its kind; `entry` is what an operator sees of it.
 pub async fn serve(
     mut tcp: TcpStream,
-    peer: SocketAddr,
+    (peer, proxied): Client,
     key: ListenerKey,
     context: &Context,
     entry: Entry,
 ) {
     let kind = key.1;
     if kind != ListenerKind::Http && context.shared.snapshot.load().streams.is_at(&key.0) {
-        match Box::pin(passthrough::pass(tcp, peer, &key, context, &entry)).await {
+        match Box::pin(passthrough::pass(
+            tcp,
+            (peer, proxied.clone()),
+            &key,
+            context,
+            &entry,
+        ))
+        .await
+        {
             Some(back) => tcp = back,
             None => return,
         }
@@ -79,6 +87,7 @@ pub async fn serve(
     let is_tls = kind == ListenerKind::Https;
     let mut facts = Facts::new(peer, local(&tcp, context), is_tls);
     facts.listener = Some(key.0);
+    facts.proxied = proxied;
     let (socket, h2) = match kind {
         ListenerKind::Http => (Socket::Plain(tcp), false),
         // A reload took its stream away while it was accepted.

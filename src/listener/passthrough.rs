@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::accept::ListenerKey;
+use super::accept::{Client, ListenerKey};
 use super::client_hello::{self, Fault, LONGEST, Verdict};
 use super::connection::Context;
 use super::handshake;
@@ -39,7 +39,7 @@ enum Seen {
 /// Passes the connection on if it is a stream's; gives it back if a site is to serve it. `key` is its listener.
 pub(super) async fn pass(
     tcp: TcpStream,
-    peer: SocketAddr,
+    (peer, proxied): Client,
     key: &ListenerKey,
     context: &Context,
     entry: &Entry,
@@ -89,6 +89,7 @@ pub(super) async fn pass(
             peer,
             local,
             server_name: name.map(Into::into),
+            proxied,
         };
         run(passage, &stream, context, entry).await;
         return None;

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::peek::more;
 use crate::config::ProxyProtocol;
 use crate::transport::proxy_protocol::{Fault, LONGEST, Said, Verdict, parse};
+use crate::transport::proxy_values::Values;
 use crate::types::address::Address;
 
 /// Nearly every header fits.
@@ -30,8 +31,8 @@ pub enum Policy {
 /// Why a connection is ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The sender is not among `proxy_protocol_from`.
-    #[error("its sender is not in `listen.proxy_protocol_from`")]
+    /// The sender is not among the listener's `proxy_protocol_from`.
+    #[error("its sender is not in `proxy_protocol_from`")]
     Untrusted,
     /// There is no header where one is required.
     #[error("there is none, and the listener requires one")]
@@ -66,7 +67,7 @@ pub async fn take(
     tcp: &mut TcpStream,
     trusted: bool,
     policy: Policy,
-) -> Result<Option<Said>, Refusal> {
+) -> Result<Option<(Said, Values)>, Refusal> {
     let required = policy == Policy::Required;
     if required && !trusted {
         return Err(Refusal::Untrusted);
@@ -81,10 +82,10 @@ pub async fn take(
             Verdict::Absent if required => return Err(Refusal::Missing),
             Verdict::Absent => return Ok(None),
             Verdict::Complete(..) if !trusted => return Err(Refusal::Untrusted),
-            Verdict::Complete(size, said) => {
+            Verdict::Complete(size, said, values) => {
                 let taken = tcp.read_exact(&mut bytes[..size]).await;
                 taken.map_err(|error| Refusal::Gone(Some(error)))?;
-                return Ok(Some(said));
+                return Ok(Some((said, values)));
             }
         }
     }
@@ -118,7 +119,7 @@ mod tests {
             client
         });
         let said = take(&mut server, true, Policy::Required).await.unwrap();
-        assert!(matches!(said, Some(Said::Proxied { source, .. }) if source.port() == 8080));
+        assert!(matches!(said, Some((Said::Proxied { source, .. }, _)) if source.port() == 8080));
         let mut rest = [0; 5];
         server.read_exact(&mut rest).await.unwrap();
         assert_eq!(&rest, b"GET /");

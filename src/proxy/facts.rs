@@ -3,9 +3,11 @@
 //! Plain data; the handshake fills it in, and every request of the connection reads it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
+use crate::transport::proxy_protocol::Proxied;
 use crate::types::address::Address;
 use crate::types::host::Host;
 
@@ -28,6 +30,8 @@ pub struct Facts {
     pub tls_version: Option<&'static str>,
     /// Its certificate.
     pub client: ClientCertificate,
+    /// What a load balancer has said of it.
+    pub proxied: Option<Arc<Proxied>>,
 }
 
 impl Facts {
@@ -42,6 +46,7 @@ impl Facts {
             server_name: None,
             tls_version: None,
             client: ClientCertificate::Unasked,
+            proxied: None,
         }
     }
 

@@ -31,6 +31,7 @@ mod last_event;
 mod limited;
 mod pace;
 pub mod page;
+pub mod proxied;
 mod reach;
 pub mod record;
 pub mod refuse;

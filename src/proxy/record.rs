@@ -197,6 +197,7 @@ fn fill<'a>(record: &mut Record<'a>, facts: &'a Facts, trace: &'a Trace, id: &'a
     record.cause = trace.cause;
     record.tls_version = facts.tls_version;
     record.server_name = facts.server_name.as_ref().map(|name| name.as_str());
+    record.proxied = facts.proxied.as_deref();
     if let ClientOfTls::Shown(shown) = &facts.client {
         let refused = |cause: Cause| cause.situation() == Situation::Certificate;
         record.client_certificate = Some(ClientCertificate {

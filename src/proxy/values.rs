@@ -13,6 +13,7 @@ use pingora::http::RequestHeader;
 
 use super::app::Facts;
 use super::filter::forwarded;
+use super::proxied;
 use crate::config::{Definitions, Lookup, Variable};
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{Clock, epoch};
@@ -173,6 +174,11 @@ impl Lookup for Values<'_> {
                 let name = self.facts.server_name.as_ref();
                 text(out, name.map_or("", |name| name.as_str()));
             }
+            Variable::ProxyProtocol(fact) => {
+                if let Some(proxied) = &self.facts.proxied {
+                    proxied::append(proxied, *fact, out);
+                }
+            }
             Variable::ClientSubject => text(out, self.shown(|shown| &shown.subject)),
             Variable::ClientIssuer => text(out, self.shown(|shown| &shown.issuer)),
             Variable::ClientSerial => text(out, self.shown(|shown| &shown.serial)),
@@ -308,6 +314,7 @@ mod tests {
             server_name: None,
             tls_version: Some("TLSv1.3"),
             client: ClientOfTls::Unasked,
+            proxied: None,
         }
     }
 

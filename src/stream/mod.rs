@@ -19,15 +19,18 @@ use tokio::net::TcpStream;
 
 use self::copy::Ended;
 use self::leaving::left;
-use crate::config::ProxyVersion;
+use crate::config::{Lookup, ProxyFields, ProxyVersion};
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::observe::open::{Entry, Kind, Moved, Passed, Wait};
 use crate::proxy::app::{Drain, Shared};
+use crate::proxy::proxied::Alone;
 use crate::proxy::request_id::RequestId;
 use crate::snapshot::RunningStream;
-use crate::transport::{now, proxy_protocol, reset_on_close};
+use crate::transport::proxy_protocol::{self, Proxied};
+use crate::transport::proxy_values::{ALPN, AUTHORITY, TLS, Wanted};
+use crate::transport::{now, reset_on_close};
 use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::Keys;
 use crate::upstream::admission::Place;
@@ -45,6 +48,27 @@ pub struct Passage {
     pub local: SocketAddr,
     /// The name its TLS asks for, when it was looked at.
     pub server_name: Option<Box<str>>,
+    /// What a load balancer has said of it.
+    pub proxied: Option<Arc<Proxied>>,
+}
+
+impl Passage {
+    /// What the endpoint is to be told, as far as it is known: the name from the TLS itself or by whoever sent it here,
+    /// who alone knows of TLS that has ended there.
+    fn wanted<'a>(&'a self, fields: ProxyFields, unique_id: Option<&'a [u8]>) -> Wanted<'a> {
+        let said = |kind| self.proxied.as_ref()?.values.get(kind);
+        let asked = self.server_name.as_deref().map(str::as_bytes);
+        Wanted {
+            alpn: fields.alpn.then(|| said(ALPN)).flatten(),
+            authority: fields
+                .authority
+                .then(|| asked.or_else(|| said(AUTHORITY)))
+                .flatten(),
+            tls: fields.tls.then(|| said(TLS)).flatten(),
+            unique_id,
+            checksum: fields.checksum,
+        }
+    }
 }
 
 /// Passes a connection on, to its end.
@@ -66,7 +90,11 @@ pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared, en
         return;
     }
     let fields = HeaderMap::new();
+    let proxied = passage.proxied.as_deref();
+    let values = proxied.map(Alone);
     stream.access_log.write(&Record {
+        proxied,
+        values: values.as_ref().map(|values| values as &dyn Lookup),
         protocol: "TCP",
         scheme: "tcp",
         host: passage.server_name.as_deref(),
@@ -141,12 +169,9 @@ impl Course {
                 ProxyVersion::V2 => {
                     let fields = stream.config.proxy_fields;
                     self.id = fields.unique_id.then(RequestId::next);
-                    let values = proxy_protocol::Values {
-                        authority: (passage.server_name.as_deref()).filter(|_| fields.authority),
-                        unique_id: self.id.as_ref().map(RequestId::as_str),
-                        checksum: fields.checksum,
-                    };
-                    proxy_protocol::write_v2(passage.peer, passage.local, values)
+                    let id = self.id.as_ref().map(|id| id.as_str().as_bytes());
+                    let wanted = passage.wanted(fields, id);
+                    proxy_protocol::write_v2(passage.peer, passage.local, wanted)
                 }
             };
             // A new connection takes so few bytes at once.

@@ -15,6 +15,7 @@ mod h2_room;
 pub mod head;
 mod link;
 pub mod proxy_protocol;
+pub mod proxy_values;
 mod socket;
 pub mod socket_file;
 

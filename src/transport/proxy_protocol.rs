@@ -1,11 +1,14 @@
 //! The PROXY protocol's header, versions 1 and 2 (HAProxy's proxy-protocol.txt, 2020-03-05): where a connection came
 //! from before a load balancer took it.
 //!
-//! Pure: bytes in, a verdict out, and the other way round. Whether a sender may say so is the listener's. Invariants: the verdict does not
-//! depend on how the bytes were cut into segments, and nothing behind the header is looked at.
+//! Pure: bytes in, a verdict out, and the other way round. Whether a sender may say so is the listener's; what version 2 says
+//! beside the addresses is `proxy_values`'. Invariants: the verdict does not depend on how the bytes were cut into
+//! segments, and nothing behind the header is looked at.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::proxy_values::{Values, Wanted};
 
 /// The longest header that is read, signature included. Version 1 has at most 107 bytes; load balancers send version 2
 /// with a few hundred, certificates of clients included.
@@ -16,22 +19,15 @@ const V1_LONGEST: usize = 107;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
 const V2_FIXED: usize = 16;
-/// The name that the client asked for (section 2.2.2).
-const TLV_AUTHORITY: u8 = 0x02;
-/// An id of the connection (section 2.2.5).
-const TLV_UNIQUE_ID: u8 = 0x05;
-/// A checksum over the whole header (section 2.2.3).
-const TLV_CRC32C: u8 = 0x03;
-
 /// What the first bytes of a connection are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The beginning of a header, perhaps.
     Partial,
     /// No header: these bytes are the client's.
     Absent,
-    /// A header of so many bytes, and what it says.
-    Complete(usize, Said),
+    /// A header of so many bytes, what it says, and what else.
+    Complete(usize, Said, Values),
 }
 
 /// What a header says.
@@ -47,6 +43,17 @@ pub enum Said {
     /// The sender's own connection, as for a health check, or one whose addresses it does not know: the addresses of
     /// the connection itself hold.
     Own,
+}
+
+/// A connection that is another one's, carried on, with all that its header says.
+#[derive(Debug)]
+pub struct Proxied {
+    /// Who connected.
+    pub source: SocketAddr,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// What else is known of it.
+    pub values: Values,
 }
 
 /// What is wrong with a header.
@@ -68,19 +75,8 @@ pub fn write_v1(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     format!("PROXY {family} {from} {to} {source} {destination}\r\n").into_bytes()
 }
 
-/// What version 2 says beside the addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Values<'a> {
-    /// The name that the client asked for.
-    pub authority: Option<&'a str>,
-    /// An id of the connection, of 128 bytes at most.
-    pub unique_id: Option<&'a str>,
-    /// Whether there is a checksum.
-    pub checksum: bool,
-}
-
 /// Version 2's.
-pub fn write_v2(source: SocketAddr, destination: SocketAddr, values: Values<'_>) -> Vec<u8> {
+pub fn write_v2(source: SocketAddr, destination: SocketAddr, wanted: Wanted<'_>) -> Vec<u8> {
     let mut header = V2_SIGNATURE.to_vec();
     let ports = [source.port(), destination.port()].map(u16::to_be_bytes);
     match alike(source, destination) {
@@ -96,34 +92,11 @@ pub fn write_v2(source: SocketAddr, destination: SocketAddr, values: Values<'_>)
         }
     }
     header.extend(ports.concat());
-    let texts = [
-        (TLV_AUTHORITY, values.authority),
-        (TLV_UNIQUE_ID, values.unique_id),
-    ];
-    for (kind, text) in texts {
-        if let Some(text) = text {
-            write_value(kind, text.as_bytes(), &mut header);
-        }
-    }
-    if values.checksum {
-        write_value(TLV_CRC32C, &[0; 4], &mut header);
-    }
+    wanted.append(&mut header);
     let length = u16::try_from(header.len() - V2_FIXED).unwrap_or(u16::MAX);
     header[V2_FIXED - 2..V2_FIXED].copy_from_slice(&length.to_be_bytes());
-    if values.checksum {
-        let sum = crc32c(header.iter().copied()).to_be_bytes();
-        let at = header.len() - sum.len();
-        header[at..].copy_from_slice(&sum);
-    }
+    wanted.seal(&mut header);
     header
-}
-
-/// Names have 255 bytes at most and ids fewer: all of them fit.
-fn write_value(kind: u8, value: &[u8], header: &mut Vec<u8>) {
-    let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
-    header.push(kind);
-    header.extend(length.to_be_bytes());
-    header.extend(&value[..usize::from(length)]);
 }
 
 /// Both in one family: IPv6 if one is.
@@ -171,15 +144,19 @@ fn v1(bytes: &[u8]) -> Result<Verdict, Fault> {
     let mut words = line.split(' ');
     let said = match words.next() {
         // What follows UNKNOWN must be ignored (section 2.1).
-        Some("UNKNOWN") => return Ok(Verdict::Complete(end + 2, Said::Own)),
+        Some("UNKNOWN") => return Ok(complete(end + 2, Said::Own)),
         Some("TCP4") => v1_addresses::<Ipv4Addr>(&mut words),
         Some("TCP6") => v1_addresses::<Ipv6Addr>(&mut words),
         _ => None,
     };
     match (said, words.next()) {
-        (Some(said), None) => Ok(Verdict::Complete(end + 2, said)),
+        (Some(said), None) => Ok(complete(end + 2, said)),
         _ => Err(Fault::Malformed("not two addresses and two ports")),
     }
+}
+
+fn complete(size: usize, said: Said) -> Verdict {
+    Verdict::Complete(size, said, Values::default())
 }
 
 fn v1_addresses<'a, A>(words: &mut impl Iterator<Item = &'a str>) -> Option<Said>
@@ -221,12 +198,12 @@ fn v2(bytes: &[u8]) -> Result<Verdict, Fault> {
         return Ok(Verdict::Partial);
     };
     let (addresses, taken) = v2_addresses(fixed[13], &header[V2_FIXED..])?;
-    check_values(header, V2_FIXED + taken)?;
+    let values = Values::checked(header, V2_FIXED + taken)?;
     let said = match addresses {
         Some(said) if !local => said,
         _ => Said::Own,
     };
-    Ok(Verdict::Complete(size, said))
+    Ok(Verdict::Complete(size, said, values))
 }
 
 /// The addresses and how many bytes they take. Families without IP addresses stand for the connection itself.
@@ -269,46 +246,9 @@ fn proxied(source: impl Into<IpAddr>, from: u16, destination: impl Into<IpAddr>,
     }
 }
 
-/// The values behind the addresses: whole, and with the right checksum where there is one.
-fn check_values(header: &[u8], from: usize) -> Result<(), Fault> {
-    let mut at = from;
-    while at < header.len() {
-        let Some(&[kind, high, low]) = header[at..].first_chunk::<3>() else {
-            return Err(Fault::Malformed("a cut value"));
-        };
-        let begin = at + 3;
-        let end = begin + usize::from(u16::from_be_bytes([high, low]));
-        let Some(value) = header.get(begin..end) else {
-            return Err(Fault::Malformed("a value past the header's end"));
-        };
-        if kind == TLV_CRC32C {
-            let expected: [u8; 4] = value
-                .try_into()
-                .map_err(|_| Fault::Malformed("a checksum of another size"))?;
-            let zeroed = [&header[..begin], &[0; 4], &header[end..]];
-            if crc32c(zeroed.iter().flat_map(|part| part.iter().copied()))
-                != u32::from_be_bytes(expected)
-            {
-                return Err(Fault::Malformed("a wrong checksum"));
-            }
-        }
-        at = end;
-    }
-    Ok(())
-}
-
-/// Castagnoli's (RFC 3720 appendix B.4), bit by bit: headers are short and checksums in them rare.
-fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
-    let register = bytes.fold(u32::MAX, |register, byte| {
-        (0..8).fold(register ^ u32::from(byte), |bits, _| {
-            (bits >> 1) ^ (0x82f6_3b78 & (bits & 1).wrapping_neg())
-        })
-    });
-    !register
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::proxy_values::AUTHORITY;
     use super::*;
     use proptest::prelude::*;
 
@@ -333,12 +273,12 @@ mod tests {
     fn version_1_says_who_connected_where() {
         let line = b"PROXY TCP4 192.0.2.7 198.51.100.1 8080 443\r\nGET / HTTP/1.1\r\n";
         let said = proxied_from("192.0.2.7:8080", "198.51.100.1:443");
-        assert_eq!(parse(line), Ok(Verdict::Complete(44, said)));
+        assert_eq!(parse(line), Ok(complete(44, said)));
         let line = b"PROXY TCP6 2001:db8::7 2001:db8::1 1 65535\r\n";
         let said = proxied_from("[2001:db8::7]:1", "[2001:db8::1]:65535");
-        assert_eq!(parse(line), Ok(Verdict::Complete(line.len(), said)));
+        assert_eq!(parse(line), Ok(complete(line.len(), said)));
         let line = b"PROXY UNKNOWN ffff::1 what ever\r\n";
-        assert_eq!(parse(line), Ok(Verdict::Complete(line.len(), Said::Own)));
+        assert_eq!(parse(line), Ok(complete(line.len(), Said::Own)));
     }
 
     #[test]
@@ -365,16 +305,20 @@ mod tests {
     }
 
     #[test]
-    fn version_2_says_who_connected_where_and_its_values_are_skipped() {
+    fn version_2_says_who_connected_where_and_more() {
         let with_values = [&V4[..], &[0x02, 0, 3, b'h', b'u', b'b'], &[0x04, 0, 0]].concat();
         let header = v2_header(0x21, 0x11, &with_values);
         let said = proxied_from("192.0.2.7:8080", "198.51.100.1:443");
-        assert_eq!(parse(&header), Ok(Verdict::Complete(header.len(), said)));
+        let Ok(Verdict::Complete(size, found, values)) = parse(&header) else {
+            unreachable!("it is whole");
+        };
+        assert_eq!((size, found), (header.len(), said));
+        assert_eq!(values.get(AUTHORITY), Some(&b"hub"[..]));
         let mut block = [0; 36];
         (block[15], block[31], block[33], block[35]) = (7, 1, 80, 81);
         let header = v2_header(0x21, 0x21, &block);
         let said = proxied_from("[::7]:80", "[::1]:81");
-        assert_eq!(parse(&header), Ok(Verdict::Complete(52, said)));
+        assert_eq!(parse(&header), Ok(complete(52, said)));
     }
 
     #[test]
@@ -385,10 +329,10 @@ mod tests {
             v2_header(0x21, 0x00, b"anything"),
             v2_header(0x21, 0x31, &[0; 216]),
         ] {
-            assert_eq!(
+            assert!(matches!(
                 parse(&header),
-                Ok(Verdict::Complete(header.len(), Said::Own))
-            );
+                Ok(Verdict::Complete(size, Said::Own, _)) if size == header.len()
+            ));
         }
     }
 
@@ -419,30 +363,22 @@ mod tests {
         ] {
             let said = proxied_from(source, destination);
             let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-            let values = Values {
-                authority: Some("hub.example"),
-                unique_id: Some("0123456789abcdef"),
+            let wanted = Wanted {
+                authority: Some(b"hub.example"),
+                unique_id: Some(b"0123456789abcdef"),
                 checksum: true,
+                ..Wanted::default()
             };
-            let plain = write_v2(source, destination, Values::default());
-            let full = write_v2(source, destination, values);
+            let plain = write_v2(source, destination, Wanted::default());
+            let full = write_v2(source, destination, wanted);
             assert!(full.len() == plain.len() + (3 + 11) + (3 + 16) + (3 + 4));
             for header in [write_v1(source, destination), plain, full] {
-                assert_eq!(parse(&header), Ok(Verdict::Complete(header.len(), said)));
+                assert!(matches!(
+                    parse(&header),
+                    Ok(Verdict::Complete(size, found, _)) if (size, found) == (header.len(), said)
+                ));
             }
         }
-    }
-
-    #[test]
-    fn a_checksum_has_to_be_right() {
-        assert_eq!(crc32c(b"123456789".iter().copied()), 0xe306_9283);
-        let mut header = v2_header(0x21, 0x11, &[&V4[..], &[0x03, 0, 4, 0, 0, 0, 0]].concat());
-        let sum = crc32c(header.iter().copied()).to_be_bytes();
-        let at = header.len() - 4;
-        header[at..].copy_from_slice(&sum);
-        assert!(matches!(parse(&header), Ok(Verdict::Complete(35, _))));
-        header[at] ^= 1;
-        assert_eq!(parse(&header), Err(Fault::Malformed("a wrong checksum")));
     }
 
     #[test]
@@ -467,6 +403,10 @@ mod tests {
             header in prop_oneof![
                 Just(b"PROXY TCP4 192.0.2.7 198.51.100.1 8080 443\r\nrest".to_vec()),
                 Just([v2_header(0x21, 0x11, &V4), b"rest".to_vec()].concat()),
+                proptest::collection::vec(any::<u8>(), 0..60).prop_map(|values| {
+                    let block = [&V4[..], &[0x20, 0, 30, 1, 0, 0, 0, 0], &values].concat();
+                    [v2_header(0x21, 0x11, &block), b"rest".to_vec()].concat()
+                }),
                 proptest::collection::vec(any::<u8>(), 0..64),
                 proptest::collection::vec(any::<u8>(), 0..64)
                     .prop_map(|tail| [V2_SIGNATURE.as_slice(), &tail].concat()),
@@ -477,7 +417,7 @@ mod tests {
             for cut in 0..header.len() {
                 match parse(&header[..cut]) {
                     Ok(Verdict::Partial) => {}
-                    early => prop_assert_eq!(early, whole),
+                    early => prop_assert_eq!(&early, &whole),
                 }
             }
         }

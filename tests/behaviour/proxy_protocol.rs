@@ -160,3 +160,84 @@ fn the_cap_of_connections_counts_the_clients_behind_a_load_balancer() {
     drop(held);
     eventually("the places are free again", || open(V1).is_some());
 }
+
+#[test]
+fn a_listener_with_a_list_of_its_own_believes_those_and_nobody_else() {
+    let upstream = Upstream::saying("ok");
+    let believes = |common: &str, own: &str| {
+        let hubgate = with(
+            &upstream,
+            &format!(
+                "proxy_protocol_from = [\"{common}\"]\nproxy_protocol_optional = [\"@HTTP@\"]\nproxy_protocol_required = [\"@HTTPS@\"]\n\
+                 http = [{{ address = \"@HTTP@\", proxy_protocol_from = [\"{own}\"] }}]"
+            ),
+        );
+        let plain = say(&hubgate, V1).is_ok() && client_seen(&upstream) == "192.0.2.7";
+        let mut tcp = TcpStream::connect_timeout(&hubgate.https, DEADLINE).unwrap();
+        std::io::Write::write_all(&mut tcp, V1).unwrap();
+        let tls = tls::handshake_over(tcp, HOST, tls::config(&["http/1.1"]));
+        (plain, tls.is_ok())
+    };
+    assert_eq!(believes("192.0.2.9", "127.0.0.0/8"), (true, false));
+    assert_eq!(believes("127.0.0.1", "192.0.2.9"), (false, true));
+}
+
+/// A header of version 2 with what a load balancer knows of TLS that ended there.
+fn with_values() -> Vec<u8> {
+    let tls = b"\x20\0\x1f\x07\0\0\0\0\x21\0\x07TLSv1.3\x22\0\x05alice\x23\0\x05SUITE";
+    let values = [
+        &b"\x01\0\x02h2\x02\0\x0bhub.example\x05\0\x04id-1\xea\0\x04vpce"[..],
+        tls,
+    ]
+    .concat();
+    let length = u8::try_from(12 + values.len()).unwrap();
+    let mut header = V2.to_vec();
+    header[15] = length;
+    header.extend(values);
+    header
+}
+
+#[test]
+fn what_a_load_balancer_knows_of_the_clients_tls_reaches_the_upstream_and_the_log() {
+    let upstream = Upstream::saying("ok");
+    let site = one_site(
+        upstream.addr,
+        "request_headers = { X-Cn = \"$proxy_protocol_tlv_ssl_cn\", X-Other = \"$proxy_protocol_tlv_0xEA\" }\n\
+         access_log = { target = \"@DIR@/access.log\", format = \"$proxy_protocol_addr $proxy_protocol_server_port $proxy_protocol_tlv_alpn $proxy_protocol_tlv_authority $proxy_protocol_tlv_unique_id $proxy_protocol_tlv_ssl_version $proxy_protocol_tlv_ssl_verify\" }",
+    );
+    let hubgate = Hubgate::start(&format!(
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_optional = [\"@HTTP@\"]\n{site}"
+    ));
+    assert_eq!(say(&hubgate, &with_values()).unwrap(), 200);
+    let told = upstream.last_request();
+    assert_eq!(told.head.one("x-cn"), "alice");
+    assert_eq!(told.head.one("x-other"), "vpce");
+    // A client by itself has nothing of the kind to say.
+    assert_eq!(say(&hubgate, b"").unwrap(), 200);
+    assert!(upstream.last_request().head.all("x-cn").is_empty());
+    let log = hubgate.dir.path().join("access.log");
+    let wanted = "192.0.2.8 443 h2 hub.example id-1 TLSv1.3 0\n- - - - - - -\n";
+    eventually("the log has both", || {
+        std::fs::read_to_string(&log).unwrap_or_default() == wanted
+    });
+}
+
+#[test]
+fn a_log_in_json_has_what_a_load_balancer_said() {
+    let upstream = Upstream::saying("ok");
+    let site = one_site(
+        upstream.addr,
+        "access_log = { target = \"@DIR@/access.log\", format = \"json\" }",
+    );
+    let hubgate = Hubgate::start(&format!(
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\"]\n{site}"
+    ));
+    assert_eq!(say(&hubgate, &with_values()).unwrap(), 200);
+    let log = hubgate.dir.path().join("access.log");
+    let wanted = "\"proxy_server_addr\":\"198.51.100.1:443\",\"proxy_alpn\":\"h2\",\"proxy_authority\":\"hub.example\",\"proxy_unique_id\":\"id-1\",\"proxy_tls_protocol\":\"TLSv1.3\",\"proxy_tls_cipher\":\"SUITE\",\"proxy_tls_client_cn\":\"alice\",\"proxy_tls_client_verify\":0";
+    eventually("the line has it", || {
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .contains(wanted)
+    });
+}

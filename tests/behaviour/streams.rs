@@ -181,6 +181,34 @@ fn version_2_says_the_name_a_checksum_and_an_id_that_the_log_has_too() {
 }
 
 #[test]
+fn what_a_load_balancer_said_of_tls_that_ended_there_is_passed_on_and_logged() {
+    let upstream = Upstream::saying("ok");
+    let sites = "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\"]\n\
+                 [access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$proxy_protocol_tlv_alpn $proxy_protocol_tlv_authority $proxy_protocol_tlv_ssl_cn $proxy_protocol_tlv_ssl_verify\"\n";
+    let behind = ingress("a.test", &upstream, sites);
+    let listen = free_addr();
+    let lines = "send_proxy_protocol = \"v2\"\n\
+                 proxy_protocol_fields = [\"alpn\", \"authority\", \"ssl\", \"crc32c\"]";
+    let toml = streams(&upstream, &[(listen, lines, behind.http)])
+        + &sites.replace("@HTTP@", &listen.to_string());
+    let hubgate = Hubgate::start(&toml);
+    let mut client = Client::plain(listen);
+    client.send(
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x2a\xc0\0\x02\x08\xc6\x33\x64\x01\x1f\x90\x01\xbb\
+          \x01\0\x02h2\x02\0\x06a.test\x20\0\x0d\x07\0\0\0\x13\x22\0\x05alice",
+    );
+    assert_eq!(get(&mut client, "a.test"), "ok");
+    assert_eq!(upstream.last_request().head.one("x-real-ip"), "192.0.2.8");
+    drop(client);
+    for one in [behind, hubgate] {
+        let log = one.dir.path().join("access.log");
+        eventually("the log has what was said", || {
+            std::fs::read_to_string(&log).unwrap_or_default() == "h2 a.test alice 19\n"
+        });
+    }
+}
+
+#[test]
 fn a_dead_endpoint_costs_no_connection_while_another_lives_and_each_one_is_logged() {
     let upstream = Upstream::saying("ok");
     let (dead, listen, hopeless) = (free_addr(), free_addr(), free_addr());

@@ -11,7 +11,7 @@ use crate::types::address::Address;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[listen]",
-    about: "Addresses every site answers on, as IP:port or `unix:/run/hubgate/http.sock`; an empty list turns one off. A table says how the sockets of one are made: `{ address = \"[::]:443\", backlog = 8192 }`. `backlog` (4096): connections that may wait to be accepted. `interface`: the only one that connections may come in by. `tcp_keep_alive` (none): probes on silent connections, a table of `idle` (\"60s\"), `interval` (\"10s\") and `probes` (6). `fast_open` (off): how many may bring their first bytes with the SYN. `reuse_port` (true): a socket for each worker, among which the kernel spreads connections, or one for all. `ipv6_only` (true): whether an IPv6 address leaves IPv4 alone. For a unix socket `mode` (\"0660\") and `owner`, as \"user\", \"user:group\" or \":group\". What changes of an address that is listened on takes effect at once, but for `interface`, `reuse_port` and `ipv6_only`: those at start.",
+    about: "Addresses every site answers on, as IP:port or `unix:/run/hubgate/http.sock`; an empty list turns one off. A table says how the sockets of one are made: `{ address = \"[::]:443\", backlog = 8192 }`. `backlog` (4096): connections that may wait to be accepted. `interface`: the only one that connections may come in by. `tcp_keep_alive` (none): probes on silent connections, a table of `idle` (\"60s\"), `interval` (\"10s\") and `probes` (6). `fast_open` (off): how many may bring their first bytes with the SYN. `reuse_port` (true): a socket for each worker, among which the kernel spreads connections, or one for all. `ipv6_only` (true): whether an IPv6 address leaves IPv4 alone. For a unix socket `mode` (\"0660\") and `owner`, as \"user\", \"user:group\" or \":group\". `proxy_protocol_from`: who may send a PROXY header there, in the place of the common list below. What changes of an address that is listened on takes effect at once, but for `interface`, `reuse_port` and `ipv6_only`: those at start.",
     keys: &[
         Key::new(
             "http",
@@ -36,7 +36,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "proxy_protocol_from",
             Kind::Texts,
             "[]",
-            "Load balancers that say by a PROXY header, version 1 or 2, for which client a connection is: addresses or networks (CIDR). A header from anybody else ends the connection.",
+            "Load balancers that say by a PROXY header, version 1 or 2, for which client a connection is: addresses or networks (CIDR). A header from anybody else ends the connection. A listener's own `proxy_protocol_from` is used in its place there.",
         ),
         Key::new(
             "proxy_protocol_optional",

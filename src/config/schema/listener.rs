@@ -43,6 +43,13 @@ static TABLE: Table = Table {
             "\"hubgate:www-data\"",
             "Of a unix socket.",
         ),
+        Key::rule(
+            "proxy_protocol_from",
+            Kind::Texts,
+            "that of `[listen]`",
+            "[\"10.0.0.0/8\"]",
+            "Who may send a PROXY header.",
+        ),
     ],
 };
 
@@ -78,10 +85,12 @@ pub(super) fn listener(field: &Field<'_>, context: Context<'_>) -> Option<Listen
     let reader = Reader::new(&TABLE, "the listener".to_owned(), table, context);
     let address = reader.field("address", |field| field.listen_address(context.source));
     let options = options(&reader, context);
-    let (address, options) = (address?, options?);
+    let from = reader.optional("proxy_protocol_from", Reader::networks);
+    let (address, options, from) = (address?, options?, from?);
     fits(&reader, &address).then(|| Listener {
         address: address.value,
         options: Arc::new(options),
+        proxy_from: from.map(Arc::from),
     })
 }
 

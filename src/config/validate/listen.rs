@@ -3,6 +3,9 @@
 //! Decides which port redirects to https name.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::each_once;
 use crate::config::diagnostic::Diagnostic;
@@ -28,7 +31,7 @@ pub(super) struct OfSites<'a> {
 pub(super) fn check(
     mut typed: Typed,
     admin: Option<&At<SocketAddr>>,
-    streams: &[&Listener],
+    streams: &[&At<Listener>],
     sites: &OfSites<'_>,
     context: Context<'_>,
 ) -> Option<Listen> {
@@ -127,16 +130,16 @@ fn check_families(typed: &Typed, context: Context<'_>) {
 /// PROXY headers come on addresses that are listened on, from somebody.
 fn proxy_protocol(
     typed: &Typed,
-    streams: &[&Listener],
+    streams: &[&At<Listener>],
     context: Context<'_>,
 ) -> Option<ProxyProtocol> {
     let (optional, required) = (&typed.proxy_optional, &typed.proxy_required);
     let all = || optional.iter().chain(required);
     let mut sound = true;
     for at in all() {
-        let sites = typed.http.iter().chain(&typed.https).map(|at| &at.value);
+        let sites = typed.http.iter().chain(&typed.https);
         let mut listened = sites.chain(streams.iter().copied());
-        if !listened.any(|one| one.address == at.value) {
+        if !listened.any(|one| one.value.address == at.value) {
             let message = format!("`{}` is not listened on", at.value);
             context.sink.push(
                 Diagnostic::error("proxy-protocol-address", at.span.clone(), message)
@@ -156,7 +159,15 @@ fn proxy_protocol(
             sound = false;
         }
     }
-    if let Some(first) = all().next().filter(|_| typed.proxy_from.is_empty()) {
+    let own = own_lists(typed, streams, context);
+    let values = |list: &[At<Address>]| list.iter().map(|at| at.value.clone()).collect();
+    let settings = ProxyProtocol {
+        from: typed.proxy_from.clone(),
+        own,
+        optional: values(optional),
+        required: values(required),
+    };
+    if let Some(first) = all().find(|at| settings.from_at(&at.value).is_empty()) {
         return context.sink.refuse(
             Diagnostic::error(
                 "proxy-protocol-from",
@@ -166,12 +177,36 @@ fn proxy_protocol(
             .hint("name the load balancers, as in `proxy_protocol_from = [\"10.0.0.0/8\"]`"),
         );
     }
-    let values = |list: &[At<Address>]| list.iter().map(|at| at.value.clone()).collect();
-    sound.then(|| ProxyProtocol {
-        from: typed.proxy_from.clone(),
-        optional: values(optional),
-        required: values(required),
-    })
+    sound.then_some(settings)
+}
+
+/// Who is believed at listeners that say so; warns of those where no header may come.
+fn own_lists(
+    typed: &Typed,
+    streams: &[&At<Listener>],
+    context: Context<'_>,
+) -> Vec<(Address, Arc<[IpNet]>)> {
+    let sites = typed.http.iter().chain(&typed.https);
+    let mut own: Vec<(Address, Arc<[IpNet]>)> = Vec::new();
+    for at in sites.chain(streams.iter().copied()) {
+        let Some(from) = &at.value.proxy_from else {
+            continue;
+        };
+        let address = &at.value.address;
+        let mut expected = typed.proxy_optional.iter().chain(&typed.proxy_required);
+        if !expected.any(|one| one.value == *address) {
+            let message = format!("no PROXY header is expected at `{address}`");
+            let hint =
+                "add it to `proxy_protocol_optional` or `proxy_protocol_required` in `[listen]`";
+            let doubt = Diagnostic::warning("no-effect", at.span.clone(), message);
+            context.sink.push(doubt.hint(hint));
+        }
+        // Streams of one address may leave it to one of them; that they do not differ is checked with them.
+        if !own.iter().any(|(known, _)| known == address) {
+            own.push((address.clone(), Arc::clone(from)));
+        }
+    }
+    own
 }
 
 /// `None` leaves the port out of redirects.

@@ -196,7 +196,7 @@ fn section<T>(
 }
 
 /// Where streams of connections listen, as far as it could be read.
-fn stream_listeners(streams: &Option<Vec<schema::stream::Stream>>) -> Vec<&Listener> {
+fn stream_listeners(streams: &Option<Vec<schema::stream::Stream>>) -> Vec<&At<Listener>> {
     let streams = streams.iter().flatten();
     let carries_connections = |stream: &&schema::stream::Stream| {
         let udp = stream.udp.as_ref();
@@ -204,7 +204,7 @@ fn stream_listeners(streams: &Option<Vec<schema::stream::Stream>>) -> Vec<&Liste
     };
     streams
         .filter(carries_connections)
-        .filter_map(|stream| Some(&stream.listen.as_ref()?.value))
+        .filter_map(|stream| stream.listen.as_ref())
         .collect()
 }
 

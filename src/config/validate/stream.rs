@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::site::host_of;
 use super::upstream::Names;
 use crate::config::diagnostic::Diagnostic;
@@ -97,18 +99,16 @@ fn fields(typed: &Typed, context: Context<'_>) -> Option<ProxyFields> {
             doubt("only `send_proxy_protocol = \"v2\"` has fields");
         }
         match field.value.as_str() {
-            "authority" => {
-                if typed.sni.as_ref().is_some_and(Vec::is_empty) {
-                    doubt("without `sni` nobody looks for a name to tell");
-                }
-                fields.authority = true;
-            }
+            "alpn" => fields.alpn = true,
+            "authority" => fields.authority = true,
+            "ssl" => fields.tls = true,
             "unique-id" => fields.unique_id = true,
             "crc32c" => fields.checksum = true,
             other => {
                 let message = format!("a PROXY header has no field `{other}` here");
                 let fault = Diagnostic::error("proxy-field", field.span.clone(), message);
-                let hint = "there are \"authority\", \"unique-id\" and \"crc32c\"";
+                let hint =
+                    "there are \"alpn\", \"authority\", \"ssl\", \"unique-id\" and \"crc32c\"";
                 context.sink.push(fault.hint(hint));
                 sound = false;
             }
@@ -129,6 +129,7 @@ fn udp(typed: &Typed, names: &Names, context: Context<'_>) -> Option<Option<Udp>
         .filter(|name| names.is_local(&name.value));
     let unix = matches!(listen.value.address, Address::Unix(_));
     let version = typed.send_proxy_protocol.as_ref()?;
+    let let_in = listen.value.proxy_from.as_ref();
     let idle = [
         ("udp_sessions", sessions.as_ref().map(|at| &at.span)),
         ("udp_responses", responses.as_ref().map(|at| &at.span)),
@@ -150,6 +151,7 @@ fn udp(typed: &Typed, names: &Names, context: Context<'_>) -> Option<Option<Udp>
         }),
         unix.then_some((&listen.span, "a unix socket cannot be listened on with")),
         version.map(|_| (&listen.span, "no PROXY header is sent with")),
+        let_in.map(|_| (&listen.span, "no PROXY header is taken with")),
     ];
     let mut sound = true;
     for (span, what) in foreign.into_iter().flatten().filter(|_| is_udp) {
@@ -178,6 +180,7 @@ fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
             let fault = Diagnostic::error("stream-address", span.clone(), message);
             context.sink.push(fault.hint(hint));
         }
+        check_known(stream, span, listen, context);
         if !stream.sni.is_empty() {
             continue;
         }
@@ -199,15 +202,44 @@ fn check_listeners(placed: &[Placed], listen: &Listen, context: Context<'_>) {
     check_options(placed, listen, context);
 }
 
+/// Warns of fields of a PROXY header that nobody will ever know.
+fn check_known(stream: &Stream, span: &Span, listen: &Listen, context: Context<'_>) {
+    let settings = &listen.proxy_protocol;
+    let mut expected = settings.optional.iter().chain(&settings.required);
+    if expected.any(|one| *one == stream.listen.address) {
+        return;
+    }
+    let fields = stream.proxy_fields;
+    for (wanted, message) in [
+        (
+            fields.authority && stream.sni.is_empty(),
+            "nobody looks for a name to tell: there is no `sni`, and no PROXY header is expected",
+        ),
+        (
+            fields.alpn || fields.tls,
+            "\"alpn\" and \"ssl\" are known from a PROXY header, and none is expected",
+        ),
+    ] {
+        if wanted {
+            context
+                .sink
+                .push(Diagnostic::warning("no-effect", span.clone(), message));
+        }
+    }
+}
+
 /// How the sockets of an address are made is told once.
 fn check_options(placed: &[Placed], listen: &Listen, context: Context<'_>) {
-    let mut told: HashMap<(&Address, bool), (&SocketOptions, &Span)> = HashMap::new();
+    type Told<'a> = (&'a SocketOptions, Option<&'a [IpNet]>);
+    let mut told: HashMap<(&Address, bool), (Told<'_>, &Span)> = HashMap::new();
     let special = placed.iter().filter(|(stream, _, _)| {
-        *stream.listen.options != SocketOptions::default() && stream.listen.address.is_fixed()
+        let listen = &stream.listen;
+        let plain = *listen.options == SocketOptions::default() && listen.proxy_from.is_none();
+        !plain && listen.address.is_fixed()
     });
     for (stream, span, _) in special {
         let (own, _) = stream.listener(listen);
-        let options = &*stream.listen.options;
+        let options = (&*stream.listen.options, stream.listen.proxy_from.as_deref());
         let refuse = |message: String| Diagnostic::error("listener-option", span.clone(), message);
         if !std::ptr::eq(own, &stream.listen) {
             let message = format!("`{}` is opened by `listen.https`", own.address);

@@ -15,6 +15,8 @@ use super::clock::{self, Clock};
 use super::record::{ClientCertificate, Record};
 use super::{escape, redact};
 use crate::config::{AccessLogFormat, TextPart, Variable};
+use crate::transport::proxy_protocol::Proxied;
+use crate::transport::proxy_values::{ALPN, AUTHORITY, TLS_CIPHER, TLS_CN, TLS_VERSION, UNIQUE_ID};
 
 /// Appends `record` as one line, its line end included. `secrets` are parameter names in lower case.
 pub(super) fn line(
@@ -264,6 +266,9 @@ impl<'r> Line<'_, 'r> {
             self.key_text("tls_client_subject", Some(shown.subject));
             self.key_text("tls_client_fingerprint", Some(shown.fingerprint));
         }
+        if let Some(proxied) = record.proxied {
+            self.proxied(proxied);
+        }
         let tunnelled = record.tunnel_in > 0 || record.tunnel_out > 0;
         self.key_number("tunnel_bytes_in", tunnelled.then_some(record.tunnel_in));
         self.key_number("tunnel_bytes_out", tunnelled.then_some(record.tunnel_out));
@@ -272,6 +277,26 @@ impl<'r> Line<'_, 'r> {
             self.key_number("datagrams_out", Some(went));
         }
         self.raw("}");
+    }
+
+    /// What a PROXY header said beside the client's address.
+    fn proxied(&mut self, proxied: &Proxied) {
+        self.raw(",\"proxy_server_addr\":\"");
+        self.display(proxied.destination);
+        self.raw("\"");
+        let values = &proxied.values;
+        for (key, value) in [
+            ("proxy_alpn", values.get(ALPN)),
+            ("proxy_authority", values.get(AUTHORITY)),
+            ("proxy_unique_id", values.get(UNIQUE_ID)),
+            ("proxy_tls_protocol", values.of_tls(TLS_VERSION)),
+            ("proxy_tls_cipher", values.of_tls(TLS_CIPHER)),
+            ("proxy_tls_client_cn", values.of_tls(TLS_CN)),
+        ] {
+            self.key_bytes(key, value.unwrap_or_default());
+        }
+        let verify = values.tls_verify().map(u64::from);
+        self.key_number("proxy_tls_client_verify", verify);
     }
 
     fn key(&mut self, key: &str) {

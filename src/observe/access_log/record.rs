@@ -10,6 +10,7 @@ use http::HeaderMap;
 
 use crate::config::Lookup;
 use crate::observe::cause::Cause;
+use crate::transport::proxy_protocol::Proxied;
 use crate::types::endpoint_address::EndpointAddress;
 
 /// One finished request. Text may be anything a client can send; the formats escape it.
@@ -63,6 +64,8 @@ pub struct Record<'a> {
     pub server_name: Option<&'a str>,
     /// The client's certificate, when it has shown one.
     pub client_certificate: Option<ClientCertificate<'a>>,
+    /// What a load balancer's PROXY header said.
+    pub proxied: Option<&'a Proxied>,
     /// Bytes from the client through the tunnel.
     pub tunnel_in: u64,
     /// Bytes to the client through the tunnel.
@@ -126,6 +129,7 @@ impl<'a> Record<'a> {
             tls_version: None,
             server_name: None,
             client_certificate: None,
+            proxied: None,
             tunnel_in: 0,
             tunnel_out: 0,
             values: None,
