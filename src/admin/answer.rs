@@ -125,6 +125,10 @@ async fn reload(admin: &Admin, query: Option<&str>) -> Answer {
         Ok(ReloadOutcome::Refused { diagnostics }) => {
             text(StatusCode::UNPROCESSABLE_ENTITY, diagnostics)
         }
+        Ok(ReloadOutcome::TakenOver(pid)) => text(
+            StatusCode::CONFLICT,
+            format!("error: process {pid} has taken over meanwhile; ask again\n"),
+        ),
         Err(error) => {
             tracing::error!(%error, "a reload ended unexpectedly");
             text(

@@ -118,6 +118,8 @@ pub enum ReloadOutcome {
         /// Every fault as text for a terminal: place, excerpt, hint.
         diagnostics: String,
     },
+    /// Nothing was tried: this process has taken over meanwhile and is the one to ask.
+    TakenOver(u32),
 }
 
 /// What a reload changed, or a plan would change. The answer to `POST /reload`.

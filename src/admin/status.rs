@@ -23,6 +23,8 @@ pub struct Status {
     pub config_file: String,
     /// Whether the process is stopping.
     pub draining: bool,
+    /// Whether another one is about to take over; a reload waits for the end of that.
+    pub upgrading: bool,
     /// Seconds until a stop that has begun ends at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends_in: Option<u64>,

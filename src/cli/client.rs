@@ -71,14 +71,7 @@ pub(super) fn ask_within(
     target: &str,
 ) -> Result<Answer, Failure> {
     let found = socket::find(door).map_err(unfound)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure {
-        code: exit::UNREACHABLE,
-        text: format!("cannot start: {error}\n"),
-    })?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         match tokio::time::timeout(deadline, exchange(&found.path, method, target)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(unreached(&found, &error)),
@@ -87,7 +80,19 @@ pub(super) fn ask_within(
     })
 }
 
-async fn exchange(path: &Path, method: Method, target: &str) -> io::Result<Answer> {
+/// Where exchanges run.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| Failure {
+        code: exit::UNREACHABLE,
+        text: format!("cannot start: {error}\n"),
+    })
+}
+
+/// One request and its answer. To be given a deadline.
+pub(super) async fn exchange(path: &Path, method: Method, target: &str) -> io::Result<Answer> {
     let stream = UnixStream::connect(path).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -125,7 +130,7 @@ async fn exchange(path: &Path, method: Method, target: &str) -> io::Result<Answe
     }
 }
 
-fn unfound(error: SocketError) -> Failure {
+pub(super) fn unfound(error: SocketError) -> Failure {
     let code = match error {
         SocketError::Read { .. } => exit::UNREACHABLE,
         SocketError::Syntax { .. } => exit::REFUSED,
@@ -137,7 +142,7 @@ fn unfound(error: SocketError) -> Failure {
     Failure { code, text }
 }
 
-fn unreached(found: &Found, error: &io::Error) -> Failure {
+pub(super) fn unreached(found: &Found, error: &io::Error) -> Failure {
     let path = found.path.display();
     let (what, advice) = match error.kind() {
         ErrorKind::NotFound => (
@@ -163,7 +168,7 @@ fn unreached(found: &Found, error: &io::Error) -> Failure {
     }
 }
 
-fn late(found: &Found, deadline: Duration) -> Failure {
+pub(super) fn late(found: &Found, deadline: Duration) -> Failure {
     Failure {
         code: exit::UNREACHABLE,
         text: format!(

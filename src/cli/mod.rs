@@ -17,6 +17,7 @@ mod manual;
 mod names;
 mod nginx;
 mod open;
+mod patience;
 mod reload;
 mod run;
 mod socket;

@@ -4,13 +4,14 @@
 
 use http::{Method, StatusCode};
 
-use super::{Door, client, complain, exit, print};
-use crate::admin::ReloadReport;
+use super::client::{Answer, Failure};
+use super::{Door, complain, exit, patience, print};
+use crate::admin::{ReloadReport, StatusReport};
 
 /// Reloads, or with `plan` says what a reload would change. Gives the exit code.
 pub(super) fn run(door: &Door, plan: bool) -> u8 {
     let target = if plan { "/reload?plan=1" } else { "/reload" };
-    let answer = match client::ask(door, Method::POST, target) {
+    let answer = match ask(door, target) {
         Ok(answer) => answer,
         Err(failure) => {
             complain(&format!("hubgate reload: {}", failure.text));
@@ -44,6 +45,23 @@ pub(super) fn run(door: &Door, plan: bool) -> u8 {
             exit::UNREACHABLE
         }
     }
+}
+
+/// Asks, and asks the process that has taken over meanwhile.
+fn ask(door: &Door, target: &str) -> Result<Answer, Failure> {
+    let answer = patience::ask(door, Method::POST, target, waits)?;
+    match answer.status {
+        StatusCode::CONFLICT => patience::ask(door, Method::POST, target, waits),
+        _ => Ok(answer),
+    }
+}
+
+/// What is said to whoever waits.
+fn waits(status: &StatusReport) {
+    complain(match status.status.upgrading {
+        true => "hubgate reload: waiting: an upgrade is under way, the reload comes after it\n",
+        false => "hubgate reload: waiting: the process is at work on it\n",
+    });
 }
 
 /// The report for standard output, and its warnings for standard error.

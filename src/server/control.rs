@@ -152,9 +152,7 @@ pub(super) async fn reload(process: Arc<Process>) -> ReloadOutcome {
 
 /// What a reload comes to when another process serves already.
 fn taken_over(process: &Process) -> Option<ReloadOutcome> {
-    let pid = (*process.successor.borrow())?;
-    let diagnostics = format!("error: process {pid} has taken over meanwhile; ask again\n");
-    Some(ReloadOutcome::Refused { diagnostics })
+    (*process.successor.borrow()).map(ReloadOutcome::TakenOver)
 }
 
 /// As [`reload`], if the running configuration asks for it and the file holds what has not been tried yet.
@@ -190,7 +188,7 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
     process.notify.reloading();
     let outcome = tried(process, text).await;
     process.notify.reloaded(match &outcome {
-        ReloadOutcome::Done(_) => None,
+        ReloadOutcome::Done(_) | ReloadOutcome::TakenOver(_) => None,
         ReloadOutcome::Refused { diagnostics } => Some(diagnostics),
     });
     process.notify.ready(&told::serving(process));
@@ -285,6 +283,7 @@ fn status(process: &Process) -> Status {
     let key_log = process.key_log.as_ref();
     status.tls_key_log = key_log.map(|path| path.display().to_string());
     status.draining = *process.drain.borrow() != Drain::Serving;
+    status.upgrading = process.upgrading.try_lock().is_err();
     status.ends_in = open::ends_in(process);
     let orders = process.acme.status();
     status.certificates = process

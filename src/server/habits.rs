@@ -60,7 +60,7 @@ impl Manners {
             ReloadOutcome::Refused { diagnostics } if self.on => {
                 tracing::error!(severity = "emerg", "{}", sentence(diagnostics));
             }
-            ReloadOutcome::Refused { .. } => {}
+            ReloadOutcome::Refused { .. } | ReloadOutcome::TakenOver(_) => {}
         }
     }
 

@@ -1,10 +1,10 @@
 //! Another program takes over from the running one: nobody who is being served notices, and when it cannot, nothing changes.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -637,7 +637,8 @@ fn under_a_service_manager_an_old_process_whose_successor_died_ends_at_once() {
 #[test]
 fn a_second_upgrade_is_refused_and_a_reload_waits_while_one_is_under_way() {
     let upstream = Upstream::saying("ok");
-    let more = "[server]\nupgrade_timeout = \"5s\"\n";
+    // Longer than a command waits for what is done at once.
+    let more = "[server]\nupgrade_timeout = \"13s\"\n";
     let mut hubgate = Hubgate::start(&(one_site(upstream.addr, "") + more));
     let programs = TempDir::new().unwrap();
     let slow = script(
@@ -656,11 +657,60 @@ fn a_second_upgrade_is_refused_and_a_reload_waits_while_one_is_under_way() {
     let (code, output) = hubgate.upgrade_with(&[]);
     assert_eq!(code, 1, "{output}");
     assert!(output.contains("under way"), "{output}");
-    let mut reload = command(&["reload", "--socket"]);
-    let mut reload = reload.arg(hubgate.socket()).spawn().unwrap();
+    let (code, output) = hubgate.reload();
+    assert_eq!(code, 0, "{output}");
+    assert!(
+        output.contains("waiting: an upgrade is under way"),
+        "{output}"
+    );
     assert_eq!(first.wait().unwrap().code(), Some(1));
-    assert_eq!(reload.wait().unwrap().code(), Some(0));
     serves(&hubgate, "ok");
+}
+
+#[test]
+fn a_reload_during_an_upgrade_is_done_by_the_process_that_has_taken_over() {
+    let upstream = Upstream::saying("ok");
+    let toml = one_site(upstream.addr, "");
+    for by_signal in [false, true] {
+        let hubgate = Hubgate::start(&toml);
+        let programs = TempDir::new().unwrap();
+        let text = "#!/bin/sh\necho begun >&2\nread go < GO\nexec OWN \"$@\"\n";
+        let go = programs.path().join("go");
+        assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+        let own = own_program().display().to_string();
+        let text = text.replace("GO", &go.display().to_string());
+        let late = script(programs.path(), "late", &text.replace("OWN", &own));
+        let mut asking = command(&["upgrade", "--program"]);
+        let asking = asking.arg(&late).arg("--socket").arg(hubgate.socket());
+        let mut asking = asking.spawn().unwrap();
+        hubgate.wait_log("begun");
+        let asked = match by_signal {
+            true => {
+                hubgate.signal("HUP");
+                None
+            }
+            false => {
+                let mut reload = command(&["reload", "--socket"]);
+                let mut reload = reload.arg(hubgate.socket()).spawn().unwrap();
+                let mut said = String::new();
+                let mut stderr = BufReader::new(reload.stderr.take().unwrap());
+                stderr.read_line(&mut said).unwrap();
+                assert!(said.contains("an upgrade is under way"), "{said}");
+                Some(reload)
+            }
+        };
+        fs::write(&go, "\n").unwrap();
+        assert_eq!(asking.wait().unwrap().code(), Some(0));
+        if let Some(mut asked) = asked {
+            assert_eq!(asked.wait().unwrap().code(), Some(0));
+        }
+        within(LONG, "the successor has reloaded", || {
+            let metrics = hubgate.metrics();
+            let done = "hubgate_reloads_total{result=\"done\"} 1";
+            metrics.lines().any(|line| line == done)
+        });
+        serves(&hubgate, "ok");
+    }
 }
 
 #[test]
