@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # the programs that cargo installs are found even when the shell does not look there
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test acme-faults acme-year journey chaos soak bench scale instructions lint deb deb-test container-test
+.PHONY: help run test acme-faults acme-year journey chaos soak bench scale instructions lint deb deb-test container-test systemd-test
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -54,6 +54,11 @@ deb-test: ## the package installed, upgraded under load, removed and purged in a
 	@tests/install.sh build deb deb-test
 	$(CARGO) build --release --locked
 	HUBGATE=$(TARGET)/release/hubgate CARGO="$(CARGO)" tests/deb/run
+
+systemd-test: ## the service under a systemd of today (Debian 13's; `make test` has this machine's), in a clean root (as root; 6 minutes)
+	@tests/install.sh build deb-test
+	$(CARGO) build --release --locked
+	HUBGATE=$(TARGET)/release/hubgate tests/systemd/newer
 
 container-test: ## what the container file makes, by hand on a clean Debian: run without privileges, asked, reloaded, stopped (as root; 3 minutes with the build)
 	@tests/install.sh build deb-test

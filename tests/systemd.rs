@@ -78,4 +78,5 @@ scenarios! {
     watchdog_ends_a_process_with_a_stuck_worker
     a_killed_process_is_started_again_and_nobody_is_refused
     a_process_killed_while_its_successor_is_on_trial_leaves_one_that_serves
+    a_successor_that_dies_while_the_old_process_drains_is_replaced_and_nobody_is_refused
 }

@@ -141,12 +141,13 @@ pub fn bind(listener: &Listener, carried: Carried, workers: usize) -> Result<Bou
 }
 
 impl Bound {
-    /// What another process opened for `listener`, with the options it has here, for so many workers. Fails when that makes
-    /// no sense here: nothing of it is lost then but these descriptors.
+    /// What another process opened for `listener`, with the options it has here, for so many workers. The file of a unix
+    /// socket may be `foreign`: it keeps the permissions it has, and is never removed here. Fails when that makes no sense
+    /// here: nothing of it is lost then but these descriptors.
     pub fn take_over(
         listener: &Listener,
         carried: Carried,
-        sockets: Vec<Socket>,
+        (sockets, foreign): (Vec<Socket>, bool),
         workers: usize,
     ) -> Result<Self, BindError> {
         let mut bound = Self {
@@ -155,6 +156,7 @@ impl Bound {
         };
         match &listener.address {
             Address::Ip(address) => bound.join(*address, &listener.options, carried, workers),
+            Address::Unix(_) if foreign => {}
             Address::Unix(path) => {
                 let file = SocketFile::take_over(path).map_err(|source| SocketFileError::Io {
                     action: "take over",

@@ -220,16 +220,27 @@ impl Process {
             .for_each(|one| one.give_away(false));
     }
 
+    /// Leaves the files of sockets to whoever is started next, where a service manager keeps the sockets until then.
+    pub(super) fn leave_files(&self) {
+        if self.notify.is_on() {
+            self.admin_socket.file.give_away(true);
+            let state = self.state.lock();
+            state.listeners.values().for_each(|one| one.give_away(true));
+        }
+    }
+
     /// Tells the service manager that clients are served, and has it keep the sockets they come by over a restart.
     pub(super) fn tell_ready(&self) {
         self.notify.ready(&told::serving(self));
+        // First: a name can be that of what was made anew.
+        kept::let_go_left(&self.notify, &self.left_names);
         for (key, listening) in &self.state.lock().listeners {
             kept::keep(&self.notify, key, listening);
         }
         if let Some(page) = &self.status_page {
             kept::keep_status(&self.notify, page);
         }
-        kept::let_go_left(&self.notify, &self.left_names);
+        kept::keep_admin(&self.notify, &self.admin_socket);
     }
 
     /// Opens every log file again, for log rotation by renaming.

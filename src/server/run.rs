@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
 use super::background::step_back;
@@ -26,7 +27,7 @@ use super::{
     client_trust, health, named_files, password_files, self_check, stop, told, upgrade,
     upstream_files, watchdog,
 };
-use crate::admin::{Admin, Gate, serve_socket, serve_tcp};
+use crate::admin::{Admin, Gate, ReloadOutcome, serve_socket, serve_tcp};
 use crate::config::{Loaded, Paint};
 use crate::nginx::{Asked, Habits, origin};
 use crate::observe::log::{self, LogHandle};
@@ -140,7 +141,10 @@ fn begin(
 ) -> Result<(Arc<Process>, oneshot::Receiver<StartError>), StartError> {
     let (leave, left) = oneshot::channel();
     let Some(mut successor) = successor else {
-        return Ok((prepared.begin(&Carried::default()), left));
+        let process = prepared.begin(&Carried::default());
+        // Over a restart the service manager has kept them.
+        process.own_files();
+        return Ok((process, left));
     };
     let carried = successor.ready()?;
     prepared.process.notify.mute(true);
@@ -240,9 +244,12 @@ async fn live(
                 other => obey(process, &manners, other),
             },
             Ok(_) = succeeded.wait_for(Option::is_some) => break false,
-            () = process.deaf.heard() => return Err(StartError::Unavailable(
-                "a worker ended with a panic, which the event log tells; ending, to be started again".to_owned(),
-            )),
+            () = process.deaf.heard() => {
+                process.leave_files();
+                return Err(StartError::Unavailable(
+                    "a worker ended with a panic, which the event log tells; ending, to be started again".to_owned(),
+                ));
+            }
             error = &mut left => {
                 tracing::error!(event = "upgrade.left", "the old process ended before it let go");
                 outcome = Err(error);
@@ -254,6 +261,7 @@ async fn live(
     let successor = *process.successor.borrow();
     if successor.is_none() {
         process.notify.stopping();
+        process.leave_files();
     }
     telling.abort();
     watching.abort();
@@ -298,6 +306,11 @@ fn obey(process: &Arc<Process>, manners: &Manners, wish: Wish) {
             process.resume();
             tokio::spawn(async move {
                 let outcome = control::reload(process).await;
+                if let ReloadOutcome::TakenOver(pid) = outcome
+                    && !manners.on()
+                {
+                    pass_on(pid);
+                }
                 manners.reconfigured(&outcome);
             });
         }
@@ -313,6 +326,20 @@ fn obey(process: &Arc<Process>, manners: &Manners, wish: Wish) {
         }
         Wish::Pause => process.pause(),
         Wish::Stop | Wish::StopAtOnce => {}
+    }
+}
+
+/// A reload that was asked for by signal while another process took over is that one's.
+fn pass_on(pid: u32) {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let told = process.map(|process| kill_process(process, Signal::HUP));
+    match told {
+        Some(Ok(())) => tracing::info!(pid, "the process that has taken over was told to reload"),
+        other => tracing::error!(
+            pid,
+            ?other,
+            "the process that has taken over cannot be told to reload"
+        ),
     }
 }
 

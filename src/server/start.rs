@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::certificates;
 use super::descriptors::room_for;
+use super::kept;
 use super::notify::Notify;
 use super::process::{Listening, Process, State};
 use super::reload;
@@ -158,6 +159,7 @@ pub(super) fn start(
             "a socket that was passed on is not in the configuration"
         );
     }
+    given.sockets.remove_left_files();
     let tokens = Tokens::default();
     let hosts = prepared.acme_hosts.clone();
     let (files, _) = prepared.apply(&certificates);
@@ -255,13 +257,16 @@ fn bind_all(
     for (key, listener) in reload::wanted(config) {
         let listener = listener.clone();
         let traffic = reload::carried(key.1);
-        let given = sockets.take_listeners(traffic, &key.0);
-        let bound = match given.is_empty() {
-            true => bind(&listener, traffic, workers),
-            false => Bound::take_over(&listener, traffic, given, workers).or_else(|error| {
-                tracing::warn!(address = %key.0, error = %with_reasons(&error), "sockets that were passed on are made anew");
-                bind(&listener, traffic, workers)
-            }),
+        let bound = match sockets.take_listeners(traffic, &key.0) {
+            None => bind(&listener, traffic, workers),
+            Some(given) => {
+                let own = (given.sockets, given.foreign);
+                Bound::take_over(&listener, traffic, own, workers).or_else(|error| {
+                    tracing::warn!(address = %key.0, error = %with_reasons(&error), "sockets that were passed on are made anew");
+                    sockets.give_up(given.names);
+                    bind(&listener, traffic, workers)
+                })
+            }
         };
         match bound {
             Ok(bound) => all.push((key, Listening { listener, bound })),
@@ -306,6 +311,7 @@ fn admin_socket(path: &Path, sockets: &mut Sockets) -> Result<AdminSocket, Start
             Ok(socket) => return Ok(socket),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the admin socket that was passed on is made anew");
+                sockets.give_up(vec![kept::admin_name(path)]);
             }
         }
     }

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -143,6 +144,25 @@ impl SocketFile {
     }
 }
 
+/// Takes a listening socket that is of no more use out of the file system. Whoever waits in its queue is turned away.
+pub fn retire(socket: &Socket, path: &Path) {
+    // Nobody answers then, unless the file is another socket's by now.
+    let removed = socket
+        .shutdown(Shutdown::Both)
+        .and_then(|()| make_unused(path));
+    if let Err(error) = removed {
+        tracing::warn!(path = %path.display(), %error, "cannot remove the socket");
+    }
+}
+
+/// Removes a socket that nobody answers at.
+fn make_unused(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => remove(path),
+        _ => Ok(()),
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         self.remove();
@@ -265,6 +285,22 @@ mod tests {
         let error = listen(&path).unwrap_err();
         assert!(matches!(error, SocketFileError::NotASocket { .. }));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_socket_of_no_more_use_goes_unless_another_listens_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("http.sock");
+        let (socket, file) = listen(&path).unwrap();
+        file.give_away(true);
+        drop(file);
+        // As it is kept by a service manager: several descriptors.
+        let kept = socket.try_clone().unwrap();
+        retire(&socket, &path);
+        assert!(!path.exists());
+        let _another = listen(&path).unwrap();
+        retire(&kept, &path);
+        UnixStream::connect(&path).unwrap();
     }
 
     #[test]

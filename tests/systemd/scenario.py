@@ -20,6 +20,8 @@ HTTP = ("127.0.0.1", 8080)
 HOME = Path("/run/test")
 LOG = HOME / "log"
 CONFIG = HOME / "hubgate.toml"
+# Of hubgate's own, and of systemd's.
+UNIX, ACTIVATED = "/run/hubgate/http.sock", "/run/test/activated.sock"
 TOML = """
 [server]
 workers = 2
@@ -43,6 +45,8 @@ class Upstream(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        if self.path == "/slow":
+            time.sleep(60)
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -100,8 +104,17 @@ def answer(sock):
     return body, b"connection: close" not in head.lower()
 
 
-def get(timeout=60, path="/"):
-    with socket.create_connection(HTTP, timeout=timeout) as sock:
+def connected(to, timeout=60):
+    if isinstance(to, tuple):
+        return socket.create_connection(to, timeout=timeout)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(timeout)
+    sock.connect(to)
+    return sock
+
+
+def get(timeout=60, path="/", to=HTTP):
+    with connected(to, timeout) as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\n\r\n".encode())
         return answer(sock)[0]
 
@@ -109,13 +122,12 @@ def get(timeout=60, path="/"):
 class Load:
     """requests until the end of the block; what failed is kept"""
 
-    def __init__(self, kept=True):
+    def __init__(self, kept=True, shapes=None):
         self.over, self.served, self.failed = threading.Event(), 0, []
-        self.kept = kept
+        self.shapes = shapes or ["fresh", "fresh"] + ["keep"] * (2 if kept else 0)
 
     def __enter__(self):
-        shapes = [self.fresh, self.fresh] + [self.keep] * (2 if self.kept else 0)
-        self.threads = [threading.Thread(target=self.run, args=(shape,)) for shape in shapes]
+        self.threads = [threading.Thread(target=self.run, args=(getattr(self, shape),)) for shape in self.shapes]
         for thread in self.threads:
             thread.start()
         time.sleep(0.3)
@@ -137,6 +149,18 @@ class Load:
 
     def fresh(self):
         assert get() == b"ok"
+        self.served += 1
+
+    def fresh_unix(self, to=UNIX):
+        assert get(to=to) == b"ok"
+        self.served += 1
+
+    def fresh_activated(self):
+        self.fresh_unix(ACTIVATED)
+
+    def ask(self):
+        """the operator's socket"""
+        assert get(path="/health", to="/run/hubgate/admin.sock") in (b"ok\n", b"stopping\n")
         self.served += 1
 
     def keep(self):
@@ -179,7 +203,7 @@ def units(program, folder, activated=False):
     if activated:
         text = (Path(folder) / "hubgate.socket").read_text().replace("[Unit]", "[Unit]\nDefaultDependencies=no")
         text = re.sub(r"(?m)^ListenStream=.*\n", "", text)
-        listen = "ListenStream=127.0.0.1:8080\nListenStream=127.0.0.1:8443\nListenStream=127.0.0.1:7777\n"
+        listen = f"ListenStream=127.0.0.1:8080\nListenStream=127.0.0.1:8443\nListenStream=127.0.0.1:7777\nListenStream={ACTIVATED}\n"
         (here / "hubgate.socket").write_text(text.replace("[Socket]\n", "[Socket]\n" + listen))
     run("systemctl", "daemon-reload")
 
@@ -250,30 +274,53 @@ def upgrade_makes_the_successor_the_main_process():
 
 
 def restart_keeps_the_sockets():
+    unix = TOML.replace('http = ["127.0.0.1:8080"]', f'http = ["127.0.0.1:8080", "unix:{UNIX}"]')
+    CONFIG.write_text(unix)
     start()
-    with Load() as load:
+    files = {"/run/hubgate/admin.sock": 0o600, UNIX: 0o660}
+    there = lambda: {path: (Path(path).stat().st_ino, Path(path).stat().st_mode & 0o777) for path in files}
+    first = there()
+    expect("sockets are opened to whom they are for", {path: mode for path, (_, mode) in first.items()} == files)
+    with Load() as load, Load(shapes=("fresh_unix", "fresh_unix", "ask")) as other:
         for _ in range(3):
             before = main_pid()
             code, said = run("systemctl", "restart", "hubgate")
             expect(f"it restarts {said}", code == 0 and main_pid() != before)
     load.expect_none_failed("three restarts")
-    expect("the store does not grow", int(show("NFileDescriptorStore")) == 4)
-    CONFIG.write_text(TOML.replace('https = ["127.0.0.1:8443"]', "https = []").replace('certificate = "self-signed"', 'certificate = "none"'))
+    other.expect_none_failed("by sockets in the file system")
+    expect("these are the same as before", there() == first)
+    expect("the store does not grow", int(show("NFileDescriptorStore")) == 6)
+    CONFIG.write_text(unix.replace('https = ["127.0.0.1:8443"]', "https = []").replace('certificate = "self-signed"', 'certificate = "none"'))
     run("systemctl", "reload", "hubgate")
-    eventually("the sockets of a listener that went are let go", lambda: show("NFileDescriptorStore") == "2")
+    eventually("the sockets of a listener that went are let go", lambda: show("NFileDescriptorStore") == "4")
+    CONFIG.write_text(TOML)
+    code, said = run("systemctl", "restart", "hubgate")
+    expect(f"it restarts with a listener less {said}", code == 0 and get() == b"ok")
+    expect("the file of that one is gone", not Path(UNIX).exists())
+    eventually("and its socket let go", lambda: show("NFileDescriptorStore") == "5")
+    code, _ = run("systemctl", "stop", "hubgate")
+    expect("a stop leaves nothing", code == 0 and not Path("/run/hubgate").exists() and show("NFileDescriptorStore") == "0")
 
 
 def socket_activation_starts_it_with_the_first_connection():
+    CONFIG.write_text(TOML.replace('http = ["127.0.0.1:8080"]', f'http = ["127.0.0.1:8080", "unix:{ACTIVATED}"]'))
     code, said = run("systemctl", "start", "hubgate.socket")
     expect(f"the sockets are there {said}", code == 0)
     expect("the service is not", show("ActiveState") == "inactive")
-    with Load() as load:
+    mode = Path(ACTIVATED).stat().st_mode
+    with Load() as load, Load(shapes=("fresh_activated",)) as other:
         eventually("the first connections start the service", lambda: show("ActiveState") == "active")
         run("systemctl", "restart", "hubgate")
         before = main_pid()
         run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "hubgate")
         eventually("an upgrade passes them on", lambda: main_pid() not in (0, before))
+        eventually("the old process has ended", lambda: not Path(f"/proc/{before}").exists())
     load.expect_none_failed("a start by the first connection, a restart and an upgrade")
+    other.expect_none_failed("the same by a socket in the file system")
+    expect("whose file stays as systemd made it", Path(ACTIVATED).stat().st_mode == mode)
+    CONFIG.write_text(TOML)
+    code, said = run("systemctl", "reload", "hubgate")
+    expect(f"and stays when hubgate listens there no more {said}", code == 0 and Path(ACTIVATED).exists())
     expect("a socket that is not in the configuration is told", "127.0.0.1:7777" in LOG.read_text())
 
 
@@ -325,6 +372,30 @@ def a_process_killed_while_its_successor_is_on_trial_leaves_one_that_serves():
         alone = [str(main_pid())]
         eventually("it is alone", lambda: Path("/sys/fs/cgroup" + show("ControlGroup"), "cgroup.procs").read_text().split() == alone)
     load.expect_none_refused(4)
+
+
+def a_successor_that_dies_while_the_old_process_drains_is_replaced_and_nobody_is_refused():
+    start()
+    for _ in range(3):
+        old, log = main_pid(), len(LOG.read_text())
+        # Something that the old process waits for: an answer that takes its time.
+        waiting = connected(HTTP)
+        waiting.sendall(b"GET /slow HTTP/1.1\r\nHost: hub.test\r\n\r\n")
+        time.sleep(0.3)
+        with Load(kept=False) as load:
+            run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "hubgate")
+            eventually("the successor is the main process", lambda: main_pid() not in (0, old))
+            eventually("behind its trial", lambda: "upgrade.done" in LOG.read_text()[log:])
+            new = main_pid()
+            expect("the old process drains", Path(f"/proc/{old}").exists())
+            gap, before = time.monotonic(), load.served
+            os.kill(new, 9)
+            eventually("another process serves", lambda: main_pid() not in (0, old, new) and load.served > before + 5)
+            gap = time.monotonic() - gap
+        print(f"clients waited at most {gap:.1f} s", flush=True)
+        load.expect_none_refused(4)
+        eventually("the old process is gone", lambda: not Path(f"/proc/{old}").exists())
+        waiting.close()
 
 
 def main():

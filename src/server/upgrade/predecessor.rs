@@ -24,6 +24,7 @@ use crate::observe::metrics::ListenerKind;
 use crate::server::pid_file::PidFile;
 use crate::server::process::Process;
 use crate::transport::now;
+use crate::types::address::Address;
 
 /// From the word to go until clients are accepted, when all that can fail is done.
 const BEGINNING: Duration = Duration::from_secs(10);
@@ -147,25 +148,28 @@ async fn apart<T: Send + 'static>(
 /// Everything there is to pass on, and copies of it.
 fn passed(process: &Process) -> io::Result<(Vec<Slot>, Vec<OwnedFd>)> {
     let (mut slots, mut all) = (Vec::new(), Vec::new());
-    let mut pass = |kind, address: String, own: Vec<OwnedFd>| {
+    let mut pass = |kind, address: String, own: Vec<OwnedFd>, foreign| {
         let count = own.len();
         all.extend(own);
         slots.push(Slot {
             kind,
             address,
             count,
+            foreign,
         });
     };
     pass(
         Kind::Stderr,
         String::new(),
         vec![io::stderr().as_fd().try_clone_to_owned()?],
+        false,
     );
     let path = process.admin_socket.path().display().to_string();
     pass(
         Kind::Admin,
         path,
         vec![process.admin_socket.listener()?.into()],
+        false,
     );
     if let Some(page) = &process.status_page
         && let Some(address) = process.shared.snapshot.load().config.admin.listen
@@ -174,18 +178,19 @@ fn passed(process: &Process) -> io::Result<(Vec<Slot>, Vec<OwnedFd>)> {
             Kind::Status,
             address.to_string(),
             vec![page.try_clone()?.into()],
+            false,
         );
     }
     for ((address, kind), listening) in &process.state.lock().listeners {
         let own = listening.bound.sockets.iter();
         let own = own.map(|socket| Ok(socket.try_clone()?.into()));
         let own = own.collect::<io::Result<_>>()?;
-        match kind {
-            ListenerKind::Http | ListenerKind::Https | ListenerKind::Stream => {
-                pass(Kind::Connections, address.to_string(), own);
-            }
-            ListenerKind::Udp => pass(Kind::Datagrams, address.to_string(), own),
-        }
+        let kind = match kind {
+            ListenerKind::Http | ListenerKind::Https | ListenerKind::Stream => Kind::Connections,
+            ListenerKind::Udp => Kind::Datagrams,
+        };
+        let foreign = matches!(address, Address::Unix(_)) && listening.bound.file.is_none();
+        pass(kind, address.to_string(), own, foreign);
     }
     Ok((slots, all))
 }
