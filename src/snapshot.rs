@@ -9,6 +9,7 @@
 //! what is equal is shared.
 
 pub mod guard;
+mod of_site;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -25,10 +26,9 @@ use crate::config::{
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
-use crate::router::{Arrival, PathTable, Router, StreamTable, target};
-use crate::tls::policies::{Current, Ground, Policies, PolicyError};
+use crate::router::{PathTable, Router, StreamTable, target};
+use crate::tls::policies::{Ground, Policies, PolicyError};
 use crate::types::endpoint_address::EndpointAddress;
-use crate::types::host::Host;
 use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoints_file;
@@ -297,24 +297,6 @@ impl Snapshot {
     }
 }
 
-impl Snapshot {
-    /// What browsers are told with an answer for this site; nothing by plain HTTP.
-    pub fn strict_transport(&self, is_tls: bool, site: Option<usize>) -> Option<&HeaderValue> {
-        let site = site.filter(|site| is_tls && self.sites[*site].strict)?;
-        self.strict.get(&site)
-    }
-
-    /// What a connection is made with whose client sent this server name.
-    pub fn server_tls(&self, arrival: Arrival<'_>, server_name: Option<&Host>) -> Arc<Current> {
-        let site = || match server_name {
-            Some(name) => self.router.site_at(arrival, name, &mut None),
-            None => self.router.default_at(arrival),
-        };
-        let site = self.tls.differ().then(site).flatten();
-        self.tls.current(site)
-    }
-}
-
 fn names_local(config: &Config) -> bool {
     let mut named = config.texts().flat_map(Text::variables);
     named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
@@ -332,7 +314,7 @@ fn special(route: &Route, paths: Paths) -> Option<Special> {
             normal: paths != Paths::Raw,
         }),
         request: changes,
-        response: !route.response.is_empty(),
+        response: !route.response.spares_upstreams(),
     };
     let plain = !special.answered && special.rewrite.is_none() && !changes && !special.response;
     let named = route.action.upstream().is_some() && request.target.is_none();

@@ -43,6 +43,7 @@ head_size = "5000B"
 head_fields = 7
 h2_streams = 6
 bare_lf = true
+lenient_hosts = true
 [timeouts]
 handshake = "1s"
 head = "2s"
@@ -72,6 +73,7 @@ listen = "127.0.0.1:9180"
 [error_pages]
 language = "de"
 contact = "the \"help\" desk"
+bare = true
 launch = "launch.html"
 default = "error.html"
 502 = "502.html"
@@ -107,6 +109,7 @@ challenge_fallback = "hub.1"
 request_headers = { X-Site = "$host", Cookie = "" }
 response_headers = [{ add = "X-Site", value = "1" }]
 hide_headers = ["X-Powered-By"]
+location_base = "https://$host:$server_port"
 access = { rules = ["allow unix:"] }
 limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
 rules = [{ when = "$host !~* ^a b$", set = { x = "$1 = $$" } }, { when = "!-f /srv/$x", rules = [{ rewrite = "^/(.*)", to = "/y/$1?", then = "find" }, { stop = true }] }, { when = "$x", enter = "@app" }, { when = "$x != ", respond = { status = 410 } }, { rewrite = "a", to = "b", then = 301 }, { when = "$x = 1 2", redirect = { to = "https://h/" } }]
@@ -150,6 +153,7 @@ forwarded = false
 response_headers = [{ set = "X-A", value = "$status", always = true }, { add = "x-a", value = "b" }]
 hide_headers = ["Server"]
 expires = "modified 1h"
+location_base = ""
 location_headers = [["http://$host/", "/"], ["~*^http://(?<name>.)(.)", "/$name$2"]]
 cookies = { domain = [["a.test", "$host"]], path = [["~^/(.)", "/x/$1"]], flags = [["~.", "secure nosamesite"]] }
 [[site."bücher.example".route]]

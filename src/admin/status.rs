@@ -234,6 +234,7 @@ impl SiteStatus {
         let http = match site.http {
             config::HttpMode::Redirect => "redirect",
             config::HttpMode::Forward => "forward",
+            config::HttpMode::ForwardAll => "forward-all",
         };
         let preset = |preset| match preset {
             config::Preset::JupyterHub => "jupyterhub".to_owned(),

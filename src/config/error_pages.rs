@@ -16,6 +16,8 @@ pub struct ErrorPages {
     pub language: Language,
     /// Whom to tell, in words.
     pub contact: Option<String>,
+    /// Whether what is built in is as short as nginx's.
+    pub bare: bool,
     /// Pages of the operator's own.
     pub pages: BTreeMap<PageFor, Page>,
 }

@@ -48,6 +48,8 @@ pub struct SetField {
 pub struct ResponseHeads {
     /// `hide_headers`: fields of the upstream's that stay here.
     pub hide: Vec<HeaderName>,
+    /// `location_base`: what stands before a `Location` that is but a path; nothing for an empty text.
+    pub base: Option<Text>,
     /// `location_headers`: what `Location` and `Refresh` of the upstream's begin with, and what they do then.
     pub locations: Vec<Replacement>,
     /// `cookies`: of the upstream's.
@@ -59,14 +61,25 @@ pub struct ResponseHeads {
 }
 
 impl ResponseHeads {
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// Whether answers of upstreams are left as they are.
+    pub fn spares_upstreams(&self) -> bool {
+        self.spares(self.locations.is_empty())
+            && self.hide.is_empty()
+            && self.cookies == CookieChanges::default()
+    }
+
+    fn spares(&self, locations: bool) -> bool {
+        self.expires.is_none() && self.add.is_empty() && locations
     }
 
     /// Whether answers of hubgate's own are left as they are.
     pub fn spares_own(&self) -> bool {
-        self.expires.is_none() && self.add.is_empty()
+        self.spares(self.base.is_none())
+    }
+
+    /// Whether of those only a `Location` may change.
+    pub fn only_completes(&self) -> bool {
+        self.spares(true)
     }
 
     /// Its texts with variables.
@@ -82,6 +95,7 @@ impl ResponseHeads {
         let added = self.add.iter().map(|field| &field.value);
         added
             .chain(expires)
+            .chain(&self.base)
             .chain(replaced.flat_map(Replacement::texts))
     }
 }

@@ -137,6 +137,8 @@ pub struct Limits {
     pub h2_streams: u32,
     /// Whether lines of a request head may end with LF alone.
     pub bare_lf: bool,
+    /// Whether a request's host is taken as nginx takes it.
+    pub lenient_hosts: bool,
 }
 
 /// `[timeouts]`: what a client gets before its connection is ended.
@@ -299,6 +301,8 @@ pub enum HttpMode {
     Redirect,
     /// Forwards as https would.
     Forward,
+    /// As that, challenge tokens that nobody here knows too.
+    ForwardAll,
 }
 
 /// `[[site."HOST".route]]`: what happens to a part of a site's paths.

@@ -82,6 +82,7 @@ pub(super) fn limits(limits: &Limits) -> Vec<Entry> {
         ("head_fields", limits.head_fields.to_string()),
         ("h2_streams", limits.h2_streams.to_string()),
         ("bare_lf", limits.bare_lf.to_string()),
+        ("lenient_hosts", limits.lenient_hosts.to_string()),
     ]
 }
 
@@ -174,6 +175,7 @@ pub(super) fn access_log(log: &AccessLog) -> Vec<Entry> {
 pub(super) fn error_pages(own: &ErrorPages) -> Vec<Entry> {
     let mut entries = vec![("language", quoted(own.language.code()))];
     entries.extend(own.contact.as_ref().map(|to| ("contact", quoted(to))));
+    entries.push(("bare", own.bare.to_string()));
     let pages = own.pages.iter();
     entries.extend(pages.map(|(shown, page)| (shown.key(), path(&page.file))));
     entries
@@ -249,6 +251,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     let http = match site.http {
         HttpMode::Redirect => "redirect",
         HttpMode::Forward => "forward",
+        HttpMode::ForwardAll => "forward-all",
     };
     let named = match site.label {
         Some(_) => ("hosts", list(&site.hosts)),

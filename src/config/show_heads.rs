@@ -43,6 +43,8 @@ pub(super) fn of_site(request: &[SetField], response: &ResponseHeads) -> Vec<Ent
     if !response.hide.is_empty() {
         entries.push(("hide_headers", list(&response.hide)));
     }
+    let base = response.base.as_ref();
+    entries.extend(base.map(|text| ("location_base", quoted(text))));
     entries
 }
 

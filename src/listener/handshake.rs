@@ -17,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::{Context, LAST_CALL};
 use crate::acme::challenge;
+use crate::config::CertificateSource;
 use crate::observe::metrics::TlsRefused;
 use crate::proxy::app::Facts;
 use crate::proxy::refuse;
@@ -117,7 +118,12 @@ async fn shake(
     }
     facts.server_name = name.as_deref().and_then(|name| Host::parse(name).ok());
     let known = facts.server_name.as_ref().map(Host::as_str);
-    if !context.certificates.has(known) {
+    let own = own_certificate(facts, context);
+    let has = match &own {
+        Some(own) => own.is_some(),
+        None => context.certificates.has(known),
+    };
+    if !has {
         tracing::debug!(peer = %facts.peer, server_name = ?name, "no certificate for this server name");
         say_last(start.io.0, &UNRECOGNIZED_NAME).await;
         let named = name.is_some();
@@ -127,7 +133,16 @@ async fn shake(
         let snapshot = context.shared.snapshot.load();
         snapshot.server_tls(facts.arrival(), facts.server_name.as_ref())
     };
-    match start.into_stream(Arc::clone(&current.config)).await {
+    let shown = own.flatten();
+    let other = |key: &Arc<CertifiedKey>| {
+        let usual = context.certificates.find(known);
+        usual.is_none_or(|usual| !Arc::ptr_eq(&usual, key))
+    };
+    let config = match shown.filter(other) {
+        Some(key) => tls::server_config::showing(&current.config, key),
+        None => Arc::clone(&current.config),
+    };
+    match start.into_stream(config).await {
         Ok(tls) => {
             if let Some(judge) = &current.judge {
                 facts.client = Client::of(tls.get_ref().1.peer_certificates(), judge);
@@ -137,6 +152,20 @@ async fn shake(
         Err(error) => {
             tracing::debug!(peer = %facts.peer, server_name = ?name, %error, "the TLS handshake failed");
             Err(Ended::Failed(error))
+        }
+    }
+}
+
+/// What the site with addresses of its own shows that is meant; within, nothing for one that has no certificate. `None`
+/// where hosts alone decide.
+fn own_certificate(facts: &Facts, context: &Context) -> Option<Option<Arc<CertifiedKey>>> {
+    let snapshot = context.shared.snapshot.load();
+    let site = snapshot.own_site(facts.arrival(), facts.server_name.as_ref())?;
+    match snapshot.config.sites[site].certificate {
+        CertificateSource::None => Some(None),
+        _ => {
+            let own = context.certificates.of_site(&snapshot.sites[site].name);
+            own.map(Some)
         }
     }
 }

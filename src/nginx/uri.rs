@@ -19,6 +19,16 @@ pub struct Uri {
 }
 
 impl Uri {
+    /// The path and the arguments as they are asked for anew.
+    pub fn asked(&self) -> Vec<u8> {
+        let mut out = escape(&self.path);
+        if !self.args.is_empty() {
+            out.push(b'?');
+            out.extend_from_slice(&self.args);
+        }
+        out
+    }
+
     /// A part of its path with its arguments: escaped where the request's path was.
     pub fn written(&self, path: &[u8]) -> Vec<u8> {
         let mut out = match self.quoted {

@@ -131,6 +131,7 @@ impl App {
                 let code = StatusCode::from_u16(status).unwrap_or_default();
                 let reason = code.canonical_reason().unwrap_or("Error");
                 let body = match status {
+                    _ if snapshot.pages(trace.site).bare => Vec::new(),
                     400.. => format!("{status} {reason}\n").into_bytes(),
                     _ => Vec::new(),
                 };
@@ -228,10 +229,10 @@ impl App {
                 .answer_cause(snapshot, client, Cause::Internal, id, trace)
                 .await;
         };
-        let site = &snapshot.sites[site];
         let head = client.head();
-        let (method, fields) = (&head.method, &head.headers);
-        match decide::follow(snapshot, site, found, method, fields, &asked.checked.target) {
+        let request = (&head.method, &head.headers, &*asked.checked.target);
+        let uri = trace.seen.as_ref().and_then(|seen| seen.uri.as_ref());
+        match decide::follow(snapshot, site, found, request, uri) {
             Decision::Forward { route } => {
                 trace.route = Some(route);
                 self.forward(asked, route, client, trace).await

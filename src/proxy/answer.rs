@@ -38,6 +38,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What follows of a body that is too large to be held.
     pub rest: Option<Box<FileBody>>,
+    /// The words of its status, where they are not the usual ones.
+    pub reason: Option<&'static str>,
     /// Why it was made; `None` for an answer that was asked for.
     pub cause: Option<Cause>,
 }
@@ -89,6 +91,7 @@ impl Answer {
             fields,
             body: body.bytes,
             rest: None,
+            reason: None,
             cause: Some(cause),
         }
     }
@@ -144,6 +147,7 @@ impl Answer {
             fields,
             body: Vec::new(),
             rest: None,
+            reason: None,
             cause,
         }
     }
@@ -155,6 +159,7 @@ impl Answer {
             fields: vec![(header::ALLOW, HeaderValue::from_static(ALLOWED))],
             body: Vec::new(),
             rest: None,
+            reason: None,
             cause: None,
         }
     }
@@ -174,6 +179,7 @@ impl Answer {
                     fields,
                     body: respond.body.value(values).into_owned(),
                     rest: None,
+                    reason: None,
                     cause: None,
                 }
             }
@@ -201,6 +207,7 @@ impl Answer {
             ],
             body,
             rest: None,
+            reason: None,
             cause,
         }
     }
@@ -234,7 +241,8 @@ impl Answer {
     /// Writes its head for HTTP/1.1. `date` is the value of `Date`.
     pub fn write_head(&self, date: &[u8], keep_alive: bool, wire: &mut Vec<u8>) {
         let status = self.status();
-        let reason = status.canonical_reason().unwrap_or("Error");
+        let usual = status.canonical_reason().unwrap_or("Error");
+        let reason = self.reason.unwrap_or(usual);
         response::status_line(status, reason.as_bytes(), wire);
         field(wire, b"Date", date);
         for (name, value) in &self.fields {

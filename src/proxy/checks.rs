@@ -25,11 +25,13 @@ pub struct Checked {
     pub upgrade: Option<HeaderValue>,
 }
 
-/// Checks a head and its raw `target`. `server_name` is the host of the TLS handshake, when it named one.
+/// Checks a head and its raw `target`. `server_name` is the host of the TLS handshake, when it named one. Where it is
+/// `lenient`, the host is what nginx takes it for.
 pub fn check(
     head: &RequestHeader,
     target: &[u8],
     server_name: Option<&Host>,
+    lenient: bool,
 ) -> Result<Checked, Cause> {
     // TRACE would show a script the cookies it may not read; nginx refuses it as well.
     if head.method == Method::CONNECT || head.method == Method::TRACE {
@@ -37,14 +39,21 @@ pub fn check(
     }
     // HTTP/1.0 knows no host; whether there is a site for such a request is `decide`'s to say.
     let nameless = || head.version == Version::HTTP_10 && server_name.is_none();
-    let (authority, host_value) = match host_value(head) {
+    let found = match lenient {
+        true => lenient_value(head, target),
+        false => host_value(head),
+    };
+    let (authority, host_value) = match found {
         Err(Cause::HostMissing) if nameless() => {
             (Authority::nameless(), HeaderValue::from_static(""))
         }
         value => {
             let value = value?;
             let text = value.to_str().map_err(|_| Cause::HostMalformed)?;
-            let authority = Authority::parse_near(text, server_name);
+            let authority = match lenient {
+                true => Authority::parse_leniently(text),
+                false => Authority::parse_near(text, server_name),
+            };
             let authority = authority.map_err(|error| match error {
                 HostError::Empty => Cause::HostMissing,
                 _ => Cause::HostMalformed,
@@ -52,7 +61,7 @@ pub fn check(
             (authority, value)
         }
     };
-    if server_name.is_some_and(|name| *name != authority.host) {
+    if !lenient && server_name.is_some_and(|name| *name != authority.host) {
         return Err(Cause::ServerNameMismatch);
     }
     Ok(Checked {
@@ -77,6 +86,20 @@ fn host_value(head: &RequestHeader) -> Result<HeaderValue, Cause> {
         return Err(Cause::HostMalformed);
     }
     HeaderValue::from_str(authority.as_str()).map_err(|_| Cause::HostMalformed)
+}
+
+/// The bytes of the authority in an absolute target, else of `Host` (RFC 9112 section 3.2.2).
+fn lenient_value(head: &RequestHeader, target: &[u8]) -> Result<HeaderValue, Cause> {
+    if head.version == Version::HTTP_2 || target.first() == Some(&b'/') {
+        return host_value(head);
+    }
+    let after = target.windows(3).position(|three| three == b"://");
+    let Some(rest) = after.and_then(|at| target.get(at + 3..)) else {
+        return host_value(head);
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    HeaderValue::from_bytes(authority).map_err(|_| Cause::HostMalformed)
 }
 
 /// The path and query (RFC 9112 section 3.2): as received in origin form, what follows the authority in absolute form,
@@ -148,6 +171,7 @@ mod tests {
                 &head("GET", target.as_bytes(), &[("Host", "h")]),
                 target.as_bytes(),
                 None,
+                false,
             )
             .unwrap();
             assert_eq!(&*checked.target, want.as_bytes(), "{target}");
@@ -158,7 +182,7 @@ mod tests {
     fn options_of_a_server_is_the_star_form() {
         for (target, want) in [("http://h", "*"), ("http://h/", "/"), ("http://h?x", "/?x")] {
             let head = head("OPTIONS", target.as_bytes(), &[("Host", "h")]);
-            let checked = check(&head, target.as_bytes(), None).unwrap();
+            let checked = check(&head, target.as_bytes(), None, false).unwrap();
             assert_eq!(&*checked.target, want.as_bytes(), "{target}");
         }
     }
@@ -170,7 +194,8 @@ mod tests {
             check(
                 &head("GET", b"/", &[("Host", "A.example:8443")]),
                 b"/",
-                Some(&name)
+                Some(&name),
+                false
             )
             .is_ok()
         );
@@ -178,8 +203,29 @@ mod tests {
             &head("GET", b"/", &[("Host", "b.example")]),
             b"/",
             Some(&name),
+            false,
         );
         assert_eq!(other.err(), Some(Cause::ServerNameMismatch));
+    }
+
+    #[test]
+    fn a_lenient_check_takes_the_host_as_nginx_does() {
+        let name = Host::parse("a.example").unwrap();
+        for (target, host, want) in [
+            ("/", "B.example.:88", Some("b.example")),
+            ("http://A.example:8/", "b", Some("a.example")),
+            ("/", "a$b:x:80", Some("a$b")),
+            ("/", "[v1.a:B]", Some("[v1.a:b]")),
+            ("/", "[::0A]:80", Some("[::0a]")),
+            ("/", "a..b", None),
+            ("/", "a/b", None),
+            ("http://a/..b/", "c", Some("a")),
+        ] {
+            let head = head("GET", target.as_bytes(), &[("Host", host)]);
+            let checked = check(&head, target.as_bytes(), Some(&name), true);
+            let found = checked.map(|checked| checked.authority.host.to_string());
+            assert_eq!(found.ok().as_deref(), want, "{target} {host}");
+        }
     }
 
     #[test]
@@ -193,9 +239,14 @@ mod tests {
                 ("Connection", "keep-alive, Upgrade"),
             ],
         );
-        assert!(check(&with, b"/", None).unwrap().upgrade.is_some());
+        assert!(check(&with, b"/", None, false).unwrap().upgrade.is_some());
         let without = head("GET", b"/", &[("Host", "h"), ("Upgrade", "websocket")]);
-        assert!(check(&without, b"/", None).unwrap().upgrade.is_none());
+        assert!(
+            check(&without, b"/", None, false)
+                .unwrap()
+                .upgrade
+                .is_none()
+        );
         let h2c = head(
             "GET",
             b"/",
@@ -205,20 +256,23 @@ mod tests {
                 ("Connection", "Upgrade, HTTP2-Settings"),
             ],
         );
-        assert!(check(&h2c, b"/", None).unwrap().upgrade.is_none());
+        assert!(check(&h2c, b"/", None, false).unwrap().upgrade.is_none());
     }
 
     #[test]
     fn trace_is_refused() {
         let trace = head("TRACE", b"/", &[("Host", "h")]);
-        assert_eq!(check(&trace, b"/", None).err(), Some(Cause::MethodRefused));
+        assert_eq!(
+            check(&trace, b"/", None, false).err(),
+            Some(Cause::MethodRefused)
+        );
     }
 
     #[test]
     fn connect_is_refused() {
         let connect = head("CONNECT", b"h:443", &[("Host", "h:443")]);
         assert_eq!(
-            check(&connect, b"/", None).err(),
+            check(&connect, b"/", None, false).err(),
             Some(Cause::MethodRefused)
         );
     }

@@ -3,7 +3,7 @@
 //! - an unknown host: 421
 //! - a challenge token of ours: its key authorization
 //! - another token on a site with a `challenge_fallback`, GET or HEAD: that upstream, path and host untouched
-//! - on plain HTTP any other path below the challenges': 404, never a redirect; then the redirect to https
+//! - on plain HTTP any other path below the challenges', unless it is routed: 404; then the redirect to https
 //! - the route, or the slash it misses, or 404; a body that says it is too large for the route: 413
 //! - an OPTIONS request that may not be forwarded (`Max-Forwards: 0`) is answered here
 //!
@@ -20,6 +20,7 @@ use super::checks::Checked;
 use super::filter::hop_by_hop::max_forwards;
 use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
 use crate::config::HttpMode;
+use crate::nginx::uri::Uri;
 use crate::observe::cause::Cause;
 use crate::router::{RouteMatch, Seen, target};
 use crate::snapshot::{RunningSite, Snapshot};
@@ -69,7 +70,13 @@ pub fn decide(
         .or_else(|| redirect(snapshot, site_index, is_tls, reads, checked))
         .unwrap_or_else(|| match site.ruled {
             true => Decision::Rules,
-            false => routed(snapshot, site, method, headers, &checked.target, path, seen),
+            false => {
+                let path = if path == b"*" { &b"/"[..] } else { path };
+                let found = site.paths.seek(path, &checked.target, seen);
+                let uri = seen.as_ref().and_then(|seen| seen.uri.as_ref());
+                let asked = (method, headers, &*checked.target);
+                follow(snapshot, site_index, found, asked, uri)
+            }
         });
     (Some(site_index), decision)
 }
@@ -96,7 +103,8 @@ fn challenge(
         }
         tracing::debug!(event = "acme.challenge.miss", %host, "challenge token that nobody here knows asked for");
     }
-    (!is_tls).then_some(Decision::Refuse(Cause::ChallengeUnknown))
+    let routed = is_tls || site.http == HttpMode::ForwardAll;
+    (!routed).then_some(Decision::Refuse(Cause::ChallengeUnknown))
 }
 
 fn redirect(
@@ -106,7 +114,7 @@ fn redirect(
     reads: bool,
     checked: &Checked,
 ) -> Option<Decision> {
-    if is_tls || snapshot.sites[site].http == HttpMode::Forward {
+    if is_tls || snapshot.sites[site].http != HttpMode::Redirect {
         return None;
     }
     if checked.authority.host.is_nameless() {
@@ -135,35 +143,26 @@ fn redirect(
     )))
 }
 
-fn routed(
-    snapshot: &Snapshot,
-    site: &RunningSite,
-    method: &Method,
-    headers: &HeaderMap,
-    raw_target: &[u8],
-    path: &[u8],
-    seen: &mut Option<Box<Seen>>,
-) -> Decision {
-    let path = if path == b"*" { &b"/"[..] } else { path };
-    let found = site.paths.seek(path, raw_target, seen);
-    follow(snapshot, site, found, method, headers, raw_target)
-}
-
-/// What becomes of a request whose path led to what was `found`.
+/// What becomes of a request whose path led to what was `found`; `uri` is what its target was understood as, where paths
+/// are decoded.
 pub fn follow(
     snapshot: &Snapshot,
-    site: &RunningSite,
+    site: usize,
     found: RouteMatch,
-    method: &Method,
-    headers: &HeaderMap,
-    raw_target: &[u8],
+    (method, headers, raw_target): (&Method, &HeaderMap, &[u8]),
+    uri: Option<&Uri>,
 ) -> Decision {
     let route = match found {
-        RouteMatch::Found(route) => site.first_route as usize + route,
+        RouteMatch::Found(route) => snapshot.sites[site].first_route as usize + route,
         RouteMatch::AddSlash => {
             let reads = matches!(*method, Method::GET | Method::HEAD);
-            let status = if reads { 301 } else { 308 };
-            let location = target::with_slash(raw_target);
+            let configured = snapshot.config.sites[site].redirect_status;
+            let status = configured.unwrap_or(if reads { 301 } else { 308 });
+            // Where paths are decoded, the one that was found, and not another that is written like it.
+            let location = match uri {
+                Some(uri) => target::with_slash(&uri.asked()),
+                None => target::with_slash(raw_target),
+            };
             return Decision::Answer(Answer::redirect(
                 status,
                 &location,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
@@ -197,7 +198,8 @@ pub(super) fn add_to(
         (None, Some(site)) => &snapshot.config.sites[site].response,
         (None, None) => return,
     };
-    if heads.spares_own() {
+    let located = |answer: &Answer| answer.fields.iter().any(|(name, _)| *name == LOCATION);
+    if heads.spares_own() || heads.only_completes() && !located(answer) {
         return;
     }
     let head = client.head();
@@ -219,6 +221,11 @@ pub(super) fn add_to(
     let mut lines: Vec<Line> = fields
         .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
         .collect();
+    for (name, value) in &mut lines {
+        if name.eq_ignore_ascii_case(b"location") {
+            edit::complete(value, heads, &values);
+        }
+    }
     edit::add(&mut lines, heads, answer.status, &values, SystemTime::now());
     answer.fields = lines
         .iter()

@@ -4,6 +4,7 @@
 
 use super::answer::{self, Answer};
 use super::app::{Facts, Shared};
+use super::page::bare;
 use super::request_id::RequestId;
 use super::trace::Trace;
 use super::{date, page, record};
@@ -27,6 +28,9 @@ pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec
     let site = host.and_then(|host| snapshot.router.site(host));
     let strict = snapshot.strict_transport(facts.is_tls, site);
     answer.fields.extend(strict.map(answer::strict));
+    if snapshot.pages(site).bare {
+        bare::dress(&mut answer, true);
+    }
     trace.status = answer.status;
     trace.cause = Some(cause);
     trace.own_body = answer.body.len() as u64;

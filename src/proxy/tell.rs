@@ -11,6 +11,7 @@ use http::Method;
 use super::answer::{self, Answer};
 use super::app::{App, Drain, Left};
 use super::client::Client;
+use super::page::bare;
 use super::trace::Trace;
 use super::{anew, close, detours, heads, last_event};
 use crate::observe::cause::{Cause, Situation};
@@ -66,7 +67,7 @@ impl App {
     ) -> Left {
         if matches!(
             cause,
-            Cause::BodyMalformed | Cause::BodyTimeout | Cause::BodyTooLarge
+            Cause::BodyMalformed | Cause::BodyTimeout | Cause::BodyTooLarge | Cause::MethodRefused
         ) || cause.situation() == Situation::Certificate
         {
             // On another connection the client is asked for its certificate again.
@@ -92,6 +93,8 @@ impl App {
         trace: &mut Trace,
     ) -> Left {
         let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
+        let bare = snapshot.pages(trace.site).bare;
+        let is_page = bare && bare::is_page(&answer);
         heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
         answer.fields.extend(strict.map(answer::strict));
         if let Some(status) = trace.detour.status.take()
@@ -101,6 +104,9 @@ impl App {
             answer.status = status.as_u16();
         }
         answer.name_cause(id);
+        if bare {
+            bare::dress(&mut answer, is_page);
+        }
         trace.status = answer.status;
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;

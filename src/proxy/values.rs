@@ -73,7 +73,7 @@ pub fn host_of(head: &RequestHeader) -> Option<Authority> {
         Some(authority) => Some(authority.as_str()),
         None => head.headers.get(HOST).and_then(|value| value.to_str().ok()),
     };
-    text.and_then(|text| Authority::parse(text).ok())
+    text.and_then(|text| Authority::parse_leniently(text).ok())
 }
 
 /// Where a request has come to: its site and its route, by their places in the snapshot.

@@ -105,6 +105,11 @@ impl Router {
         self.shared.seek(host, &mut None).or_else(own)
     }
 
+    /// Whether sites have addresses of their own.
+    pub fn has_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// Whether it has to be known which address a connection came to.
     pub fn needs_local(&self) -> bool {
         let mut parts = self.own.values().flatten();

@@ -39,9 +39,13 @@ pub(super) fn prepare(
                 acme_hosts.extend(site.hosts.iter().filter_map(HostPattern::exact).cloned());
             }
             CertificateSource::Files { chain, key } => {
-                patterns.extend(served(site));
+                let mut served = served(site);
+                if !site.listen.is_empty() {
+                    served.push(HostPattern::of_site(&site.name()));
+                }
+                patterns.extend(served.iter().cloned());
                 specs.push(FileSpec {
-                    patterns: served(site),
+                    patterns: served,
                     chain: chain.clone(),
                     key: key.clone(),
                 });

@@ -5,6 +5,7 @@
 //! then the default site. A client that names no host gets the default site too. Without a default site both are
 //! refused: answering with some other site's certificate would tell scanners what else lives here and end in a
 //! confusing browser warning. The listener refuses with [`UNRECOGNIZED_NAME`]; rustls alone would say `access_denied`.
+//! A site with addresses of its own has its pair under its name too, for hosts may be others' at other addresses.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -74,6 +75,8 @@ struct Table {
     wildcard: HashMap<Box<str>, Row>,
     /// For patterns of other kinds, in the order in which they are asked.
     others: Vec<Row>,
+    /// By the site, not by hosts.
+    of_sites: HashMap<Box<str>, Row>,
     default: Option<HostPattern>,
 }
 
@@ -124,7 +127,8 @@ impl Certificates {
                 ..Default::default()
             };
             next.exact.reserve(rows.len());
-            for row in table.rows().filter(|row| keep(&row.pattern, row.origin)) {
+            let all = table.rows().chain(table.of_sites.values());
+            for row in all.filter(|row| keep(&row.pattern, row.origin)) {
                 next.insert(row.clone());
             }
             for (pattern, pair, origin) in &rows {
@@ -190,6 +194,13 @@ impl Certificates {
         row.map(|row| Arc::clone(&row.pair.key))
     }
 
+    /// The certificate of the site of this name, where it has addresses of its own.
+    pub fn of_site(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        let table = self.table.load();
+        let row = table.of_sites.get(name)?;
+        Some(Arc::clone(&row.pair.key))
+    }
+
     /// What is served for exactly this pattern.
     pub fn get(&self, pattern: &HostPattern) -> Option<Served> {
         self.table.load().get(pattern).map(Row::served)
@@ -247,6 +258,10 @@ impl Table {
     }
 
     fn insert(&mut self, row: Row) {
+        if let Some(site) = row.pattern.site() {
+            self.of_sites.insert(site.into(), row);
+            return;
+        }
         match &row.pattern {
             HostPattern::Exact(host) => {
                 self.exact.insert(host.as_str().into(), row);

@@ -203,7 +203,7 @@ fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {
     for pattern in spec
         .patterns
         .iter()
-        .filter(|pattern| !pair.leaf.covers(pattern))
+        .filter(|pattern| pattern.site().is_none() && !pair.leaf.covers(pattern))
     {
         doubts.push(format!(
             "the certificate in `{}` does not name `{pattern}`, so browsers will refuse it there",

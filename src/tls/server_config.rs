@@ -10,7 +10,9 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache,
+};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
@@ -92,6 +94,23 @@ fn group(group: Group) -> &'static dyn SupportedKxGroup {
         Group::X25519 => kx_group::X25519,
         Group::P256 => kx_group::SECP256R1,
         Group::P384 => kx_group::SECP384R1,
+    }
+}
+
+/// `config` for one handshake that shows this certificate, whatever name it is asked for.
+pub fn showing(config: &ServerConfig, key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.cert_resolver = Arc::new(Always(key));
+    Arc::new(config)
+}
+
+/// One certificate for everybody.
+#[derive(Debug)]
+struct Always(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Always {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Host names as requests, certificates and configurations name them (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
 //!
 //! [`Host`] is always lower case, without a trailing dot and in its ASCII (IDNA) form, so two hosts are the same
-//! exactly when they compare equal. [`HostPattern`] adds wildcards and regexes. [`Authority`] is a host with a port.
+//! exactly when they compare equal. [`HostPattern`] adds wildcards and regexes. [`Authority`] adds a port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+pub use super::authority::Authority;
 use super::pattern::Pattern;
 
 /// A DNS name in lower-case ASCII without a trailing dot, or an IP address in its canonical text (no brackets).
@@ -43,7 +44,7 @@ pub enum HostError {
 }
 
 impl HostError {
-    fn malformed(text: &str) -> Self {
+    pub(super) fn malformed(text: &str) -> Self {
         Self::Malformed {
             found: text.chars().take(80).collect(),
         }
@@ -97,6 +98,11 @@ impl Host {
         Ok(Self(name.into()))
     }
 
+    /// A host of any characters, as nginx takes it.
+    pub(super) fn of_any_characters(text: &str) -> Self {
+        Self(text.to_ascii_lowercase().into())
+    }
+
     /// What a request is for that names no host, which HTTP/1.0 allows.
     pub fn nameless() -> Self {
         Self("".into())
@@ -134,85 +140,6 @@ impl Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// A host with the port a client wrote after it: the `Host` field or `:authority` (RFC 9110 section 7.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    /// The host, normalised.
-    pub host: Host,
-    /// The port, when one was written.
-    pub port: Option<u16>,
-}
-
-impl Authority {
-    /// Of a request that names no host.
-    pub fn nameless() -> Self {
-        Self {
-            host: Host::nameless(),
-            port: None,
-        }
-    }
-
-    /// As [`Self::parse`], for a text that most likely names `known`, which is a name and no address: then only what
-    /// follows it is looked at.
-    pub fn parse_near(text: &str, known: Option<&Host>) -> Result<Self, HostError> {
-        let host = known.filter(|known| text.starts_with(known.as_str()));
-        let rest = host.and_then(|host| text.get(host.as_str().len()..));
-        match (host, rest.map(|rest| (rest, rest.strip_prefix(':')))) {
-            (Some(host), Some(("", _))) => Ok(Self {
-                host: host.clone(),
-                port: None,
-            }),
-            (Some(host), Some((_, Some(port)))) => Ok(Self {
-                host: host.clone(),
-                port: parse_port(Some(port))?,
-            }),
-            _ => Self::parse(text),
-        }
-    }
-
-    /// Takes `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port (`host:`) counts as none (RFC 3986 section 3.2.3).
-    ///
-    /// Fails on user information, white space, a bare IPv6 address and a port that is not 1 to 65535.
-    pub fn parse(text: &str) -> Result<Self, HostError> {
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let Some((inner, after)) = rest.split_once(']') else {
-                    return Err(HostError::malformed(text));
-                };
-                let host = Host::parse(&text[..inner.len() + 2])?;
-                match after.strip_prefix(':') {
-                    Some(port) => (host, Some(port)),
-                    None if after.is_empty() => (host, None),
-                    None => return Err(HostError::malformed(text)),
-                }
-            }
-            None => match text.split_once(':') {
-                Some((host, port)) => (Host::parse(host)?, Some(port)),
-                None => (Host::parse(text)?, None),
-            },
-        };
-        Ok(Self {
-            host,
-            port: parse_port(port)?,
-        })
-    }
-}
-
-/// The digits after a colon; none, or no colon, is no port.
-fn parse_port(port: Option<&str>) -> Result<Option<u16>, HostError> {
-    let fault = |text: &str| HostError::Port {
-        found: text.chars().take(80).collect(),
-    };
-    match port {
-        None | Some("") => Ok(None),
-        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse::<u16>() {
-            Ok(port) if port > 0 => Ok(Some(port)),
-            _ => Err(fault(digits)),
-        },
-        Some(other) => Err(fault(other)),
     }
 }
 
@@ -263,6 +190,16 @@ impl HostPattern {
             (None, Some(name)) => Ok(Self::Starts(Host::parse(name)?)),
             (None, None) => Self::parse(text),
         }
+    }
+
+    /// What belongs to the site of this name alone: no client can ask for such a host.
+    pub fn of_site(name: &str) -> Self {
+        Self::Exact(Host(format!("@{name}").into()))
+    }
+
+    /// The site of [`Self::of_site`].
+    pub fn site(&self) -> Option<&str> {
+        self.exact()?.as_str().strip_prefix('@')
     }
 
     /// Whether `host` is one of those this pattern stands for.

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod amount;
+pub mod authority;
 pub mod cause;
 pub mod dns_name;
 pub mod endpoint_address;

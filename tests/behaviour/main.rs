@@ -41,6 +41,7 @@ mod logs;
 mod names;
 mod nginx_called;
 mod nginx_compare;
+mod nginx_servers;
 mod open;
 mod own_addresses;
 mod pages;

@@ -2,9 +2,10 @@
 # The main job from end to end (`make journey`): a real JupyterHub and BinderHub behind hubgate, which is given no
 # certificate and gets one from Pebble through its own plain-HTTP port, while lego or certbot, standing in for the
 # cluster's cert-manager, gets another through the same port; then the journey of a user, by script and in Chromium.
+# The layout `nginx` is the hand-edited configuration of an nginx, given to hubgate called as nginx, and nothing else.
 #   --quick        without the silences of more than 60 s (5 minutes instead of 15)
 #   --no-browser   without Chromium
-#   --only NAME    only one-host or only two-hosts
+#   --only NAME    only one-host, only two-hosts or only nginx
 #   --keep         leave the logs in place even when all passes
 # HUBGATE=FILE: the program under test (default: target/release/hubgate). Exits 1 when any step failed.
 set -euo pipefail
@@ -26,7 +27,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-case $ONLY in '' | one-host | two-hosts) ;; *) echo "--only one-host or two-hosts" >&2; exit 2 ;; esac
+case $ONLY in '' | one-host | two-hosts | nginx) ;; *) echo "--only one-host, two-hosts or nginx" >&2; exit 2 ;; esac
 [ -x "$HUBGATE" ] || { echo "$HUBGATE is not there: cargo build --release" >&2; exit 2; }
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/hubgate-journey.XXXXXX")
@@ -142,7 +143,7 @@ port_80() { # what a browser's address bar relies on
 }
 
 journey() {
-    .venv/bin/python journey.py "$BASE" "${BASES[@]}" --connect "127.0.0.1:$HTTPS" --cafile "$RUN/pebble/roots.pem" \
+    .venv/bin/python journey.py "$BASE" "${BASES[@]}" --connect "127.0.0.1:$HTTPS" --cafile "$ROOTS" \
         --binder-direct "http://127.0.0.1:$BINDER_PORT${BINDER_BASE_URL%/}" --allowed-delay-ms "$DELAY_MS" --strict "${SLOW[@]}" --json "$RUN/journey.json"
 }
 
@@ -173,7 +174,7 @@ run_layout() {
     export EDGE_RUN_DIR=$RUN
     read -r HTTP HTTPS FALLBACK <<< "$(free_ports 3)"
     [ "$1" = two-hosts ] && SHOWN_PORT='' || SHOWN_PORT=:$HTTPS
-    BASE=https://binder.example.com$SHOWN_PORT
+    BASE=https://binder.example.com$SHOWN_PORT ROOTS=$RUN/pebble/roots.pem
     step 'JupyterHub and BinderHub start' ./up.sh
     [ $STEP = 0 ] || return 0
     . "$RUN/env.sh"
@@ -202,21 +203,42 @@ run_layout() {
     LOGS=$WORK
 }
 
+# The edge that people have: its configuration as it is, read by a program that is called nginx.
+as_nginx() {
+    LAYOUT=nginx RUN=$WORK/nginx
+    LOGS=$RUN/log
+    mkdir -p "$LOGS" "$RUN/bin"
+    ln -s "$HUBGATE" "$RUN/bin/nginx"
+    export EDGE_RUN_DIR=$RUN
+    step 'JupyterHub, BinderHub and hubgate as nginx start' \
+        env NGINX="$RUN/bin/nginx" NGINX_CONF=conf/nginx-seed.conf.in ./up.sh
+    [ $STEP = 0 ] || return 0
+    . "$RUN/env.sh"
+    BASE=$EDGE_URL BASES=() HOSTS=(localhost) HTTPS=$NGINX_TLS_PORT ROOTS=$RUN/nginx/cert.pem
+    step "journey.py --strict ${SLOW[*]}" journey
+    [ $BROWSER = 0 ] || step 'browser_journey.mjs in Chromium' in_chromium
+    step 'nginx -s stop stops it' \
+        "$RUN/bin/nginx" -p "$RUN/nginx" -e "$RUN/nginx/error.log" -c "$RUN/nginx/nginx.conf" -s stop
+    ./down.sh
+    LOGS=$WORK
+}
+
 declare -A FIRST_PAGE
-both_layouts() {
-    if [ "$ONLY" != two-hosts ]; then
+all_layouts() {
+    case $ONLY in '' | nginx) as_nginx ;; esac
+    case $ONLY in '' | one-host)
         HOSTS=(binder.example.com) BASES=()
         FIRST_PAGE=([binder.example.com]=/binderhub/)
-        run_layout one-host by_lego
-    fi
-    if [ "$ONLY" != one-host ]; then
+        run_layout one-host by_lego ;;
+    esac
+    case $ONLY in '' | two-hosts)
         HOSTS=(binder.example.com hub.binder.example.com)
         FIRST_PAGE=([binder.example.com]=/ [hub.binder.example.com]=/hub/login)
         BASES=(--binder-base https://binder.example.com --hub-base https://hub.binder.example.com)
         export HUB_PREFIX=/ BINDER_PREFIX=/ HUB_PUBLIC=https://hub.binder.example.com/
-        run_layout two-hosts by_certbot
-    fi
+        run_layout two-hosts by_certbot ;;
+    esac
 }
 
 # one line for the shell to read: an edit of this file does not reach a run under way
-both_layouts; exit
+all_layouts; exit

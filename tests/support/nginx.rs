@@ -104,9 +104,17 @@ pub fn imported(http: &str, files: impl Fn(&Path)) -> (Hubgate, Report) {
     for table in ["log", "server"] {
         toml.remove(table); // the test's own
     }
-    let listen = toml["listen"].as_table_mut().unwrap();
+    let mut listen = toml::Table::new();
     listen.insert("http".to_owned(), vec!["@HTTP@".to_owned()].into());
     listen.insert("https".to_owned(), vec!["@HTTPS@".to_owned()].into());
+    toml.insert("listen".to_owned(), listen.into());
+    for (index, (_, site)) in toml["site"].as_table_mut().unwrap().iter_mut().enumerate() {
+        let site = site.as_table_mut().unwrap();
+        site.remove("listen");
+        if index == 0 {
+            site.insert("default".to_owned(), true.into());
+        }
+    }
     let hubgate = Hubgate::start_in(dir, &toml::to_string(&toml).unwrap());
     (hubgate, imported.report)
 }

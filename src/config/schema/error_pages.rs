@@ -33,6 +33,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "Whom to tell when it happens again; shown with the request's id.",
         ),
         Key::rule(
+            "bare",
+            Kind::Flag,
+            "false",
+            "true",
+            "Whether built-in pages are nginx's: a status in its words and nothing else, for redirects too.",
+        ),
+        Key::rule(
             "launch",
             Kind::Path,
             "built in",
@@ -57,13 +64,16 @@ static PAGE: Key = Key::rule("page", Kind::Path, "built in", "\"FILE\"", "");
 pub(in crate::config) struct Overlay {
     language: Option<Language>,
     contact: Option<String>,
+    bare: Option<bool>,
     pages: BTreeMap<PageFor, Page>,
 }
 
 impl Overlay {
     /// What is in force where this table stands.
     pub(in crate::config) fn over(self, inherited: &Arc<ErrorPages>) -> Arc<ErrorPages> {
-        if self.language.is_none() && self.contact.is_none() && self.pages.is_empty() {
+        let short = self.bare.unwrap_or(inherited.bare);
+        let same = self.language.is_none() && self.contact.is_none() && short == inherited.bare;
+        if same && self.pages.is_empty() {
             return inherited.clone();
         }
         let mut pages = inherited.pages.clone();
@@ -71,6 +81,7 @@ impl Overlay {
         Arc::new(ErrorPages {
             language: self.language.unwrap_or(inherited.language),
             contact: self.contact.or_else(|| inherited.contact.clone()),
+            bare: short,
             pages,
         })
     }
@@ -89,6 +100,7 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
     let reader = Reader::open(&TABLE, name, Some(table), context, known);
     let language = reader.optional("language", Reader::word);
     let contact = reader.optional("contact", Reader::text);
+    let bare = reader.optional("bare", Reader::flag);
     let mut pages = BTreeMap::new();
     let mut whole = true;
     for key in reader.written() {
@@ -106,6 +118,7 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
     Some(Overlay {
         language,
         contact: contact?.map(|at| at.value),
+        bare: bare?.map(|at| at.value),
         pages,
     })
     .filter(|_| whole)

@@ -73,6 +73,13 @@ pub(super) const LOCATION_HEADERS: Key = Key::rule(
     "[[\"http://127.0.0.1:8000/\", \"/\"]]",
     "What `Location` and `Refresh` of the upstream's answers begin with, and what stands there for clients; the first that fits counts. With `~` before it, or `~*` where case does not matter, an expression, whose groups are $1 to $9.",
 );
+pub(super) const LOCATION_BASE: Key = Key::rule(
+    "location_base",
+    Kind::Text,
+    "a path stays one",
+    "\"$scheme://$host:$server_port\"",
+    "What stands before a `Location` of hubgate's own, or one that `location_headers` has changed, which is but a path. A port that is the scheme's own is left out. A site's counts where the route says nothing; empty is none.",
+);
 pub(super) const COOKIES: Key = Key::rule(
     "cookies",
     Kind::Inline,
@@ -134,6 +141,7 @@ impl RouteHeads {
             .filter(|field| !own.contains(field));
         let further: Vec<_> = further.cloned().collect();
         own.splice(0..0, further);
+        self.response.base = self.response.base.or_else(|| site.response.base.clone());
         let own = &mut self.response.hide;
         let further = site.response.hide.iter().filter(|name| !own.contains(name));
         let further: Vec<_> = further.cloned().collect();
@@ -147,11 +155,13 @@ pub(super) fn of_site(reader: &Reader<'_>, context: Context<'_>) -> Option<SiteH
     let request = request_fields(reader, context);
     let add = response_fields(reader, context);
     let hide = hidden(reader);
+    let base = line(reader, "location_base");
     Some(SiteHeads {
         request: request?,
         response: ResponseHeads {
             add: add?,
             hide: hide?,
+            base: base?.map(|at| at.value),
             ..ResponseHeads::default()
         },
     })

@@ -50,6 +50,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "false",
             "Whether lines of a request head may end with LF alone, as nginx lets them (RFC 9112 section 2.2).",
         ),
+        Key::new(
+            "lenient_hosts",
+            Kind::Flag,
+            "false",
+            "Whether a request's host is taken as nginx takes it: with any characters, that of an absolute target whatever `Host` says, and over TLS whatever the handshake named, unless a site asks clients for certificates.",
+        ),
     ],
 };
 
@@ -61,6 +67,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Limits> {
     let head_fields = reader.count("head_fields");
     let h2_streams = reader.count("h2_streams");
     let bare_lf = reader.flag("bare_lf");
+    let lenient_hosts = reader.flag("lenient_hosts");
     Some(Limits {
         connections: value(connections)?,
         connections_per_client: value(connections_per_client)?,
@@ -68,5 +75,6 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Limits> {
         head_fields: value(head_fields)?,
         h2_streams: value(h2_streams)?,
         bare_lf: value(bare_lf)?,
+        lenient_hosts: value(lenient_hosts)?,
     })
 }

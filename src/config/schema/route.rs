@@ -101,6 +101,7 @@ pub(in crate::config) static TABLE: Table = Table {
         heads::FORWARDED,
         heads::RESPONSE_HEADERS,
         heads::HIDE_HEADERS,
+        heads::LOCATION_BASE,
         heads::EXPIRES,
         heads::LOCATION_HEADERS,
         heads::COOKIES,

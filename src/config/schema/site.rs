@@ -57,17 +57,17 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         Key::rule(
             "http",
-            Kind::Word(&["redirect", "forward"]),
+            Kind::Word(&["redirect", "forward", "forward-all"]),
             "\"redirect\"; \"forward\" for a site with routes and certificate = \"none\"",
             "\"redirect\"",
-            "What plain HTTP does, after challenges: redirects to https, or forwards as https would.",
+            "What plain HTTP does, after challenges: redirects to https, or forwards as https would. \"forward\" answers 404 to a challenge token that nobody here knows, \"forward-all\" leaves it to the routes.",
         ),
         Key::rule(
             "redirect_status",
             Kind::Status(&[301, 302, 307, 308]),
             "301 for GET and HEAD, 308 otherwise",
             "301",
-            "The status of redirects to https: 301, 302, 307 or 308.",
+            "The status of redirects to https, and of those that add the slash at a path's end: 301, 302, 307 or 308.",
         ),
         Key::rule(
             "challenge_fallback",
@@ -93,6 +93,7 @@ pub(in crate::config) static TABLE: Table = Table {
         heads::REQUEST_HEADERS,
         heads::RESPONSE_HEADERS,
         heads::HIDE_HEADERS,
+        heads::LOCATION_BASE,
         limit::LIMITS,
         access::ACCESS,
         Key::table("route", "see [[site.\"HOST\".route]]"),
@@ -165,10 +166,10 @@ pub(in crate::config) struct Site {
 pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Context<'_>) -> Site {
     let mode = |r: &Reader<'_>, key| {
         let word = r.word(key)?;
-        let value = if word.value == "forward" {
-            HttpMode::Forward
-        } else {
-            HttpMode::Redirect
+        let value = match &*word.value {
+            "forward" => HttpMode::Forward,
+            "forward-all" => HttpMode::ForwardAll,
+            _ => HttpMode::Redirect,
         };
         Some(At {
             value,

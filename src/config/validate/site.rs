@@ -349,7 +349,7 @@ fn is_public(host: &Host) -> bool {
 fn check_plain(site: &Site, at: Span, listen: Option<&Listen>, context: Context<'_>) {
     let required = |site: &Site| matches!(&site.tls.policy.clients, Some(trust) if trust.required);
     let plain = listen.is_some_and(|listen| !listen.http.is_empty());
-    if plain && site.http == HttpMode::Forward && required(site) {
+    if plain && site.http != HttpMode::Redirect && required(site) {
         let message =
             "plain http is forwarded, where no client can show the certificate that is required";
         context.sink.push(
@@ -396,16 +396,6 @@ fn check_http(typed: &Typed, listen: Option<&Listen>, context: Context<'_>) {
             certificate.span.clone(),
             message,
         ));
-    }
-    if let (Some(mode), Some(Some(status))) = (
-        mode.filter(|mode| mode.value == HttpMode::Forward),
-        &typed.redirect_status,
-    ) {
-        let message = "`redirect_status` has no effect: plain http is forwarded, not redirected";
-        context.sink.push(
-            Diagnostic::warning("no-effect", status.span.clone(), message)
-                .related(mode.span.clone(), "`http` is set"),
-        );
     }
     let only_challenges = certificate.value == CertificateSource::Acme
         || no_certificate

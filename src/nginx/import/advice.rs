@@ -1,40 +1,38 @@
 //! Faults that hand-written configurations for JupyterHub and BinderHub have: what nginx did, what hubgate does.
 //!
 //! Each is one line that nobody wrote. Told once for each route that shows them; none is lost, so none is in the report's
-//! table. Also decides which routes get a preset.
+//! table. Also decides which locations are a hub's.
 
 use super::Import;
-use super::draft::{self, Draft};
+use super::draft::Draft;
 use crate::nginx::model::{Location, Scope};
 use crate::nginx::tree::Directive;
 
-/// Looks at a route that has been made, and gives it its preset.
+/// The preset of a location that passes to a hub, as far as its words tell.
+pub(super) fn preset(scope: &Scope<'_>, pass: &Directive, path: &str) -> Option<&'static str> {
+    let name = scope.one("server_name").map(|own| own.argument(0));
+    let words = format!("{path} {} {}", pass.argument(0), name.unwrap_or_default());
+    let words = words.to_ascii_lowercase();
+    let mut known = ["binderhub", "jupyterhub"].into_iter();
+    known.find(|word| words.contains(word))
+}
+
+/// Whether a route is taken for one of a hub: it has a preset, or passes upgrades on.
+pub(super) fn is_of_a_hub(scope: &Scope<'_>, route: &Draft) -> bool {
+    route.get("preset").is_some() || sets(scope, "upgrade").is_some()
+}
+
+/// Looks at a route that has been made.
 pub(super) fn of_route(
     import: &mut Import<'_>,
     location: &Location<'_>,
     pass: &Directive,
     path: &str,
-    route: &mut Draft,
+    route: &Draft,
 ) {
     let scope = &location.scope;
     let upgrades = sets(scope, "upgrade").is_some();
-    let words = format!(
-        "{path} {} {}",
-        pass.argument(0),
-        scope
-            .one("server_name")
-            .map(|own| own.argument(0).into_owned())
-            .unwrap_or_default()
-    );
-    let preset = match words.to_ascii_lowercase() {
-        words if words.contains("binderhub") => Some("binderhub"),
-        words if words.contains("jupyterhub") => Some("jupyterhub"),
-        _ => None,
-    };
-    if let Some(preset) = preset {
-        route.set("preset", draft::text(preset), None);
-    }
-    if preset.is_none() && !upgrades {
+    if !is_of_a_hub(scope, route) {
         return;
     }
     let place = import.tree.show(location.directive.place());

@@ -42,10 +42,12 @@ pub(super) fn answered<'t>(
     Some(route)
 }
 
-/// A route for the paths that no location of a server is for, where the server has files for them.
+/// A route for the paths that no location of a server is for: nginx looks for files.
 pub(super) fn rest<'t>(import: &mut Import<'t>, site: &str, scope: &Scope<'t>) -> Option<Draft> {
     let returns = scope.own().iter().any(|own| own.is("return"));
-    scope.one("root").filter(|_| !returns)?;
+    if returns {
+        return None;
+    }
     let mut route = Draft::new(format!("[[site.{}.route]]", draft::text(site)), None);
     route.set("path", "\"/\"", None);
     if !files::set(import, scope, &mut route) {

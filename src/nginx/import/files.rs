@@ -77,9 +77,15 @@ fn place<'t>(
         import.ledger.carried(own, format!("`files.{key}`"));
     }
     let folder = import.folder.display().to_string();
-    let prefix = match folder == DEBIAN.0 {
-        true => DEBIAN.1,
-        false => &folder,
+    let asked = import
+        .asked
+        .prefix
+        .as_ref()
+        .map(|own| own.display().to_string());
+    let prefix = match (&asked, folder == DEBIAN.0) {
+        (Some(asked), _) => asked,
+        (None, true) => DEBIAN.1,
+        (None, false) => &folder,
     };
     let path = match path.starts_with('/') {
         true => path.into_owned(),

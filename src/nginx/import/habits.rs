@@ -50,13 +50,16 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         .iter_mut()
         .find(|own| own.header == "[limits]")
     {
-        Some(limits) => limits.set("bare_lf", "true", None),
+        Some(limits) => lenient(limits),
         None => {
             let mut limits = Draft::new("[limits]", None);
-            limits.set("bare_lf", "true", None);
+            lenient(&mut limits);
             import.tables.push(limits);
         }
     }
+    let mut pages = Draft::new("[error_pages]", None);
+    pages.set("bare", "true", None);
+    import.tables.push(pages);
     if !import.tables.iter().any(|own| own.header == "[admin]") {
         let mut admin = Draft::new("[admin]", None);
         let socket = PathBuf::from(pid).with_extension("hubgate.sock");
@@ -73,6 +76,11 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         log.set("target", draft::text(ACCESS_LOG), None);
         import.tables.push(log);
     }
+}
+
+fn lenient(limits: &mut Draft) {
+    limits.set("bare_lf", "true", None);
+    limits.set("lenient_hosts", "true", None);
 }
 
 /// `[log]` in nginx's form: what is at least as grave as the level says.

@@ -107,6 +107,51 @@ pub(super) fn of_answers(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut
     }
 }
 
+/// What stands before a `Location` that is but a path, and the directive that says it otherwise than by itself; `None`
+/// leaves it a path.
+pub(super) fn base<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+) -> Option<(String, Option<&'t Directive>)> {
+    let mut from = None;
+    for name in [
+        "absolute_redirect",
+        "server_name_in_redirect",
+        "port_in_redirect",
+    ] {
+        if let Some(own) = scope.one(name) {
+            import.ledger.carried(own, "`location_base`");
+            from = Some(own);
+        }
+    }
+    if !scope.flag("absolute_redirect", true) {
+        return None;
+    }
+    let host = match (scope.flag("server_name_in_redirect", false), &*import.named) {
+        (false, _) => "$host".to_owned(),
+        (true, "") => "$server_addr".to_owned(),
+        (true, name) => name.trim_start_matches('.').replace('$', "$$"),
+    };
+    let port = match scope.flag("port_in_redirect", true) {
+        true => ":$server_port",
+        false => "",
+    };
+    Some((format!("$scheme://{host}{port}"), from))
+}
+
+/// Sets `location_base` of a route where it is not its site's.
+pub(super) fn base_of_route<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    let own = base(import, scope);
+    let text = |base: &Option<(String, Option<&Directive>)>| {
+        let text = base.as_ref().map(|(text, _)| text.clone());
+        text.unwrap_or_default()
+    };
+    if text(&own) != text(&import.base) {
+        let from = own.as_ref().and_then(|(_, from)| *from);
+        route.set("location_base", draft::text(&text(&own)), from);
+    }
+}
+
 fn carried(import: &mut Import<'_>, own: &Directive, to: &str) {
     if !import.ledger.has(own) {
         import.ledger.carried(own, to);

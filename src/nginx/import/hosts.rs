@@ -1,6 +1,6 @@
 //! The words of `server_name`: hosts as hubgate writes them.
 //!
-//! nginx's `*.name` and `.name` stand for one label or more, so for `**.name`. Names that nobody can ask for are left out.
+//! nginx's `*.name` and `.name` stand for one label or more, so for `**.name`. A server without names has the empty one.
 
 use super::Import;
 use super::draft::{self, Draft};
@@ -15,7 +15,8 @@ pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<S
         let mut lost = Vec::new();
         for word in directive.arguments() {
             let word = word.text();
-            if matches!(&*word, "_" | "__" | "--" | "!@#") {
+            // As people write a name that nobody has.
+            if matches!(&*word, "!@#") {
                 continue;
             }
             let (word, both) = match (word.strip_prefix('.'), word.strip_prefix("*.")) {
@@ -37,10 +38,8 @@ pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<S
                 .lost(directive, format!("without {lost}, which is no host"));
         }
     }
-    hosts.dedup();
-    // Alone it is a server without a name.
-    if hosts.iter().all(String::is_empty) {
-        hosts.clear();
+    if hosts.is_empty() {
+        hosts.push(String::new());
     }
     hosts
 }
@@ -51,10 +50,10 @@ pub(super) fn name(hosts: &[String]) -> String {
     named.next().cloned().unwrap_or_default()
 }
 
-/// Writes the hosts into the site's table, whose key is their [`name`].
-pub(super) fn write(hosts: &[String], table: &mut Draft, from: Option<&Directive>) {
+/// Writes the hosts into the table of a site that is called `name`.
+pub(super) fn write(hosts: &[String], name: &str, table: &mut Draft, from: Option<&Directive>) {
     let plain = |host: &String| matches!(HostPattern::parse(host), Ok(HostPattern::Exact(_)));
-    if !hosts.iter().all(plain) {
+    if !hosts.iter().all(plain) || hosts.first().is_none_or(|first| first != name) {
         table.set("hosts", draft::texts(hosts), from);
     } else if hosts.len() > 1 {
         table.set("aliases", draft::texts(hosts.iter().skip(1)), from);

@@ -17,7 +17,6 @@ mod ledger;
 mod limits;
 mod listen;
 mod log;
-mod redirect;
 mod report;
 mod route;
 mod rules;
@@ -66,6 +65,10 @@ struct Import<'t> {
     zones: BTreeSet<String>,
     /// Log formats by name.
     formats: BTreeMap<String, String>,
+    /// The first name of the server at hand.
+    named: String,
+    /// Its `location_base`, and where it is said.
+    base: Option<(String, Option<&'t Directive>)>,
     /// Addresses where PROXY headers come.
     proxied: Vec<SocketAddr>,
     /// Whether `gzip` is on.
@@ -99,6 +102,8 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         upstreams: Upstreams::new(http.map_or(&[], Directive::children), ""),
         zones: BTreeSet::new(),
         formats: BTreeMap::new(),
+        named: String::new(),
+        base: None,
         proxied: Vec::new(),
         gzip: false,
         own: Vec::new(),
@@ -107,12 +112,12 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
     };
     let sites = match http {
         Some(http) => import.http(&scope, http),
-        None => {
-            import.listen.set("http", "[]", None);
-            import.listen.set("https", "[]", None);
-            Vec::new()
-        }
+        None => Vec::new(),
     };
+    if sites.is_empty() {
+        import.listen.set("http", "[]", None);
+        import.listen.set("https", "[]", None);
+    }
     settings::of_process(&mut import, &scope);
     habits::of_process(&mut import, &scope);
     import.upstreams.tell_unused(&mut import.ledger);
@@ -132,26 +137,36 @@ impl<'t> Import<'t> {
         }
         limits::zones(self, http.children());
         let blocks = http.children().iter().filter(|own| own.is("server"));
-        let servers: Vec<_> = blocks
+        let mut servers: Vec<_> = blocks
             .map(|own| site::Server::new(self, own, &scope))
             .collect();
-        let set = |addresses: &mut Vec<SocketAddr>| {
-            addresses.sort();
-            addresses.dedup();
-            draft::texts(addresses.iter().map(ToString::to_string))
-        };
-        let mut plain: Vec<_> = servers
-            .iter()
-            .flat_map(|server| server.http.clone())
-            .collect();
-        let mut tls: Vec<_> = servers
-            .iter()
-            .flat_map(|server| server.https.clone())
-            .collect();
-        self.listen.set("http", set(&mut plain), None);
-        self.listen.set("https", set(&mut tls), None);
+        site::agree(&mut servers);
+        self.both_families(&servers);
         settings::of_http(self, &scope);
         site::sites(self, &servers)
+    }
+
+    /// Writes out all addresses where one of them takes IPv4 beside IPv6.
+    fn both_families(&mut self, servers: &[site::Server<'t>]) {
+        let all = || servers.iter().flat_map(|server| server.listens());
+        if !all().any(|own| own.both) {
+            return;
+        }
+        for (key, tls) in [("http", false), ("https", true)] {
+            let mut written: Vec<String> = Vec::new();
+            for own in all().filter(|own| own.tls == tls) {
+                let address = draft::text(&own.address);
+                let one = match own.both {
+                    true => format!("{{ address = {address}, ipv6_only = false }}"),
+                    false => address,
+                };
+                if !written.contains(&one) {
+                    written.push(one);
+                }
+            }
+            self.listen
+                .set(key, format!("[{}]", written.join(", ")), None);
+        }
     }
 
     /// A path as nginx would open it.
@@ -174,8 +189,7 @@ impl<'t> Import<'t> {
             blocks.map(|own| own.argument(0).into_owned()).collect()
         };
         let http = http.map(names).unwrap_or_default();
-        self.listen.get("http") == Some("[]")
-            || names(stream).iter().all(|name| !http.contains(name)) && http.is_empty()
+        names(stream).iter().all(|name| !http.contains(name)) && http.is_empty()
     }
 
     fn finish(mut self, sites: Vec<site::Site>) -> Imported {
@@ -191,6 +205,11 @@ impl<'t> Import<'t> {
             .flat_map(|site| [&site.table].into_iter().chain(&site.routes));
         let all: Vec<_> = self.tables.iter().chain(heads).cloned().collect();
         let defined = definitions::named(&mut self, &all.iter().collect::<Vec<_>>());
+        // nginx looks at what requests meet, and asks nobody by itself.
+        let hubs = sites.iter().flat_map(|site| &site.routes);
+        let hubs = hubs.filter(|route| route.get("preset").is_some());
+        let hubs: BTreeSet<_> = hubs.filter_map(|route| route.get("upstream")).collect();
+        self.upstreams.unchecked(&hubs);
         told::all(&mut self);
         let mut toml = format!(
             "# Made from {main} by `hubgate import nginx`; each part says which line it came from.\n"

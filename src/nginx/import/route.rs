@@ -21,16 +21,15 @@ use crate::nginx::text::Part;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
 
-/// The routes of a server's locations, and what it has to say of its challenges.
+/// The routes of a server's locations.
 pub(super) fn routes<'t>(
     import: &mut Import<'t>,
     site: &str,
     locations: &Locations<'t>,
     into: &mut Vec<Draft>,
-    fallback: &mut Option<(String, &'t Directive)>,
 ) {
     let header = format!("[[site.{}.route]]", draft::text(site));
-    within(import, (site, &header), locations, into, fallback);
+    within(import, (site, &header), locations, into);
 }
 
 /// Those of one block, whose tables have this head.
@@ -39,7 +38,6 @@ fn within<'t>(
     (site, header): (&str, &str),
     locations: &Locations<'t>,
     into: &mut Vec<Draft>,
-    fallback: &mut Option<(String, &'t Directive)>,
 ) {
     for location in &locations.list {
         let directive = location.directive;
@@ -47,9 +45,9 @@ fn within<'t>(
             .children()
             .iter()
             .any(|own| own.is("acme_challenge"))
-            || is_challenge(location)
         {
-            challenge(import, location, fallback);
+            let why = "hubgate answers its own challenges, before any redirect";
+            import.ledger.block_not_needed(directive, why);
             continue;
         }
         let Some((key, text)) = key(location) else {
@@ -65,6 +63,7 @@ fn within<'t>(
         let made = route(import, site, location, key, &text);
         let mut route = made.unwrap_or_else(|| nothing(location, key, &text));
         route.header = header.to_owned();
+        heads::base_of_route(import, &location.scope, &mut route);
         if matches!(location.kind, Kind::Prefix(_, true)) {
             route.set("final", "true", None);
         }
@@ -74,7 +73,7 @@ fn within<'t>(
         }
         into.push(route);
         let inner = header.replacen(".route]]", ".route.route]]", 1);
-        within(import, (site, &inner), &location.inner, into, fallback);
+        within(import, (site, &inner), &location.inner, into);
     }
 }
 
@@ -102,36 +101,6 @@ fn nothing(location: &Location<'_>, key: &str, text: &str) -> Draft {
     route.set(key, draft::text(text), None);
     route.set("respond", "{ status = 404 }", None);
     route
-}
-
-fn is_challenge(location: &Location<'_>) -> bool {
-    match &location.kind {
-        Kind::Pattern(pattern) => pattern.as_str().replace('\\', "").contains("/.well-known"),
-        _ => location
-            .path()
-            .is_some_and(|path| path.starts_with(b"/.well-known/acme-challenge")),
-    }
-}
-
-/// hubgate answers challenges of its own; one that is passed on goes to the fallback.
-fn challenge<'t>(
-    import: &mut Import<'t>,
-    location: &Location<'t>,
-    fallback: &mut Option<(String, &'t Directive)>,
-) {
-    let why = "hubgate answers its own challenges, before any redirect";
-    import.ledger.block_not_needed(location.directive, why);
-    let Some(pass) = location.scope.one("proxy_pass") else {
-        return;
-    };
-    let name = upstream(import, pass, &location.scope).map(|(name, _)| name);
-    if let Some(name) = name.filter(|name| !name.contains('$')) {
-        import.ledger.carried(
-            pass,
-            "`challenge_fallback`: it gets the tokens that are not hubgate's",
-        );
-        *fallback = Some((name, pass));
-    }
 }
 
 /// A route for a location that proxies.
@@ -172,7 +141,9 @@ fn route<'t>(
         Asked::Same => None,
         Asked::Prefix(to) => Some(to),
     };
-    if let Some(to) = rewrite.filter(|to| to != path) {
+    let preset = advice::preset(scope, pass, path);
+    // A hub's own prefix is forwarded as it came; any other nginx decodes on the way.
+    if let Some(to) = rewrite.filter(|to| to != path || preset.is_none()) {
         if to.starts_with('/') && matches!(key, "path" | "begins" | "exact") {
             route.set("rewrite_prefix", draft::text(&to), Some(pass));
         } else {
@@ -187,6 +158,9 @@ fn route<'t>(
             .ledger
             .carried(directive, format!("the route `{path}`"));
     }
+    if let Some(preset) = preset {
+        route.set("preset", draft::text(preset), None);
+    }
     times(import, scope, &mut route);
     access::of_scope(import, scope, &mut route);
     limits::of_scope(import, scope, &mut route);
@@ -200,7 +174,7 @@ fn route<'t>(
     {
         log::access(import, own, &mut route);
     }
-    advice::of_route(import, location, pass, path, &mut route);
+    advice::of_route(import, location, pass, path, &route);
     heads::of_route(import, location, pass, &mut route);
     Some(route)
 }
@@ -479,5 +453,7 @@ fn times(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
             draft::size(size)
         };
         route.set("body_limit", size, Some(from));
+    } else if !advice::is_of_a_hub(scope, route) {
+        route.set("body_limit", "\"1MiB\"", None);
     }
 }

@@ -1,42 +1,55 @@
-//! `server`s as sites: names, certificates, and which plain server goes with which TLS one.
+//! `server`s as sites: names, addresses, certificates.
 //!
-//! A server that only redirects to https becomes `http = "redirect"` of the sites it names; one that refuses unknown names
-//! is what hubgate does anyway.
+//! Each becomes a site with addresses of its own, so that each address has its own servers and its own default, as in
+//! nginx. One whose names are taken at some of its addresses, and not at others, becomes several.
 
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Import;
 use super::answer;
 use super::draft::{self, Draft};
+use super::heads;
 use super::hosts;
 use super::listen::Listen;
 use super::log;
-use super::redirect::{self, ToHttps};
 use super::route;
 use crate::nginx::model::{Locations, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
+use crate::types::host::HostPattern;
 
-/// The site of a server that has no name.
+/// The host of a server that answers for others' names only.
 const NAMELESS: &str = "default.invalid";
 
 /// A `server`, looked at.
 pub(super) struct Server<'t> {
     directive: &'t Directive,
     scope: Scope<'t>,
-    pub(super) http: Vec<SocketAddr>,
-    pub(super) https: Vec<SocketAddr>,
-    default: bool,
-    /// As hubgate writes them; empty for a server that has none.
+    listens: Vec<Own>,
+    /// As hubgate writes them.
     hosts: Vec<String>,
-    redirect: Option<ToHttps<'t>>,
+}
+
+/// An address of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Own {
+    pub(super) address: String,
+    pub(super) tls: bool,
+    /// Whether it takes IPv4 beside IPv6.
+    pub(super) both: bool,
+    default: bool,
 }
 
 /// A site being made.
 pub(super) struct Site {
-    hosts: Vec<String>,
     pub(super) table: Draft,
     pub(super) routes: Vec<Draft>,
+}
+
+/// Addresses of a server at which it has the same names.
+struct Group {
+    listens: Vec<Own>,
+    hosts: Vec<String>,
 }
 
 impl<'t> Server<'t> {
@@ -48,11 +61,8 @@ impl<'t> Server<'t> {
         let scope = outer.inner(Context::Server, directive.children());
         let mut server = Self {
             directive,
-            http: Vec::new(),
-            https: Vec::new(),
-            default: false,
+            listens: Vec::new(),
             hosts: hosts::of_server(import, &scope),
-            redirect: None,
             scope,
         };
         let ssl = server.scope.flag("ssl", false);
@@ -60,199 +70,247 @@ impl<'t> Server<'t> {
             server.listen(import, own, ssl);
         }
         if !directive.children().iter().any(|own| own.is("listen")) {
-            server.http.push(SocketAddr::from(([0, 0, 0, 0], 80)));
-        }
-        if server.https.is_empty() {
-            server.redirect = redirect::of_server(directive, &server.hosts);
+            server.add("0.0.0.0:80".to_owned(), ssl, false, false);
         }
         server
     }
 
     fn listen(&mut self, import: &mut Import<'t>, directive: &'t Directive, ssl: bool) {
-        let Some(listen) = Listen::parse(directive, 80) else {
-            let what = "hubgate's sites listen on IP addresses: give one";
+        let Some(mut listen) = Listen::parse(directive, 80) else {
+            let what = "hubgate's sites listen on IP addresses and on sockets with a whole path";
             import.ledger.lost(directive, what);
             return;
         };
-        let tls = listen.tls || ssl;
-        let key = if tls { "listen.https" } else { "listen.http" };
+        let both = listen.lost.iter().any(|word| word == "ipv6only=off");
+        listen.lost.retain(|word| word != "ipv6only=off");
         match listen.lost.is_empty() {
-            true => import
-                .ledger
-                .carried(directive, format!("`{key}`, for all sites")),
+            true => import.ledger.carried(directive, "`listen` of the site"),
             false => import.ledger.lost(
                 directive,
-                format!("`{key}`, without {}", listen.lost.join(" ")),
+                format!("`listen` of the site, without {}", listen.lost.join(" ")),
             ),
         }
         if listen.proxy_protocol {
             import.proxied.extend(&listen.addresses);
         }
-        self.default |= listen.default;
-        let into = if tls { &mut self.https } else { &mut self.http };
-        into.extend(listen.addresses);
+        for address in listen.addresses {
+            let both = both && address.is_ipv6();
+            let tls = listen.tls || ssl;
+            self.add(address.to_string(), tls, listen.default, both);
+        }
     }
 
-    /// Whether it only refuses: 444, 421, 404 or a refused handshake for names nobody has.
-    fn refuses(&self) -> Option<&'t Directive> {
-        let own = self.directive.children();
-        let refusal = own.iter().find(|own| {
-            own.is("return") && matches!(&*own.argument(0), "444" | "421" | "404" | "403" | "400")
-        });
-        let reject = own.iter().find(|own| {
-            own.is("ssl_reject_handshake") && own.argument(0).eq_ignore_ascii_case("on")
-        });
-        let bare = !own.iter().any(|own| own.is("location"));
-        refusal.or(reject).filter(|_| bare && self.hosts.is_empty())
+    fn add(&mut self, address: String, tls: bool, default: bool, both: bool) {
+        if self.listens.iter().all(|own| own.address != address) {
+            self.listens.push(Own {
+                address,
+                tls,
+                default,
+                both,
+            });
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn listens(&self) -> &[Own] {
+        &self.listens
     }
 }
 
-/// The sites of all servers.
+/// One that speaks TLS at an address has all others there speak it too.
+pub(super) fn agree(servers: &mut [Server<'_>]) {
+    let all = servers.iter().flat_map(|server| &server.listens);
+    let tls = all.filter(|own| own.tls).map(|own| own.address.clone());
+    let tls: BTreeSet<_> = tls.collect();
+    for own in servers.iter_mut().flat_map(|server| &mut server.listens) {
+        own.tls = tls.contains(&own.address);
+    }
+}
+
+/// The sites of all servers, in their order.
 pub(super) fn sites<'t>(import: &mut Import<'t>, servers: &[Server<'t>]) -> Vec<Site> {
     let mut sites: Vec<Site> = Vec::new();
-    let serving = |server: &&Server<'t>| server.redirect.is_none() && server.refuses().is_none();
-    // Those with TLS first: a plain one of the same host has to fit in.
-    let tls = servers
-        .iter()
-        .filter(serving)
-        .filter(|own| !own.https.is_empty());
-    let plain = servers
-        .iter()
-        .filter(serving)
-        .filter(|own| own.https.is_empty());
-    // Where no server says that it is the default, the first one is.
-    let said = servers.iter().any(|server| server.default);
-    for server in tls.chain(plain) {
-        let default = server.default || !said && sites.is_empty();
-        site(import, server, default, &mut sites);
-    }
+    let mut taken = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for server in servers {
-        if let Some(refusal) = server.refuses() {
-            let why = "hosts that no site names get 421, and no certificate";
-            import.ledger.block_not_needed(server.directive, why);
-            import.ledger.carried(refusal, "unknown hosts get 421");
-            tell_listens(import, server);
-        } else if let Some(to) = server.redirect {
-            redirects(import, server, to, &mut sites);
+        let groups = groups(server, &mut taken);
+        if groups.is_empty() {
+            let what = "other servers have its names at all its addresses, as nginx warns";
+            import.ledger.block_not_needed(server.directive, what);
+        }
+        for group in groups {
+            let name = name(&group, &mut names);
+            sites.push(site(import, server, servers, &group, &name));
+            import
+                .ledger
+                .carried(server.directive, format!("the site `{name}`"));
         }
     }
     sites
 }
 
-/// `listen` counts whatever becomes of the rest.
-fn tell_listens<'t>(import: &mut Import<'t>, server: &Server<'t>) {
-    for own in server
-        .directive
-        .children()
-        .iter()
-        .filter(|own| own.is("listen"))
-    {
-        import.ledger.carried(own, "`[listen]`, for all sites");
+/// Parts a server's addresses by the names that it has there; the first server that has a name at an address keeps it.
+fn groups(server: &Server<'_>, taken: &mut BTreeMap<String, BTreeSet<HostPattern>>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let asks = server.scope.one("ssl_verify_client");
+    let asks = asks.is_some_and(|own| own.argument(0) != "off");
+    for own in &server.listens {
+        let is_first = !taken.contains_key(&own.address);
+        let taken = taken.entry(own.address.clone()).or_default();
+        let free = |host: &&String| match HostPattern::parse_any(host) {
+            Ok(HostPattern::Regex(_)) => true,
+            Ok(pattern) => taken.insert(pattern),
+            Err(_) => false,
+        };
+        let mut hosts: Vec<String> = server.hosts.iter().filter(free).cloned().collect();
+        if hosts.is_empty() && (own.default || is_first) {
+            hosts.push(NAMELESS.to_owned());
+        }
+        if hosts.is_empty() {
+            continue;
+        }
+        // Plain HTTP cannot ask for certificates.
+        let fits = |group: &&mut Group| {
+            let same = group.listens.iter().all(|one| one.tls == own.tls);
+            group.hosts == hosts && (same || !asks)
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.listens.push(own.clone()),
+            None => groups.push(Group {
+                listens: vec![own.clone()],
+                hosts,
+            }),
+        }
     }
+    groups
 }
 
-fn site<'t>(import: &mut Import<'t>, server: &Server<'t>, default: bool, sites: &mut Vec<Site>) {
-    let taken = |host: &String| sites.iter().any(|site| site.hosts.contains(host));
-    let mut hosts: Vec<String> = server
-        .hosts
-        .iter()
-        .filter(|host| !taken(host))
-        .cloned()
-        .collect();
-    if hosts.is_empty() && !server.hosts.is_empty() {
-        let what = "another server has these names: hubgate has one site for a host, with the same routes on all addresses";
-        import.ledger.block_lost(server.directive, what);
-        return;
-    }
-    let first_default = sites.iter().all(|site| site.table.get("default").is_none());
-    let nameless = hosts.is_empty();
-    if nameless {
-        if !first_default {
-            import.ledger.block_lost(
-                server.directive,
-                "another server answers for unknown hosts already",
-            );
-            return;
-        }
-        hosts.push(NAMELESS.to_owned());
-    }
-    let name = hosts::name(&hosts);
-    let mut table = Draft::new(
-        format!("[site.{}]", draft::text(&name)),
-        Some(server.directive),
+/// What a site is called: its first host, and where another is called so its port.
+fn name(group: &Group, names: &mut BTreeSet<String>) -> String {
+    let host = hosts::name(&group.hosts);
+    let host = if host.is_empty() { "default" } else { &host };
+    let port = group.listens.first().map(|own| &own.address);
+    let port = port.and_then(|address| address.rsplit_once(':'));
+    let with_port = port.map(|(_, port)| format!("{host}:{port}"));
+    let counted = (2..).map(|number| format!("{host}-{number}"));
+    let mut all = [host.to_owned()]
+        .into_iter()
+        .chain(with_port)
+        .chain(counted);
+    let free = all.find(|name| names.insert(name.to_ascii_lowercase()));
+    free.unwrap_or_default()
+}
+
+fn site<'t>(
+    import: &mut Import<'t>,
+    server: &Server<'t>,
+    servers: &[Server<'t>],
+    group: &Group,
+    name: &str,
+) -> Site {
+    let header = format!("[site.{}]", draft::text(name));
+    let mut table = Draft::new(header, Some(server.directive));
+    hosts::write(
+        &group.hosts,
+        name,
+        &mut table,
+        server.scope.one("server_name"),
     );
-    hosts::write(&hosts, &mut table, server.scope.one("server_name"));
-    if (default || nameless) && first_default {
-        table.set("default", "true", None);
+    table.set("listen", listened(&group.listens), None);
+    let tls = group.listens.iter().any(|own| own.tls);
+    if !group.listens.iter().all(|own| own.tls) {
+        table.set("http", "\"forward-all\"", None);
+    }
+    certificate(import, server, servers, group, &mut table);
+    table.set("redirect_status", "301", None);
+    table.set("paths", "\"normal\"", None);
+    if !server.scope.flag("merge_slashes", true) {
+        let from = server.scope.one("merge_slashes");
+        table.set("merge_slashes", "false", from);
     }
     answer::detours(import, &server.scope, false, &mut table);
-    certificate(import, server, &mut table);
-    if !server.https.is_empty() && !server.http.is_empty() {
-        table.set("http", "\"forward\"", None);
+    let named = server.scope.one("server_name").map(|own| own.argument(0));
+    import.named = named.unwrap_or_default().into_owned();
+    import.base = heads::base(import, &server.scope);
+    if let Some((base, from)) = import.base.clone() {
+        table.set("location_base", draft::text(&base), from);
     }
     if let Some(own) = server.scope.own().iter().rfind(|own| own.is("access_log")) {
         log::access(import, own, &mut table);
     }
-    tls(import, server, &mut table);
+    if tls {
+        tls_of(import, server, &mut table);
+    }
     let mut site = Site {
-        hosts,
         table,
         routes: Vec::new(),
     };
     match Locations::new(&server.scope) {
         Ok(locations) => {
-            let mut fallback = None;
-            route::routes(import, &name, &locations, &mut site.routes, &mut fallback);
+            route::routes(import, name, &locations, &mut site.routes);
             let whole = |route: &Draft| {
                 let all = |key| route.get(key) == Some("\"/\"");
                 all("path") || all("begins")
             };
             if !site.routes.iter().any(whole) {
-                let rest = answer::rest(import, &name, &server.scope);
+                let rest = answer::rest(import, name, &server.scope);
                 site.routes.extend(rest);
-            }
-            if let Some((upstream, from)) = fallback {
-                site.table
-                    .set("challenge_fallback", draft::text(&upstream), Some(from));
             }
         }
         Err(what) => import.ledger.lost(server.directive, what),
     }
-    // Where everything is passed on to one place, nothing has to be understood.
-    let all = |route: &Draft| route.get("path") == Some("\"/\"") && route.get("upstream").is_some();
-    if !site.routes.iter().all(all) {
-        site.table.set("paths", "\"normal\"", None);
-        if !server.scope.flag("merge_slashes", true) {
-            let from = server.scope.one("merge_slashes");
-            site.table.set("merge_slashes", "false", from);
+    site
+}
+
+/// `listen` of a site.
+fn listened(listens: &[Own]) -> String {
+    let all = listens.iter().map(|own| {
+        let address = draft::text(&own.address);
+        match (own.tls, own.default) {
+            (false, false) => address,
+            (true, false) => format!("{{ address = {address}, tls = true }}"),
+            (tls, true) => format!("{{ address = {address}, tls = {tls}, default = true }}"),
         }
-    }
-    if site.routes.is_empty() && server.https.is_empty() && site.table.get("http").is_none() {
-        site.table.set("http", "\"forward\"", None);
-    }
-    if nameless && site.routes.is_empty() && site.table.get("rules").is_none() {
-        import.ledger.lost(
-            server.directive,
-            "nothing in it that hubgate can do; hosts that no site names get 421",
-        );
-        import.ledger.orphan(server.directive);
-        tell_listens(import, server);
-        return;
-    }
-    import
-        .ledger
-        .carried(server.directive, format!("the site `{name}`"));
-    sites.push(site);
+    });
+    format!("[{}]", all.collect::<Vec<_>>().join(", "))
 }
 
 /// Files, or ACME where certbot or nginx-acme has looked after them.
-fn certificate<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
-    if server.https.is_empty() {
+fn certificate<'t>(
+    import: &mut Import<'t>,
+    server: &Server<'t>,
+    servers: &[Server<'t>],
+    group: &Group,
+    table: &mut Draft,
+) {
+    let Some(at) = group.listens.iter().find(|own| own.tls) else {
         table.set("certificate", "\"none\"", None);
         return;
+    };
+    if server.scope.flag("ssl_reject_handshake", false) {
+        // A handshake for which there is no certificate is refused.
+        table.set(
+            "certificate",
+            "\"none\"",
+            server.scope.one("ssl_reject_handshake"),
+        );
+        return;
     }
-    let chains = server.scope.all("ssl_certificate");
-    let keys = server.scope.all("ssl_certificate_key");
+    let has = |server: &Server<'t>| server.scope.one("ssl_certificate").is_some();
+    // nginx shows the certificate of the address's default server in place of one that is not there.
+    let defaults = servers.iter().filter(|other| {
+        let mut own = other.listens.iter();
+        has(other) && own.any(|own| own.address == at.address)
+    });
+    let scope = match has(server) {
+        true => &server.scope,
+        false => match { defaults }.next() {
+            Some(other) => &other.scope,
+            None => &server.scope,
+        },
+    };
+    let chains = scope.all("ssl_certificate");
+    let keys = scope.all("ssl_certificate_key");
     let (Some(chain), Some(key)) = (chains.first(), keys.first()) else {
         table.set("certificate", "\"acme\"", None);
         return;
@@ -299,10 +357,7 @@ fn certificate<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Dra
 }
 
 /// `ssl_protocols` as the site's minimum, and who is asked for a certificate.
-fn tls<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
-    if server.https.is_empty() {
-        return;
-    }
+fn tls_of<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
     let mut words = Vec::new();
     if let Some(own) = server.scope.one("ssl_protocols") {
         let has = |version: &str| {
@@ -368,105 +423,4 @@ fn client_certificate<'t>(import: &mut Import<'t>, server: &Server<'t>) -> Optio
             .carried(crl, "`tls.client_certificate.crl_files`");
     }
     Some(format!("client_certificate = {{ {} }}", words.join(", ")))
-}
-
-/// A plain server that sends everybody to https.
-fn redirects<'t>(
-    import: &mut Import<'t>,
-    server: &Server<'t>,
-    to: ToHttps<'t>,
-    sites: &mut Vec<Site>,
-) {
-    if let Some(port) = to.port {
-        import
-            .listen
-            .set("redirect_port", port.to_string(), Some(to.from));
-    }
-    let mut left = Vec::new();
-    let all = server.hosts.is_empty();
-    for site in sites.iter_mut() {
-        if all || site.hosts.iter().any(|host| server.hosts.contains(host)) {
-            status(to, &mut site.table);
-        }
-    }
-    for host in &server.hosts {
-        if !sites.iter().any(|site| site.hosts.contains(host)) {
-            left.push(host.clone());
-        }
-    }
-    let mut fallback = None;
-    let name = hosts::name(&left);
-    let mut table = Draft::new(
-        format!("[site.{}]", draft::text(&name)),
-        Some(server.directive),
-    );
-    if let Ok(locations) = Locations::new(&server.scope) {
-        let mut none = Vec::new();
-        let mut kept = locations;
-        kept.list.retain(|location| {
-            let same = location.directive.children().contains(to.from);
-            if same {
-                import
-                    .ledger
-                    .carried(location.directive, "`http = \"redirect\"`");
-            }
-            !same
-        });
-        route::routes(import, &name, &kept, &mut none, &mut fallback);
-        for location in kept.list.iter().filter(|_| !none.is_empty()) {
-            let what = "the plain host redirects, and does nothing else";
-            if location.scope.one("proxy_pass").is_some() && location.path() != Some(b"/") {
-                import.ledger.lost(location.directive, what);
-            }
-        }
-    }
-    if let Some((upstream, from)) = &fallback {
-        for site in sites
-            .iter_mut()
-            .filter(|site| site.hosts.iter().any(|host| server.hosts.contains(host)))
-        {
-            site.table
-                .set("challenge_fallback", draft::text(upstream), Some(from));
-        }
-        table.set("challenge_fallback", draft::text(upstream), Some(from));
-    }
-    if !left.is_empty() {
-        hosts::write(&left, &mut table, None);
-        table.set("certificate", "\"none\"", None);
-        table.set("http", "\"redirect\"", Some(to.from));
-        status(to, &mut table);
-        sites.push(Site {
-            hosts: left,
-            table,
-            routes: Vec::new(),
-        });
-    }
-    tell_redirect(import, server, to, all);
-}
-
-fn status(to: ToHttps<'_>, table: &mut Draft) {
-    if to.status != 301 {
-        table.set("redirect_status", to.status.to_string(), Some(to.from));
-    }
-}
-
-fn tell_redirect<'t>(import: &mut Import<'t>, server: &Server<'t>, to: ToHttps<'t>, all: bool) {
-    let text = match all {
-        true => "`http = \"redirect\"` of every site; unknown hosts get 421",
-        false => "`http = \"redirect\"` of the site",
-    };
-    import.ledger.carried(server.directive, text);
-    import.ledger.carried(to.from, text);
-    for own in server.directive.children() {
-        let answered = own.children().contains(to.from);
-        if own.is("if") && (answered || own.argument(0).contains("$host")) {
-            import.ledger.carried(own, text);
-            for inner in own.children() {
-                import.ledger.carried(inner, text);
-            }
-        }
-        if own.is("return") && own.argument(0) == "404" {
-            import.ledger.not_needed(own, "unknown hosts get 421");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 //! A block becomes a table when something uses it. Names are followed by hubgate, where nginx asks
 //! for them once; sockets are told as lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::draft::{self, Draft};
@@ -82,6 +82,15 @@ impl<'t> Upstreams<'t> {
             }
         }
         None
+    }
+
+    /// Leaves those with these names, as they are written, without checks.
+    pub(super) fn unchecked(&mut self, names: &BTreeSet<&str>) {
+        for (name, table) in &mut self.made {
+            if names.contains(&*draft::text(name)) {
+                table.set("health", "{ kind = \"off\" }", None);
+            }
+        }
     }
 
     /// What was made.

@@ -8,7 +8,7 @@ use super::rule::{Form, Rule, any, between, exactly, rule};
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
-    rule("absolute_redirect", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("redirects are written as the client knows the host"),
+    rule("absolute_redirect", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`location_base` of sites and routes"),
     rule("aio", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().not_needed("how bytes are moved is hubgate's affair"),
     rule("aio_write", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("how bytes are moved is hubgate's affair"),
     rule("chunked_transfer_encoding", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("they are about answers that nginx makes; the upstream's pass as they are"),
@@ -37,7 +37,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("lingering_close", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().not_needed("how connections are kept and closed is hubgate's affair"),
     rule("lingering_time", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().not_needed("how connections are kept and closed is hubgate's affair"),
     rule("lingering_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().not_needed("how connections are kept and closed is hubgate's affair"),
-    rule("listen", any(1), &[SERVER]).carried("`[listen]`"),
+    rule("listen", any(1), &[SERVER]).carried("`listen` of the site"),
     rule("location", between(1, 2), &[SERVER, LOCATION]).block().carried("a `[[route]]`"),
     rule("log_not_found", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("about nginx's own log and its inner requests"),
     rule("log_subrequest", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("about nginx's own log and its inner requests"),
@@ -47,7 +47,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("msie_padding", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("for browsers that are gone"),
     rule("msie_refresh", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("for browsers that are gone"),
     rule("output_buffers", exactly(2), &[HTTP, SERVER, LOCATION]).form(Form::Buffers).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),
-    rule("port_in_redirect", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("redirects are written as the client knows the host"),
+    rule("port_in_redirect", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`location_base` of sites and routes"),
     rule("post_action", exactly(1), &[HTTP, SERVER, LOCATION, LOCATION_IF]).once().inherited().lost("hubgate sends no second request after an answer"),
     rule("postpone_gzipping", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("a detail of how nginx works inside"),
     rule("postpone_output", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),
@@ -63,7 +63,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("sendfile_max_chunk", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("how bytes are moved is hubgate's affair"),
     rule("server", exactly(0), &[HTTP]).block().carried("a `[site]`, an endpoint in `upstream`, a `[[stream]]` in `stream`"),
     rule("server_name", any(1), &[SERVER]).carried("the site's hosts"),
-    rule("server_name_in_redirect", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("redirects are written as the client knows the host"),
+    rule("server_name_in_redirect", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`location_base` of sites and routes"),
     rule("server_names_hash_bucket_size", exactly(1), &[HTTP]).form(Form::Number).once().not_needed("tables grow as they need"),
     rule("server_names_hash_max_size", exactly(1), &[HTTP]).form(Form::Number).once().not_needed("tables grow as they need"),
     rule("server_tokens", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().not_needed("hubgate's own answers do not tell its version"),

@@ -195,6 +195,7 @@ fn answer(status: u16, fields: Vec<(HeaderName, HeaderValue)>, body: Vec<u8>) ->
         fields,
         body,
         rest: None,
+        reason: None,
         cause: None,
     }
 }

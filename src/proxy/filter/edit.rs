@@ -27,7 +27,9 @@ pub fn lines(
     lines.retain(|(name, _)| !heads.hide.iter().any(|hidden| is(name, hidden.as_str())));
     for (name, value) in &mut lines {
         if is(name, "location") {
-            rewrite(value, 0, &heads.locations, values);
+            if rewrite(value, 0, &heads.locations, values) {
+                complete(value, heads, values);
+            }
         } else if is(name, "refresh") {
             if let Some(from) = after_url(value) {
                 rewrite(value, from, &heads.locations, values);
@@ -85,16 +87,36 @@ fn is(name: &[u8], wanted: &str) -> bool {
 }
 
 /// Changes the part of a value from `from` on as the first replacement says that fits.
-fn rewrite(value: &mut Vec<u8>, from: usize, all: &[Replacement], values: &dyn Lookup) {
+/// Says whether one did.
+fn rewrite(value: &mut Vec<u8>, from: usize, all: &[Replacement], values: &dyn Lookup) -> bool {
     let (before, rest) = value.split_at(from);
     let mut all = all.iter();
     let found = all.find_map(|replacement| replacement.of_beginning(rest, values));
     let Some((length, to)) = found else {
-        return;
+        return false;
     };
     let changed = [before, &to, rest.get(length..).unwrap_or_default()].concat();
-    if HeaderValue::from_bytes(&changed).is_ok() {
+    let fits = HeaderValue::from_bytes(&changed).is_ok();
+    if fits {
         *value = changed;
+    }
+    fits
+}
+
+/// Puts what stands before paths before a `Location` that is one.
+pub fn complete(value: &mut Vec<u8>, heads: &ResponseHeads, values: &dyn Lookup) {
+    let Some(base) = heads.base.as_ref().filter(|_| value.starts_with(b"/")) else {
+        return;
+    };
+    let mut whole = base.value(values).into_owned();
+    for (scheme, port) in [(&b"http://"[..], &b":80"[..]), (b"https://", b":443")] {
+        if whole.starts_with(scheme) && whole.ends_with(port) {
+            whole.truncate(whole.len() - port.len());
+        }
+    }
+    whole.extend_from_slice(value);
+    if HeaderValue::from_bytes(&whole).is_ok() {
+        *value = whole;
     }
 }
 

@@ -6,6 +6,7 @@
 //! elsewhere.
 #![deny(clippy::disallowed_methods)]
 
+pub mod bare;
 mod built_in;
 pub mod form;
 pub mod launch;

@@ -1,0 +1,49 @@
+//! What a generation has for a site, or for whoever means one: pages, handshakes, what browsers are to remember.
+//!
+//! Looks up, and changes nothing.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::Snapshot;
+use crate::config::ErrorPages;
+use crate::router::Arrival;
+use crate::tls::policies::Current;
+use crate::types::host::Host;
+
+impl Snapshot {
+    /// What browsers are told with an answer for this site; nothing by plain HTTP.
+    pub fn strict_transport(&self, is_tls: bool, site: Option<usize>) -> Option<&HeaderValue> {
+        let site = site.filter(|site| is_tls && self.sites[*site].strict)?;
+        self.strict.get(&site)
+    }
+
+    /// What people are told on a site when something goes wrong.
+    pub fn pages(&self, site: Option<usize>) -> &ErrorPages {
+        let of_site = site.map(|site| &self.config.sites[site].error_pages);
+        of_site.unwrap_or(&self.config.error_pages)
+    }
+
+    /// The site with addresses of its own that a client means who sent this server name.
+    pub fn own_site(&self, arrival: Arrival<'_>, server_name: Option<&Host>) -> Option<usize> {
+        if !self.router.has_own() {
+            return None;
+        }
+        let site = match server_name {
+            Some(name) => self.router.site_at(arrival, name, &mut None),
+            None => self.router.default_at(arrival),
+        };
+        site.filter(|site| !self.config.sites[*site].listen.is_empty())
+    }
+
+    /// What a connection is made with whose client sent this server name.
+    pub fn server_tls(&self, arrival: Arrival<'_>, server_name: Option<&Host>) -> Arc<Current> {
+        let site = || match server_name {
+            Some(name) => self.router.site_at(arrival, name, &mut None),
+            None => self.router.default_at(arrival),
+        };
+        let site = self.tls.differ().then(site).flatten();
+        self.tls.current(site)
+    }
+}
