@@ -145,6 +145,8 @@ pub struct RunningRoute {
     pub special: Option<Box<Special>>,
     /// Whether it has rules.
     pub ruled: bool,
+    /// Whether errors of the upstream are not passed on.
+    pub intercepts: bool,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// What was configured, for what few requests need.
@@ -408,6 +410,7 @@ impl<'a> Parts<'a> {
                 .guarding
                 .guard(route, self.old.map(|old| &old.guarding)),
             ruled: !route.detours.rules.is_empty(),
+            intercepts: route.detours.intercepts,
             special: special(route, paths).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),

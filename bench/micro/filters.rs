@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box};
 use http::{HeaderValue, Method};
-use hubgate::proxy::filter::forwarded::Origin;
+use hubgate::proxy::filter::forwarded::{self, Origin};
 use hubgate::proxy::filter::request::{self, Changes};
 use hubgate::transport::head::{HeadLimits, HeadScanner};
 use hubgate::upstream::http1::RequestBody;
@@ -59,6 +59,7 @@ fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
     let peer = "192.0.2.7";
     let origin = Origin {
         peer,
+        usual: &forwarded::usual(peer, "https"),
         client: peer,
         trusted: false,
         scheme: "https",
@@ -78,7 +79,7 @@ fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
     let mut wire = Vec::with_capacity(2048);
     bencher.bench_local(|| {
         wire.clear();
-        request::write(black_box(&head), &changes, &mut wire);
+        request::write(black_box(&head), b"", &changes, &mut wire);
         wire.len()
     });
 }

@@ -262,9 +262,15 @@ impl Entry {
         let row = rows.get(self.index).map(|row| {
             row.requests += 1;
             Row {
+                client: row.client,
+                kind: row.kind,
                 since,
+                wait: row.wait,
+                place: None,
+                endpoint: None,
+                passed: None,
+                moved: None,
                 requests: 0,
-                ..row.clone()
             }
         });
         let index = match row {
@@ -283,8 +289,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut rows = self.book.rows();
         if let Some(place) = rows.rows.get_mut(self.index)
-            && place.take().is_some()
+            && place.is_some()
         {
+            *place = None;
             rows.free.push(self.index);
         }
         if let Some(connection) = self.of

@@ -4,12 +4,14 @@
 //! HTTP/1 requests, one after the other; `h2` gives the streams of HTTP/2. Invariant: every request that began is counted and logged once,
 //! whatever becomes of it; a panic ends one request with 500, and nothing else.
 
-use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
 
 use bytes::BytesMut;
-use futures_util::FutureExt;
 use pingora::protocols::http::ReusableHttpStream;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
@@ -117,7 +119,7 @@ impl App {
             session.set_server_keepalive(None);
         }
         let mut client = Client::h1(session, self.link.clone());
-        let left = self.serve(&mut client, &self.entry).await;
+        let left = self.serve(&mut client, &self.entry, now()).await;
         self.entry.note(|row| {
             row.kind = Kind::Http1;
             row.wait = Wait::Request;
@@ -138,8 +140,9 @@ impl App {
 
     /// Serves a stream of HTTP/2. Says whether its client gave it up.
     pub async fn serve_stream(&self, mut client: Client) -> bool {
-        let entry = self.entry.request(now());
-        let left = self.serve(&mut client, &entry).await;
+        let begun = now();
+        let entry = self.entry.request(begun);
+        let left = self.serve(&mut client, &entry, begun).await;
         match left {
             Left::Broken | Left::Gone => client.abort(),
             // Dropped now, the stream would be reset, and the reset can cost the client its answer.
@@ -159,10 +162,10 @@ impl App {
         close::gracefully(&self.link, true).await;
     }
 
-    async fn serve(&self, client: &mut Client, entry: &Entry) -> Left {
+    async fn serve(&self, client: &mut Client, entry: &Entry, begun: Instant) -> Left {
         let snapshot = self.shared.snapshot.load_full();
         let in_flight = self.shared.metrics.request_started();
-        let mut trace = Trace::begin();
+        let mut trace = Trace::begin(begun);
         let trusted = forwarded::is_trusted(
             self.facts.peer.ip(),
             &snapshot.config.server.trusted_proxies,
@@ -175,18 +178,21 @@ impl App {
         let id = id.as_str();
         let left = match self.check(&snapshot, client) {
             Ok(checked) => {
-                let dispatched = self.dispatch(
-                    &snapshot,
-                    client,
-                    &checked,
-                    trusted,
-                    id,
-                    (&mut trace, entry),
-                );
-                // What a panic leaves behind belongs to this request, which ends here, and to guards.
-                match AssertUnwindSafe(dispatched).catch_unwind().await {
-                    Ok(left) => left,
-                    Err(_) => {
+                let served = {
+                    // Pinned where it is made: it is too large to be moved.
+                    let dispatched = pin!(self.dispatch(
+                        &snapshot,
+                        client,
+                        &checked,
+                        trusted,
+                        id,
+                        (&mut trace, entry),
+                    ));
+                    contained(dispatched).await
+                };
+                match served {
+                    Some(left) => left,
+                    None => {
                         client.close_after_answer();
                         self.failed(&snapshot, client, Cause::Internal, id, &mut trace)
                             .await
@@ -380,6 +386,7 @@ impl App {
         });
         let origin = Origin {
             peer,
+            usual: &self.facts.usual,
             client: said.as_deref().unwrap_or(peer),
             trusted,
             scheme: self.facts.scheme(),
@@ -425,6 +432,19 @@ impl App {
             Err(cause) => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,
         }
     }
+}
+
+/// The end of a request, or `None` when it panicked. What a panic leaves behind belongs to that request, which ends here, and to
+/// guards.
+async fn contained(mut request: Pin<&mut impl Future<Output = Left>>) -> Option<Left> {
+    poll_fn(|cx| {
+        let poll = AssertUnwindSafe(|| request.as_mut().poll(cx));
+        match catch_unwind(poll) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
 }
 
 /// A defect for tests of how one is contained, in debug builds only: for requests that have this field.

@@ -103,7 +103,7 @@ impl Question<'_> {
     /// What the route says; `None` when there is none or nobody answers.
     async fn said(self, ask: &Ask, head: RequestHeader, trace: &Trace) -> Option<Said> {
         let site = self.snapshot.sites.get(trace.site?)?;
-        let mut own = Trace::begin();
+        let mut own = Trace::begin(now());
         let RouteMatch::Found(found) = site.paths.find_within(ask.path.as_bytes(), &mut own.seen)
         else {
             return None;
@@ -149,6 +149,7 @@ impl Question<'_> {
         let client = forwarded::client_address(peer, trusted_proxies, &head.headers).to_string();
         let origin = Origin {
             peer: &facts.peer_text,
+            usual: &facts.usual,
             client: &client,
             trusted: forwarded::is_trusted(peer, trusted_proxies),
             scheme: facts.scheme(),
@@ -249,7 +250,7 @@ async fn exchange(
         is_head: false,
         upgrade: false,
     });
-    request::write(head, changes, wire);
+    request::write(head, b"", changes, wire);
     poll_fn(|cx| upstream.poll_drain(cx)).await.ok()?;
     loop {
         poll_fn(|cx| upstream.poll_head(cx)).await.ok()?;

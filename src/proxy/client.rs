@@ -22,8 +22,8 @@ use super::date;
 use super::filter::response::{self, Framing};
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::h2::stream::Stream;
-use crate::transport::Link;
 use crate::transport::chunks::write_size;
+use crate::transport::{Link, now};
 use crate::upstream::http1::ResponseHead;
 
 /// What is kept for a client that is slower than the upstream, before the upstream is left waiting.
@@ -81,6 +81,14 @@ impl Client {
         match self {
             Self::H1 { session, .. } => session.req_header(),
             Self::H2(h2) => h2.head(),
+        }
+    }
+
+    /// The bytes that the head was read from; none on HTTP/2.
+    pub fn source(&self) -> Bytes {
+        match self {
+            Self::H1 { session, .. } => session.get_headers_raw_bytes(),
+            Self::H2(_) => Bytes::new(),
         }
     }
 
@@ -175,11 +183,12 @@ impl Client {
             } => {
                 *given = true;
                 let keep_alive = keeps_alive(session, link, false);
-                link.append(|wire| answer.write_head(&date::now(), keep_alive, wire));
+                let date = date::at(now());
+                link.append(|wire| answer.write_head(&date, keep_alive, wire));
                 *framing = Some(Framing::Length(length));
             }
             Self::H2(h2) => {
-                h2.send_head(answer.status(), answer.fields(), length == 0)?;
+                h2.send_head(answer.status(), answer.fields(), now(), length == 0)?;
             }
         }
         self.send_body(body, cx)?;
@@ -189,11 +198,11 @@ impl Client {
         Ok(())
     }
 
-    /// Writes the client's form of the upstream's `head`; `end` when no body follows. Informational heads may come
-    /// first.
+    /// Writes the client's form of the upstream's `head`, which came `at` a moment ago; `end` when no body follows.
+    /// Informational heads may come first.
     pub fn relay_head(
         &mut self,
-        head: ResponseHead<'_>,
+        (head, at): (ResponseHead<'_>, Instant),
         view: response::Client,
         end: bool,
         own: &response::Own<'_>,
@@ -221,7 +230,7 @@ impl Client {
                 if let Some(strict) = own.strict {
                     fields.insert(STRICT_TRANSPORT_SECURITY, strict.clone());
                 }
-                return h2.send_head(own.status.unwrap_or(head.status()), fields, end);
+                return h2.send_head(own.status.unwrap_or(head.status()), fields, at, end);
             }
         };
         if head.status().is_informational() {
@@ -233,7 +242,7 @@ impl Client {
         }
         let body = response::framing(&head, view);
         let keep_alive = keeps_alive(session, link, body == Framing::UntilClose);
-        link.append(|wire| response::write(&head, body, keep_alive, &date::now(), own, wire));
+        link.append(|wire| response::write(&head, body, keep_alive, &date::at(at), own, wire));
         *framing = Some(body);
         Ok(())
     }

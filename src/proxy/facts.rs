@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::filter::forwarded;
 use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
 use crate::transport::proxy_protocol::Proxied;
@@ -18,6 +19,8 @@ pub struct Facts {
     pub peer: SocketAddr,
     /// Its address alone, as text.
     pub peer_text: Box<str>,
+    /// What upstreams are told of it, unless it is trusted: [`forwarded::usual`].
+    pub usual: Box<str>,
     /// The address it connected to, when the configuration names it.
     pub local: Option<SocketAddr>,
     /// Its listener's address in the configuration.
@@ -37,9 +40,11 @@ pub struct Facts {
 impl Facts {
     /// Of a connection that has said nothing yet.
     pub fn new(peer: SocketAddr, local: Option<SocketAddr>, is_tls: bool) -> Self {
+        let peer_text = peer.ip().to_string();
         Self {
             peer,
-            peer_text: peer.ip().to_string().into(),
+            usual: forwarded::usual(&peer_text, scheme(is_tls)).into(),
+            peer_text: peer_text.into(),
             local,
             listener: None,
             is_tls,
@@ -60,6 +65,10 @@ impl Facts {
 
     /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
-        if self.is_tls { "https" } else { "http" }
+        scheme(self.is_tls)
     }
+}
+
+fn scheme(is_tls: bool) -> &'static str {
+    if is_tls { "https" } else { "http" }
 }

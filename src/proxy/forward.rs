@@ -177,22 +177,27 @@ impl Forward<'_> {
             }
             let request = self.request(&client.head().method);
             let instead = trace.detour.status;
-            let mut exchange =
-                Exchange::new(client, view, peer, limits, &mut trace.tally, course.at)
-                    .declining(decline)
-                    .seen_in(self.entry)
-                    .editing(self.edits)
-                    .paced(pace(self.route))
-                    .setting(Own {
-                        cookie: self.cookie(&chosen),
-                        strict: self.strict,
-                        lines: None,
-                        status: instead,
-                    });
+            let mut exchange = Exchange::new(
+                (client, view),
+                peer,
+                limits,
+                (&mut trace.tally, self.entry),
+                course.at,
+            );
+            exchange.decline(decline);
+            exchange.edit(self.edits);
+            exchange.pace(pace(self.route));
+            exchange.set(Own {
+                cookie: self.cookie(&chosen),
+                strict: self.strict,
+                lines: None,
+                status: instead,
+            });
             if let Some(undelivered) = undelivered {
-                exchange = exchange.again(request, undelivered);
+                exchange.again(request, undelivered);
             }
-            let (failure, undelivered) = match exchange.run().await {
+            let ran = exchange.run().await;
+            let (failure, undelivered) = match exchange.ended(ran) {
                 Ok(End::Complete(upstream, ended)) => {
                     if let Some(upstream) = upstream {
                         let config = &self.route.group.config;
@@ -336,8 +341,8 @@ impl Forward<'_> {
 
     /// What is done about errors of the upstream, where they are not passed on.
     fn intercepts(&self, trace: &Trace) -> Option<&[ErrorRule]> {
-        let detours = &self.route.config.detours;
-        (detours.intercepts && !trace.detour.in_place).then_some(&*detours.errors)
+        let intercepts = self.route.intercepts && !trace.detour.in_place;
+        intercepts.then(|| &*self.route.config.detours.errors)
     }
 
     /// Who is asked in place of an endpoint that answered with `status`; `None` when that answer is passed on.
@@ -387,7 +392,7 @@ impl Forward<'_> {
             Peer::H1(h1) => h1.begin(request),
             Peer::H2(h2) => h2.begin(request, hop_by_hop::takes_trailers(&head.headers)),
         };
-        request::write(head, &self.changes, wire);
+        request::write(head, &client.source(), &self.changes, wire);
     }
 
     fn request(&self, method: &Method) -> Request {

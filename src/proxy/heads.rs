@@ -131,6 +131,7 @@ impl<'a> Request<'a> {
             guard: route.guard.clone(),
             special: None,
             ruled: false,
+            intercepts: route.intercepts,
             access_log: route.access_log.clone(),
             config: route.config.clone(),
         }

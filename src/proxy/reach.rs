@@ -12,7 +12,9 @@ use super::forward::{Course, Forward};
 use super::trace::Trace;
 use crate::config::Retryable;
 use crate::observe::cause::Cause;
+use crate::observe::open::Wait;
 use crate::transport::now;
+use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::connect::{ConnectError, ConnectLimits, Line};
 use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
@@ -42,7 +44,6 @@ impl Forward<'_> {
         while let Some(endpoint) = course.next.take().or_else(|| self.choose(client, course)) {
             let address = endpoint.address;
             trace.try_begins(address, course.at);
-            self.entry.note(|row| row.endpoint = Some(address));
             let line = group.connector.line(address);
             let by_h2 = group.connector.http2 && self.changes.upgrade.is_none();
             if !by_h2
@@ -50,6 +51,7 @@ impl Forward<'_> {
                 && let Some(connection) = self.pool.take(&line, course.at)
             {
                 self.metrics.upstream_connections_reused.inc();
+                self.note(address, Wait::Answer);
                 return Ok(Reached {
                     peer: Peer::H1(connection),
                     line,
@@ -57,6 +59,7 @@ impl Forward<'_> {
                     endpoint,
                 });
             }
+            self.note(address, Wait::Upstream);
             let begun = now();
             let limits = self.within(course, begun);
             let connected = match by_h2 {
@@ -83,6 +86,7 @@ impl Forward<'_> {
                     } else {
                         self.metrics.upstream_connections_reused.inc();
                     }
+                    self.note(address, Wait::Answer);
                     return Ok(Reached {
                         peer,
                         line,
@@ -106,6 +110,13 @@ impl Forward<'_> {
             }
         }
         Err(cause.unwrap_or_else(|| group.nobody()))
+    }
+
+    fn note(&self, endpoint: EndpointAddress, wait: Wait) {
+        self.entry.note(|row| {
+            row.endpoint = Some(endpoint);
+            row.wait = wait;
+        });
     }
 
     /// A stream of HTTP/2, whether its connection has served a request before, and whether it was made for this one.

@@ -9,10 +9,11 @@ use super::request_id::RequestId;
 use super::trace::Trace;
 use super::{date, page, record};
 use crate::observe::cause::Cause;
+use crate::transport::now;
 
 /// The whole answer for a head that was refused; `detail` says what exactly was wrong.
 pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec<u8> {
-    let mut trace = Trace::begin();
+    let mut trace = Trace::begin(now());
     let id = RequestId::next();
     let id = id.as_str();
     let snapshot = shared.snapshot.load();
@@ -36,7 +37,7 @@ pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec
     trace.own_body = answer.body.len() as u64;
     record::unread(shared, facts, &trace, id);
     let mut wire = Vec::with_capacity(1024);
-    answer.write_head(&date::now(), false, &mut wire);
+    answer.write_head(&date::at(trace.started), false, &mut wire);
     wire.extend_from_slice(&answer.body);
     wire
 }

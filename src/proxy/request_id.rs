@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 thread_local! {
-    static NEXT: Cell<([u8; HALF], u64)> = Cell::new((digits(fastrand::u64(..)), fastrand::u64(..) >> 16));
+    static NEXT: Cell<Digits> = Cell::new(first());
 }
 
 /// Longest id taken over from a trusted peer.
@@ -14,25 +14,25 @@ const LONGEST: usize = 128;
 /// Digits of one of the two parts.
 const HALF: usize = 16;
 
+type Digits = [u8; 2 * HALF];
+
 /// The identity of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestId {
-    text: [u8; LONGEST],
-    length: u8,
+#[derive(Clone, Debug)]
+pub struct RequestId(Text);
+
+#[derive(Clone, Debug)]
+enum Text {
+    Own(Digits),
+    Given(Box<str>),
 }
 
 impl RequestId {
     /// A new one.
     pub fn next() -> Self {
-        let (prefix, count) = NEXT.get();
-        NEXT.set((prefix, count.wrapping_add(1)));
-        let mut id = Self {
-            text: [0; LONGEST],
-            length: 2 * HALF as u8,
-        };
-        id.text[..HALF].copy_from_slice(&prefix);
-        id.text[HALF..2 * HALF].copy_from_slice(&digits(count));
-        id
+        let mut digits = NEXT.get();
+        count_up(&mut digits[HALF..]);
+        NEXT.set(digits);
+        Self(Text::Own(digits))
     }
 
     /// The id of a trusted peer, when it is one to keep: short, and nothing a log or a field could stumble over.
@@ -41,28 +41,49 @@ impl RequestId {
         if id.is_empty() || id.len() > LONGEST || !id.iter().all(plain) {
             return None;
         }
-        let mut text = [0; LONGEST];
-        text[..id.len()].copy_from_slice(id);
-        Some(Self {
-            text,
-            length: id.len() as u8,
-        })
+        Some(Self(Text::Given(std::str::from_utf8(id).ok()?.into())))
     }
 
     /// As text.
     pub fn as_str(&self) -> &str {
-        // Both ways to make one put ASCII in.
-        std::str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
+        match &self.0 {
+            // They are ASCII.
+            Text::Own(digits) => std::str::from_utf8(digits).unwrap_or_default(),
+            Text::Given(id) => id,
+        }
     }
 }
 
-fn digits(number: u64) -> [u8; HALF] {
+/// Where a worker begins.
+fn first() -> Digits {
+    let mut digits = Digits::default();
+    let (prefix, count) = digits.split_at_mut(HALF);
+    prefix.copy_from_slice(&digits_of(fastrand::u64(..)));
+    count.copy_from_slice(&digits_of(fastrand::u64(..) >> 16));
+    digits
+}
+
+fn digits_of(number: u64) -> [u8; HALF] {
     let mut text = [0; HALF];
     for (at, digit) in text.iter_mut().enumerate() {
         let nibble = (number >> (60 - 4 * at)) & 0xf;
         *digit = b"0123456789abcdef"[nibble as usize];
     }
     text
+}
+
+/// The next number, counted in its digits: nearly always only the last changes.
+fn count_up(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = match *digit {
+            b'9' => b'a',
+            b'f' => b'0',
+            other => other + 1,
+        };
+        if *digit != b'0' {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -78,9 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_those_of_the_number() {
-        for number in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
-            assert_eq!(digits(number), *format!("{number:016x}").as_bytes());
+    fn digits_count_as_the_number_does() {
+        for number in [0, 9, 0x0123_4567_89ab_cdef, 0xffff_ffff, u64::MAX] {
+            let mut digits = digits_of(number);
+            assert_eq!(digits, *format!("{number:016x}").as_bytes());
+            count_up(&mut digits);
+            assert_eq!(digits, digits_of(number.wrapping_add(1)));
         }
     }
 

@@ -80,9 +80,9 @@ impl Trace {
     }
 
     /// Of a request that begins now.
-    pub fn begin() -> Self {
+    pub fn begin(now: Instant) -> Self {
         Self {
-            started: crate::transport::now(),
+            started: now,
             status: 0,
             cause: None,
             tally: Tally::default(),
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn each_try_is_told_once_and_the_last_with_how_the_request_ended() {
-        let mut trace = Trace::begin();
+        let mut trace = Trace::begin(Instant::now());
         let at = trace.started;
         let [a, b] = [1, 2].map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)).into());
         assert_eq!((trace.tries().count(), trace.failed.capacity()), (0, 0));

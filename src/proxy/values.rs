@@ -308,6 +308,7 @@ mod tests {
         Facts {
             peer: "192.0.2.1:5555".parse().unwrap(),
             peer_text: "192.0.2.1".into(),
+            usual: "".into(),
             local: Some("192.0.2.9:8443".parse().unwrap()),
             listener: None,
             is_tls: true,

@@ -107,7 +107,7 @@ impl Gate {
         }
         let in_line = self.scanner.in_request_line();
         let progress = self.scanner.feed(bytes);
-        if in_line {
+        if in_line && !self.scanner.has_plain_line() {
             mask_request_line(bytes);
         }
         match progress {

@@ -69,6 +69,7 @@ pub struct HeadScanner {
     in_request_line: bool,
     empty_lines: u8,
     http10: bool,
+    is_plain: bool,
     fields: usize,
     hosts: u8,
     lengths: u8,
@@ -90,6 +91,7 @@ impl HeadScanner {
             in_request_line: true,
             empty_lines: 0,
             http10: false,
+            is_plain: false,
             fields: 0,
             hosts: 0,
             lengths: 0,
@@ -112,6 +114,11 @@ impl HeadScanner {
     /// Whether the request line has not ended yet.
     pub fn in_request_line(&self) -> bool {
         self.in_request_line
+    }
+
+    /// Whether the request line has ended and has no byte but those of which [`is_plain`] says so, and spaces.
+    pub fn has_plain_line(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether the body is chunked; known once the head is complete.
@@ -193,10 +200,11 @@ impl HeadScanner {
                     false => Ok(false),
                 };
             }
-            let (target, http10) = request_line(line)?;
-            self.http10 = http10;
-            if kinds_in(target) & ODD != 0 {
-                self.odd_target = Some(target.into());
+            let line = request_line(line)?;
+            self.http10 = line.http10;
+            self.is_plain = line.is_plain;
+            if line.odd_target {
+                self.odd_target = Some(line.target.into());
             }
             self.in_request_line = false;
             return Ok(false);
@@ -265,9 +273,16 @@ impl HeadScanner {
     }
 }
 
-/// Checks a request line (RFC 9112 section 3): one space between its three parts and no control byte. Gives the
-/// target, and true for HTTP/1.0.
-fn request_line(line: &[u8]) -> Result<(&[u8], bool), HeadFault> {
+struct RequestLine<'a> {
+    target: &'a [u8],
+    odd_target: bool,
+    /// Whether all of it is.
+    is_plain: bool,
+    http10: bool,
+}
+
+/// Checks a request line (RFC 9112 section 3): one space between its three parts and no control byte.
+fn request_line(line: &[u8]) -> Result<RequestLine<'_>, HeadFault> {
     let three = HeadFault::Malformed("the request line has not three parts");
     let first = memchr::memchr(b' ', line).ok_or(three)?;
     let (method, rest) = (&line[..first], &line[first + 1..]);
@@ -288,9 +303,16 @@ fn request_line(line: &[u8]) -> Result<(&[u8], bool), HeadFault> {
     if found & FRAGMENT != 0 {
         return Err(HeadFault::Malformed("the request target has a fragment"));
     }
+    let odd_target = found & ODD != 0;
+    let of = |http10| RequestLine {
+        target,
+        odd_target,
+        is_plain: !odd_target && kinds_in(method) & ODD == 0,
+        http10,
+    };
     match version {
-        b"HTTP/1.1" => Ok((target, false)),
-        b"HTTP/1.0" => Ok((target, true)),
+        b"HTTP/1.1" => Ok(of(false)),
+        b"HTTP/1.0" => Ok(of(true)),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {

@@ -60,7 +60,9 @@ impl Host {
             let address: Ipv6Addr = inner.parse().map_err(|_| HostError::malformed(text))?;
             return Ok(Self(address.to_string().into()));
         }
-        if let Ok(address) = text.parse::<IpAddr>() {
+        // Most are names, which end with a letter.
+        let may_be_address = text.ends_with(|end: char| end.is_ascii_digit()) || text.contains(':');
+        if may_be_address && let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self(address.to_string().into()));
         }
         let name = text.strip_suffix('.').unwrap_or(text);

@@ -12,6 +12,7 @@ mod limits;
 mod patience;
 mod tally;
 
+use std::future::Future;
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -102,7 +103,7 @@ pub struct Exchange<'a> {
     edits: Option<&'a Edits<'a>>,
     decline: Option<&'a Decline<'a>>,
     /// What an operator sees of it.
-    entry: Option<&'a Entry>,
+    entry: &'a Entry,
     undelivered: Option<Undelivered>,
     /// How fast the response may go.
     pace: Option<Box<Pace>>,
@@ -111,13 +112,13 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange whose request head has been written to `upstream` at `start`.
+    /// An exchange whose request head has been written to `upstream` at `start`. How far it is is told in the tally and
+    /// the entry.
     pub fn new(
-        client: &'a mut Client,
-        client_view: response::Client,
+        (client, client_view): (&'a mut Client, response::Client),
         upstream: Peer,
         limits: ExchangeLimits,
-        tally: &'a mut Tally,
+        (tally, entry): (&'a mut Tally, &'a Entry),
         start: Instant,
     ) -> Self {
         let expects_continue = client.head().headers.contains_key(http::header::EXPECT);
@@ -136,7 +137,7 @@ impl<'a> Exchange<'a> {
             informed: false,
             event_stream: false,
             decline: None,
-            entry: None,
+            entry,
             edits: None,
             own: Own::default(),
             undelivered: None,
@@ -146,32 +147,22 @@ impl<'a> Exchange<'a> {
     }
 
     /// Gives the client these with the answer's head.
-    pub fn setting(mut self, own: Own<'a>) -> Self {
+    pub fn set(&mut self, own: Own<'a>) {
         self.own = own;
-        self
-    }
-
-    /// Notes in `entry` how far it is.
-    pub fn seen_in(mut self, entry: &'a Entry) -> Self {
-        entry.note(|row| row.wait = Wait::Answer);
-        self.entry = Some(entry);
-        self
     }
 
     /// Changes the answer's head.
-    pub(super) fn editing(mut self, edits: Option<&'a Edits<'a>>) -> Self {
+    pub(super) fn edit(&mut self, edits: Option<&'a Edits<'a>>) {
         self.edits = edits;
-        self
     }
 
     /// Throws answers away that `decline` says so of.
-    pub fn declining(mut self, decline: Option<&'a Decline<'a>>) -> Self {
+    pub fn decline(&mut self, decline: Option<&'a Decline<'a>>) {
         self.decline = decline;
-        self
     }
 
     /// Goes on with a request that another endpoint got nothing of, in place of its head.
-    pub fn again(mut self, request: Request, undelivered: Undelivered) -> Self {
+    pub fn again(&mut self, request: Request, undelivered: Undelivered) {
         if undelivered.complete {
             self.uplink = Uplink::Complete;
         }
@@ -190,12 +181,16 @@ impl<'a> Exchange<'a> {
                 }
             }
         }
-        self
     }
 
-    /// Carries the exchange to its end. A failure comes with the request, when the endpoint got nothing of it.
-    pub async fn run(mut self) -> Result<End, (Failure, Option<Undelivered>)> {
-        if let Err(failure) = std::future::poll_fn(|cx| self.poll(cx)).await {
+    /// Carries the exchange to its end. It stays where it is: large as it is, it is not moved into the future.
+    pub fn run(&mut self) -> impl Future<Output = Result<(), Failure>> {
+        std::future::poll_fn(move |cx| self.poll(cx))
+    }
+
+    /// What it came to, once it has run. A failure comes with the request, when the endpoint got nothing of it.
+    pub fn ended(self, ran: Result<(), Failure>) -> Result<End, (Failure, Option<Undelivered>)> {
+        if let Err(failure) = ran {
             self.tally.between_events = self.events.is_some_and(Place::is_between);
             return Err((failure, self.undelivered));
         }
@@ -215,9 +210,11 @@ impl<'a> Exchange<'a> {
         while self.move_up(cx)? || !begun {
             begun = true;
             self.move_down(cx)?;
-            let ended = matches!(self.downlink, Downlink::Complete | Downlink::Upgraded);
-            if ended && self.drain_client(cx)? {
-                return Poll::Ready(Ok(()));
+            if matches!(self.downlink, Downlink::Complete | Downlink::Upgraded) {
+                if self.drain_client(cx)? {
+                    return Poll::Ready(Ok(()));
+                }
+                self.waits_for_end();
             }
         }
         // While a body is read, its reads tell that the client has left.
@@ -345,7 +342,9 @@ impl<'a> Exchange<'a> {
             let wanted = view.version >= http::Version::HTTP_11
                 && (status != StatusCode::CONTINUE || self.expects_continue);
             if wanted {
-                let given = self.client.relay_head(head, view, false, &Own::default());
+                let given =
+                    self.client
+                        .relay_head((head, self.last_down), view, false, &Own::default());
                 given.map_err(|_| failure(Cause::ClientGone))?;
             }
             return Ok(true);
@@ -364,19 +363,12 @@ impl<'a> Exchange<'a> {
         self.tally.answered_at = Some(self.last_down);
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
-        if let Some(entry) = self.entry {
-            let event_stream = self.event_stream;
-            entry.note(|row| {
-                row.wait = Wait::End;
-                if event_stream {
-                    row.kind = Kind::EventStream;
-                }
-            });
-        }
         if let Some(edits) = self.edits {
             self.own.lines = Some(edits.lines(self.client.head(), &head));
         }
-        let given = self.client.relay_head(head, view, end, &self.own);
+        let given = self
+            .client
+            .relay_head((head, self.last_down), view, end, &self.own);
         given.map_err(|_| failure(Cause::ClientGone))?;
         if upgraded {
             self.downlink = Downlink::Upgraded;
@@ -389,7 +381,20 @@ impl<'a> Exchange<'a> {
             Peer::H2(h2) if h2.body_is_complete() => self.body_moved(Ok(BodyProgress::Complete))?,
             Peer::H2(_) => {}
         }
+        // Most answers come whole with their head, and nobody can see them wait.
+        if self.downlink == Downlink::Body {
+            self.waits_for_end();
+        }
         Ok(true)
+    }
+
+    fn waits_for_end(&self) {
+        self.entry.note(|row| {
+            row.wait = Wait::End;
+            if self.event_stream {
+                row.kind = Kind::EventStream;
+            }
+        });
     }
 
     fn read_body(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {

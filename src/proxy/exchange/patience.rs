@@ -2,12 +2,12 @@
 //!
 //! Looks at when something moved last, and ends event streams that nothing is waited for any more; all else is `super`'s.
 
-use crate::proxy::pace::Pace;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::{Downlink, Exchange, PIECE, Uplink};
 use crate::observe::cause::Cause;
+use crate::proxy::pace::Pace;
 use crate::transport::now;
 
 impl Exchange<'_> {
@@ -51,9 +51,8 @@ impl Exchange<'_> {
     }
 
     /// Gives the client the answer's body no faster than this.
-    pub(in crate::proxy) fn paced(mut self, pace: Option<Box<Pace>>) -> Self {
+    pub(in crate::proxy) fn pace(&mut self, pace: Option<Box<Pace>>) {
         self.pace = pace;
-        self
     }
 
     /// How much of the response may be read at once; `None` while it is made to wait.

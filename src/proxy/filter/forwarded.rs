@@ -33,6 +33,8 @@ pub static VOUCHED: [HeaderName; 7] = [
 pub struct Origin<'a> {
     /// The connection's other end, as text.
     pub peer: &'a str,
+    /// [`usual`] of it.
+    pub usual: &'a str,
     /// The client, as far as it is believed: [`client_address`], as text.
     pub client: &'a str,
     /// Whether the peer is in `trusted_proxies`.
@@ -47,6 +49,18 @@ pub struct Origin<'a> {
     pub request_id: &'a str,
     /// What is said of the client's certificate, as whole field lines; `None` where no site asks for certificates.
     pub certificate: Option<[&'a [u8]; 2]>,
+}
+
+/// The fields that all requests of a connection have whose peer is not trusted, as lines.
+pub fn usual(peer: &str, scheme: &str) -> String {
+    [
+        ("X-Forwarded-For", peer),
+        ("X-Real-IP", peer),
+        ("X-Forwarded-Proto", scheme),
+        ("X-Scheme", scheme),
+    ]
+    .map(|(name, value)| format!("{name}: {value}\r\n"))
+    .concat()
 }
 
 /// Whether `peer` is one of those whose forwarded fields are believed.
@@ -115,6 +129,21 @@ pub fn is_dropped(name: &HeaderName, trusted: bool, tells: bool) -> bool {
     }
 }
 
+/// Writes what the edge knows of a client whose peer is not trusted.
+pub(super) fn write_untrusted(origin: &Origin<'_>, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(origin.usual.as_bytes());
+    write_port(origin, wire);
+    field(wire, b"X-Request-ID", origin.request_id.as_bytes());
+    field(wire, b"X-Forwarded-Host", origin.host.as_bytes());
+    write_certificate(origin, wire);
+}
+
+fn write_port(origin: &Origin<'_>, wire: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    let port = digits.format(origin.port);
+    field(wire, b"X-Forwarded-Port", port.as_bytes());
+}
+
 /// Writes what the edge knows, but for those that are `set` otherwise. What a trusted peer said stays, and its
 /// `X-Forwarded-For` is appended to.
 pub fn write(
@@ -140,9 +169,7 @@ pub fn write(
         field(wire, b"X-Scheme", origin.scheme.as_bytes());
     }
     if !said(&X_FORWARDED_PORT) {
-        let mut digits = itoa::Buffer::new();
-        let port = digits.format(origin.port);
-        field(wire, b"X-Forwarded-Port", port.as_bytes());
+        write_port(origin, wire);
     }
     if !set(&X_REQUEST_ID) {
         field(wire, b"X-Request-ID", origin.request_id.as_bytes());
@@ -190,6 +217,7 @@ mod tests {
         let host = HeaderValue::from_static("h:8443");
         let origin = Origin {
             peer: "192.0.2.1",
+            usual: &usual("192.0.2.1", "https"),
             client: "192.0.2.1",
             trusted,
             scheme: "https",
@@ -200,6 +228,11 @@ mod tests {
         };
         let mut wire = Vec::new();
         write(headers, &origin, |_| false, &mut wire);
+        if !trusted {
+            let mut at_once = Vec::new();
+            write_untrusted(&origin, &mut at_once);
+            assert_eq!(at_once, wire);
+        }
         String::from_utf8(wire).unwrap()
     }
 

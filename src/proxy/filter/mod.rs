@@ -6,6 +6,7 @@
 pub mod edit;
 pub mod forwarded;
 pub mod hop_by_hop;
+mod lines;
 pub mod request;
 pub mod response;
 mod set_cookie;

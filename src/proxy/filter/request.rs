@@ -14,6 +14,7 @@ use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
 use super::hop_by_hop;
+use super::lines::Lines;
 use crate::config::SetField;
 use crate::types::header::MAX_FORWARDS;
 use crate::upstream::http1::RequestBody;
@@ -52,8 +53,9 @@ impl OwnFields<'_> {
     }
 }
 
-/// Writes the upstream's head for `head`, its empty line included.
-pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
+/// Writes the upstream's head for `head`, its empty line included. `source` is what it was read from, if there is such a thing:
+/// most fields are written as they are there.
+pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &mut Vec<u8>) {
     // HTTP/2 splits them; of one that is ours the rest goes on.
     let says = |name: &HeaderName| changes.own.and_then(|own| own.value(name));
     let tells = changes.own.is_none_or(|own| own.forwarded);
@@ -71,6 +73,7 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
     let host = says(&header::HOST).filter(|host| !host.is_empty());
     wire.extend_from_slice(host.unwrap_or(changes.origin.host.as_bytes()));
     wire.extend_from_slice(b"\r\n");
+    let mut lines = Lines::of(source);
     each_field(head, |written, name, value| {
         let dropped = hop_by_hop::is_hop_by_hop(name)
             || *name == header::HOST
@@ -82,9 +85,10 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
             // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
             || name.as_str() == "proxy";
         if !dropped {
-            field(wire, written, value.as_bytes());
+            lines.pass(written, value.as_bytes(), wire);
         }
     });
+    lines.finish(wire);
     if joins {
         join_cookies(&head.headers, changes.session, wire);
     }
@@ -93,6 +97,7 @@ pub fn write(head: &RequestHeader, changes: &Changes<'_>, wire: &mut Vec<u8>) {
         field(wire, b"Max-Forwards", left.as_bytes());
     }
     match changes.own {
+        None if !changes.origin.trusted => forwarded::write_untrusted(changes.origin, wire),
         None => forwarded::write(&head.headers, changes.origin, |_| false, wire),
         Some(own) => write_own(head, changes.origin, own, wire),
     }
@@ -208,6 +213,7 @@ mod tests {
     fn origin(host: &HeaderValue) -> Origin<'_> {
         Origin {
             peer: "192.0.2.1",
+            usual: "X-Forwarded-For: 192.0.2.1\r\n",
             client: "192.0.2.1",
             trusted: false,
             scheme: "https",
@@ -230,7 +236,7 @@ mod tests {
             own: None,
         };
         let mut wire = Vec::new();
-        write(head, &changes, &mut wire);
+        write(head, b"", &changes, &mut wire);
         wire
     }
 
@@ -310,7 +316,7 @@ mod tests {
                 own: None,
             };
             let mut wire = Vec::new();
-            write(&head, &changes, &mut wire);
+            write(&head, b"", &changes, &mut wire);
             let text = String::from_utf8(wire).unwrap();
             let line = text.lines().find(|line| line.starts_with("Cookie"));
             assert_eq!(line, left, "{given:?}");

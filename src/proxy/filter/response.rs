@@ -5,13 +5,12 @@
 //! written directly; HTTP/2 needs a map of them.
 #![deny(clippy::disallowed_methods)]
 
-use std::borrow::Cow;
-
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::edit::Line;
 use super::hop_by_hop;
+use super::lines::Lines;
 use super::request::field;
 use crate::upstream::http1::{Field, FieldKind, ResponseHead};
 
@@ -173,15 +172,17 @@ fn write_rest(head: &ResponseHead<'_>, lines: Option<&[Line]>, strict: bool, wir
         }
         return;
     }
+    let mut lines = Lines::of(head.bytes());
     passing(head, |passes| {
         let own = match passes.kind {
             FieldKind::Date => !head.status().is_informational(),
             _ => strict && passes.name.eq_ignore_ascii_case(STRICT),
         };
         if !own {
-            field(wire, passes.name, &unfolded(passes.value));
+            lines.pass(passes.name, &head.unfolded(passes.value), wire);
         }
     });
+    lines.finish(wire);
 }
 
 /// The fields that pass, but for `Date`, which is the edge's own.
@@ -189,7 +190,7 @@ pub fn lines(head: &ResponseHead<'_>) -> Vec<Line> {
     let mut lines = Vec::new();
     passing(head, |field| {
         if field.kind != FieldKind::Date || head.status().is_informational() {
-            lines.push((field.name.to_vec(), unfolded(field.value).into_owned()));
+            lines.push((field.name.to_vec(), head.unfolded(field.value).into_owned()));
         }
     });
     lines
@@ -212,18 +213,6 @@ fn passing<'a>(head: &ResponseHead<'a>, mut take: impl FnMut(Field<'a>)) {
     }
 }
 
-/// A value on one line (RFC 9112 section 5.2 asks for it): nearly always the one that came.
-fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr2(b'\r', b'\n', value).is_none() {
-        return Cow::Borrowed(value);
-    }
-    let line_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let bytes = value
-        .iter()
-        .map(|byte| if line_break(byte) { b' ' } else { *byte });
-    Cow::Owned(bytes.collect())
-}
-
 /// An HTTP/2 client's fields for `head`, or for `lines` in the place of its own. Fails on a field that has no form there.
 pub fn fields(head: &ResponseHead<'_>, lines: Option<&[Line]>) -> http::Result<HeaderMap> {
     let mut fields = HeaderMap::with_capacity(16);
@@ -237,7 +226,7 @@ pub fn fields(head: &ResponseHead<'_>, lines: Option<&[Line]>) -> http::Result<H
         (_, Err(error)) => outcome = Err(error.into()),
     };
     match lines {
-        None => passing(head, |field| add(field.name, &unfolded(field.value))),
+        None => passing(head, |field| add(field.name, &head.unfolded(field.value))),
         Some(lines) => lines.iter().for_each(|(name, value)| add(name, value)),
     }
     outcome?;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{DATE, HeaderValue};
+use http::header::DATE;
 use http::{HeaderMap, Response, StatusCode, request};
 use pingora::http::RequestHeader;
 
@@ -115,15 +115,15 @@ impl Stream {
             .map_err(io::Error::other)
     }
 
-    /// Writes the final head; `end` when no body follows. `Date` is the edge's own, as with nginx.
+    /// Writes the final head, at `now`; `end` when no body follows. `Date` is the edge's own, as with nginx.
     pub fn send_head(
         &mut self,
         status: StatusCode,
         mut fields: HeaderMap,
+        now: Instant,
         end: bool,
     ) -> io::Result<()> {
-        let date = HeaderValue::from_bytes(&date::now()).map_err(io::Error::other)?;
-        fields.insert(DATE, date);
+        fields.insert(DATE, date::value_at(now));
         let mut head = Response::new(());
         *head.status_mut() = status;
         *head.headers_mut() = fields;

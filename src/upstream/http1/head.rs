@@ -4,6 +4,7 @@
 //! is `httparse`'s; what the fields mean together is decided here (RFC 9112 section 6.3), strictly.
 #![deny(clippy::disallowed_methods)]
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use http::StatusCode;
@@ -97,6 +98,8 @@ pub struct Parsed {
     pub(super) keep_alive: bool,
     event_stream: bool,
     names_fields: bool,
+    /// Whether values may have line breaks.
+    folded: bool,
 }
 
 /// A head with its bytes.
@@ -128,6 +131,23 @@ impl<'a> ResponseHead<'a> {
         })
     }
 
+    /// What it was read from, and perhaps more behind it.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// One of its values on one line (RFC 9112 section 5.2 asks for it): nearly always as it came.
+    pub fn unfolded(&self, value: &'a [u8]) -> Cow<'a, [u8]> {
+        if !self.parsed.folded {
+            return Cow::Borrowed(value);
+        }
+        let line_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let bytes = value
+            .iter()
+            .map(|byte| if line_break(byte) { b' ' } else { *byte });
+        Cow::Owned(bytes.collect())
+    }
+
     /// Whether the body is chunked.
     pub fn is_chunked(&self) -> bool {
         self.parsed.chunked
@@ -152,12 +172,24 @@ impl<'a> ResponseHead<'a> {
 impl Parsed {
     /// Parses the head at the beginning of `bytes`. Gives its length, or `None` while it is incomplete.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadFault> {
+        self.folded = false;
+        match self.parse_as(bytes) {
+            // Perhaps only because it is folded, which hardly any server does any more.
+            Err(HeadFault::Syntax(httparse::Error::HeaderName)) => {
+                self.folded = true;
+                self.parse_as(bytes)
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_as(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadFault> {
         let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let mut parser = httparse::ParserConfig::default();
         // Old servers send both; they are written anew in today's form.
         parser.allow_spaces_after_header_name_in_responses(true);
-        parser.allow_obsolete_multiline_headers_in_responses(true);
+        parser.allow_obsolete_multiline_headers_in_responses(self.folded);
         let parsed = parser
             .parse_response_with_uninit_headers(&mut response, bytes, &mut fields)
             .map_err(HeadFault::Syntax)?;
