@@ -10,15 +10,16 @@
 
 pub mod guard;
 mod of_site;
+pub mod stream;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::HeaderValue;
 
+use self::stream::RunningStream;
 use crate::config::{
     self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteAction, RouteTimeouts,
     Site, Text, Variable,
@@ -28,6 +29,7 @@ use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
 use crate::router::{PathTable, Router, StreamTable, target};
 use crate::tls::policies::{Ground, Policies, PolicyError};
+use crate::tls::streams::StreamTlsError;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 use crate::upstream::connect::Connector;
@@ -67,42 +69,6 @@ pub struct Snapshot {
     pub names_local: bool,
     /// What is known of the names of endpoints; one for all generations.
     pub names: Arc<Book>,
-}
-
-/// A stream as it runs.
-#[derive(Debug)]
-pub struct RunningStream {
-    /// What was configured.
-    pub config: config::Stream,
-    /// Its upstream.
-    pub group: Arc<Group>,
-    /// Its log.
-    pub access_log: AccessLogHandle,
-    /// As in logs.
-    pub name: Arc<str>,
-    /// Its sessions of datagrams, over generations.
-    pub sessions: Arc<AtomicUsize>,
-}
-
-/// A place among the sessions of a stream, given back when this is dropped.
-#[derive(Debug)]
-#[must_use = "a dropped slot counts no session"]
-pub struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    /// One of `most`; `None` when all are taken.
-    pub fn take(sessions: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let taken = sessions.try_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < most).then_some(open + 1)
-        });
-        taken.is_ok().then(|| Self(sessions.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A site as it runs.
@@ -212,6 +178,14 @@ pub enum BuildError {
         /// Why.
         source: TlsError,
     },
+    /// A stream cannot end TLS.
+    #[error("stream `{name}` cannot end TLS")]
+    Stream {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        source: StreamTlsError,
+    },
     /// A TLS policy cannot be put to work.
     #[error("TLS for clients cannot be set up")]
     Policy(#[from] PolicyError),
@@ -276,7 +250,7 @@ impl Snapshot {
         let running_streams = config
             .streams
             .iter()
-            .map(|stream| parts.stream(stream, old).map(Arc::new))
+            .map(|stream| parts.stream(stream, (&config, ground)).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let access_log = parts.log(&config.access_log)?;
         let router = Router::compile(&config);
@@ -287,7 +261,7 @@ impl Snapshot {
             tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
             strict: strict(&config),
             guarding: parts.guarding,
-            streams: StreamTable::new(&config.streams, &config.listen),
+            streams: StreamTable::new(&config.streams, &config.listen, &config.definitions),
             running_streams,
             access_log,
             names_local: names_local(&config) || router.needs_local(),
@@ -414,25 +388,6 @@ impl<'a> Parts<'a> {
             special: special(route, paths).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
-        })
-    }
-
-    fn stream(
-        &mut self,
-        stream: &'a config::Stream,
-        old: Option<&Snapshot>,
-    ) -> Result<RunningStream, BuildError> {
-        let name = stream.name();
-        let known = old.filter(|_| stream.udp.is_some()).and_then(|old| {
-            let mut known = old.running_streams.iter();
-            known.find(|known| *known.name == *name)
-        });
-        Ok(RunningStream {
-            sessions: known.map_or_else(Arc::default, |known| known.sessions.clone()),
-            config: stream.clone(),
-            group: self.group(&stream.upstream)?,
-            access_log: self.log(&stream.access_log)?,
-            name: name.into(),
         })
     }
 

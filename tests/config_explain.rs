@@ -220,6 +220,7 @@ upstream = "c"
 idle_timeout = "5s"
 udp_sessions = 7
 udp_responses = 1
+udp_requests = 2
 [[stream]]
 listen = "[::1]:8443"
 sni = ["a.test", "*.a.test"]
@@ -233,6 +234,25 @@ target = "stream.log"
 [[stream]]
 listen = "127.0.0.1:5432"
 upstream = "c"
+[[stream]]
+listen = "127.0.0.1:5433"
+upstream = "$ssl_preread_server_name"
+set = { own = "$server_port", z = "$own-$protocol" }
+access = ["allow 10.0.0.0/8", "deny all"]
+limits = { concurrency = [{ of = "a b", most = 3, status = 503 }], log = "info", dry_run = true }
+upload_rate = "1KiB"
+download_rate = "3B"
+certificate = { chain = "a.pem", key = "b.pem" }
+alpn = ["xmpp", "a b"]
+tls = { minimum_version = "1.3", client_certificate = { mode = "required", ca_file = "ca.pem" } }
+tls_to_upstream = true
+bind = "192.0.2.7"
+tries = 2
+tries_timeout = "3s"
+half_close = false
+[[stream]]
+listen = "127.0.0.1:5434"
+respond = "$ssl_preread_server_name $$ $bytes_received\n"
 [upstream."hub.1"]
 endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true }, "hub.example.org.:82", { address = "hub:83", weight = 6 }]
 balance = "hash"

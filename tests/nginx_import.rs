@@ -92,10 +92,9 @@ fn each_shape_gives_the_configuration_and_the_report_that_are_kept() {
 #[test]
 fn the_edge_that_only_passes_ports_on_loses_nothing() {
     let report = imported(&files(&goldens().join("tcpconf"))).report;
-    // The form of its log's lines is all that differs.
-    let lost = report.lines.iter().filter(|line| line.fate == Fate::Lost);
-    let lost: Vec<_> = lost.map(|line| line.directive.split(' ').next()).collect();
-    assert_eq!(lost, [Some("log_format")], "{}", report.render());
+    let mut lines = report.lines.iter();
+    let lost = lines.any(|line| line.fate == Fate::Lost);
+    assert!(!lost, "{}", report.render());
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod show_files;
 mod show_heads;
 mod show_limit;
 mod show_listener;
+mod show_stream;
 mod site_place;
 mod source;
 mod stream;
@@ -98,7 +99,9 @@ pub use reference::reference;
 pub use render::Paint;
 pub use rules::{Act, Condition, FileTest, Rewriting, Rule, Then};
 pub use source::{Position, Source, Span};
-pub use stream::{ProxyFields, ProxyProtocol, ProxyVersion, Stream, Udp};
+pub use stream::{
+    ProxyFields, ProxyProtocol, ProxyVersion, Stream, StreamAction, StreamMore, StreamTls, Udp,
+};
 pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{CipherSuite, ClientTrust, Group, Hsts, Tls, TlsPolicy, TlsProfile, TlsVersion};
 pub use variable::{ProxyFact, Variable};

@@ -22,9 +22,9 @@ use super::show_files::files;
 use super::show_heads;
 use super::show_limit::limits as limits_of;
 pub(super) use super::show_limit::{concurrency, rate};
-use super::show_listener::{listener, listeners, site_listen};
-use super::stream::{ProxyVersion, Stream};
-use super::tls::{CipherSuite, ClientTrust, Group, Tls};
+use super::show_listener::{listeners, site_listen};
+pub(super) use super::show_stream::stream;
+use super::tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy};
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -97,26 +97,11 @@ pub(super) fn timeouts(timeouts: &ClientTimeouts) -> Vec<Entry> {
 }
 
 pub(super) fn tls(tls: &Tls) -> Vec<Entry> {
-    let policy = &tls.policy;
-    let suites: Vec<_> = policy
-        .cipher_suites
-        .iter()
-        .map(|one| CipherSuite::name(*one))
-        .collect();
-    let groups: Vec<_> = policy.groups.iter().map(|one| Group::name(*one)).collect();
     let mut entries = vec![
         ("profile", quoted(tls.profile.as_str())),
-        ("minimum_version", quoted(policy.minimum_version.as_str())),
-        ("cipher_suites", list(&suites)),
-        ("groups", list(&groups)),
-        ("session_tickets", policy.session_tickets.to_string()),
         ("ticket_rotation", duration(tls.ticket_rotation)),
     ];
-    let clients = match &policy.clients {
-        None => vec![("mode", quoted("off"))],
-        Some(trust) => client_trust(trust),
-    };
-    entries.push(("client_certificate", inline(&clients)));
+    entries.extend(tls_policy(&tls.policy));
     let hsts = tls.hsts.map_or("false".to_owned(), |hsts| {
         inline(&[
             ("max_age", duration(hsts.max_age)),
@@ -126,6 +111,27 @@ pub(super) fn tls(tls: &Tls) -> Vec<Entry> {
     });
     entries.push(("hsts", hsts));
     entries
+}
+
+/// What handshakes are made by.
+pub(super) fn tls_policy(policy: &TlsPolicy) -> Vec<Entry> {
+    let suites: Vec<_> = policy
+        .cipher_suites
+        .iter()
+        .map(|one| CipherSuite::name(*one))
+        .collect();
+    let groups: Vec<_> = policy.groups.iter().map(|one| Group::name(*one)).collect();
+    let clients = match &policy.clients {
+        None => vec![("mode", quoted("off"))],
+        Some(trust) => client_trust(trust),
+    };
+    vec![
+        ("minimum_version", quoted(policy.minimum_version.as_str())),
+        ("cipher_suites", list(&suites)),
+        ("groups", list(&groups)),
+        ("session_tickets", policy.session_tickets.to_string()),
+        ("client_certificate", inline(&clients)),
+    ]
 }
 
 fn client_trust(trust: &ClientTrust) -> Vec<Entry> {
@@ -287,34 +293,6 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     entries
 }
 
-/// A stream's own keys, without its access log.
-pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
-    let version = stream.send_proxy_protocol;
-    let protocol = if stream.udp.is_some() { "udp" } else { "tcp" };
-    let mut entries = vec![
-        ("listen", listener(&stream.listen)),
-        ("protocol", quoted(protocol)),
-        ("sni", list(&stream.sni)),
-        ("upstream", quoted(&stream.upstream)),
-        ("connect_timeout", duration(stream.connect)),
-        ("idle_timeout", duration(stream.idle)),
-        (
-            "send_proxy_protocol",
-            quoted(version.map_or("off", ProxyVersion::as_str)),
-        ),
-        (
-            "proxy_protocol_fields",
-            list(&stream.proxy_fields.words().collect::<Vec<_>>()),
-        ),
-    ];
-    if let Some(udp) = &stream.udp {
-        entries.push(("udp_sessions", udp.sessions.to_string()));
-        let responses = udp.responses.map(|count| count.to_string());
-        entries.extend(responses.map(|count| ("udp_responses", count)));
-    }
-    entries
-}
-
 /// A route's own keys, without its access log.
 pub(super) fn route(route: &Route) -> Vec<Entry> {
     let mut entries = vec![match &route.path {
@@ -471,7 +449,7 @@ pub(super) fn list<T: Display>(values: &[T]) -> String {
     format!("[{}]", values.join(", "))
 }
 
-fn path(path: &Path) -> String {
+pub(super) fn path(path: &Path) -> String {
     quoted(path.display())
 }
 

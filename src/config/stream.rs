@@ -1,16 +1,24 @@
-//! `[[stream]]`: connections that are passed on unopened; and what listeners and endpoints are told by PROXY headers.
+//! `[[stream]]`: connections that are passed on; and what listeners and endpoints are told by PROXY headers.
 //!
 //! Values only; `schema` and `validate` make them, `snapshot` and `stream` act on them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::access::AddressRule;
+use super::definition::Definitions;
+use super::limit::RouteLimits;
 use super::listener::Listener;
-use super::model::{AccessLog, Listen};
+use super::model::{AccessLog, AccessLogFormat, Listen};
+use super::text::Text;
+use super::tls::TlsPolicy;
+use super::variable::Variable;
 use crate::types::address::Address;
+use crate::types::amount::ByteSize;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
 
@@ -21,8 +29,8 @@ pub struct Stream {
     pub listen: Listener,
     /// The names whose TLS connections it takes; empty for all connections that no other stream takes.
     pub sni: Vec<HostPattern>,
-    /// Who gets them.
-    pub upstream: UpstreamName,
+    /// What becomes of them.
+    pub action: StreamAction,
     /// To connect to one endpoint.
     pub connect: Duration,
     /// Without a byte in either direction.
@@ -35,6 +43,59 @@ pub struct Stream {
     pub proxy_fields: ProxyFields,
     /// Its log, one line a connection.
     pub access_log: AccessLog,
+    /// What most streams do not ask for.
+    pub more: Option<Box<StreamMore>>,
+}
+
+/// What becomes of a stream's connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamAction {
+    /// An upstream gets them.
+    Forward(UpstreamName),
+    /// An upstream gets them, whose name this text says for each.
+    Choose(Text),
+    /// They are told this, and ended.
+    Respond(Text),
+}
+
+/// What a stream can ask for besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamMore {
+    /// The first that matches decides; where none does, everybody is let in.
+    pub access: Vec<AddressRule>,
+    /// How many at once, by key.
+    pub limits: Option<Arc<RouteLimits>>,
+    /// Bytes in a second that are taken from a client.
+    pub upload: Option<ByteSize>,
+    /// Bytes in a second that are taken from an endpoint.
+    pub download: Option<ByteSize>,
+    /// TLS is ended here.
+    pub tls: Option<StreamTls>,
+    /// Whether endpoints are spoken to by TLS, as their upstream's `tls` says.
+    pub tls_to_upstream: bool,
+    /// Where connections to endpoints come from.
+    pub bind: Option<IpAddr>,
+    /// Variables, in their order.
+    pub set: Vec<(Box<str>, Text)>,
+    /// So many endpoints are tried at most.
+    pub tries: Option<u32>,
+    /// After this time no other is tried.
+    pub tries_time: Option<Duration>,
+    /// Whether it is over once the endpoint has ended its side.
+    pub ends_with_endpoint: bool,
+}
+
+/// TLS that is ended at a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamTls {
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+    /// What handshakes are made by.
+    pub policy: Arc<TlsPolicy>,
+    /// Protocols that are agreed to (RFC 7301); none is as good as any.
+    pub alpn: Vec<Box<str>>,
 }
 
 /// What sessions of datagrams are bounded by, beside the idle time.
@@ -44,6 +105,8 @@ pub struct Udp {
     pub sessions: usize,
     /// Answers to each datagram of the client, after which nothing more is waited for; `None` is not known.
     pub responses: Option<u32>,
+    /// Datagrams of the client after which the next one begins another session; `None` for any number.
+    pub requests: Option<u32>,
 }
 
 /// The keys of `[listen]` about PROXY headers.
@@ -134,6 +197,47 @@ impl Stream {
             Some((https, Some(own.ip())))
         });
         whole.unwrap_or((&self.listen, None))
+    }
+
+    /// The upstream, where it is the same for all.
+    pub fn upstream(&self) -> Option<&UpstreamName> {
+        match &self.action {
+            StreamAction::Forward(name) => Some(name),
+            StreamAction::Choose(_) | StreamAction::Respond(_) => None,
+        }
+    }
+
+    /// Its texts with variables, those of its log among them.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let action = match &self.action {
+            StreamAction::Forward(_) => None,
+            StreamAction::Choose(text) | StreamAction::Respond(text) => Some(text),
+        };
+        let format = match &self.access_log.format {
+            AccessLogFormat::Template(text) => Some(text),
+            AccessLogFormat::Combined | AccessLogFormat::Json => None,
+        };
+        let set = self.more.iter().flat_map(|more| &more.set);
+        let set = set.map(|(_, text)| text);
+        action.into_iter().chain(format).chain(set)
+    }
+
+    /// Whether one of its texts, or of the definitions behind them, names what a ClientHello says.
+    pub fn names_hello(&self, definitions: &Definitions) -> bool {
+        let mut seen: Vec<&str> = Vec::new();
+        let mut waiting: Vec<&Variable> = self.texts().flat_map(Text::variables).collect();
+        while let Some(variable) = waiting.pop() {
+            match variable {
+                Variable::OfStream(name) if name.starts_with("ssl_preread_") => return true,
+                Variable::Own(name) if !seen.contains(&&**name) => {
+                    seen.push(name);
+                    let defined = definitions.get(name).into_iter();
+                    waiting.extend(defined.flat_map(|one| one.variables()));
+                }
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Where it listens and for whom, as in messages.

@@ -106,6 +106,8 @@ pub enum Variable {
     Capture(u8),
     /// A name the configuration gives: of a regex's group, of `set`, of a map.
     Own(Box<str>),
+    /// What only streams have, by its name.
+    OfStream(&'static str),
 }
 
 /// What a PROXY header says.
@@ -358,6 +360,49 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
     ),
 ];
 
+/// What only streams have. By the names that they share with requests, `$remote_addr` and the like, they have their own.
+pub(super) static OF_STREAMS: &[(&str, &str)] = &[
+    ("protocol", "TCP or UDP"),
+    ("connection", "the connection's number"),
+    ("pid", "the process's number"),
+    (
+        "nginx_version",
+        "of the nginx whose configuration is understood",
+    ),
+    ("bytes_sent", "bytes to the client"),
+    ("bytes_received", "bytes from the client"),
+    ("session_time", "seconds, with milliseconds"),
+    ("upstream_bytes_sent", "bytes to the endpoint"),
+    ("upstream_bytes_received", "bytes from the endpoint"),
+    (
+        "upstream_first_byte_time",
+        "seconds to the endpoint's first byte",
+    ),
+    ("upstream_session_time", "seconds with the endpoint"),
+    (
+        "ssl_cipher",
+        "the suite of the TLS that is ended, by OpenSSL's name",
+    ),
+    ("ssl_curve", "its key exchange"),
+    ("ssl_alpn_protocol", "the protocol that was agreed on"),
+    (
+        "ssl_session_reused",
+        "r when the session was resumed, else .",
+    ),
+    (
+        "ssl_preread_server_name",
+        "the name that the ClientHello asks for",
+    ),
+    (
+        "ssl_preread_protocol",
+        "the highest version it offers: TLSv1.3",
+    ),
+    (
+        "ssl_preread_alpn_protocols",
+        "the protocols it offers: h2,http/1.1",
+    ),
+];
+
 /// Families of variables, by the beginning of their names, with an example's meaning.
 pub(super) static FAMILIES: &[(&str, &str)] = &[
     ("http_NAME", "a request field: $http_user_agent"),
@@ -397,7 +442,12 @@ pub(super) fn named(name: &str) -> Option<Variable> {
         return Some(Variable::ProxyProtocol(ProxyFact::Value(kind)));
     }
     let mut known = VARIABLES.iter().filter(|(known, ..)| *known == name);
-    known.next().map(|(_, variable, _)| variable.clone())
+    let known = known.next().map(|(_, variable, _)| variable.clone());
+    known.or_else(|| {
+        let mut of_streams = OF_STREAMS.iter();
+        let (name, _) = of_streams.find(|(own, _)| *own == name)?;
+        Some(Variable::OfStream(name))
+    })
 }
 
 impl fmt::Display for Variable {
@@ -408,6 +458,7 @@ impl fmt::Display for Variable {
             Self::Cookie(name) => write!(f, "cookie_{name}"),
             Self::Capture(number) => write!(f, "{number}"),
             Self::Own(name) => f.write_str(name),
+            Self::OfStream(name) => f.write_str(name),
             known => {
                 let mut named = VARIABLES
                     .iter()

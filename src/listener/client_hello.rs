@@ -1,4 +1,4 @@
-//! The name in a TLS ClientHello (RFC 8446 section 4.1.2, RFC 6066 section 3), for passing connections on unopened.
+//! What a TLS ClientHello asks for (RFC 8446 section 4.1.2, RFC 6066 section 3), for passing connections on unopened.
 //!
 //! Pure: the first bytes of a connection in, a verdict out. Any TLS version's hello is understood, in any segmentation and
 //! over any number of records; values of extensions nobody here asks for (GREASE, ECH) are skipped, so that of an encrypted
@@ -8,12 +8,18 @@
 
 use std::borrow::Cow;
 
+use crate::stream::Hello;
+
 /// The most of a connection's beginning that is looked at. Hellos with post-quantum keys have about 1,800 bytes.
 pub const LONGEST: usize = 16 * 1024;
 
 const HANDSHAKE_RECORD: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
+/// RFC 7301 section 3.1.
+const ALPN: u16 = 16;
+/// RFC 8446 section 4.2.1.
+const SUPPORTED_VERSIONS: u16 = 43;
 const HOST_NAME: u8 = 0;
 /// The largest plaintext record (RFC 8446 section 5.1).
 const LARGEST_RECORD: usize = 16 * 1024;
@@ -23,8 +29,8 @@ const LARGEST_RECORD: usize = 16 * 1024;
 pub enum Verdict {
     /// The beginning of a hello, perhaps.
     Partial,
-    /// A whole hello, and the name in it. `None` when it has none, or one that is no text.
-    Hello(Option<String>),
+    /// A whole hello.
+    Hello(Hello),
 }
 
 /// Why these bytes are no hello.
@@ -56,9 +62,7 @@ pub fn parse(bytes: &[u8]) -> Result<Verdict, Fault> {
         return Err(Fault::TooLong);
     }
     match message.get(4..4 + length) {
-        Some(hello) => server_name(hello)
-            .map(Verdict::Hello)
-            .ok_or(Fault::Malformed),
+        Some(hello) => said(hello).map(Verdict::Hello).ok_or(Fault::Malformed),
         None => partial(seen),
     }
 }
@@ -108,29 +112,60 @@ fn handshake(mut bytes: &[u8]) -> Result<Cow<'_, [u8]>, Fault> {
     }
 }
 
-/// The name in a whole hello; `None` when its lengths do not agree.
-fn server_name(hello: &[u8]) -> Option<Option<String>> {
+/// What a whole hello says; `None` when its lengths do not agree.
+fn said(hello: &[u8]) -> Option<Hello> {
     let mut hello = Fields(hello);
-    hello.take(2 + 32)?; // version, random
+    let mut said = Hello {
+        version: hello.number()?,
+        ..Hello::default()
+    };
+    hello.take(32)?; // random
     hello.sized_by_one()?; // session id
     hello.sized_by_two()?; // cipher suites
     hello.sized_by_one()?; // compression methods
     if hello.0.is_empty() {
-        return Some(None); // before TLS 1.2 there need not be extensions
+        return Some(said); // before TLS 1.2 there need not be extensions
     }
     let mut extensions = Fields(hello.sized_by_two()?);
     if !hello.0.is_empty() {
         return None;
     }
-    let mut name = None;
+    let mut named = false;
     while !extensions.0.is_empty() {
         let kind = extensions.number()?;
         let value = extensions.sized_by_two()?;
-        if kind == SERVER_NAME && name.is_none() {
-            name = Some(host_name(value)?);
+        match kind {
+            SERVER_NAME if !named => {
+                said.server_name = host_name(value)?.map(Into::into);
+                named = true;
+            }
+            // Nobody is refused for what is only told.
+            ALPN => said.alpn = protocols(value).unwrap_or_default().into(),
+            SUPPORTED_VERSIONS => said.version = highest(value).max(said.version),
+            _ => {}
         }
     }
-    Some(name.flatten())
+    Some(said)
+}
+
+/// The protocols of a list, with commas between them.
+fn protocols(extension: &[u8]) -> Option<String> {
+    let mut list = Fields(Fields(extension).sized_by_two()?);
+    let mut names: Vec<String> = Vec::new();
+    while !list.0.is_empty() {
+        names.push(String::from_utf8_lossy(list.sized_by_one()?).into_owned());
+    }
+    Some(names.join(","))
+}
+
+/// The highest version of a list that is one; values of GREASE are none.
+fn highest(extension: &[u8]) -> u16 {
+    let list = Fields(extension).sized_by_one().unwrap_or_default();
+    let versions = list.chunks_exact(2).map(|pair| match pair {
+        [3, minor] => 0x0300 | u16::from(*minor),
+        _ => 0,
+    });
+    versions.max().unwrap_or_default()
 }
 
 /// The first host name of a list.
@@ -225,16 +260,34 @@ mod tests {
         bytes
     }
 
-    fn hello(name: &str) -> Result<Verdict, Fault> {
-        Ok(Verdict::Hello(Some(name.to_owned())))
+    /// The name in a hello, an empty one when it has none.
+    fn name(bytes: &[u8]) -> String {
+        match parse(bytes) {
+            Ok(Verdict::Hello(hello)) => hello.server_name.unwrap_or_default().into(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn the_name_of_a_real_client_is_found_with_a_post_quantum_key_in_it() {
         let bytes = of_rustls("Hub.example.org");
         assert!(bytes.len() > 1400, "{} bytes", bytes.len());
-        assert_eq!(parse(&bytes), hello("hub.example.org"));
-        assert_eq!(parse(&of_rustls("192.0.2.1")), Ok(Verdict::Hello(None)));
+        assert_eq!(name(&bytes), "hub.example.org");
+        assert_eq!(name(&of_rustls("192.0.2.1")), "");
+    }
+
+    #[test]
+    fn versions_and_protocols_that_are_offered_are_told_and_grease_is_not() {
+        let alpn = [&[0, 16][..], &sized(&sized(b"\x02h2\x08http/1.1"))].concat();
+        let versions = [0, 43, 0, 7, 6, 0x7a, 0x7a, 3, 4, 3, 3];
+        let told = |extensions: &[u8]| match parse(&records(&message(Some(extensions)), 9)) {
+            Ok(Verdict::Hello(hello)) => (hello.alpn.to_string(), hello.version),
+            other => panic!("{other:?}"),
+        };
+        let both = [&alpn[..], &versions].concat();
+        assert_eq!(told(&both), ("h2,http/1.1".to_owned(), 0x0304));
+        assert_eq!(told(&[]), (String::new(), 0x0303));
+        assert_eq!(told(&[0, 16, 0, 3, 0, 9, 9]), (String::new(), 0x0303));
     }
 
     #[test]
@@ -242,7 +295,7 @@ mod tests {
         let grease = [0x2a, 0x2a, 0, 1, 0];
         let whole = message(Some(&[&grease[..], &sni(b"hub.test"), &grease].concat()));
         for size in [1, 2, 3, 7, 64, 1000] {
-            assert_eq!(parse(&records(&whole, size)), hello("hub.test"), "{size}");
+            assert_eq!(name(&records(&whole, size)), "hub.test", "{size}");
         }
     }
 
@@ -255,7 +308,7 @@ mod tests {
             Some(sni(b"\xff")),
         ] {
             let bytes = records(&message(extensions.as_deref()), 100);
-            assert_eq!(parse(&bytes), Ok(Verdict::Hello(None)));
+            assert_eq!(name(&bytes), "");
         }
     }
 

@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use super::accept::{Failing, ListenerKey, count};
 use super::beat::Beat;
 use super::connection::Context;
-use crate::snapshot::Slot;
-use crate::stream::Session;
+use crate::snapshot::stream::Slot;
+use crate::stream::{Begun, Session};
 use crate::transport::datagrams::{DatagramSocket, Ends, LONGEST};
 use crate::transport::now;
-use crate::types::address::Address;
+use crate::types::address::{Address, THIS_HOST};
 
 /// The sessions of one socket.
 type Sessions = Mutex<HashMap<Ends, Arc<Session>>>;
@@ -39,13 +39,28 @@ pub struct Post {
 /// A session's place in the table, given back when this is dropped.
 struct Listed {
     sessions: Arc<Sessions>,
+    session: Arc<Session>,
     ends: Ends,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.sessions.lock().remove(&self.ends);
+        let mut sessions = self.sessions.lock();
+        // Another one may have its place by now.
+        if let Some(own) = sessions.get(&self.ends)
+            && Arc::ptr_eq(own, &self.session)
+        {
+            sessions.remove(&self.ends);
+        }
     }
+}
+
+/// Whose a datagram is.
+enum Next {
+    Session(Arc<Session>),
+    /// Nobody's: this is said to it.
+    Answered(Vec<u8>),
+    Refused,
 }
 
 impl Post {
@@ -81,17 +96,36 @@ impl Post {
 
     fn deliver(&self, bytes: &[u8], ends: Ends, key: &ListenerKey, context: &Arc<Context>) {
         let known = self.sessions.lock().get(&ends).cloned();
-        let session = known.or_else(|| self.begin(ends, key, context));
+        let session = match known {
+            Some(session) => Next::Session(session),
+            None => self.begin(ends, key, context).unwrap_or(Next::Refused),
+        };
         let metrics = &context.shared.metrics;
         match session {
-            Some(session) if session.send(bytes) => {}
-            Some(_) => metrics.datagrams_lost.inc(),
-            None => metrics.datagrams_refused.inc(),
+            Next::Session(session) => {
+                if !session.send(bytes) {
+                    metrics.datagrams_lost.inc();
+                }
+                if session.is_spent() {
+                    // It goes on for its answers.
+                    let mut sessions = self.sessions.lock();
+                    let same = sessions
+                        .get(&ends)
+                        .is_some_and(|own| Arc::ptr_eq(own, &session));
+                    same.then(|| sessions.remove(&ends));
+                }
+            }
+            Next::Answered(answer) => {
+                if self.socket.answer(&answer, ends).is_err() {
+                    metrics.datagrams_lost.inc();
+                }
+            }
+            Next::Refused => metrics.datagrams_refused.inc(),
         }
     }
 
     /// A new session, if there is room for one.
-    fn begin(&self, ends: Ends, key: &ListenerKey, context: &Arc<Context>) -> Option<Arc<Session>> {
+    fn begin(&self, ends: Ends, key: &ListenerKey, context: &Arc<Context>) -> Option<Next> {
         let client = SocketAddr::new(ends.client.ip().to_canonical(), ends.client.port());
         let stream = {
             let snapshot = context.shared.snapshot.load();
@@ -112,8 +146,10 @@ impl Post {
             }
         };
         let entry = context.book.open(client, now());
-        let session = match Session::begin(client, &stream) {
-            Ok(session) => Arc::new(session),
+        let local = self.local(ends, key);
+        let session: Arc<Session> = match Session::begin(client, local, &stream) {
+            Ok(Begun::Session(session)) => Arc::from(session),
+            Ok(Begun::Answered(answer)) => return Some(Next::Answered(answer)),
             Err(cause) => {
                 tracing::debug!(peer = %client, stream = &*stream.name, cause = cause.code(), "no session");
                 return None;
@@ -124,6 +160,7 @@ impl Post {
         self.sessions.lock().insert(ends, session.clone());
         let listed = Listed {
             sessions: self.sessions.clone(),
+            session: session.clone(),
             ends,
         };
         let (running, socket) = (session.clone(), self.socket.clone());
@@ -133,6 +170,12 @@ impl Post {
             running.run(to, &stream, &context.shared, closing).await;
             drop((listed, slot, permit, open, entry));
         });
-        Some(session)
+        Some(Next::Session(session))
+    }
+
+    /// The address that a datagram came to.
+    fn local(&self, ends: Ends, key: &ListenerKey) -> SocketAddr {
+        let own = key.0.ip().unwrap_or(THIS_HOST);
+        SocketAddr::new(ends.local.unwrap_or(own.ip()).to_canonical(), own.port())
     }
 }

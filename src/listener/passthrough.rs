@@ -1,4 +1,4 @@
-//! Which connections are passed on unopened: by the address they came to and the name their TLS asks for.
+//! Which connections are passed on as bytes: by the address they came to and the name their TLS asks for.
 //!
 //! Nothing is read: the hello is looked at where it waits in the kernel, so that whoever serves the connection, a stream or a
 //! site, has it whole. Bounded by the time for a handshake and by [`client_hello::LONGEST`].
@@ -17,8 +17,8 @@ use super::peek::more;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::open::Entry;
 use crate::proxy::app::Facts;
-use crate::snapshot::RunningStream;
-use crate::stream::{self, Passage};
+use crate::snapshot::stream::RunningStream;
+use crate::stream::{self, Arrived, Hello, Passage};
 use crate::tls::UNRECOGNIZED_NAME;
 use crate::types::address::{Address, THIS_HOST};
 use crate::types::host::Host;
@@ -30,8 +30,8 @@ const USUAL: usize = 2048;
 
 /// What the first bytes of a connection are.
 enum Seen {
-    /// A hello, and its name.
-    Hello(Option<String>),
+    /// A hello.
+    Hello(Hello),
     /// Something else, or nothing in time.
     Other(Option<Fault>),
 }
@@ -60,7 +60,7 @@ pub(super) async fn pass(
     };
     let here = snapshot.streams.at(&key.0, local.ip());
     let mut seen = Seen::Other(None);
-    if here.need_name() {
+    if here.need_hello() {
         let limit = snapshot.config.timeouts.handshake;
         match timeout(limit, look(&tcp)).await {
             Ok(Ok(what)) => seen = what,
@@ -75,7 +75,7 @@ pub(super) async fn pass(
         }
     }
     let name = match &seen {
-        Seen::Hello(name) => name.as_deref(),
+        Seen::Hello(hello) => hello.server_name.as_deref(),
         Seen::Other(_) => None,
     };
     let host = name.and_then(|name| Host::parse(name).ok());
@@ -84,13 +84,19 @@ pub(super) async fn pass(
     // A stream may outlive many generations.
     drop(snapshot);
     if let Some(stream) = found {
-        let passage = Passage {
-            tcp,
+        let hello = match seen {
+            Seen::Hello(hello) => Some(hello),
+            Seen::Other(_) => None,
+        };
+        let on_unix_socket = matches!(key.0, Address::Unix(_));
+        let facts = Arrived {
             peer,
             local,
-            server_name: name.map(Into::into),
+            hello,
+            on_unix_socket,
             proxied,
         };
+        let passage = Passage { tcp, facts };
         run(passage, &stream, context, entry).await;
         return None;
     }
@@ -133,10 +139,10 @@ fn skip(tcp: &TcpStream) {
 }
 
 async fn run(passage: Passage, stream: &RunningStream, context: &Context, entry: &Entry) {
-    if passage.local != THIS_HOST
+    if !passage.facts.on_unix_socket
         && let Err(error) = passage.tcp.set_nodelay(true)
     {
-        tracing::debug!(%error, peer = %passage.peer, "the client left before its connection began");
+        tracing::debug!(%error, peer = %passage.facts.peer, "the client left before its connection began");
         return;
     }
     stream::serve(passage, stream, &context.shared, entry).await;
@@ -151,7 +157,7 @@ async fn look(tcp: &TcpStream) -> Result<Seen, ()> {
         match client_hello::parse(&bytes[..seen]) {
             Ok(Verdict::Partial) if seen == bytes.len() => bytes.resize(LONGEST, 0),
             Ok(Verdict::Partial) => {}
-            Ok(Verdict::Hello(name)) => return Ok(Seen::Hello(name)),
+            Ok(Verdict::Hello(hello)) => return Ok(Seen::Hello(hello)),
             Err(fault) => return Ok(Seen::Other(Some(fault))),
         }
     }

@@ -30,3 +30,6 @@ pub use fault::{At, Fault};
 pub use files::{Disk, Files, Memory};
 pub use read::{Options, read};
 pub use tree::{Block, Directive, Place, Tree, Word};
+
+/// nginx's version whose language this is.
+pub const UNDERSTOOD: &str = "1.22.1";

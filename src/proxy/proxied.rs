@@ -2,7 +2,7 @@
 //!
 //! For requests and for connections that are passed on; the names are nginx's. What a header did not say is empty.
 
-use crate::config::{Lookup, ProxyFact, Variable};
+use crate::config::ProxyFact;
 use crate::transport::proxy_protocol::Proxied;
 
 /// Appends the value of `fact`.
@@ -29,24 +29,23 @@ pub fn append(proxied: &Proxied, fact: ProxyFact, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A connection of which nothing else is known that a log could name.
-#[derive(Debug)]
-pub struct Alone<'a>(pub &'a Proxied);
-
-impl Lookup for Alone<'_> {
-    fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
-        if let Variable::ProxyProtocol(fact) = variable {
-            append(self.0, *fact, out);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Text;
+    use crate::config::{Lookup, Text, Variable};
     use crate::transport::proxy_protocol::{Verdict, parse, write_v2};
     use crate::transport::proxy_values::Wanted;
+
+    /// A connection of which nothing else is known that a log could name.
+    struct Alone<'a>(&'a Proxied);
+
+    impl Lookup for Alone<'_> {
+        fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
+            if let Variable::ProxyProtocol(fact) = variable {
+                append(self.0, *fact, out);
+            }
+        }
+    }
 
     #[test]
     fn every_part_of_a_header_has_a_name() {

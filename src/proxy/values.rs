@@ -294,7 +294,7 @@ fn argument<'a>(query: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 /// This machine's name, as it was when first asked for.
-static HOSTNAME: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static HOSTNAME: LazyLock<String> = LazyLock::new(|| {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
     name.unwrap_or_default().trim().to_owned()
 });

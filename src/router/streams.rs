@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::patterns::PatternTable;
-use crate::config::{Listen, Stream};
+use crate::config::{Definitions, Listen, Stream};
 use crate::types::address::Address;
 use crate::types::host::{Host, HostPattern};
 
@@ -28,6 +28,8 @@ struct Part {
     names: Option<PatternTable>,
     /// The one without names.
     rest: Option<usize>,
+    /// Whether it wants to know what the ClientHello says.
+    looks: bool,
 }
 
 /// Those that a connection may belong to.
@@ -36,7 +38,7 @@ pub struct Here<'a>([Option<&'a Part>; 2]);
 
 impl StreamTable {
     /// Takes the streams in the order of the file; values are their indices.
-    pub fn new(streams: &[Stream], listen: &Listen) -> Self {
+    pub fn new(streams: &[Stream], listen: &Listen, definitions: &Definitions) -> Self {
         let mut grouped: HashMap<_, Vec<(u32, &Stream)>> = HashMap::new();
         let mut datagrams = HashMap::new();
         for (index, stream) in (0..).zip(streams) {
@@ -59,6 +61,7 @@ impl StreamTable {
                 local,
                 names: (!names.is_empty()).then(|| PatternTable::new(names.into_iter())),
                 rest: rest.map(|(index, _)| *index as usize),
+                looks: rest.is_some_and(|(_, stream)| looks(stream, definitions)),
             });
         }
         Self {
@@ -89,9 +92,10 @@ impl StreamTable {
 }
 
 impl Here<'_> {
-    /// Whether the name that the connection's TLS asks for has to be known.
-    pub fn need_name(&self) -> bool {
-        self.0.iter().flatten().any(|part| part.names.is_some())
+    /// Whether what the connection's ClientHello says has to be known.
+    pub fn need_hello(&self) -> bool {
+        let mut parts = self.0.iter().flatten();
+        parts.any(|part| part.names.is_some() || part.looks)
     }
 
     /// The index of the stream for a connection that asks for `name`, or for none.
@@ -102,10 +106,16 @@ impl Here<'_> {
     }
 }
 
+/// Whether a stream without names wants to know; one that ends TLS learns all of it anyway.
+fn looks(stream: &Stream, definitions: &Definitions) -> bool {
+    let ends = (stream.more.as_ref()).is_some_and(|more| more.tls.is_some());
+    !ends && stream.names_hello(definitions)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, ProxyProtocol};
+    use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, ProxyProtocol, StreamAction};
     use std::time::Duration;
 
     fn address(text: &str) -> Address {
@@ -119,7 +129,7 @@ mod tests {
                 .iter()
                 .map(|name| HostPattern::parse(name).unwrap())
                 .collect(),
-            upstream: crate::types::name::UpstreamName::parse("u").unwrap(),
+            action: StreamAction::Forward(crate::types::name::UpstreamName::parse("u").unwrap()),
             connect: Duration::from_secs(1),
             idle: Duration::from_secs(1),
             udp: None,
@@ -130,6 +140,7 @@ mod tests {
                 format: AccessLogFormat::Combined,
                 redact: Vec::new(),
             },
+            more: None,
         }
     }
 
@@ -154,7 +165,7 @@ mod tests {
             stream("192.0.2.1:443", &["*.a.test"]),
             stream("192.0.2.1:443", &["x.a.test", "b.test"]),
         ];
-        let table = StreamTable::new(&streams, &listen(&[]));
+        let table = StreamTable::new(&streams, &listen(&[]), &Definitions::new());
         let at = |name| find(&table, "192.0.2.1:443", "192.0.2.1", name);
         assert_eq!(at("x.a.test"), Some(2));
         assert_eq!(at("B.test."), Some(2));
@@ -172,7 +183,11 @@ mod tests {
             stream("0.0.0.0:443", &["b.test"]),
             stream("192.0.2.1:8443", &["a.test"]),
         ];
-        let table = StreamTable::new(&streams, &listen(&["0.0.0.0:443", "[::]:443"]));
+        let table = StreamTable::new(
+            &streams,
+            &listen(&["0.0.0.0:443", "[::]:443"]),
+            &Definitions::new(),
+        );
         let at = |local, name| find(&table, "0.0.0.0:443", local, name);
         assert_eq!(at("192.0.2.1", "a.test"), Some(0));
         assert_eq!(at("192.0.2.1", "b.test"), Some(2));
@@ -189,10 +204,10 @@ mod tests {
             stream("192.0.2.1:1", &[]),
             stream("192.0.2.1:2", &["a.test"]),
         ];
-        let table = StreamTable::new(&streams, &listen(&[]));
+        let table = StreamTable::new(&streams, &listen(&[]), &Definitions::new());
         let needs = |listener: &str| {
             let local = "192.0.2.1".parse().unwrap();
-            table.at(&address(listener), local).need_name()
+            table.at(&address(listener), local).need_hello()
         };
         assert!(!needs("192.0.2.1:1") && needs("192.0.2.1:2"));
     }

@@ -107,7 +107,8 @@ impl Kept {
         asks.then(|| Arc::new(Guard { limits, access }))
     }
 
-    fn limited(&self, limits: &Arc<RouteLimits>) -> Limited {
+    /// The limits of a route or of a stream, with what they count by.
+    pub(super) fn limited(&self, limits: &Arc<RouteLimits>) -> Limited {
         // That each is there, `config` has seen to.
         let rates = limits.rates.iter();
         let rates = rates.filter_map(|used| self.rates.get(&used.rate).cloned());

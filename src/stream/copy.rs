@@ -39,50 +39,119 @@ pub(super) enum Ended {
     UpstreamFailed,
 }
 
+/// How a stream went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// How it ended.
+    pub(super) ended: Ended,
+    /// From its beginning to the endpoint's first byte.
+    pub(super) first_byte: Option<Duration>,
+}
+
 /// When something moved last.
-struct Clock {
+pub(super) struct Clock {
     begun: Instant,
     /// Milliseconds since then.
     last: AtomicU64,
+    /// As that, until when nothing may move.
+    rest: AtomicU64,
+    /// As that, of the endpoint's first byte, and one more; 0 before.
+    first: AtomicU64,
 }
 
 impl Clock {
-    fn moved(&self) {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: now(),
+            last: AtomicU64::new(0),
+            rest: AtomicU64::new(0),
+            first: AtomicU64::new(0),
+        }
+    }
+
+    fn since(&self) -> u64 {
         let since = now().saturating_duration_since(self.begun).as_millis();
-        let since = u64::try_from(since).unwrap_or(u64::MAX);
-        self.last.store(since, Ordering::Relaxed);
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn moved(&self) {
+        self.last.store(self.since(), Ordering::Relaxed);
+    }
+
+    /// Nothing moves for so long because it may not.
+    pub(super) fn rests(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let ends = self.since().saturating_add(time);
+        self.rest.fetch_max(ends, Ordering::Relaxed);
+    }
+
+    /// Something of the endpoint's came, perhaps for the first time.
+    pub(super) fn answered(&self, before: u64) {
+        if before == 0 {
+            self.first.store(self.since() + 1, Ordering::Relaxed);
+        }
     }
 
     fn last(&self) -> Instant {
-        self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
+        let last = self.last.load(Ordering::Relaxed);
+        let last = last.max(self.rest.load(Ordering::Relaxed));
+        self.begun + Duration::from_millis(last)
+    }
+
+    fn run(&self, ended: Ended) -> Run {
+        let first = self.first.load(Ordering::Relaxed);
+        Run {
+            ended,
+            first_byte: first.checked_sub(1).map(Duration::from_millis),
+        }
     }
 }
 
 /// Which end broke.
-enum Broken {
+pub(super) enum Broken {
     From,
     To,
 }
 
-/// Moves bytes both ways until both sides have ended, nothing has moved for `idle`, or `ending` is over.
+/// Moves bytes both ways until both sides have ended, or `upstream` has where that is enough, nothing has moved for
+/// `idle`, or `ending` is over.
 pub(super) async fn both_ways(
     client: &TcpStream,
     upstream: &TcpStream,
-    idle: Duration,
+    (idle, enough): (Duration, bool),
     moved: &Moved,
     ending: impl Future<Output = ()>,
-) -> Ended {
-    let clock = Clock {
-        begun: now(),
-        last: AtomicU64::new(0),
+) -> Run {
+    let clock = Clock::new();
+    let up = one_way(client, upstream, &moved.up, &clock, false);
+    let down = one_way(upstream, client, &moved.down, &clock, true);
+    until(together(up, down, enough), idle, &clock, ending).await
+}
+
+/// Both ways, until both sides have ended, or the endpoint's where that is `enough`.
+pub(super) async fn together(
+    up: impl Future<Output = Result<(), Broken>>,
+    down: impl Future<Output = Result<(), Broken>>,
+    enough: bool,
+) -> Result<(), Ended> {
+    let up = async { up.await.map_err(|broken| side(broken, true)) };
+    let down = async {
+        down.await.map_err(|broken| side(broken, false))?;
+        match enough {
+            true => Err(Ended::BySides),
+            false => Ok(()),
+        }
     };
-    let up = one_way(client, upstream, &moved.up, &clock);
-    let down = one_way(upstream, client, &moved.down, &clock);
-    let both = async {
-        let up = async { up.await.map_err(|broken| side(broken, true)) };
-        let down = async { down.await.map_err(|broken| side(broken, false)) };
-        tokio::try_join!(up, down)
-    };
+    tokio::try_join!(up, down).map(drop)
+}
+
+/// Runs `both` until it is over, nothing has moved for `idle`, or `ending` is over.
+pub(super) async fn until(
+    both: impl Future<Output = Result<(), Ended>>,
+    idle: Duration,
+    clock: &Clock,
+    ending: impl Future<Output = ()>,
+) -> Run {
     let silence = async {
         loop {
             let ends = clock.last() + idle;
@@ -92,14 +161,14 @@ pub(super) async fn both_ways(
             tokio::time::sleep_until(ends.into()).await;
         }
     };
-    tokio::select! {
+    clock.run(tokio::select! {
         ended = both => match ended {
-            Ok(_) => Ended::BySides,
+            Ok(()) => Ended::BySides,
             Err(ended) => ended,
         },
         () = silence => Ended::Idle,
         () = ending => Ended::Draining,
-    }
+    })
 }
 
 fn side(broken: Broken, upwards: bool) -> Ended {
@@ -114,6 +183,7 @@ async fn one_way(
     to: &TcpStream,
     count: &AtomicU64,
     clock: &Clock,
+    is_answer: bool,
 ) -> Result<(), Broken> {
     loop {
         from.readable().await.map_err(|_| Broken::From)?;
@@ -129,7 +199,10 @@ async fn one_way(
                     return ended.map_err(|_| Broken::To);
                 }
                 Ok(mut held) => {
-                    count.fetch_add(held as u64, Ordering::Relaxed);
+                    let before = count.fetch_add(held as u64, Ordering::Relaxed);
+                    if is_answer {
+                        clock.answered(before);
+                    }
                     while held > 0 {
                         let give = || Ok(splice(&pipe.out, None, to, None, held, FLAGS)?);
                         let given = to.async_io(Interest::WRITABLE, give).await;
@@ -197,8 +270,8 @@ mod tests {
     async fn run(idle: Duration, client: TcpStream, upstream: TcpStream) -> (Ended, (u64, u64)) {
         let moved = Moved::default();
         let never = std::future::pending();
-        let ended = both_ways(&client, &upstream, idle, &moved, never).await;
-        (ended, moved.counts())
+        let run = both_ways(&client, &upstream, (idle, false), &moved, never).await;
+        (run.ended, moved.counts())
     }
 
     const LONG: Duration = Duration::from_secs(20);

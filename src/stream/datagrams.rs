@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,19 +16,22 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
-use crate::config::Udp;
+use super::special::{admit, chosen};
+use super::values::{Known, Number, Values};
+use crate::config::{StreamAction, Text, Udp};
+use crate::limits::concurrency::Place as InLimit;
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
 use crate::observe::open::{Entry, Kind, Passed, Wait};
 use crate::proxy::app::Shared;
-use crate::snapshot::RunningStream;
+use crate::snapshot::stream::RunningStream;
 use crate::transport::datagrams::{DatagramSocket, Ends, LONGEST};
 use crate::transport::now;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::Keys;
 use crate::upstream::admission::Place;
 use crate::upstream::endpoint::Outcome;
-use crate::upstream::group::Chosen;
+use crate::upstream::group::{Chosen, Group};
 
 /// What a session has left once its listener is gone, for answers that are on their way.
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -57,18 +60,34 @@ impl Lane {
     }
 }
 
+/// What becomes of a client's first datagram.
+#[derive(Debug)]
+pub enum Begun {
+    /// It goes to an endpoint, and so do those that follow.
+    Session(Box<Session>),
+    /// It gets this answer, as any other does.
+    Answered(Vec<u8>),
+}
+
 /// One client's datagrams to one endpoint, and back.
 #[derive(Debug)]
 pub struct Session {
+    client: SocketAddr,
+    local: SocketAddr,
     upstream: UdpSocket,
+    group: Arc<Group>,
+    number: Number,
+    /// Variables of the stream's own, with their values.
+    set: Vec<(Box<str>, Vec<u8>)>,
     chosen: Chosen,
     begun: Instant,
+    requests: Option<u32>,
     up: Lane,
     down: Lane,
     /// Milliseconds since it began, when something moved last.
     last: AtomicU64,
-    /// Kept for its drop.
-    _place: Option<Place>,
+    /// Kept for their drop.
+    _places: (Option<Place>, Vec<InLimit>),
 }
 
 thread_local! {
@@ -77,45 +96,62 @@ thread_local! {
 }
 
 impl Session {
-    /// A session for `client` with an endpoint that is chosen for it. Fails when there is none, or no room at the upstream.
-    pub fn begin(client: SocketAddr, stream: &RunningStream) -> Result<Self, Cause> {
-        let group = &stream.group;
+    /// A session for `client`, which sends to `local`, with an endpoint that is chosen for it, or the answer that it gets
+    /// here. Fails when it is not let in, when there is nobody, or no room at the upstream.
+    pub fn begin(
+        client: SocketAddr,
+        local: SocketAddr,
+        stream: &RunningStream,
+    ) -> Result<Begun, Cause> {
+        let begun = now();
+        let (mut set, number) = (Vec::new(), Number::default());
+        let (mut group, mut in_limits) = (stream.group.clone(), Vec::new());
+        if let Some(special) = stream.special.as_deref() {
+            let value = |set: &[_], text: &Text| {
+                let values = values((client, local), &number, set, stream, None);
+                text.value(&values).into_owned()
+            };
+            let from = (client.ip(), false);
+            let admitted = admit(stream, special, |text| value(&[], text), from);
+            in_limits = admitted.map_err(|refused| refused.cause)?;
+            let own = stream.config.more.iter().flat_map(|more| &more.set);
+            for (name, text) in own {
+                let worth = value(&set, text);
+                set.push((name.clone(), worth));
+            }
+            match &stream.config.action {
+                StreamAction::Forward(_) => {}
+                StreamAction::Choose(by) => group = chosen(stream, special, &value(&set, by))?,
+                StreamAction::Respond(answer) => return Ok(Begun::Answered(value(&set, answer))),
+            }
+        }
         // A datagram does not wait.
         let place = match &group.protection.admission {
             Some(admission) => Some(admission.try_enter().ok_or(Cause::QueueFull)?),
             None => None,
         };
-        let begun = now();
-        let text = client.ip().to_string();
-        let keys = Keys {
-            client: &text,
-            ..Keys::default()
-        };
-        let mut tried = Vec::new();
-        while let Some(chosen) = group.choose(&keys, &tried, begun) {
-            match connect(chosen.address) {
-                Ok(upstream) => {
-                    return Ok(Self {
-                        upstream,
-                        chosen,
-                        begun,
-                        up: Lane::default(),
-                        down: Lane::default(),
-                        last: AtomicU64::new(0),
-                        _place: place.map(Place::of_tunnel),
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(upstream = %group.name(), endpoint = %chosen.address, %error, "no socket for datagrams");
-                    chosen.report(Outcome::ConnectFailed, begun);
-                    tried.push(chosen.address);
-                }
-            }
-        }
-        Err(match tried.is_empty() {
-            true => Cause::UpstreamEmpty,
-            false => Cause::UpstreamConnect,
-        })
+        let (chosen, upstream) = reach(client, &group, stream, begun)?;
+        Ok(Begun::Session(Box::new(Self {
+            client,
+            local,
+            upstream,
+            group,
+            number,
+            set,
+            chosen,
+            begun,
+            requests: stream.config.udp.and_then(|udp| udp.requests),
+            up: Lane::default(),
+            down: Lane::default(),
+            last: AtomicU64::new(0),
+            _places: (place.map(Place::of_tunnel), in_limits),
+        })))
+    }
+
+    /// Whether the client's next datagram begins another session.
+    pub fn is_spent(&self) -> bool {
+        self.requests
+            .is_some_and(|most| self.up.counts().0 >= u64::from(most))
     }
 
     /// Writes down what an operator sees of it.
@@ -126,7 +162,7 @@ impl Session {
             row.endpoint = Some(self.chosen.address);
             row.passed = Some(Box::new(Passed {
                 stream: Arc::clone(&stream.name),
-                upstream: stream.group.name().clone(),
+                upstream: self.group.name().clone(),
                 server_name: None,
             }));
         });
@@ -166,7 +202,7 @@ impl Session {
         if let Some(outcome) = cause.map(outcome_of) {
             self.chosen.report(outcome, now());
         }
-        self.tell(ends, cause, stream, shared);
+        self.tell(cause, stream, shared);
     }
 
     /// Ends with the cause, if there is one.
@@ -234,7 +270,7 @@ impl Session {
         self.last.store(since, Ordering::Relaxed);
     }
 
-    fn tell(&self, ends: Ends, cause: Option<Cause>, stream: &RunningStream, shared: &Shared) {
+    fn tell(&self, cause: Option<Cause>, stream: &RunningStream, shared: &Shared) {
         let (came, bytes_in) = self.up.counts();
         let (went, bytes_out) = self.down.counts();
         let metrics = &shared.metrics;
@@ -247,27 +283,98 @@ impl Session {
         }
         let answered = went > 0;
         let fields = HeaderMap::new();
-        let client = SocketAddr::new(ends.client.ip().to_canonical(), ends.client.port());
+        let status = match cause {
+            Some(cause) if !answered => cause.status(),
+            _ => 200,
+        };
+        let duration = now().saturating_duration_since(self.begun);
+        let known = Known {
+            status,
+            up: bytes_in,
+            down: bytes_out,
+            duration,
+            endpoint: Some(self.chosen.address),
+            connect_time: Some(Duration::ZERO),
+            first_byte: None,
+            with_endpoint: Some(duration),
+        };
+        let values = values(
+            (self.client, self.local),
+            &self.number,
+            &self.set,
+            stream,
+            Some(known),
+        );
         stream.access_log.write(&Record {
             protocol: "UDP",
             scheme: "udp",
-            status: match cause {
-                Some(cause) if !answered => cause.status(),
-                _ => 200,
-            },
+            status,
             body_received: bytes_in,
             body_sent: bytes_out,
             tunnel_in: bytes_in,
             tunnel_out: bytes_out,
             datagrams: Some((came, went)),
-            duration: now().saturating_duration_since(self.begun),
+            duration,
             site: Some(&stream.name),
-            upstream: Some(stream.group.name().as_str()),
+            upstream: Some(self.group.name().as_str()),
             endpoint: Some(self.chosen.address),
             cause,
-            ..Record::new(SystemTime::now(), client, &fields)
+            values: Some(&values),
+            values_first: true,
+            ..Record::new(SystemTime::now(), self.client, &fields)
         });
     }
+}
+
+fn values<'a>(
+    (peer, local): (SocketAddr, SocketAddr),
+    number: &'a Number,
+    set: &'a [(Box<str>, Vec<u8>)],
+    stream: &'a RunningStream,
+    known: Option<Known>,
+) -> Values<'a> {
+    Values {
+        peer,
+        local,
+        protocol: "UDP",
+        hello: None,
+        proxied: None,
+        secured: None,
+        number,
+        set,
+        definitions: &stream.definitions,
+        known,
+    }
+}
+
+/// A socket to an endpoint that is chosen for `client`.
+fn reach(
+    client: SocketAddr,
+    group: &Group,
+    stream: &RunningStream,
+    begun: Instant,
+) -> Result<(Chosen, UdpSocket), Cause> {
+    let text = client.ip().to_string();
+    let keys = Keys {
+        client: &text,
+        ..Keys::default()
+    };
+    let from = stream.config.more.as_ref().and_then(|more| more.bind);
+    let mut tried = Vec::new();
+    while let Some(chosen) = group.choose(&keys, &tried, begun) {
+        match connect(chosen.address, from) {
+            Ok(upstream) => return Ok((chosen, upstream)),
+            Err(error) => {
+                tracing::warn!(upstream = %group.name(), endpoint = %chosen.address, %error, "no socket for datagrams");
+                chosen.report(Outcome::ConnectFailed, begun);
+                tried.push(chosen.address);
+            }
+        }
+    }
+    Err(match tried.is_empty() {
+        true => Cause::UpstreamEmpty,
+        false => Cause::UpstreamConnect,
+    })
 }
 
 fn outcome_of(cause: Cause) -> Outcome {
@@ -278,14 +385,14 @@ fn outcome_of(cause: Cause) -> Outcome {
 }
 
 /// A socket that takes datagrams from `endpoint` alone.
-fn connect(endpoint: EndpointAddress) -> io::Result<UdpSocket> {
+fn connect(endpoint: EndpointAddress, from: Option<IpAddr>) -> io::Result<UdpSocket> {
     // The configuration has none here.
     let endpoint = endpoint.ip().ok_or(io::ErrorKind::Unsupported)?;
-    let any: SocketAddr = match endpoint {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    let any: IpAddr = match endpoint {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = std::net::UdpSocket::bind(any)?;
+    let socket = std::net::UdpSocket::bind((from.unwrap_or(any), 0))?;
     socket.connect(endpoint)?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)

@@ -1,13 +1,18 @@
-//! Connections that are passed on unopened: from the endpoint that is chosen to the line in the log.
+//! Connections that are passed on as bytes: from the endpoint that is chosen to the line in the log.
 //!
-//! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, and `datagrams` has sessions of
-//! UDP. Invariant: every stream that began is counted and logged once, however it ends.
+//! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, and `relay`'s where TLS or a
+//! rate needs them in memory; `special` does what most streams do not ask for, `values` has what texts name; `datagrams`
+//! has sessions of UDP. Invariant: every stream that began is counted and logged once, however it ends.
 
 mod copy;
 mod datagrams;
 mod leaving;
+mod relay;
+mod special;
+mod values;
 
-pub use self::datagrams::Session;
+pub use self::datagrams::{Begun, Session};
+pub use self::values::Hello;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,47 +22,61 @@ use http::HeaderMap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use self::copy::Ended;
+use self::copy::{Ended, Run};
 use self::leaving::left;
-use crate::config::{Lookup, ProxyFields, ProxyVersion};
+use self::special::{Secured, Special};
+use self::values::{Known, Number, Values};
+use crate::config::{ProxyFields, ProxyVersion};
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
 use crate::observe::open::{Entry, Kind, Moved, Passed, Wait};
 use crate::proxy::app::{Drain, Shared};
-use crate::proxy::proxied::Alone;
 use crate::proxy::request_id::RequestId;
-use crate::snapshot::RunningStream;
+use crate::snapshot::stream::RunningStream;
 use crate::transport::proxy_protocol::{self, Proxied};
 use crate::transport::proxy_values::{ALPN, AUTHORITY, TLS, Wanted};
-use crate::transport::{now, reset_on_close};
+use crate::transport::{Socket, now, reset_on_close};
 use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::Keys;
 use crate::upstream::admission::Place;
-use crate::upstream::connect;
+use crate::upstream::connect::{self, ConnectError};
 use crate::upstream::endpoint::Outcome;
-use crate::upstream::group::Chosen;
+use crate::upstream::group::{Chosen, Group};
 
 /// A connection to pass on.
 pub struct Passage {
     /// Nothing of it has been read.
     pub tcp: TcpStream,
+    /// What is known of it.
+    pub facts: Arrived,
+}
+
+/// What is known of a connection that is to be passed on.
+#[derive(Debug)]
+pub struct Arrived {
     /// The client.
     pub peer: SocketAddr,
     /// The address it came to.
     pub local: SocketAddr,
-    /// The name its TLS asks for, when it was looked at.
-    pub server_name: Option<Box<str>>,
+    /// What its TLS asks for, when it was looked at.
+    pub hello: Option<Hello>,
+    /// Whether it came in by a unix socket, where nobody has an address.
+    pub on_unix_socket: bool,
     /// What a load balancer has said of it.
     pub proxied: Option<Arc<Proxied>>,
 }
 
-impl Passage {
+impl Arrived {
+    fn server_name(&self) -> Option<&str> {
+        self.hello.as_ref()?.server_name.as_deref()
+    }
+
     /// What the endpoint is to be told, as far as it is known: the name from the TLS itself or by whoever sent it here,
     /// who alone knows of TLS that has ended there.
     fn wanted<'a>(&'a self, fields: ProxyFields, unique_id: Option<&'a [u8]>) -> Wanted<'a> {
         let said = |kind| self.proxied.as_ref()?.values.get(kind);
-        let asked = self.server_name.as_deref().map(str::as_bytes);
+        let asked = self.server_name().map(str::as_bytes);
         Wanted {
             alpn: fields.alpn.then(|| said(ALPN)).flatten(),
             authority: fields
@@ -75,53 +94,37 @@ impl Passage {
 pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared, entry: &Entry) {
     let started = now();
     let _open = shared.metrics.stream_opened();
+    let Passage { tcp, facts } = passage;
     let mut course = Course::default();
-    note(entry, &passage, stream, &course.moved);
-    let ran = course.run(&passage, stream, shared, entry, started);
-    if let Err(cause) = ran.await {
-        course.cause = Some(cause);
-        // A close without a word would look like an answer that is complete.
-        reset_on_close(&passage.tcp);
-    }
-    let (up, down) = course.moved.counts();
-    shared.metrics.stream_bytes_in.add(up);
-    shared.metrics.stream_bytes_out.add(down);
-    if !stream.access_log.enabled() {
-        return;
-    }
-    let fields = HeaderMap::new();
-    let proxied = passage.proxied.as_deref();
-    let values = proxied.map(Alone);
-    stream.access_log.write(&Record {
-        proxied,
-        values: values.as_ref().map(|values| values as &dyn Lookup),
-        protocol: "TCP",
-        scheme: "tcp",
-        host: passage.server_name.as_deref(),
-        server_name: passage.server_name.as_deref(),
-        status: course
-            .cause
-            .map_or(200, |cause| match course.endpoint_took_it {
-                true => 200,
-                false => cause.status(),
-            }),
-        body_received: up,
-        body_sent: down,
-        tunnel_in: up,
-        tunnel_out: down,
-        duration: now().saturating_duration_since(started),
-        site: Some(&stream.name),
-        upstream: Some(stream.group.name().as_str()),
-        endpoint: course.endpoint,
-        connect_time: course.connect_time,
-        request_id: course.id.as_ref().map_or("", RequestId::as_str),
-        cause: course.cause,
-        ..Record::new(SystemTime::now(), passage.peer, &fields)
-    });
+    note(entry, &facts, stream, &course.moved);
+    let ran = match &stream.special {
+        None => {
+            let to = (stream, &stream.group);
+            let ran = course.run(&tcp, &facts, to, shared, entry, started).await;
+            if ran.is_err() {
+                // A close without a word would look like an answer that is complete.
+                reset_on_close(&tcp);
+            }
+            ran
+        }
+        // Boxed: few streams are such, and the others need not carry it.
+        Some(special) => {
+            let special = Special {
+                facts: &facts,
+                stream,
+                special,
+                shared,
+                entry,
+                started,
+            };
+            Box::pin(special.run(&mut course, tcp)).await
+        }
+    };
+    course.tell(&facts, stream, shared, (started, ran.err()));
 }
 
 /// What an operator sees of it.
-fn note(entry: &Entry, passage: &Passage, stream: &RunningStream, moved: &Arc<Moved>) {
+fn note(entry: &Entry, facts: &Arrived, stream: &RunningStream, moved: &Arc<Moved>) {
     entry.note(|row| {
         row.kind = Kind::Stream;
         row.wait = Wait::Upstream;
@@ -129,7 +132,7 @@ fn note(entry: &Entry, passage: &Passage, stream: &RunningStream, moved: &Arc<Mo
         row.passed = Some(Box::new(Passed {
             stream: Arc::clone(&stream.name),
             upstream: stream.group.name().clone(),
-            server_name: passage.server_name.clone(),
+            server_name: facts.server_name().map(Into::into),
         }));
     });
 }
@@ -138,65 +141,70 @@ fn note(entry: &Entry, passage: &Passage, stream: &RunningStream, moved: &Arc<Mo
 #[derive(Default)]
 struct Course {
     moved: Arc<Moved>,
+    /// Where that is not the stream's own.
+    group: Option<Arc<Group>>,
     endpoint: Option<EndpointAddress>,
     connect_time: Option<Duration>,
+    /// When the endpoint had accepted.
+    connected: Option<Instant>,
+    first_byte: Option<Duration>,
     endpoint_took_it: bool,
-    cause: Option<Cause>,
+    /// In place of what the cause says.
+    status: Option<u16>,
     /// What the endpoint knows it by.
     id: Option<RequestId>,
+    number: Number,
+    /// The TLS that was ended here.
+    secured: Option<Box<Secured>>,
+    /// Variables of the stream's own, with their values.
+    set: Vec<(Box<str>, Vec<u8>)>,
 }
 
 impl Course {
     async fn run(
         &mut self,
-        passage: &Passage,
-        stream: &RunningStream,
+        tcp: &TcpStream,
+        facts: &Arrived,
+        (stream, group): (&RunningStream, &Arc<Group>),
         shared: &Shared,
         entry: &Entry,
         started: Instant,
     ) -> Result<(), Cause> {
-        let _place = place(passage, stream, &shared.metrics).await?;
-        let (chosen, mut upstream) = self
-            .connect(passage, stream, &shared.metrics, started)
+        let in_tls = facts.hello.is_some();
+        let _place = place((tcp, in_tls), (stream, group), &shared.metrics).await?;
+        let (chosen, upstream) = self
+            .connect(facts, (stream, group), &shared.metrics, started)
             .await?;
+        self.began(entry);
+        let ending = ending(shared);
+        let (until, upstream) = (until(stream), upstream.tcp());
+        let run = copy::both_ways(tcp, upstream, until, &self.moved, ending).await;
+        if run.ended == Ended::ClientFailed {
+            reset_on_close(upstream);
+        }
+        self.over(run, &chosen)
+    }
+
+    /// The endpoint has it.
+    fn began(&mut self, entry: &Entry) {
+        self.endpoint_took_it = true;
         entry.note(|row| {
             row.endpoint = self.endpoint;
             row.wait = Wait::End;
         });
-        if let Some(version) = stream.config.send_proxy_protocol {
-            let header = match version {
-                ProxyVersion::V1 => proxy_protocol::write_v1(passage.peer, passage.local),
-                ProxyVersion::V2 => {
-                    let fields = stream.config.proxy_fields;
-                    self.id = fields.unique_id.then(RequestId::next);
-                    let id = self.id.as_ref().map(|id| id.as_str().as_bytes());
-                    let wanted = passage.wanted(fields, id);
-                    proxy_protocol::write_v2(passage.peer, passage.local, wanted)
-                }
-            };
-            // A new connection takes so few bytes at once.
-            let sent = upstream.write_all(&header).await;
-            sent.map_err(|_| Cause::UpstreamSend)?;
-        }
-        self.endpoint_took_it = true;
-        let mut drain = shared.drain.clone();
-        let ending = async {
-            // An error means that the process is gone, and this task with it.
-            drop(drain.wait_for(|drain| *drain == Drain::Ending).await);
-        };
-        let idle = stream.config.idle;
-        let ended = copy::both_ways(&passage.tcp, &upstream, idle, &self.moved, ending).await;
-        match ended {
+    }
+
+    /// What the end means for the endpoint, and for the log.
+    fn over(&mut self, run: Run, chosen: &Chosen) -> Result<(), Cause> {
+        self.first_byte = run.first_byte;
+        match run.ended {
             Ended::BySides => {
                 chosen.report(Outcome::Served, now());
                 Ok(())
             }
             Ended::Idle => Err(Cause::TunnelIdle),
             Ended::Draining => Err(Cause::Draining),
-            Ended::ClientFailed => {
-                reset_on_close(&upstream);
-                Err(Cause::ClientGone)
-            }
+            Ended::ClientFailed => Err(Cause::ClientGone),
             Ended::UpstreamFailed => {
                 chosen.report(Outcome::Reset, now());
                 Err(Cause::UpstreamTruncated)
@@ -204,28 +212,32 @@ impl Course {
         }
     }
 
-    /// Connects to one endpoint after the other until one accepts.
+    /// Connects to one endpoint after the other until one accepts, and has been told of the client where it is to be.
     async fn connect(
         &mut self,
-        passage: &Passage,
-        stream: &RunningStream,
+        facts: &Arrived,
+        (stream, group): (&RunningStream, &Arc<Group>),
         metrics: &Metrics,
         mut at: Instant,
-    ) -> Result<(Chosen, TcpStream), Cause> {
-        let group = &stream.group;
-        let client = passage.peer.ip().to_string();
+    ) -> Result<(Chosen, Socket), Cause> {
+        let client = facts.peer.ip().to_string();
         let keys = Keys {
             client: &client,
             ..Keys::default()
         };
+        let header = self.header(facts, stream);
+        let more = stream.config.more.as_deref();
+        let most = more.and_then(|more| more.tries).unwrap_or(u32::MAX) as usize;
+        let until = more.and_then(|more| Some(at + more.tries_time?));
         let mut tried = Vec::new();
         let mut cause = None;
         while let Some(chosen) = group.choose(&keys, &tried, at) {
             let address = chosen.address;
             self.endpoint = Some(address);
-            match connect::tcp(address, stream.config.connect).await {
+            match reach(address, (stream, group), &header).await {
                 Ok(upstream) => {
                     metrics.upstream_connections_opened.inc();
+                    self.connected = Some(now());
                     self.connect_time = Some(now().saturating_duration_since(at));
                     chosen.report(Outcome::Connected, at);
                     return Ok((chosen, upstream));
@@ -240,19 +252,159 @@ impl Course {
                     tried.push(address);
                 }
             }
+            if tried.len() >= most || until.is_some_and(|until| at >= until) {
+                break;
+            }
         }
         Err(cause.unwrap_or_else(|| group.nobody()))
     }
+
+    /// The PROXY header for the endpoint; empty where it gets none.
+    fn header(&mut self, facts: &Arrived, stream: &RunningStream) -> Vec<u8> {
+        match stream.config.send_proxy_protocol {
+            None => Vec::new(),
+            Some(ProxyVersion::V1) => proxy_protocol::write_v1(facts.peer, facts.local),
+            Some(ProxyVersion::V2) => {
+                let fields = stream.config.proxy_fields;
+                self.id = fields.unique_id.then(RequestId::next);
+                let id = self.id.as_ref().map(|id| id.as_str().as_bytes());
+                let wanted = facts.wanted(fields, id);
+                proxy_protocol::write_v2(facts.peer, facts.local, wanted)
+            }
+        }
+    }
+
+    /// Counts and logs what has become of it.
+    fn tell(
+        &self,
+        facts: &Arrived,
+        stream: &RunningStream,
+        shared: &Shared,
+        (started, cause): (Instant, Option<Cause>),
+    ) {
+        let (up, down) = self.moved.counts();
+        shared.metrics.stream_bytes_in.add(up);
+        shared.metrics.stream_bytes_out.add(down);
+        if !stream.access_log.enabled() {
+            return;
+        }
+        let ended = now();
+        let duration = ended.saturating_duration_since(started);
+        let of_cause = cause.map_or(200, |cause| match self.endpoint_took_it {
+            true => 200,
+            false => cause.status(),
+        });
+        let status = self.status.unwrap_or(of_cause);
+        let known = Known {
+            status,
+            up,
+            down,
+            duration,
+            endpoint: self.endpoint,
+            connect_time: self.connect_time,
+            first_byte: self.first_byte,
+            with_endpoint: self.connected.map(|at| ended.saturating_duration_since(at)),
+        };
+        let values = self.values(facts, stream, Some(known));
+        let group = self.group.as_ref().unwrap_or(&stream.group);
+        let secured = self.secured.as_deref();
+        let server_name = facts.server_name();
+        let server_name = server_name.or_else(|| secured?.server_name.as_deref());
+        let fields = HeaderMap::new();
+        stream.access_log.write(&Record {
+            proxied: facts.proxied.as_deref(),
+            protocol: "TCP",
+            scheme: "tcp",
+            host: server_name,
+            server_name,
+            status,
+            body_received: up,
+            body_sent: down,
+            tunnel_in: up,
+            tunnel_out: down,
+            duration,
+            site: Some(&stream.name),
+            upstream: Some(group.name().as_str()),
+            endpoint: self.endpoint,
+            connect_time: self.connect_time,
+            request_id: self.id.as_ref().map_or("", RequestId::as_str),
+            tls_version: secured.map(|secured| secured.version),
+            client_certificate: secured.and_then(Secured::certificate),
+            cause,
+            values: Some(&values),
+            values_first: true,
+            ..Record::new(SystemTime::now(), facts.peer, &fields)
+        });
+    }
+
+    fn values<'a>(
+        &'a self,
+        facts: &'a Arrived,
+        stream: &'a RunningStream,
+        known: Option<Known>,
+    ) -> Values<'a> {
+        Values {
+            peer: facts.peer,
+            local: facts.local,
+            protocol: "TCP",
+            hello: facts.hello.as_ref(),
+            proxied: facts.proxied.as_deref(),
+            secured: self.secured.as_deref(),
+            number: &self.number,
+            set: &self.set,
+            definitions: &stream.definitions,
+            known,
+        }
+    }
+}
+
+/// A connection to one endpoint, secured and with the PROXY header `header` said where that is asked for.
+async fn reach(
+    address: EndpointAddress,
+    (stream, group): (&RunningStream, &Arc<Group>),
+    header: &[u8],
+) -> Result<Socket, ConnectError> {
+    let (limit, more) = (stream.config.connect, stream.config.more.as_deref());
+    let mut tcp = match more.and_then(|more| more.bind) {
+        None => connect::tcp(address, limit).await?,
+        Some(from) => Box::pin(connect::tcp_from(from, address, limit)).await?,
+    };
+    if !header.is_empty() {
+        // A new connection takes so few bytes at once.
+        let sent = tcp.write_all(header).await;
+        sent.map_err(|source| ConnectError::Refused { address, source })?;
+    }
+    match more.is_some_and(|more| more.tls_to_upstream) {
+        false => Ok(Socket::Plain(tcp)),
+        true => {
+            let secured = group.connector.stream_socket(tcp, address, limit);
+            Box::pin(secured).await
+        }
+    }
+}
+
+/// How long nothing may move, and whether the endpoint's end is enough.
+fn until(stream: &RunningStream) -> (Duration, bool) {
+    let more = stream.config.more.as_deref();
+    let enough = more.is_some_and(|more| more.ends_with_endpoint);
+    (stream.config.idle, enough)
+}
+
+/// Over when the drain is.
+async fn ending(shared: &Shared) {
+    let mut drain = shared.drain.clone();
+    // An error means that the process is gone, and this task with it.
+    drop(drain.wait_for(|drain| *drain == Drain::Ending).await);
 }
 
 /// A place among the connections that the upstream takes at once, when they are limited. Whoever leaves gives up waiting
 /// for one.
 async fn place(
-    passage: &Passage,
-    stream: &RunningStream,
+    (tcp, in_tls): (&TcpStream, bool),
+    (stream, group): (&RunningStream, &Arc<Group>),
     metrics: &Metrics,
 ) -> Result<Option<Place>, Cause> {
-    let Some(admission) = &stream.group.protection.admission else {
+    let Some(admission) = &group.protection.admission else {
         return Ok(None);
     };
     let place = match admission.try_enter() {
@@ -264,7 +416,7 @@ async fn place(
             Box::pin(async {
                 tokio::select! {
                     place = admission.wait() => place.map_err(Cause::from),
-                    () = left(&passage.tcp, passage.server_name.is_some()) => Err(Cause::ClientGone),
+                    () = left(tcp, in_tls) => Err(Cause::ClientGone),
                 }
             })
             .await?

@@ -14,6 +14,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub use super::leaf::Leaf;
 
@@ -134,6 +135,11 @@ pub fn parse_pair(
         })?;
     let certified = CertifiedKey::new(certificates, signer);
     match certified.keys_match() {
+        // webpki reads no certificate of version 1, which nginx serves.
+        Err(rustls::Error::InvalidCertificate(_)) if same_key(&certified) => Ok(Pair {
+            key: Arc::new(certified),
+            leaf: Arc::new(leaf),
+        }),
         // Unknown: the kind of key does not tell its public half; every kind of aws-lc-rs does.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(Pair {
@@ -147,6 +153,16 @@ pub fn parse_pair(
             key: key_place,
         }),
     }
+}
+
+/// Whether the key is the certificate's, by what both say of its public half.
+fn same_key(certified: &CertifiedKey) -> bool {
+    let leaf = certified.cert.first();
+    let parsed = leaf.and_then(|leaf| X509Certificate::from_der(leaf).ok());
+    let own = certified.key.public_key();
+    parsed
+        .zip(own)
+        .is_some_and(|((_, leaf), own)| leaf.tbs_certificate.subject_pki.raw == own.as_ref())
 }
 
 /// The permission bits of a key file that others than its owner can read; `None` when only the owner can.

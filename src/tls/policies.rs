@@ -226,15 +226,10 @@ impl Running {
 
 impl Current {
     fn new(policy: &TlsPolicy, trust: Option<Trust>, ground: &Ground) -> Result<Self, PolicyError> {
-        let judge = trust.as_ref().map(Judge::new).transpose();
-        let judge = judge.map_err(|reason| PolicyError::Trust {
-            path: policy
-                .clients
-                .as_ref()
-                .map(|trust| trust.ca_file.clone())
-                .unwrap_or_default(),
-            reason,
-        })?;
+        let judge = trust.as_ref().zip(policy.clients.as_ref());
+        let judge = judge
+            .map(|(trust, files)| judged(trust, files))
+            .transpose()?;
         let clients = match &judge {
             Some(judge) => (judge.asking(), judge.mark),
             None => (WebPkiClientVerifier::no_client_auth(), Mark::default()),
@@ -245,6 +240,18 @@ impl Current {
             trust: trust.map(Arc::new),
         })
     }
+}
+
+/// Who says whether clients are believed. Blocks on the files.
+pub(super) fn judge(files: &ClientTrust) -> Result<Judge, PolicyError> {
+    judged(&read(files)?, files)
+}
+
+fn judged(trust: &Trust, files: &ClientTrust) -> Result<Judge, PolicyError> {
+    Judge::new(trust).map_err(|reason| PolicyError::Trust {
+        path: files.ca_file.clone(),
+        reason,
+    })
 }
 
 fn read(files: &ClientTrust) -> Result<Trust, PolicyError> {

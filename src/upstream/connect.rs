@@ -3,10 +3,11 @@
 //! What becomes of the endpoint after a failed connect is `group`'s matter.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::Outcome;
@@ -182,6 +183,19 @@ impl Connector {
         self.socket(address, limits, Alpn::Http2).await
     }
 
+    /// Secures a connection to `address` whose bytes are a stream's, as far as the upstream asks for it.
+    pub async fn stream_socket(
+        &self,
+        tcp: TcpStream,
+        address: EndpointAddress,
+        limit: Duration,
+    ) -> Result<Socket, ConnectError> {
+        match &self.tls {
+            None => Ok(Socket::Plain(tcp)),
+            Some(tls) => Box::pin(secure(tls, tcp, address, limit, Alpn::Unsaid)).await,
+        }
+    }
+
     async fn socket(
         &self,
         address: EndpointAddress,
@@ -216,6 +230,31 @@ pub async fn tcp(address: EndpointAddress, limit: Duration) -> Result<TcpStream,
         .await
         .map_err(|_| ConnectError::TimedOut { address, limit })?
         .map_err(refused)
+}
+
+/// As [`tcp`], from this address of this machine. A unix socket has none.
+pub async fn tcp_from(
+    from: IpAddr,
+    address: EndpointAddress,
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
+    let EndpointAddress::Ip(ip) = address else {
+        return tcp(address, limit).await;
+    };
+    let connecting = async {
+        let socket = match from {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(SocketAddr::new(from, 0))?;
+        let tcp = socket.connect(ip).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    };
+    tokio::time::timeout(limit, connecting)
+        .await
+        .map_err(|_| ConnectError::TimedOut { address, limit })?
+        .map_err(|source| ConnectError::Refused { address, source })
 }
 
 async fn secure(

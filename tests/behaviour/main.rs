@@ -56,6 +56,7 @@ mod retries;
 mod routing;
 mod sticky;
 mod stop;
+mod stream_keys;
 mod streaming;
 mod streams;
 mod strictness;

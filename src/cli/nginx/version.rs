@@ -4,11 +4,9 @@
 //! that this says no more than what is done. The version is the one whose configuration is understood.
 
 use super::options::{ERROR_LOG, FILE, Options, PREFIX};
+use crate::nginx::UNDERSTOOD as VERSION;
 use crate::nginx::import::PID;
 use crate::nginx::table::{self, Fate};
-
-/// nginx's version whose language this is.
-const VERSION: &str = "1.22.1";
 
 /// Modules that nginx has unless it is built without, each with the directive that leads it.
 const USUAL: &[(&str, &str)] = &[

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::action::text;
-use super::reader::{Context, Reader, value};
+use super::reader::{At, Context, Reader, value};
 use super::{Key, Kind, Table};
 use crate::config::access::{Access, AddressRule, Ask, Basic, Need};
 use crate::config::diagnostic::Diagnostic;
@@ -106,21 +106,28 @@ fn field_of(text: &str) -> Option<Box<str>> {
     Some(name.into())
 }
 
+/// Rules by address.
+pub(super) fn address_rules(
+    reader: &Reader<'_>,
+    key: &'static str,
+) -> Option<Vec<At<AddressRule>>> {
+    reader.list(key, |field| {
+        let typed = field.text()?;
+        AddressRule::parse(typed).map_or_else(
+            || {
+                let message = format!("`{typed}` is no rule");
+                let hint = "write `allow` or `deny` and an address, a network, `all` or `unix:`";
+                field.refuse("bad-rule", message, Some(hint.to_owned()))
+            },
+            Some,
+        )
+    })
+}
+
 /// Reads `access`: `Some(None)` when it is not written.
 pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Arc<Access>>> {
     reader.inline("access", &TABLE, context, |reader| {
-        let rules = reader.list("rules", |field| {
-            let typed = field.text()?;
-            AddressRule::parse(typed).map_or_else(
-                || {
-                    let message = format!("`{typed}` is no rule");
-                    let hint =
-                        "write `allow` or `deny` and an address, a network, `all` or `unix:`";
-                    field.refuse("bad-rule", message, Some(hint.to_owned()))
-                },
-                Some,
-            )
-        });
+        let rules = address_rules(reader, "rules");
         let basic = reader.inline("basic", &BASIC, context, |reader| {
             let realm = reader.field("realm", |field| {
                 text(field, Text::parse_line(field.text()?, reader.own()))

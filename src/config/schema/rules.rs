@@ -118,9 +118,10 @@ fn rule(reader: &Reader<'_>, context: Context<'_>, depth: usize) -> Option<Rule>
 }
 
 /// Names with their values.
-type Values = Vec<(Box<str>, Text)>;
+pub(in crate::config) type Values = Vec<(Box<str>, Text)>;
 
-fn set(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Values>> {
+/// The variables that a `set` gives values, in the order they are written.
+pub(super) fn set(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Values>> {
     let Some(table) = reader.table("set")? else {
         return Some(None);
     };

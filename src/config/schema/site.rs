@@ -113,7 +113,7 @@ static LISTEN: Table = Table {
     ],
 };
 
-static CERTIFICATE: Table = Table {
+pub(super) static CERTIFICATE: Table = Table {
     header: "certificate = { chain, key }",
     about: "",
     keys: &[

@@ -9,6 +9,7 @@ use crate::config::schema::limit::Limits;
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::route::Route;
 use crate::config::schema::site::Site;
+use crate::config::schema::stream::Stream;
 use crate::config::suggest::nearest;
 
 /// Tables under `[rate.NAME]` or `[concurrency.NAME]`, by their names.
@@ -16,23 +17,25 @@ pub(super) type Zones<T> = BTreeMap<Box<str>, T>;
 
 /// Notes names that nothing has.
 pub(super) fn check_names<R, C>(
-    sites: &Option<Vec<Site>>,
+    (sites, streams): (&Option<Vec<Site>>, &Option<Vec<Stream>>),
     rates: &Option<Zones<R>>,
     concurrency: &Option<Zones<C>>,
     context: Context<'_>,
 ) {
+    let of_streams = streams.iter().flatten().map(|stream| &stream.limits);
+    let mut limits: Vec<_> = of_streams.collect();
     for site in sites.iter().flatten() {
-        let mut limits = vec![&site.limits];
+        limits.push(&site.limits);
         of_routes(&site.routes, &mut limits);
-        for Limits {
-            rates: used,
-            concurrency: at_once,
-            ..
-        } in limits.into_iter().flatten().flatten()
-        {
-            find("rate", used, rates, context);
-            find("concurrency", at_once, concurrency, context);
-        }
+    }
+    for Limits {
+        rates: used,
+        concurrency: at_once,
+        ..
+    } in limits.into_iter().flatten().flatten()
+    {
+        find("rate", used, rates, context);
+        find("concurrency", at_once, concurrency, context);
     }
 }
 

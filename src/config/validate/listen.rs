@@ -31,7 +31,7 @@ pub(super) struct OfSites<'a> {
 pub(super) fn check(
     mut typed: Typed,
     admin: Option<&At<SocketAddr>>,
-    streams: &[&At<Listener>],
+    (streams, only_streams): (&[&At<Listener>], bool),
     sites: &OfSites<'_>,
     context: Context<'_>,
 ) -> Option<Listen> {
@@ -62,7 +62,7 @@ pub(super) fn check(
         Diagnostic::error("duplicate-address", again.span.clone(), message)
     });
     check_families(&typed, context);
-    if typed.http.is_empty() && typed.https.is_empty() {
+    if typed.http.is_empty() && typed.https.is_empty() && !only_streams {
         return context.sink.refuse(
             Diagnostic::error("no-listener", typed.span, "`[listen]` has no address")
                 .hint("leave `http` and `https` out for ports 80 and 443 on every address"),

@@ -11,6 +11,7 @@ mod route;
 mod routes;
 mod site;
 mod stream;
+mod stream_more;
 mod tls;
 mod upstream;
 mod upstream_tls;
@@ -116,12 +117,13 @@ pub(super) fn document(
     let sites = sites(&root, context);
     let streams = streams(&root, context);
 
+    let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
     let (admin, admin_listen) = admin.unzip();
     let listen = listen.and_then(|listen| {
         listen::check(
             listen,
             admin_listen.as_ref().and_then(Option::as_ref),
-            &stream_listeners(&streams),
+            (&stream_listeners(&streams), only_streams),
             &site::listeners(sites.as_deref()),
             relations,
         )
@@ -140,10 +142,9 @@ pub(super) fn document(
         context,
         schema::limit::concurrency,
     );
-    limit::check_names(&sites, &rates, &concurrency, relations);
+    limit::check_names((&sites, &streams), &rates, &concurrency, relations);
     let names = upstream::Names::new(&upstreams);
     // Routes of a file whose `[access_log]` has a fault are still checked; the result is refused anyway.
-    let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
     let sites = site::check_all(
         (sites, only_streams),
         (access_log.as_ref(), error_pages.as_ref(), tls.as_ref()),
@@ -154,7 +155,7 @@ pub(super) fn document(
     );
     let streams = stream::check_all(
         streams,
-        access_log.as_ref(),
+        (access_log.as_ref(), tls.as_ref()),
         (listen.as_ref(), sites.as_deref()),
         &names,
         context,

@@ -3,11 +3,13 @@
 //! Refuses two that claim the same connections; a name that a site serves as well is warned of.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::site::host_of;
+use super::stream_more;
 use super::upstream::Names;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::listener::SocketOptions;
@@ -16,6 +18,7 @@ use crate::config::schema::reader::{At, Context};
 use crate::config::schema::stream::Stream as Typed;
 use crate::config::source::Span;
 use crate::config::stream::{ProxyFields, ProxyVersion, Stream, Udp};
+use crate::config::tls::Tls;
 use crate::types::address::Address;
 use crate::types::host::HostPattern;
 
@@ -28,7 +31,7 @@ type Placed = (Stream, Span, Vec<At<HostPattern>>);
 /// Checks every stream.
 pub(super) fn check_all(
     streams: Option<Vec<Typed>>,
-    access_log: Option<&AccessLog>,
+    (access_log, tls): (Option<&AccessLog>, Option<&Arc<Tls>>),
     (listen, sites): (Option<&Listen>, Option<&[Site]>),
     names: &Names,
     context: Context<'_>,
@@ -36,7 +39,7 @@ pub(super) fn check_all(
 ) -> Option<Vec<Stream>> {
     let checked: Vec<_> = streams?
         .into_iter()
-        .map(|typed| check(typed, access_log, names, context, relations))
+        .map(|typed| check(typed, (access_log, tls), names, context, relations))
         .collect();
     let placed: Vec<Placed> = checked.into_iter().collect::<Option<_>>()?;
     if let Some(listen) = listen {
@@ -48,32 +51,32 @@ pub(super) fn check_all(
 
 fn check(
     typed: Typed,
-    access_log: Option<&AccessLog>,
+    (access_log, tls): (Option<&AccessLog>, Option<&Arc<Tls>>),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
 ) -> Option<Placed> {
     let udp = udp(&typed, names, context);
     let fields = fields(&typed, context);
+    let action = stream_more::action(&typed, names, context, relations);
+    let more = tls.and_then(|tls| stream_more::check(&typed, tls, names, context, relations));
     let sni: Option<Vec<_>> = typed.sni.and_then(|hosts| {
         let hosts: Vec<_> = hosts.iter().map(|host| host_of(host, context)).collect();
         hosts.into_iter().collect()
     });
-    let upstream = typed
-        .upstream
-        .and_then(|name| names.find(&name, "the stream", relations));
     let (listen, sni) = (typed.listen?, sni?);
     let udp = udp?;
     let stream = Stream {
         listen: listen.value,
         sni: sni.iter().map(|host| host.value.clone()).collect(),
-        upstream: upstream?,
+        action: action?,
         connect: typed.connect?.value,
         idle: typed.idle?.map_or(default_idle(udp), |at| at.value),
         udp,
         send_proxy_protocol: typed.send_proxy_protocol?,
         proxy_fields: fields?,
         access_log: typed.access_log?.over(access_log?),
+        more: more?,
     };
     Some((stream, listen.span, sni))
 }
@@ -121,18 +124,18 @@ fn fields(typed: &Typed, context: Context<'_>) -> Option<ProxyFields> {
 fn udp(typed: &Typed, names: &Names, context: Context<'_>) -> Option<Option<Udp>> {
     let is_udp = typed.udp.as_ref()?.value;
     let (sessions, responses) = (typed.udp_sessions.as_ref()?, typed.udp_responses.as_ref()?);
+    let requests = typed.udp_requests.as_ref()?;
     let listen = typed.listen.as_ref()?;
     let sni = typed.sni.as_ref().and_then(|names| names.first());
-    let local = typed
-        .upstream
-        .as_ref()
-        .filter(|name| names.is_local(&name.value));
+    let upstream = typed.upstream.as_ref()?.as_ref();
+    let local = upstream.filter(|name| names.is_local(&name.value));
     let unix = matches!(listen.value.address, Address::Unix(_));
     let version = typed.send_proxy_protocol.as_ref()?;
     let let_in = listen.value.proxy_from.as_ref();
     let idle = [
         ("udp_sessions", sessions.as_ref().map(|at| &at.span)),
         ("udp_responses", responses.as_ref().map(|at| &at.span)),
+        ("udp_requests", requests.as_ref().map(|at| &at.span)),
     ];
     for (key, span) in idle {
         if let Some(span) = span.filter(|_| !is_udp) {
@@ -163,6 +166,7 @@ fn udp(typed: &Typed, names: &Names, context: Context<'_>) -> Option<Option<Udp>
     let udp = is_udp.then(|| Udp {
         sessions: sessions.as_ref().map_or(SESSIONS, |at| at.value),
         responses: responses.as_ref().map(|at| at.value),
+        requests: requests.as_ref().map(|at| at.value),
     });
     sound.then_some(udp)
 }

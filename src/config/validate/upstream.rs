@@ -24,6 +24,8 @@ pub(super) struct Names {
     jupyterhubs: RefCell<BTreeSet<String>>,
     /// Those with an endpoint that is a unix socket.
     local: BTreeSet<String>,
+    /// Those whose endpoints are spoken to without TLS.
+    plain: BTreeSet<String>,
     /// False when the upstreams themselves could not be read: then no name is called unknown.
     known: bool,
 }
@@ -52,6 +54,12 @@ impl Names {
                 .filter(|(_, typed)| has_unix(typed))
                 .map(|(name, _)| name.value.clone())
                 .collect(),
+            plain: upstreams
+                .iter()
+                .flatten()
+                .filter(|(_, typed)| matches!(typed.tls, Some(None)))
+                .map(|(name, _)| name.value.clone())
+                .collect(),
             known: upstreams.is_some(),
         }
     }
@@ -59,6 +67,11 @@ impl Names {
     /// Whether an endpoint of that upstream is a unix socket.
     pub(super) fn is_local(&self, name: &str) -> bool {
         self.local.contains(name)
+    }
+
+    /// Whether that upstream says nothing of TLS.
+    pub(super) fn is_plain(&self, name: &str) -> bool {
+        self.plain.contains(name)
     }
 
     /// Notes that a route with the `jupyterhub` preset points at this name.

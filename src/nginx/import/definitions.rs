@@ -16,7 +16,7 @@ pub(super) struct Defined<'t> {
     values: Option<Vec<String>>,
 }
 
-/// Takes the tables of `http`.
+/// Takes the tables of `http`, or of `stream` after those.
 pub(super) fn learn<'t>(import: &mut Import<'t>, http: &'t Directive) {
     let is_one = |own: &&Directive| own.is("map") || own.is("geo") || own.is("split_clients");
     let mut blocks: Vec<(String, &Directive)> = http
@@ -34,9 +34,20 @@ pub(super) fn learn<'t>(import: &mut Import<'t>, http: &'t Directive) {
             ))
         })
         .collect();
+    let before = std::mem::take(&mut import.own);
+    blocks.retain(|(name, own)| {
+        let is_new = !before.contains(name);
+        if !is_new {
+            let what =
+                format!("`${name}` of `http` and of `stream` would be one: name it otherwise");
+            import.ledger.lost(own, what);
+        }
+        is_new
+    });
     // One that cannot be carried takes those with it that name it, and none may be made of itself.
     loop {
-        import.own = blocks.iter().map(|(name, _)| name.clone()).collect();
+        let names = blocks.iter().map(|(name, _)| name.clone());
+        import.own = before.iter().cloned().chain(names).collect();
         let mut lost = Vec::new();
         let mut defined: Vec<Defined<'t>> = Vec::new();
         for (name, own) in &blocks {
@@ -47,7 +58,7 @@ pub(super) fn learn<'t>(import: &mut Import<'t>, http: &'t Directive) {
         }
         lost.extend(circular(&defined));
         if lost.is_empty() {
-            import.defined = defined;
+            import.defined.extend(defined);
             return;
         }
         blocks.retain(|(name, _)| lost.iter().all(|(gone, ..)| gone != name));
@@ -87,6 +98,8 @@ pub(super) fn named<'t>(import: &mut Import<'t>, written: &[&Draft]) -> Vec<Draf
     for one in waiting
         .iter()
         .filter(|one| !one.directive.argument(0).eq("$http_upgrade"))
+        .filter(|one| !import.ledger.has(one.directive))
+        .collect::<Vec<_>>()
     {
         let why = format!("nothing that is carried over names `${}`", one.name);
         import.ledger.not_needed(one.directive, why);

@@ -15,7 +15,7 @@ use crate::nginx::value;
 /// A status nginx gives where none is said.
 const STATUS: &str = "503";
 
-/// `limit_req_zone` and `limit_conn_zone` of `http`.
+/// `limit_req_zone` and `limit_conn_zone` of `http` or `stream`.
 pub(super) fn zones<'t>(import: &mut Import<'t>, http: &'t [Directive]) {
     for own in http {
         let (table, bytes) = match &*own.name() {
@@ -44,6 +44,12 @@ pub(super) fn zones<'t>(import: &mut Import<'t>, http: &'t [Directive]) {
                 continue;
             }
             draft.set("rate", draft::text(&rate), None);
+        }
+        if import.zones.contains(&draft.header) {
+            let what =
+                format!("`{name}` of `http` and of `stream` would be one: name it otherwise");
+            import.ledger.lost(own, what);
+            continue;
         }
         let keys = value::size(size.as_bytes()).unwrap_or(10 << 20) / bytes;
         draft.set("keys", keys.clamp(1, 10_000_000).to_string(), None);

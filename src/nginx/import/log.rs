@@ -83,7 +83,7 @@ pub(super) fn format(import: &mut Import<'_>, directive: &Directive) {
 /// Whether hubgate takes a format.
 fn known(import: &Import<'_>, format: &str) -> bool {
     let own = OwnNames::with(import.own.iter().map(String::as_str));
-    Text::parse_line(format, &own).is_ok()
+    Text::parse_line(format, &own).is_ok_and(|text| import.has_all(&text))
 }
 
 /// The first variable that hubgate's logs have not.

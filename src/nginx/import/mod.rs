@@ -23,6 +23,7 @@ mod rules;
 mod settings;
 mod site;
 mod stream;
+mod stream_keys;
 mod told;
 mod upstream;
 mod variables;
@@ -41,6 +42,7 @@ use super::asked::Asked;
 use super::model::Scope;
 use super::table::Context;
 use super::tree::{Directive, Tree};
+use crate::config::{Text, Variable};
 
 /// What an import gives.
 #[derive(Clone, Debug)]
@@ -77,6 +79,8 @@ struct Import<'t> {
     own: Vec<String>,
     /// Those of them that tables define.
     defined: Vec<definitions::Defined<'t>>,
+    /// Whether `stream` is being converted, whose variables `http` has not.
+    in_stream: bool,
     /// Tables that are done.
     tables: Vec<Draft>,
 }
@@ -108,6 +112,7 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         gzip: false,
         own: Vec::new(),
         defined: Vec::new(),
+        in_stream: false,
         tables: Vec::new(),
     };
     let sites = match http {
@@ -167,6 +172,12 @@ impl<'t> Import<'t> {
             self.listen
                 .set(key, format!("[{}]", written.join(", ")), None);
         }
+    }
+
+    /// Whether a text names only what there is where it stands.
+    fn has_all(&self, text: &Text) -> bool {
+        let of_streams = |variable: &Variable| matches!(variable, Variable::OfStream(_));
+        self.in_stream || !text.variables().any(of_streams)
     }
 
     /// A path as nginx would open it.

@@ -257,7 +257,7 @@ fn can_go(import: &Import<'_>, address: &crate::nginx::model::Address) -> bool {
 }
 
 /// The text that names the upstream: the variable, or a table from its values to names.
-fn chosen<'t>(
+pub(super) fn chosen<'t>(
     import: &mut Import<'t>,
     variable: &str,
     named: &mut dyn FnMut(&mut Import<'t>, &str) -> Option<String>,

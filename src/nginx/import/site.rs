@@ -358,8 +358,16 @@ fn certificate<'t>(
 
 /// `ssl_protocols` as the site's minimum, and who is asked for a certificate.
 fn tls_of<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
+    let words = policy(import, &server.scope);
+    if !words.is_empty() {
+        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
+    }
+}
+
+/// The entries of a `tls` table.
+pub(super) fn policy<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
     let mut words = Vec::new();
-    if let Some(own) = server.scope.one("ssl_protocols") {
+    if let Some(own) = scope.one("ssl_protocols") {
         let has = |version: &str| {
             own.arguments()
                 .iter()
@@ -379,15 +387,13 @@ fn tls_of<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
                 .lost(own, "TLS 1.2 and 1.3 only: older versions are not spoken"),
         }
     }
-    words.extend(client_certificate(import, server));
-    if !words.is_empty() {
-        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
-    }
+    words.extend(client_certificate(import, scope));
+    words
 }
 
 /// Whom a server asks for a certificate, and which it believes.
-fn client_certificate<'t>(import: &mut Import<'t>, server: &Server<'t>) -> Option<String> {
-    let own = server.scope.one("ssl_verify_client")?;
+fn client_certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
+    let own = scope.one("ssl_verify_client")?;
     let mode = match &*own.argument(0) {
         "on" => "required",
         "optional" => "optional",
@@ -400,7 +406,7 @@ fn client_certificate<'t>(import: &mut Import<'t>, server: &Server<'t>) -> Optio
             return None;
         }
     };
-    let Some(authority) = server.scope.one("ssl_client_certificate") else {
+    let Some(authority) = scope.one("ssl_client_certificate") else {
         import.ledger.lost(
             own,
             "without `ssl_client_certificate` no authority is believed",
@@ -413,7 +419,7 @@ fn client_certificate<'t>(import: &mut Import<'t>, server: &Server<'t>) -> Optio
     import
         .ledger
         .carried(authority, "`tls.client_certificate.ca_file`");
-    if let Some(crl) = server.scope.one("ssl_crl") {
+    if let Some(crl) = scope.one("ssl_crl") {
         words.push(format!(
             "crl_files = {}",
             draft::texts([import.absolute(&crl.argument(0))])

@@ -1,11 +1,17 @@
-//! `stream` as `[[stream]]`s: ports passed on, and TLS passed on by the name it asks for.
+//! `stream` as `[[stream]]`s: one for each address that a server listens on.
 //!
-//! UDP, TLS that nginx ends itself and targets that depend on anything but that name are told as lost.
+//! A map of nothing but names that TLS asks for becomes `sni`; other variables in `proxy_pass` one of the upstreams that the
+//! file names. Where a connection would go wherever its client says, it is told as lost. Keys of single streams are
+//! `stream_keys`'.
+
+use std::net::SocketAddr;
 
 use super::Import;
 use super::draft::{self, Draft};
 use super::listen::Listen;
 use super::upstream::{Target, Upstreams};
+use super::variables::{self, Known};
+use super::{definitions, limits, log, route, stream_keys};
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -18,187 +24,265 @@ pub(super) fn convert<'t>(import: &mut Import<'t>, outer: &Scope<'t>, block: &'t
     if !import.http_names_free(block) {
         upstreams = Upstreams::new(block.children(), "stream-");
     }
+    import.in_stream = true;
+    definitions::learn(import, block);
+    let of_http = std::mem::take(&mut import.formats);
+    for own in block.children().iter().filter(|own| own.is("log_format")) {
+        log::format(import, own);
+    }
+    limits::zones(import, block.children());
     for server in block.children().iter().filter(|own| own.is("server")) {
         let scope = scope.inner(Context::StreamServer, server.children());
-        one(import, &mut upstreams, &scope, server, block);
+        one(import, &mut upstreams, &scope, (server, block));
     }
-    for own in block.children().iter().filter(|own| own.is("log_format")) {
-        import
-            .ledger
-            .lost(own, "hubgate has a form of its own for a connection's line");
-    }
+    import.formats = of_http;
+    import.in_stream = false;
     upstreams.tell_unused(&mut import.ledger);
     import.tables.extend(upstreams.into_tables());
+}
+
+/// Where the connections of a server come in.
+#[derive(Default)]
+pub(super) struct Listens<'t> {
+    /// As hubgate writes them.
+    all: Vec<(String, &'t Directive, bool)>,
+    /// Whether TLS is ended.
+    pub(super) tls: bool,
+    /// Where PROXY headers come.
+    proxied_at: Vec<SocketAddr>,
+}
+
+fn listens<'t>(import: &mut Import<'t>, server: &'t Directive) -> Listens<'t> {
+    let mut found = Listens::default();
+    for own in server.children().iter().filter(|own| own.is("listen")) {
+        let word = own.argument(0);
+        if word.starts_with("unix:/") {
+            let has = |name: &str| own.arguments().iter().any(|word| word.text() == name);
+            found.tls |= has("ssl");
+            if has("proxy_protocol") {
+                let what = "PROXY headers are taken at IP addresses only";
+                import.ledger.lost(own, what);
+                continue;
+            }
+            found.all.push((word.into_owned(), own, false));
+            continue;
+        }
+        let Some(listen) = Listen::parse(own, 0) else {
+            let what = "hubgate's streams listen on IP addresses and unix sockets: give one";
+            import.ledger.lost(own, what);
+            continue;
+        };
+        match listen.lost.is_empty() {
+            true => import.ledger.carried(own, "`listen` of the stream"),
+            false => import.ledger.lost(
+                own,
+                format!("`listen` of the stream, without {}", listen.lost.join(" ")),
+            ),
+        }
+        if listen.proxy_protocol {
+            found.proxied_at.extend(&listen.addresses);
+        }
+        found.tls |= listen.tls;
+        let addresses = listen.addresses.iter();
+        found
+            .all
+            .extend(addresses.map(|address| (address.to_string(), own, listen.udp)));
+    }
+    found
+}
+
+/// What becomes of the connections of a server.
+enum To<'t> {
+    /// They are told this.
+    Answer(String, &'t Directive),
+    /// These upstreams get them, by the names that their TLS asks for; all, without any.
+    Upstreams(Vec<(Vec<String>, String)>, &'t Directive),
 }
 
 fn one<'t>(
     import: &mut Import<'t>,
     upstreams: &mut Upstreams<'t>,
     scope: &Scope<'t>,
-    server: &'t Directive,
-    block: &'t Directive,
+    (server, block): (&'t Directive, &'t Directive),
 ) {
-    let Some(pass) = scope.one("proxy_pass") else {
-        import
-            .ledger
-            .block_lost(server, "a stream needs a `proxy_pass`");
+    let listens = listens(import, server);
+    let set = stream_keys::set(import, scope);
+    let Some(to) = to(import, upstreams, scope, (server, block), listens.tls) else {
         return;
     };
-    let mut listens = Vec::new();
-    for own in server.children().iter().filter(|own| own.is("listen")) {
-        match Listen::parse(own, 0) {
-            Some(listen) if listen.udp || listen.tls => {
-                let what = if listen.udp {
-                    "UDP is not carried by the import yet"
-                } else {
-                    "TLS is ended for requests only; a stream passes it on"
-                };
-                import.ledger.lost(own, what);
-            }
-            Some(listen) => {
-                match listen.lost.is_empty() {
-                    true => import.ledger.carried(own, "`listen` of the stream"),
-                    false => import.ledger.lost(
-                        own,
-                        format!("`listen` of the stream, without {}", listen.lost.join(" ")),
-                    ),
-                }
-                if listen.proxy_protocol {
-                    import.proxied.extend(&listen.addresses);
-                }
-                listens.extend(listen.addresses.into_iter().map(|address| (address, own)));
-            }
-            None => import
-                .ledger
-                .lost(own, "hubgate's streams listen on IP addresses: give one"),
-        }
-    }
-    let targets = targets(import, scope, pass, block);
+    let (targets, key, from) = match to {
+        To::Answer(text, from) => (vec![(Vec::new(), text)], "respond", from),
+        To::Upstreams(targets, from) => (targets, "upstream", from),
+    };
     let mut made = 0;
-    for (names, host) in targets {
-        let target = Target {
-            host: &host,
-            default_port: 0,
-        };
-        let Some(upstream) = upstreams.table(target, pass, &mut import.ledger, |_| {}) else {
-            continue;
-        };
-        for (address, from) in &listens {
+    let believed = match listens.proxied_at.is_empty() {
+        true => Vec::new(),
+        false => stream_keys::believed(import, scope),
+    };
+    for (names, value) in targets {
+        for (address, own, udp) in &listens.all {
             let mut stream = Draft::new("[[stream]]", Some(server));
-            stream.set("listen", draft::text(&address.to_string()), Some(from));
+            let proxied = |at: &SocketAddr| at.to_string() == *address;
+            let address = match listens.proxied_at.iter().any(proxied) {
+                false => draft::text(address),
+                true => format!(
+                    "{{ address = {}, proxy_protocol_from = {} }}",
+                    draft::text(address),
+                    draft::texts(&believed)
+                ),
+            };
+            stream.set("listen", address, Some(own));
+            if *udp {
+                stream.set("protocol", "\"udp\"", Some(own));
+            }
             if !names.is_empty() {
                 stream.set("sni", draft::texts(&names), scope.one("ssl_preread"));
             }
-            stream.set("upstream", draft::text(&upstream), Some(pass));
-            settings(scope, &mut stream);
-            log(import, scope, &mut stream);
+            stream.set(key, draft::text(&value), Some(from));
+            if let Some(set) = &set {
+                stream.set("set", set.clone(), scope.one("set"));
+            }
+            stream_keys::all(import, scope, &mut stream, (&listens, *udp));
+            if let Some(own) = scope.all("access_log").first() {
+                log::access(import, own, &mut stream);
+            }
             import.tables.push(stream);
             made += 1;
         }
     }
+    for more in scope.all("access_log").iter().skip(1) {
+        let what = "a stream has one log: the first one";
+        import.ledger.lost(more, what);
+    }
     match made {
         0 => import.ledger.lost(server, "nothing of it can be carried"),
-        _ => import.ledger.carried(server, "a `[[stream]]`"),
-    }
-}
-
-fn settings(scope: &Scope<'_>, stream: &mut Draft) {
-    for (name, key) in [
-        ("proxy_connect_timeout", "connect_timeout"),
-        ("proxy_timeout", "idle_timeout"),
-    ] {
-        if let Some(time) = scope.time(name).filter(|time| *time > 0) {
-            stream.set(key, draft::time(time), scope.one(name));
+        _ => {
+            import.proxied.extend(&listens.proxied_at);
+            import.ledger.carried(server, "a `[[stream]]`");
         }
     }
-    if scope.flag("proxy_protocol", false) {
-        stream.set("send_proxy_protocol", "\"v1\"", scope.one("proxy_protocol"));
-    }
 }
 
-/// The file; the line is hubgate's own.
-fn log<'t>(import: &mut Import<'t>, scope: &Scope<'t>, stream: &mut Draft) {
-    let Some(own) = scope.one("access_log") else {
-        return;
-    };
-    let target = match &*own.argument(0) {
-        path if path.starts_with("syslog:") || path.contains('$') => {
-            import
-                .ledger
-                .lost(own, "hubgate logs to files and standard output only");
-            return;
-        }
-        "off" => "off".to_owned(),
-        "/dev/stdout" => "stdout".to_owned(),
-        path => import.absolute(path),
-    };
-    import.ledger.carried(own, "`access_log` of the stream");
-    stream.set(
-        "access_log",
-        format!("{{ target = {} }}", draft::text(&target)),
-        Some(own),
-    );
-}
-
-/// Where connections go: one target, or those of a map by the name that TLS asks for. The rest comes last.
-fn targets<'t>(
+/// `None`, told, where it cannot be carried.
+fn to<'t>(
     import: &mut Import<'t>,
+    upstreams: &mut Upstreams<'t>,
     scope: &Scope<'t>,
-    pass: &'t Directive,
-    block: &'t Directive,
-) -> Vec<(Vec<String>, String)> {
+    (server, block): (&'t Directive, &'t Directive),
+    tls: bool,
+) -> Option<To<'t>> {
+    if let Some(own) = scope.one("return") {
+        let word = own.arguments().first()?;
+        match variables::text(import, &word.bytes, &Known::default()) {
+            Ok(text) => return Some(To::Answer(text, own)),
+            Err(why) => import.ledger.lost(own, why),
+        }
+        import.ledger.lost(server, "nothing of it can be carried");
+        return None;
+    }
+    let Some(pass) = scope.one("proxy_pass") else {
+        let what = "a stream needs a `proxy_pass` or a `return`";
+        import.ledger.block_lost(server, what);
+        return None;
+    };
     let word = pass.argument(0);
     let Some(variable) = word.strip_prefix('$') else {
-        return vec![(Vec::new(), word.into_owned())];
+        let name = upstream(import, upstreams, (scope, pass), &word)?;
+        return Some(To::Upstreams(vec![(Vec::new(), name)], pass));
     };
-    let map = block
-        .children()
-        .iter()
-        .find(|own| own.is("map") && own.argument(1).strip_prefix('$') == Some(variable));
-    let Some(map) = map.filter(|map| {
-        map.argument(0) == "$ssl_preread_server_name" && scope.flag("ssl_preread", false)
-    }) else {
-        import.ledger.lost(
-            pass,
-            format!("`{word}` is no map of the TLS name: a stream has one upstream"),
-        );
-        return Vec::new();
+    let preread = scope.flag("ssl_preread", false) && !tls;
+    if let Some((map, rows)) = by_name(block, variable).filter(|_| preread) {
+        import.ledger.carried(map, "the `sni` of streams");
+        let mut found = Vec::new();
+        for (names, host) in rows {
+            found.push((names, upstream(import, upstreams, (scope, pass), &host)?));
+        }
+        return Some(To::Upstreams(found, pass));
+    }
+    let variable = variable.trim_start_matches('{').trim_end_matches('}');
+    let fixed = stream_keys::fixed(scope, variable);
+    if let Some(host) = fixed {
+        let name = upstream(import, upstreams, (scope, pass), &host)?;
+        return Some(To::Upstreams(vec![(Vec::new(), name)], pass));
+    }
+    if definitions::values(import, variable).is_none() {
+        let what = format!("`{word}` is not one of the upstreams that the file names");
+        import.ledger.lost(pass, what);
+        import.ledger.lost(server, "nothing of it can be carried");
+        return None;
+    }
+    let mut named =
+        |import: &mut Import<'t>, host: &str| upstream(import, upstreams, (scope, pass), host);
+    let text = route::chosen(import, variable, &mut named)?;
+    let to = "the stream's `upstream`, one of those that the variable names";
+    import.ledger.carried(pass, to);
+    Some(To::Upstreams(vec![(Vec::new(), text)], pass))
+}
+
+/// The name of the `[upstream]` for a target.
+fn upstream<'t>(
+    import: &mut Import<'t>,
+    upstreams: &mut Upstreams<'t>,
+    (scope, pass): (&Scope<'t>, &'t Directive),
+    host: &str,
+) -> Option<String> {
+    let target = Target {
+        host,
+        default_port: 0,
     };
-    let mut found: Vec<(Vec<String>, String)> = Vec::new();
-    let (mut rest, mut lost) = (None, Vec::new());
-    for row in map.children().iter().filter(|row| row.words.len() == 2) {
+    let tls = stream_keys::upstream_tls(import, scope, host);
+    let more = |table: &mut Draft| {
+        if let Some(tls) = tls {
+            table.set("tls", tls, scope.one("proxy_ssl"));
+        }
+    };
+    upstreams.table(target, pass, &mut import.ledger, more)
+}
+
+/// Names that TLS asks for, and who gets them; none for all others.
+type Rows = Vec<(Vec<String>, String)>;
+
+/// The rows of a map that is of nothing but such names, the rest last.
+fn by_name<'t>(block: &'t Directive, variable: &str) -> Option<(&'t Directive, Rows)> {
+    let mut maps = block.children().iter().filter(|own| own.is("map"));
+    let map = maps.find(|own| own.argument(1).strip_prefix('$') == Some(variable))?;
+    if map.argument(0) != "$ssl_preread_server_name" {
+        return None;
+    }
+    let rows = map.children();
+    let hosts = rows.iter().any(|row| row.is("hostnames"));
+    let mut found: Rows = Vec::new();
+    let mut rest = None;
+    for row in rows.iter().filter(|row| row.words.len() == 2) {
         let (name, host) = (row.name(), row.argument(0).into_owned());
-        if name == "default" {
-            rest = Some(host);
-            continue;
+        if host.contains('$') {
+            return None;
         }
-        if name == "include" {
-            continue;
-        }
-        let bare = name.trim_start_matches('.');
-        let mut names = match HostPattern::parse(bare) {
-            Ok(_) if !bare.is_empty() => vec![bare.to_owned()],
-            _ => {
-                lost.push(format!("`{name}`"));
-                continue;
+        match &*name {
+            "default" => rest = Some(host),
+            "include" => {}
+            name => {
+                let names = names(name, hosts)?;
+                match found.iter_mut().find(|(_, other)| *other == host) {
+                    Some((list, _)) => list.extend(names),
+                    None => found.push((names, host)),
+                }
             }
-        };
-        names.extend(name.starts_with('.').then(|| format!("*.{bare}")));
-        match found.iter_mut().find(|(_, other)| *other == host) {
-            Some((list, _)) => list.extend(names),
-            None => found.push((names, host)),
         }
     }
-    match lost.is_empty() {
-        true => import.ledger.carried(map, "the `sni` of streams"),
-        false => import.ledger.lost(
-            map,
-            format!("the `sni` of streams, without {}", lost.join(", ")),
-        ),
+    let rest = rest.filter(|host| !host.is_empty());
+    found.extend(rest.map(|host| (Vec::new(), host)));
+    (!found.is_empty()).then_some((map, found))
+}
+
+/// A row's name as hubgate's; `None` for one that it has no name for.
+fn names(name: &str, hosts: bool) -> Option<Vec<String>> {
+    let bare = name.trim_start_matches('.');
+    if bare.is_empty() || (name.contains('*') || bare != name) && !hosts {
+        return None;
     }
-    found.extend(
-        rest.filter(|host| !host.is_empty())
-            .map(|host| (Vec::new(), host)),
-    );
-    found
+    HostPattern::parse(bare).ok()?;
+    let mut names = vec![bare.to_owned()];
+    names.extend((bare != name).then(|| format!("*.{bare}")));
+    Some(names)
 }

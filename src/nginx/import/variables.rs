@@ -51,7 +51,8 @@ pub(super) fn text_with(
     }
     let own = OwnNames::with(import.own.iter().chain(groups).map(String::as_str));
     match Text::parse_line(&out, &own) {
-        Ok(_) => Ok(out),
+        Ok(text) if import.has_all(&text) => Ok(out),
+        Ok(_) => Err("it names what only streams have".to_owned()),
         Err(error) => Err(format!("{error} of hubgate's")),
     }
 }

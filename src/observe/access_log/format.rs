@@ -75,6 +75,13 @@ impl<'r> Line<'_, 'r> {
 
     fn variable(&mut self, variable: &Variable) {
         let record = self.record;
+        if let Some(values) = record.values.filter(|_| record.values_first) {
+            let mut value = Vec::new();
+            values.append(variable, &mut value);
+            if !value.is_empty() {
+                return self.text(&value);
+            }
+        }
         match variable {
             Variable::RemoteAddr => self.display(record.client.ip()),
             Variable::RemotePort => self.display(record.client.port()),

@@ -72,6 +72,8 @@ pub struct Record<'a> {
     pub tunnel_out: u64,
     /// What a format can name besides.
     pub values: Option<&'a dyn Lookup>,
+    /// Whether those count before what is said here: of streams, where names mean something else.
+    pub values_first: bool,
     /// Datagrams from the client and to it, where there are such.
     pub datagrams: Option<(u64, u64)>,
 }
@@ -133,6 +135,7 @@ impl<'a> Record<'a> {
             tunnel_in: 0,
             tunnel_out: 0,
             values: None,
+            values_first: false,
             datagrams: None,
         }
     }

@@ -41,6 +41,8 @@ pub struct Current {
     http1: Arc<ClientConfig>,
     /// The same, and the same sessions.
     http2: Arc<ClientConfig>,
+    /// The same again.
+    unsaid: Arc<ClientConfig>,
     files: Files,
 }
 
@@ -51,6 +53,8 @@ pub enum Alpn {
     Http1,
     /// HTTP/2
     Http2,
+    /// Nothing: what is spoken is the client's affair.
+    Unsaid,
 }
 
 /// What the files hold, as far as there are any.
@@ -160,6 +164,7 @@ impl Current {
         Arc::clone(match alpn {
             Alpn::Http1 => &self.http1,
             Alpn::Http2 => &self.http2,
+            Alpn::Unsaid => &self.unsaid,
         })
     }
 
@@ -188,10 +193,13 @@ impl Current {
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let mut http2 = config.clone();
         http2.alpn_protocols = vec![b"h2".to_vec()];
+        let mut unsaid = config.clone();
+        unsaid.alpn_protocols = Vec::new();
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             http1: Arc::new(config),
             http2: Arc::new(http2),
+            unsaid: Arc::new(unsaid),
             files,
         })
     }

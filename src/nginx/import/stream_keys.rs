@@ -1,0 +1,273 @@
+//! What a server of `stream` says besides where its connections come from and go to, as keys of a `[[stream]]`.
+//!
+//! Inheritance is nginx's. What is not the same for every connection, where hubgate wants it to be, is told as lost.
+
+use super::draft::{self, Draft};
+use super::stream::Listens;
+use super::variables::{self, Known};
+use super::{Import, limits, site};
+use crate::config::AddressRule;
+use crate::nginx::model::Scope;
+use crate::nginx::tree::Directive;
+use crate::nginx::value;
+
+/// All but addresses, targets, variables and logs.
+pub(super) fn all<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    stream: &mut Draft,
+    (listens, udp): (&Listens<'_>, bool),
+) {
+    for (name, key) in [
+        ("proxy_connect_timeout", "connect_timeout"),
+        ("proxy_timeout", "idle_timeout"),
+    ] {
+        if let Some(time) = scope.time(name).filter(|time| *time > 0) {
+            stream.set(key, draft::time(time), scope.one(name));
+        }
+    }
+    access(import, scope, stream);
+    limits::of_scope(import, scope, stream);
+    bind(import, scope, stream);
+    if udp {
+        datagrams(import, scope, stream);
+        return;
+    }
+    if !scope.flag("proxy_half_close", false) && stream.get("upstream").is_some() {
+        stream.set("half_close", "false", scope.one("proxy_half_close"));
+    }
+    tries(scope, stream);
+    rates(import, scope, stream);
+    if scope.flag("proxy_protocol", false) {
+        stream.set("send_proxy_protocol", "\"v1\"", scope.one("proxy_protocol"));
+    }
+    if scope.flag("proxy_ssl", false) {
+        stream.set("tls_to_upstream", "true", scope.one("proxy_ssl"));
+    }
+    if listens.tls {
+        certificate(import, scope, stream);
+    }
+}
+
+/// The variables that `set` gives values.
+pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
+    let mut entries: Vec<String> = Vec::new();
+    let own: Vec<_> = scope.own().iter().filter(|own| own.is("set")).collect();
+    for own in &own {
+        let name = own.argument(0).trim_start_matches('$').to_ascii_lowercase();
+        if !import.own.contains(&name) {
+            import.own.push(name);
+        }
+    }
+    for own in own {
+        let name = own.argument(0).trim_start_matches('$').to_ascii_lowercase();
+        let Some(word) = own.arguments().get(1) else {
+            continue;
+        };
+        match variables::text(import, &word.bytes, &Known::default()) {
+            Ok(text) => {
+                let begins = format!("{name} = ");
+                entries.retain(|entry| !entry.starts_with(&begins));
+                entries.push(begins + &draft::text(&text));
+            }
+            Err(why) => import.ledger.lost(own, why),
+        }
+    }
+    (!entries.is_empty()).then(|| format!("{{ {} }}", entries.join(", ")))
+}
+
+/// What a variable of `set` is worth, where that is always the same.
+pub(super) fn fixed(scope: &Scope<'_>, variable: &str) -> Option<String> {
+    let mut sets = scope.own().iter().filter(|own| own.is("set")).rev();
+    let set = sets.find(|own| own.argument(0).strip_prefix('$') == Some(variable))?;
+    let value = set.argument(1);
+    (!value.contains('$')).then(|| value.into_owned())
+}
+
+/// TLS to the endpoints, as an upstream's `tls`.
+pub(super) fn upstream_tls(
+    import: &mut Import<'_>,
+    scope: &Scope<'_>,
+    host: &str,
+) -> Option<String> {
+    if !scope.flag("proxy_ssl", false) {
+        return None;
+    }
+    let first = |name: &str| scope.one(name).map(|own| own.argument(0).into_owned());
+    let verify = scope.flag("proxy_ssl_verify", false);
+    let mut words = Vec::new();
+    let name = first("proxy_ssl_name").filter(|name| {
+        let known = !name.contains('$');
+        if let Some(own) = scope.one("proxy_ssl_name").filter(|_| !known) {
+            let what = "the name depends on the connection: that of the target is asked for";
+            import.ledger.lost(own, what);
+        }
+        known
+    });
+    let bare = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let name = name.unwrap_or_else(|| bare.to_owned());
+    // nginx asks for no name unless it is told to.
+    let asks = verify || scope.flag("proxy_ssl_server_name", false);
+    match asks && name.parse::<std::net::IpAddr>().is_err() {
+        false => words.push("server_name = \"endpoint\"".to_owned()),
+        true => words.push(format!("server_name = {}", draft::text(&name))),
+    }
+    if !verify {
+        words.push("verify = false".to_owned());
+    }
+    for (from, key) in [
+        ("proxy_ssl_trusted_certificate", "ca_file"),
+        ("proxy_ssl_certificate", "client_certificate"),
+        ("proxy_ssl_certificate_key", "client_key"),
+    ] {
+        let file = first(from).filter(|file| !file.is_empty());
+        if let Some(file) = file.filter(|_| verify || key != "ca_file") {
+            let file = draft::text(&import.absolute(&file));
+            words.push(format!("{key} = {file}"));
+        }
+    }
+    Some(format!("{{ {} }}", words.join(", ")))
+}
+
+fn access(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {
+    let rules = scope.all_of(&["allow", "deny"]);
+    let mut kept = Vec::new();
+    for own in &rules {
+        match AddressRule::parse(&format!("{} {}", own.name(), own.argument(0))) {
+            Some(rule) => kept.push(rule.to_string()),
+            None => {
+                let what = "neither an address nor a network: the rule is left out";
+                import.ledger.lost(own, what);
+            }
+        }
+    }
+    if !kept.is_empty() {
+        stream.set("access", draft::texts(kept), rules.first().copied());
+    }
+}
+
+fn bind(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {
+    let Some(own) = scope.one("proxy_bind") else {
+        return;
+    };
+    let word = own.argument(0);
+    if own.arguments().len() == 1 && word == "off" {
+        return;
+    }
+    match word.parse::<std::net::IpAddr>() {
+        Ok(address) if own.arguments().len() == 1 => {
+            stream.set("bind", draft::text(&address.to_string()), Some(own));
+        }
+        _ => {
+            let what = "connections to endpoints come from one address of this machine";
+            import.ledger.lost(own, what);
+        }
+    }
+}
+
+fn number(own: &Directive) -> Option<i64> {
+    value::number(&own.arguments().first()?.bytes)
+}
+
+fn datagrams(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {
+    for (name, key, least) in [
+        ("proxy_responses", "udp_responses", 0),
+        ("proxy_requests", "udp_requests", 1),
+    ] {
+        if let Some(own) = scope.one(name)
+            && let Some(count) = number(own).filter(|count| *count >= least)
+        {
+            stream.set(key, count.min(1_000_000).to_string(), Some(own));
+        }
+    }
+    for name in ["proxy_upload_rate", "proxy_download_rate", "proxy_protocol"] {
+        if let Some(own) = scope
+            .one(name)
+            .filter(|own| !matches!(&*own.argument(0), "0" | "off"))
+        {
+            import.ledger.lost(own, "of connections only, not of UDP");
+        }
+    }
+}
+
+fn tries(scope: &Scope<'_>, stream: &mut Draft) {
+    if !scope.flag("proxy_next_upstream", true) {
+        stream.set("tries", "1", scope.one("proxy_next_upstream"));
+    } else if let Some(own) = scope.one("proxy_next_upstream_tries")
+        && let Some(most) = number(own).filter(|most| *most > 0)
+    {
+        stream.set("tries", most.min(1000).to_string(), Some(own));
+    }
+    let timeout = "proxy_next_upstream_timeout";
+    if let Some(time) = scope.time(timeout).filter(|time| *time > 0) {
+        stream.set("tries_timeout", draft::time(time), scope.one(timeout));
+    }
+}
+
+fn rates(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {
+    for (name, key) in [
+        ("proxy_upload_rate", "upload_rate"),
+        ("proxy_download_rate", "download_rate"),
+    ] {
+        let Some(own) = scope.one(name) else {
+            continue;
+        };
+        let word = own.arguments().first();
+        match word.and_then(|word| value::size(&word.bytes)) {
+            Some(0) => {}
+            Some(rate) => stream.set(key, draft::size(rate), Some(own)),
+            None => {
+                let what = "how fast depends on the connection: it goes at full speed";
+                import.ledger.lost(own, what);
+            }
+        }
+    }
+}
+
+/// TLS that is ended at the stream.
+fn certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>, stream: &mut Draft) {
+    let (chains, keys) = (
+        scope.all("ssl_certificate"),
+        scope.all("ssl_certificate_key"),
+    );
+    let pair = chains.first().zip(keys.first());
+    let Some((chain, key)) = pair else {
+        return;
+    };
+    let (files, key_file) = (chain.argument(0), key.argument(0));
+    if files.contains('$') || files.starts_with("data:") || key_file.starts_with("engine:") {
+        import.ledger.lost(chain, "certificates are files");
+    }
+    let (files, key_file) = (import.absolute(&files), import.absolute(&key_file));
+    let (files, key_file) = (draft::text(&files), draft::text(&key_file));
+    let value = format!("{{ chain = {files}, key = {key_file} }}");
+    stream.set("certificate", value, Some(chain));
+    for more in chains.iter().skip(1).chain(keys.iter().skip(1)) {
+        let what = "a stream has one certificate: the first one";
+        import.ledger.lost(more, what);
+    }
+    if let Some(own) = scope.one("ssl_alpn") {
+        let names = own.arguments().iter().map(|word| word.text());
+        stream.set("alpn", draft::texts(names), Some(own));
+    }
+    let words = site::policy(import, scope);
+    if !words.is_empty() {
+        stream.set("tls", format!("{{ {} }}", words.join(", ")), None);
+    }
+}
+
+/// Who is believed about the client: nginx takes a header of anybody, and the client's address of those that are named.
+pub(super) fn believed(import: &mut Import<'_>, scope: &Scope<'_>) -> Vec<String> {
+    let from = scope.all("set_real_ip_from");
+    let named = from.iter().map(|own| own.argument(0).into_owned());
+    let named: Vec<_> = named.filter(|network| network != "unix:").collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let guarded = scope.all_of(&["allow", "deny"]);
+    for own in guarded.into_iter().chain(scope.all("limit_conn")) {
+        let what = "it is of the client that the PROXY header names, whoever sends it: write `set_real_ip_from`";
+        import.ledger.lost(own, what);
+    }
+    vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()]
+}
