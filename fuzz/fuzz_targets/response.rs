@@ -2,7 +2,7 @@
 #![no_main]
 
 use http::{Method, Version};
-use hubgate::proxy::filter::response::{Client, Framing, framing, write};
+use hubgate::proxy::filter::response::{Client, Framing, Own, framing, write};
 use hubgate::upstream::http1::Parsed;
 use libfuzzer_sys::fuzz_target;
 
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
     }
     let framing = framing(&head, Client::of(&Method::GET, Version::HTTP_11));
     let mut wire = Vec::new();
-    write(&head, framing, true, b"today", &mut wire);
+    write(&head, framing, true, b"today", &Own::default(), &mut wire);
     let mut again = Parsed::default();
     assert_eq!(again.parse(&wire), Ok(Some(wire.len())));
     let to = again.with(&wire);

@@ -102,10 +102,12 @@ fn handshake(mut bytes: &[u8]) -> Result<Cow<'_, [u8]>, Fault> {
         } else {
             message.to_mut().extend_from_slice(come);
         }
-        let whole = message.first_chunk::<4>().is_some_and(|&[_, a, b, c]| {
-            message.len() >= 4 + u32::from_be_bytes([0, a, b, c]) as usize
+        // One that is too long is so whatever follows.
+        let known = message.first_chunk::<4>().is_some_and(|&[_, a, b, c]| {
+            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            message.len() >= 4 + length || length > LONGEST
         });
-        if whole || come.len() < length {
+        if known || come.len() < length {
             return Ok(message);
         }
         bytes = &rest[length..];
@@ -310,6 +312,13 @@ mod tests {
             let bytes = records(&message(extensions.as_deref()), 100);
             assert_eq!(name(&bytes), "");
         }
+    }
+
+    #[test]
+    fn a_hello_that_is_too_long_is_so_whatever_follows() {
+        let record = [22, 3, 1, 0, 5, CLIENT_HELLO, 0x20, 0, 0, 3];
+        assert_eq!(parse(&record), Err(Fault::TooLong));
+        assert_eq!(parse(&[&record[..], b"x"].concat()), Err(Fault::TooLong));
     }
 
     #[test]
