@@ -76,6 +76,7 @@ for set in "$@"; do
         want curl
         want nsenter util-linux
         want pgrep procps
+        want ip iproute2
         ;;
     soak)
         want python3

@@ -163,7 +163,9 @@ fn begin(
                 settled.tell_ready();
             }
             Err(error) => {
-                // At once, for whoever is started in the old process's place.
+                // At once, for whoever is started in the old process's place; that one may have the very sockets.
+                settled.leave_files();
+                settled.gate.send_replace(Gate::Ended);
                 settled.admin_socket.file.remove();
                 // Where nobody listens, this process is ending already.
                 drop(leave.send(error));

@@ -20,6 +20,7 @@ HTTP = ("127.0.0.1", 8080)
 HOME = Path("/run/test")
 LOG = HOME / "log"
 CONFIG = HOME / "hubgate.toml"
+ADMIN = "/run/hubgate/admin.sock"
 # Of hubgate's own, and of systemd's.
 UNIX, ACTIVATED = "/run/hubgate/http.sock", "/run/test/activated.sock"
 TOML = """
@@ -119,6 +120,13 @@ def get(timeout=60, path="/", to=HTTP):
         return answer(sock)[0]
 
 
+def operator_is_answered():
+    try:
+        return get(path="/health", to=ADMIN) == b"ok\n"
+    except OSError:
+        return False
+
+
 class Load:
     """requests until the end of the block; what failed is kept"""
 
@@ -160,7 +168,7 @@ class Load:
 
     def ask(self):
         """the operator's socket"""
-        assert get(path="/health", to="/run/hubgate/admin.sock") in (b"ok\n", b"stopping\n")
+        assert get(path="/health", to=ADMIN) in (b"ok\n", b"stopping\n")
         self.served += 1
 
     def keep(self):
@@ -260,6 +268,12 @@ def upgrade_makes_the_successor_the_main_process():
             eventually("the status is its own", lambda: "generation" in show("StatusText"))
             eventually("the old process has ended", lambda: not Path(f"/proc/{before}").exists())
             expect("the service was active all the time", show("ActiveState") == "active" and show("NRestarts") == "0")
+        before, reloads = main_pid(), LOG.read_text().count("configuration reloaded")
+        run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "hubgate")
+        code, said = run("systemctl", "reload", "hubgate")
+        expect(f"a reload during an upgrade is done {said}", code == 0)
+        eventually("by one of the two", lambda: LOG.read_text().count("configuration reloaded") == reloads + 1)
+        eventually("and another process is the main one", lambda: main_pid() not in (0, before))
         before = main_pid()
         code, said = run(str(HOME / "hubgate"), "upgrade", "--program", "/bin/false")
         expect(f"an upgrade that fails says so {said}", code == 1 and "exit code 1" in said)
@@ -277,7 +291,7 @@ def restart_keeps_the_sockets():
     unix = TOML.replace('http = ["127.0.0.1:8080"]', f'http = ["127.0.0.1:8080", "unix:{UNIX}"]')
     CONFIG.write_text(unix)
     start()
-    files = {"/run/hubgate/admin.sock": 0o600, UNIX: 0o660}
+    files = {ADMIN: 0o600, UNIX: 0o660}
     there = lambda: {path: (Path(path).stat().st_ino, Path(path).stat().st_mode & 0o777) for path in files}
     first = there()
     expect("sockets are opened to whom they are for", {path: mode for path, (_, mode) in first.items()} == files)
@@ -370,6 +384,7 @@ def a_process_killed_while_its_successor_is_on_trial_leaves_one_that_serves():
         run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "hubgate")
         eventually("another process serves", lambda: main_pid() not in (0, pid) and show("ActiveState") == "active")
         alone = [str(main_pid())]
+        eventually("an operator reaches it", operator_is_answered)
         eventually("it is alone", lambda: Path("/sys/fs/cgroup" + show("ControlGroup"), "cgroup.procs").read_text().split() == alone)
     load.expect_none_refused(4)
 
