@@ -10,6 +10,7 @@
 
 pub mod guard;
 mod of_site;
+mod special;
 pub mod stream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,16 +19,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
+pub use special::{Mirror, Rewrite, Special};
 
 use self::stream::RunningStream;
 use crate::config::{
-    self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteAction, RouteTimeouts,
-    Site, Text, Variable,
+    self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteTimeouts, Site, Text,
+    Variable,
 };
-use crate::nginx::uri::Uri;
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
-use crate::router::{PathTable, Router, StreamTable, target};
+use crate::router::{PathTable, Router, StreamTable};
 use crate::tls::policies::{Ground, Policies, PolicyError};
 use crate::tls::streams::StreamTlsError;
 use crate::types::endpoint_address::EndpointAddress;
@@ -117,46 +118,6 @@ pub struct RunningRoute {
     pub access_log: AccessLogHandle,
     /// What was configured, for what few requests need.
     pub config: Arc<Route>,
-}
-
-/// What is done besides passing a request on as it came.
-#[derive(Debug, Default)]
-pub struct Special {
-    /// It is answered here, as the route's action says; the group is nobody's.
-    pub answered: bool,
-    /// As that, from files.
-    pub files: bool,
-    /// Its target changes.
-    pub rewrite: Option<Rewrite>,
-    /// The fields of its head change.
-    pub request: bool,
-    /// The head of its answer changes.
-    pub response: bool,
-}
-
-/// Puts one prefix in the place of another.
-#[derive(Debug)]
-pub struct Rewrite {
-    /// The bytes that go.
-    pub prefix: Box<str>,
-    /// The bytes that come.
-    pub replacement: Box<str>,
-    /// Whether that is so of the path as it was understood, and not as it was sent.
-    pub normal: bool,
-}
-
-impl Rewrite {
-    /// The target that goes on: `uri` is what `raw` was understood as, where it was.
-    pub fn target(&self, raw: &[u8], uri: Option<&Uri>) -> Vec<u8> {
-        let (prefix, replacement) = (self.prefix.as_bytes(), self.replacement.as_bytes());
-        match uri.filter(|_| self.normal) {
-            Some(uri) => {
-                let rest = uri.path.strip_prefix(prefix).unwrap_or_default();
-                [replacement, &uri.written(rest)].concat()
-            }
-            None => target::rewrite(raw, prefix, replacement),
-        }
-    }
 }
 
 /// Why a checked configuration cannot run here.
@@ -278,25 +239,6 @@ fn names_local(config: &Config) -> bool {
     named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
 }
 
-fn special(route: &Route, paths: Paths) -> Option<Special> {
-    let request = &route.request;
-    let changes = !request.forwarded || !request.fields.is_empty();
-    let special = Special {
-        answered: !route.action.forwards(),
-        files: matches!(route.action, RouteAction::Files(_)),
-        rewrite: route.rewrite_prefix.as_ref().map(|replacement| Rewrite {
-            prefix: route.path.as_str().into(),
-            replacement: replacement.clone(),
-            normal: paths != Paths::Raw,
-        }),
-        request: changes,
-        response: !route.response.spares_upstreams(),
-    };
-    let plain = !special.answered && special.rewrite.is_none() && !changes && !special.response;
-    let named = route.action.upstream().is_some() && request.target.is_none();
-    (!(plain && named)).then_some(special)
-}
-
 fn strict(config: &Config) -> HashMap<usize, HeaderValue> {
     let sites = config.sites.iter().enumerate();
     let strict = sites.filter_map(|(index, site)| {
@@ -385,7 +327,7 @@ impl<'a> Parts<'a> {
                 .guard(route, self.old.map(|old| &old.guarding)),
             ruled: !route.detours.rules.is_empty(),
             intercepts: route.detours.intercepts,
-            special: special(route, paths).map(Box::new),
+            special: Special::of(route, paths).map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
         })

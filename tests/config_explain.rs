@@ -110,6 +110,11 @@ request_headers = { X-Site = "$host", Cookie = "" }
 response_headers = [{ add = "X-Site", value = "1" }]
 hide_headers = ["X-Powered-By"]
 location_base = "https://$host:$server_port"
+compress = false
+decompress = true
+charset = false
+replace = false
+referers = ["none", ".a.test/x", "~b"]
 access = { rules = ["allow unix:"] }
 limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
 rules = [{ when = "$host !~* ^a b$", set = { x = "$1 = $$" } }, { when = "!-f /srv/$x", rules = [{ rewrite = "^/(.*)", to = "/y/$1?", then = "find" }, { stop = true }] }, { when = "$x", enter = "@app" }, { when = "$x != ", respond = { status = 410 } }, { rewrite = "a", to = "b", then = 301 }, { when = "$x = 1 2", redirect = { to = "https://h/" } }]
@@ -134,7 +139,7 @@ tunnel_handshake_timeout = "4s"
 tunnel_idle_timeout = "5s"
 total_timeout = "6s"
 limits = { rates = [{ rate = "one", burst = 5, delay = 3, status = 503 }], concurrency = [{ of = "a b", most = 10 }], status = 444, log = "notice", dry_run = true, bandwidth = "2MiB", after = "3KiB" }
-access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of \"$host\"", file = "users" }, ask = { path = "/a", take = { user = "$upstream_http_x_user" } }, need = "any" }
+access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of \"$host\"", file = "users" }, ask = { path = "/a", take = { user = "$upstream_http_x_user" } }, need = "any", delay = "2s", others = { than = ["GET", "PURGE"], rules = ["deny all"], basic = { realm = "r", file = "f" }, need = "any" } }
 [site."bücher.example".route.access_log]
 target = "off"
 format = "json"
@@ -152,6 +157,12 @@ request_headers = { Host = "$host", X-Site = "2", "x-b" = "\"$$\"" }
 forwarded = false
 response_headers = [{ set = "X-A", value = "$status", always = true }, { add = "x-a", value = "b" }]
 hide_headers = ["Server"]
+compress = { types = ["text/html", "a/b"], min_length = "9B", level = 9, vary = false, proxied = ["no-cache", "auth"], http_1_0 = true, except = ["MSIE [4-6]\\."] }
+decompress = false
+mirror = { paths = ["/m", "/n"], body = false }
+charset = { name = "utf-8", types = ["a/b"], replace = true }
+referers = ["blocked"]
+replace = { pairs = [["a$host", ""], ["<b>", "$$"]], once = false, types = ["*"], last_modified = true }
 expires = "modified 1h"
 location_base = ""
 location_headers = [["http://$host/", "/"], ["~*^http://(?<name>.)(.)", "/$name$2"]]
@@ -159,6 +170,9 @@ cookies = { domain = [["a.test", "$host"]], path = [["~^/(.)", "/x/$1"]], flags 
 [[site."bücher.example".route]]
 exact = "/edge"
 respond = { status = 299, body = "edge of \"$host\" $$", type = "text/html" }
+[[site."bücher.example".route]]
+exact = "/counts"
+answer = "counts"
 [[site."bücher.example".route]]
 path = "/old/"
 redirect = { to = "https://$host/new$request_uri", status = 308 }
@@ -201,15 +215,17 @@ hosts = true
 of = "$arg_a"
 default = "n"
 cases = { "10.0.0.0/8" = "a b", "fd00::1" = "" }
+proxies = ["10.0.0.0/8"]
+recursive = true
 [split.c]
 of = "$a"
 shares = [["0.5%", "a"], ["50%", ""], ["*", "$$"]]
 [[site."bücher.example".route]]
 path = "/www/"
-files = { root = "/srv/$host/w", index = ["a.html", "/b?c"], try = ["$uri", "$uri/", "/", "/x?$args"], listing = "html", listing_sizes = "rounded", types = { html = "text/html", "x-y" = "a/b" }, default_type = "text/plain", symlinks = "follow", etag = false, if_modified_since = "before", max_ranges = 1 }
+files = { root = "/srv/$host/w", index = ["a.html", "/b?c"], try = ["$uri", "$uri/", "/", "/x?$args"], listing = "html", listing_sizes = "rounded", types = { html = "text/html", "x-y" = "a/b" }, default_type = "text/plain", symlinks = "follow", etag = false, if_modified_since = "before", max_ranges = 1, precompressed = "always", precompressed_vary = false }
 [[site."bücher.example".route]]
 path = "/static/"
-files = { alias = "static/", try = ["$uri", "=404"] }
+files = { alias = "static/", try = ["$uri", "=404"], listing = "jsonp" }
 rules = [{ rewrite = "a", to = "/b", then = "stay" }]
 errors = [{ on = [404], to = "/x", status = 200 }]
 own_errors = "intercept"
@@ -419,6 +435,7 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "redirect = ",
                     "rate = ",
                     "files = ",
+                    "answer = ",
                 ]
                 .iter()
                 .any(|key| line.starts_with(key))

@@ -62,6 +62,7 @@ fn a_commented_example_of_the_reference_works_when_its_mark_is_removed() {
             "respond = ",
             "redirect = ",
             "files = ",
+            "answer = ",
             "eab_",
         ];
         if other.iter().any(|key| example.starts_with(key)) {

@@ -1,16 +1,7 @@
 //! ClientHellos: the verdict does not depend on how many bytes have come, and no more than the bound are asked for.
 #![no_main]
 
-use hubgate::listener::client_hello::{LONGEST, Verdict, parse};
-use libfuzzer_sys::fuzz_target;
+#[path = "../entries/client_hello.rs"]
+mod entry;
 
-fuzz_target!(|input: &[u8]| {
-    let whole = parse(input);
-    assert!(input.len() < LONGEST || whole != Ok(Verdict::Partial));
-    for cut in 0..input.len().min(128) {
-        match parse(&input[..cut]) {
-            Ok(Verdict::Partial) => {}
-            early => assert_eq!(early, whole),
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entry::run(input));

@@ -1,22 +1,7 @@
 //! WebSocket frames: boundaries are found wherever the bytes are cut.
-//!
-//! The first byte of the input is the length of the segments. A boundary found in the wrong place would put our close frame
-//! into the middle of somebody's message.
 #![no_main]
 
-use hubgate::proxy::tunnel::frames::FrameScanner;
-use libfuzzer_sys::fuzz_target;
+#[path = "../entries/frames.rs"]
+mod entry;
 
-fuzz_target!(|input: &[u8]| {
-    let Some((&length, bytes)) = input.split_first() else {
-        return;
-    };
-    let mut whole = FrameScanner::default();
-    whole.feed(bytes);
-    let mut cut = FrameScanner::default();
-    for segment in bytes.chunks(usize::from(length).max(1)) {
-        cut.feed(segment);
-    }
-    assert_eq!(whole.is_between_frames(), cut.is_between_frames());
-    assert_eq!(whole.is_closed(), cut.is_closed());
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entry::run(input));

@@ -1,27 +1,7 @@
 //! nginx configurations: any bytes are read or refused, with the place of the fault inside of them.
 #![no_main]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+#[path = "../entries/nginx.rs"]
+mod entry;
 
-use hubgate::nginx::{At, Memory, Options, read};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: &[u8]| {
-    let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let files = Memory(BTreeMap::from([(PathBuf::from("/nginx.conf"), input.to_vec())]));
-    for keep_unknown in [false, true] {
-        let options = Options {
-            globals: String::new(),
-            keep_unknown,
-        };
-        match read(&files, Path::new("/nginx.conf"), &options) {
-            Ok(tree) => assert!(tree.files.len() == 1 || input.is_empty()),
-            Err(refused) => {
-                if let At::File { line, .. } = refused.0.at {
-                    assert!(line as usize <= lines);
-                }
-            }
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entry::run(input));

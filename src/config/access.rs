@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use http::Method;
 use ipnet::IpNet;
 
 use super::text::Text;
@@ -22,6 +25,27 @@ pub struct Access {
     pub ask: Option<Ask>,
     /// How many of those that are set must agree.
     pub need: Need,
+    /// How long whoever gets 401 has to wait for it.
+    pub delay: Option<Duration>,
+    /// What counts in place of all this for some methods.
+    pub others: Option<Box<Others>>,
+}
+
+/// What counts for requests with other methods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Others {
+    /// Than these; GET includes HEAD.
+    pub than: Vec<Method>,
+    /// Who is let in then.
+    pub access: Arc<Access>,
+}
+
+impl Others {
+    /// Whether a request with this method is one of them.
+    pub fn has(&self, method: &Method) -> bool {
+        let head = *method == Method::HEAD && self.than.contains(&Method::GET);
+        !(head || self.than.contains(method))
+    }
 }
 
 /// `allow 10.0.0.0/8`
@@ -88,12 +112,14 @@ impl Need {
 impl Access {
     /// Whether everybody is let in.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.basic.is_none() && self.ask.is_none()
+        let own = self.rules.is_empty() && self.basic.is_none() && self.ask.is_none();
+        own && self.others.is_none()
     }
 
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
-        self.basic.iter().map(|basic| &basic.realm)
+        let others = self.others.iter().flat_map(|others| &others.access.basic);
+        self.basic.iter().chain(others).map(|basic| &basic.realm)
     }
 }
 

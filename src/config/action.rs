@@ -21,6 +21,39 @@ pub enum RouteAction {
     Redirect(Redirect),
     /// `files`: what is in a folder.
     Files(Box<Files>),
+    /// `answer`: something that hubgate knows.
+    Own(OwnAnswer),
+}
+
+/// What hubgate can answer by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnAnswer {
+    /// How many connections and requests there are, and were.
+    Counts,
+    /// An image of one pixel that is not to be seen.
+    Pixel,
+}
+
+impl OwnAnswer {
+    /// As they are written.
+    pub const WORDS: &[&str] = &["counts", "pixel"];
+
+    /// What a word stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "counts" => Some(Self::Counts),
+            "pixel" => Some(Self::Pixel),
+            _ => None,
+        }
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counts => "counts",
+            Self::Pixel => "pixel",
+        }
+    }
 }
 
 /// An answer made here.
@@ -48,7 +81,11 @@ impl RouteAction {
     pub fn upstream(&self) -> Option<&UpstreamName> {
         match self {
             Self::Forward(upstream) => Some(upstream),
-            Self::Choose(_) | Self::Respond(_) | Self::Redirect(_) | Self::Files(_) => None,
+            Self::Choose(_)
+            | Self::Respond(_)
+            | Self::Redirect(_)
+            | Self::Files(_)
+            | Self::Own(_) => None,
         }
     }
 
@@ -60,7 +97,7 @@ impl RouteAction {
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let texts = match self {
-            Self::Forward(_) => Vec::new(),
+            Self::Forward(_) | Self::Own(_) => Vec::new(),
             Self::Choose(name) => vec![name],
             Self::Respond(respond) => vec![&respond.body],
             Self::Redirect(redirect) => vec![&redirect.to],
@@ -78,6 +115,7 @@ impl fmt::Display for RouteAction {
             Self::Choose(name) => name.fmt(f),
             Self::Respond(respond) => write!(f, "({})", respond.status),
             Self::Redirect(redirect) => write!(f, "({} {})", redirect.status, redirect.to),
+            Self::Own(own) => write!(f, "({})", own.as_str()),
             Self::Files(files) => match &files.place {
                 FilesPlace::Root(place) | FilesPlace::Alias(place) => write!(f, "({place})"),
             },

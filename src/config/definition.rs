@@ -36,6 +36,10 @@ pub enum Definer {
         networks: Vec<(IpNet, Text)>,
         /// Of no network.
         default: Text,
+        /// Whose `X-Forwarded-For` is believed.
+        proxies: Vec<IpNet>,
+        /// Whether the last address there counts that is none of theirs.
+        recursive: bool,
     },
     /// By a number that is made of the text: so many ten-thousandths of all get the value. What is left gets none.
     Split(Vec<(u32, Text)>),
@@ -135,8 +139,17 @@ impl Definition {
         let key = self.of.value(values);
         match &self.by {
             Definer::Map(map) => map.append(&key, values, out),
-            Definer::Geo { networks, default } => {
-                let text = address(&key).and_then(|address| narrowest(networks, address));
+            Definer::Geo {
+                networks,
+                default,
+                proxies,
+                recursive,
+            } => {
+                let mut address = address(&key);
+                if !proxies.is_empty() {
+                    address = address.map(|own| behind(own, proxies, *recursive, values));
+                }
+                let text = address.and_then(|address| narrowest(networks, address));
                 out.extend_from_slice(&text.unwrap_or(default).value(values));
             }
             Definer::Split(shares) => {
@@ -164,7 +177,9 @@ impl Definition {
                 let cases = map.cases.iter().map(|(_, text)| text);
                 cases.chain([&map.default]).collect()
             }
-            Definer::Geo { networks, default } => {
+            Definer::Geo {
+                networks, default, ..
+            } => {
                 let networks = networks.iter().map(|(_, text)| text);
                 networks.chain([default]).collect()
             }
@@ -185,6 +200,31 @@ fn address(key: &[u8]) -> Option<IpAddr> {
     }
     let bytes = <[u8; 16]>::try_from(key).ok()?;
     Some(Ipv6Addr::from(bytes).into())
+}
+
+/// Who speaks through proxies, by `X-Forwarded-For`, from its end.
+fn behind(own: IpAddr, proxies: &[IpNet], recursive: bool, values: &dyn Lookup) -> IpAddr {
+    let mut list = Vec::new();
+    let field = Variable::RequestField("x-forwarded-for".to_owned());
+    values.append(&field, &mut list);
+    let mut address = own;
+    for one in list.rsplit(|byte| matches!(byte, b',' | b' ')) {
+        if one.is_empty() {
+            continue;
+        }
+        let told = std::str::from_utf8(one)
+            .ok()
+            .and_then(|one| one.parse().ok());
+        let is_proxy = |net: &IpNet| net.contains(&address.to_canonical());
+        let (Some(told), true) = (told, proxies.iter().any(is_proxy)) else {
+            break;
+        };
+        address = told;
+        if !recursive {
+            break;
+        }
+    }
+    address
 }
 
 fn narrowest(networks: &[(IpNet, Text)], address: IpAddr) -> Option<&Text> {
@@ -281,8 +321,13 @@ mod tests {
                 ("10.1.0.0/16".parse().unwrap(), text("narrow")),
                 ("fd00::/8".parse().unwrap(), text("six")),
             ];
-            let default = text("none");
-            value(Definer::Geo { networks, default }, of)
+            let geo = Definer::Geo {
+                networks,
+                default: text("none"),
+                proxies: Vec::new(),
+                recursive: false,
+            };
+            value(geo, of)
         };
         for (of, wanted) in [
             ("10.1.2.3", "narrow"),

@@ -31,6 +31,35 @@ pub struct Files {
     pub since: Since,
     /// Ranges of one request that are answered; with more it gets the whole file.
     pub max_ranges: usize,
+    /// Who gets `FILE.gz` in place of `FILE`, where it is there.
+    pub packed: Packed,
+    /// Whether caches are told that it depends on `Accept-Encoding`.
+    pub packed_vary: bool,
+}
+
+/// Who gets files that are compressed already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packed {
+    /// Nobody.
+    Off,
+    /// Clients that take gzip.
+    On,
+    /// Everybody.
+    Always,
+}
+
+impl Packed {
+    /// As they are written.
+    pub const WORDS: &[&str] = &["off", "on", "always"];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Always => "always",
+        }
+    }
 }
 
 /// Where files are.
@@ -83,6 +112,10 @@ pub enum Listing {
     },
     /// A list of objects.
     Json,
+    /// The same for scripts of other sites: the function to be called is the argument `callback`.
+    Jsonp,
+    /// A document.
+    Xml,
 }
 
 /// Where symbolic links may lead.

@@ -15,6 +15,7 @@ use super::access::Access;
 pub use super::acme::{Acme, AcmeAuthority, ChallengeKind, ExternalAccount};
 use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
+use super::bodies::Bodies;
 use super::connection::{Protocol, UpstreamTls};
 use super::definition::Definitions;
 use super::detours::Detours;
@@ -24,7 +25,9 @@ use super::heads::{RequestHeads, ResponseHeads, SetField};
 use super::health::Health;
 use super::limit::{ConcurrencyZone, RateZone, RouteLimits};
 use super::listener::Listener;
+use super::mirror::MirrorTo;
 use super::protection::Protection;
+use super::referers::Referers;
 pub use super::site_place::{Paths, SiteListen};
 use super::stream::{ProxyProtocol, Stream};
 use super::text::Text;
@@ -249,6 +252,10 @@ pub struct Site {
     pub request: Vec<SetField>,
     /// What changes in answers that no route gives; its routes have it too.
     pub response: ResponseHeads,
+    /// What happens to the bodies of its answers; what its routes inherit.
+    pub bodies: Bodies,
+    /// Where its requests may come from.
+    pub referers: Option<Arc<Referers>>,
     /// How much of it is served; what its routes inherit.
     pub limits: Option<Arc<RouteLimits>>,
     /// Who is let in; what its routes inherit.
@@ -328,6 +335,12 @@ pub struct Route {
     pub request: RequestHeads,
     /// What changes in the head that comes back.
     pub response: ResponseHeads,
+    /// What happens to the bodies of its answers: its own, or the site's.
+    pub bodies: Bodies,
+    /// Where its requests may come from.
+    pub referers: Option<Arc<Referers>>,
+    /// Where its requests are sent a second time.
+    pub mirror: Option<Arc<MirrorTo>>,
     /// Largest request body; `None` is no limit.
     pub body_limit: Option<ByteSize>,
     /// Time limits towards the upstream.

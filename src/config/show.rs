@@ -17,6 +17,7 @@ use super::protection::{Circuit, Protection};
 use super::show_access::access;
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
+use super::show_bodies;
 use super::show_detours::detours;
 use super::show_files::files;
 use super::show_heads;
@@ -287,6 +288,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
             .map(|name| ("challenge_fallback", quoted(name))),
     );
     entries.extend(show_heads::of_site(&site.request, &site.response));
+    entries.extend(show_bodies::of_site(site));
     entries.extend(site.limits.as_deref().map(limits_of));
     entries.extend(site.access.as_deref().map(access));
     entries.extend(detours(&site.detours));
@@ -315,6 +317,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
             .map(|prefix| ("rewrite_prefix", quoted(prefix))),
     );
     entries.extend(show_heads::of_route(&route.request, &route.response));
+    entries.extend(show_bodies::of_route(route));
     entries.extend(preset_keys(route.body_limit, &route.timeouts));
     let total = route.timeouts.total;
     entries.extend(total.map(|total| ("total_timeout", duration(total))));
@@ -337,6 +340,7 @@ pub(super) fn action(action: &RouteAction) -> Entry {
             let (to, status) = (quoted(&redirect.to), redirect.status);
             ("redirect", format!("{{ to = {to}, status = {status} }}"))
         }
+        RouteAction::Own(own) => ("answer", quoted(own.as_str())),
         RouteAction::Files(own) => ("files", inline(&files(own))),
     }
 }

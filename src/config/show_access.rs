@@ -5,9 +5,20 @@
 use super::access::Access;
 use super::show::{Entry, inline, list, quoted};
 use super::validate::key_text;
+use crate::types::amount::format_duration;
 
 /// `access`, whole.
 pub(super) fn access(access: &Access) -> Entry {
+    let mut entries = keys(access);
+    if let Some(others) = &access.others {
+        let mut inner = vec![("than", list(&others.than))];
+        inner.extend(keys(&others.access));
+        entries.push(("others", inline(&inner)));
+    }
+    ("access", inline(&entries))
+}
+
+fn keys(access: &Access) -> Vec<Entry> {
     let mut entries = vec![("rules", list(&access.rules))];
     if let Some(basic) = &access.basic {
         let basic = [
@@ -29,5 +40,7 @@ pub(super) fn access(access: &Access) -> Entry {
         entries.push(("ask", inline(&ask)));
     }
     entries.push(("need", quoted(access.need.as_str())));
-    ("access", inline(&entries))
+    let delay = access.delay.map(format_duration);
+    entries.extend(delay.map(|delay| ("delay", quoted(delay))));
+    entries
 }

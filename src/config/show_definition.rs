@@ -3,7 +3,7 @@
 //! The counterpart of `schema::definition`: what is printed here is read there.
 
 use super::definition::{Case, Definer, Definition};
-use super::show::{Entry, quoted};
+use super::show::{Entry, list, quoted};
 use super::text::Text;
 
 /// The word of its table.
@@ -25,13 +25,20 @@ pub(super) fn definition(definition: &Definition) -> Vec<Entry> {
             entries.push(("cases", table(cases.map(|(of, text)| (case(of), text)))));
             entries.push(("hosts", map.hosts.to_string()));
         }
-        Definer::Geo { networks, default } => {
+        Definer::Geo {
+            networks,
+            default,
+            proxies,
+            recursive,
+        } => {
             entries.push(("default", quoted(default)));
             let networks = networks.iter();
             entries.push((
                 "cases",
                 table(networks.map(|(net, text)| (net.to_string(), text))),
             ));
+            entries.push(("proxies", list(proxies)));
+            entries.push(("recursive", recursive.to_string()));
         }
         Definer::Split(shares) => {
             let shares = shares.iter().map(|(share, text)| {

@@ -17,6 +17,8 @@ pub(super) fn files(files: &Files) -> Vec<Entry> {
         Listing::Html { exact: true } => ("html", "exact"),
         Listing::Html { exact: false } => ("html", "rounded"),
         Listing::Json => ("json", "exact"),
+        Listing::Jsonp => ("jsonp", "exact"),
+        Listing::Xml => ("xml", "exact"),
     };
     entries.push(("listing", quoted(listing)));
     entries.push(("listing_sizes", quoted(sizes)));
@@ -33,6 +35,8 @@ pub(super) fn files(files: &Files) -> Vec<Entry> {
         ("etag", files.etag.to_string()),
         ("if_modified_since", quoted(files.since.as_str())),
         ("max_ranges", files.max_ranges.to_string()),
+        ("precompressed", quoted(files.packed.as_str())),
+        ("precompressed_vary", files.packed_vary.to_string()),
     ]);
     entries
 }

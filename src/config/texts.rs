@@ -18,12 +18,16 @@ impl Config {
             AccessLogFormat::Template(text) => Some(text),
             AccessLogFormat::Combined | AccessLogFormat::Json => None,
         });
-        let of_sites = self.sites.iter().flat_map(|site| site.response.texts());
+        let of_sites = self.sites.iter().flat_map(|site| {
+            let bodies = site.bodies.texts();
+            site.response.texts().chain(bodies)
+        });
         let of_routes = routes.flat_map(|route| {
             let fields = route.request.fields.iter().map(|field| &field.value);
             let sent = fields.chain(&route.request.target);
             let heads = sent.chain(route.response.texts());
             let access = route.access.iter().flat_map(|access| access.texts());
+            let access = access.chain(route.bodies.texts());
             heads.chain(route.action.texts()).chain(access)
         });
         let rates = self.rates.values().map(|zone| &zone.key);

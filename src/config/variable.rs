@@ -44,6 +44,8 @@ pub enum Variable {
     ServerAddr,
     /// `$server_port`
     ServerPort,
+    /// `$invalid_referer`: `1` when `Referer` is none of the route's `referers`.
+    InvalidReferer,
     /// `$server_name`: the site's name.
     Site,
     /// `$hostname`: this machine's.
@@ -185,6 +187,11 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "the address the client connected to",
     ),
     ("server_port", Variable::ServerPort, "its port"),
+    (
+        "invalid_referer",
+        Variable::InvalidReferer,
+        "1 when Referer is none of `referers`, else nothing",
+    ),
     ("server_name", Variable::Site, "the site's name"),
     ("hostname", Variable::Hostname, "this machine's name"),
     ("scheme", Variable::Scheme, "http or https"),

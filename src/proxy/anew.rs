@@ -91,6 +91,7 @@ impl App {
                     uri,
                     values: answered::values(self, snapshot, client, checked, id, trace),
                     plain: !trace.detour.in_place,
+                    bodies: Some(&route.config.bodies).filter(|bodies| bodies.change()),
                 };
                 files::serve(files, request).await
             }

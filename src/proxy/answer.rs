@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::RequestHeader;
 
 use super::files::body::FileBody;
 use super::filter::request::{field, named_field};
-use super::filter::response;
+use super::filter::response::{self, Framing};
 use super::page::Facts;
 use super::page::form::{self, Form};
+use super::recode::Plan;
 use crate::config::{Lookup, RouteAction};
 use crate::observe::cause::{Cause, Situation};
 use crate::types::header::{X_HUBGATE_CAUSE, X_REQUEST_ID};
@@ -40,6 +41,10 @@ pub struct Answer {
     pub rest: Option<Box<FileBody>>,
     /// The words of its status, where they are not the usual ones.
     pub reason: Option<&'static str>,
+    /// What is done to the body on its way; its length is not known then.
+    pub(super) recode: Option<Plan>,
+    /// Names of its fields that were written in a case of their own.
+    pub(super) written: Vec<Box<str>>,
     /// Why it was made; `None` for an answer that was asked for.
     pub cause: Option<Cause>,
 }
@@ -92,6 +97,8 @@ impl Answer {
             body: body.bytes,
             rest: None,
             reason: None,
+            recode: None,
+            written: Vec::new(),
             cause: Some(cause),
         }
     }
@@ -148,6 +155,8 @@ impl Answer {
             body: Vec::new(),
             rest: None,
             reason: None,
+            recode: None,
+            written: Vec::new(),
             cause,
         }
     }
@@ -160,6 +169,8 @@ impl Answer {
             body: Vec::new(),
             rest: None,
             reason: None,
+            recode: None,
+            written: Vec::new(),
             cause: None,
         }
     }
@@ -180,6 +191,8 @@ impl Answer {
                     body: respond.body.value(values).into_owned(),
                     rest: None,
                     reason: None,
+                    recode: None,
+                    written: Vec::new(),
                     cause: None,
                 }
             }
@@ -187,9 +200,10 @@ impl Answer {
                 let location = redirect.to.value(values);
                 Self::redirect(redirect.status, &location, None)
             }
-            RouteAction::Forward(_) | RouteAction::Choose(_) | RouteAction::Files(_) => {
-                Self::text(500, Vec::new(), Some(Cause::Internal))
-            }
+            RouteAction::Forward(_)
+            | RouteAction::Choose(_)
+            | RouteAction::Files(_)
+            | RouteAction::Own(_) => Self::text(500, Vec::new(), Some(Cause::Internal)),
         }
     }
 
@@ -208,6 +222,8 @@ impl Answer {
             body,
             rest: None,
             reason: None,
+            recode: None,
+            written: Vec::new(),
             cause,
         }
     }
@@ -226,7 +242,7 @@ impl Answer {
     /// Whether its head says how long its body is: not with a status that has none, nor of another answer's (RFC 9110
     /// section 8.6).
     fn has_length(&self) -> bool {
-        !matches!(self.status, 204 | 304)
+        !matches!(self.status, 204 | 304) && self.recode.is_none()
     }
 
     /// Its fields as HTTP/2 needs them.
@@ -238,18 +254,34 @@ impl Answer {
         fields
     }
 
+    /// How its body is framed for a client of HTTP/1.
+    pub fn framing(&self, version: Version) -> Framing {
+        match self.recode {
+            None => Framing::Length(self.length()),
+            Some(_) if version == Version::HTTP_11 => Framing::Chunked,
+            Some(_) => Framing::UntilClose,
+        }
+    }
+
     /// Writes its head for HTTP/1.1. `date` is the value of `Date`.
-    pub fn write_head(&self, date: &[u8], keep_alive: bool, wire: &mut Vec<u8>) {
+    pub fn write_head(&self, date: &[u8], framing: Framing, keep_alive: bool, wire: &mut Vec<u8>) {
         let status = self.status();
         let usual = status.canonical_reason().unwrap_or("Error");
         let reason = self.reason.unwrap_or(usual);
         response::status_line(status, reason.as_bytes(), wire);
         field(wire, b"Date", date);
         for (name, value) in &self.fields {
-            named_field(wire, name, value.as_bytes());
+            let mut written = self.written.iter();
+            match written.find(|own| own.eq_ignore_ascii_case(name.as_str())) {
+                Some(own) => field(wire, own.as_bytes(), value.as_bytes()),
+                None => named_field(wire, name, value.as_bytes()),
+            }
         }
         if self.has_length() {
             response::write_length(self.length(), wire);
+        }
+        if framing == Framing::Chunked {
+            wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
         response::write_connection(keep_alive, wire);
         wire.extend_from_slice(b"\r\n");
@@ -306,7 +338,7 @@ mod tests {
         for (status, says) in [(200, true), (204, false), (304, false)] {
             let answer = Answer::text(status, Vec::new(), None);
             let mut wire = Vec::new();
-            answer.write_head(b"today", true, &mut wire);
+            answer.write_head(b"today", Framing::Length(0), true, &mut wire);
             let text = String::from_utf8(wire).unwrap();
             assert_eq!(text.contains("Content-Length: 0"), says, "{text}");
             let fields = answer.fields();

@@ -1,6 +1,10 @@
-//! Answers of routes that have no upstream: `respond` and `redirect`, with the values of their variables.
+//! Answers of routes that have no upstream: `respond` and `redirect`, with the values of their variables, and what
+//! hubgate knows itself.
 //!
 //! What the answer says is the configuration's; sending it is `close`'s.
+
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderValue, LAST_MODIFIED};
 
 use super::answer::Answer;
 use super::app::App;
@@ -8,6 +12,8 @@ use super::checks::Checked;
 use super::client::Client;
 use super::trace::Trace;
 use super::values::Values;
+use crate::config::{OwnAnswer, RouteAction};
+use crate::observe::metrics::Metrics;
 use crate::snapshot::{RunningRoute, Snapshot};
 
 /// The answer of `route` to the request of `client`, whose id is `id`.
@@ -20,9 +26,59 @@ pub(super) fn answered(
     id: &str,
     trace: &Trace,
 ) -> Answer {
+    if let RouteAction::Own(own) = &route.config.action {
+        return match client.head().method {
+            Method::GET | Method::HEAD => of_own(*own, &app.shared.metrics),
+            // Its page is that of any status without a body.
+            _ => plain(405, None, Vec::new()),
+        };
+    }
     let values = values(app, snapshot, client, checked, id, trace);
     Answer::of_route(&route.config.action, &values)
 }
+
+fn of_own(own: OwnAnswer, metrics: &Metrics) -> Answer {
+    match own {
+        OwnAnswer::Counts => plain(200, Some("text/plain"), counts(metrics).into_bytes()),
+        OwnAnswer::Pixel => {
+            let mut answer = plain(200, Some("image/gif"), PIXEL.to_vec());
+            let since = HeaderValue::from_static("Mon, 28 Sep 1970 06:00:00 GMT");
+            answer.fields.push((LAST_MODIFIED, since));
+            answer
+        }
+    }
+}
+
+fn plain(status: u16, kind: Option<&'static str>, body: Vec<u8>) -> Answer {
+    let kind = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
+    Answer {
+        status,
+        fields: kind.into_iter().collect(),
+        body,
+        rest: None,
+        reason: None,
+        recode: None,
+        written: Vec::new(),
+        cause: None,
+    }
+}
+
+/// As nginx's `stub_status` writes them. Which connections are waited for in the middle of a head nobody counts: they are
+/// among those that wait.
+fn counts(metrics: &Metrics) -> String {
+    let (active, writing) = (metrics.connections_open(), metrics.requests_in_flight());
+    let handled = metrics.connections_accepted();
+    let accepts = handled + metrics.connections_refused_total_cap.get();
+    let requests = metrics.requests_finished() + writing;
+    let waiting = active.saturating_sub(writing);
+    format!(
+        "Active connections: {active} \nserver accepts handled requests\n {accepts} {handled} {requests} \n\
+         Reading: 0 Writing: {writing} Waiting: {waiting} \n"
+    )
+}
+
+/// A transparent GIF of one pixel (GIF89a).
+const PIXEL: &[u8] = b"GIF89a\x01\0\x01\0\x80\x01\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\x01\0,\0\0\0\0\x01\0\x01\0\0\x02\x02L\x01\0;";
 
 /// The values of variables for it.
 pub(super) fn values<'a>(

@@ -343,6 +343,9 @@ impl App {
                 }
             }
         }
+        let mirror = route.special.as_deref();
+        let mirror = mirror.and_then(|special| special.mirror.as_ref());
+        let feed = mirror.map(|mirror| self.mirror(asked, mirror, client, route, trace));
         let prepared = match route.special.as_deref() {
             None => None,
             // Boxed, as whatever waits for the disk: rare, and large.
@@ -416,6 +419,7 @@ impl App {
                 own: prepared.and_then(|prepared| prepared.fields.as_ref()),
             },
             edits: prepared.and_then(|prepared| prepared.edits.as_ref()),
+            mirror: feed.as_ref(),
         };
         match forward.run(client, trace).await {
             Ok(Forwarded::Response) => {

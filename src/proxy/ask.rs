@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use super::admit::while_there;
 use super::answer::Answer;
 use super::app::App;
+use super::aside::Beside;
 use super::checks::Checked;
 use super::client::Client;
-use super::client_certificate;
-use super::filter::forwarded::{self, Origin};
+use super::filter::forwarded;
 use super::filter::request::{self, Changes};
 use super::guard::Refusal;
 use super::heads;
@@ -25,7 +25,6 @@ use super::trace::Trace;
 use super::values::Values;
 use crate::config::Ask;
 use crate::observe::cause::Cause;
-use crate::router::RouteMatch;
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::transport::now;
 use crate::upstream::Keys;
@@ -102,19 +101,17 @@ impl Question<'_> {
 
     /// What the route says; `None` when there is none or nobody answers.
     async fn said(self, ask: &Ask, head: RequestHeader, trace: &Trace) -> Option<Said> {
-        let site = self.snapshot.sites.get(trace.site?)?;
-        let mut own = Trace::begin(now());
-        let RouteMatch::Found(found) = site.paths.find_within(ask.path.as_bytes(), &mut own.seen)
-        else {
-            return None;
+        let (facts, snapshot, id) = (&self.app.facts, self.snapshot, self.id);
+        let beside = Beside {
+            facts,
+            snapshot,
+            checked: self.checked,
+            id,
         };
-        own.site = trace.site;
-        let index = site.first_route as usize + found;
-        own.route = Some(index);
-        let route = self.snapshot.routes.get(index)?;
+        let mut own = Trace::begin(now());
+        let route = beside.route(trace.site, &ask.path, &mut own)?;
         let special = route.special.as_deref();
         let host = self.checked.authority.host.as_str();
-        let (facts, snapshot, id) = (&self.app.facts, self.snapshot, self.id);
         let target = &*self.checked.target;
         if special.is_some_and(|special| special.answered) {
             let values = Values::new((facts, snapshot), (&head, target), host, own.place(), id);
@@ -134,34 +131,14 @@ impl Question<'_> {
         };
         let prepared = special.map(|special| request.prepare(route, special, &head, &mut own));
         let prepared = prepared.as_deref();
-        let path = ask.path.as_bytes();
-        let target = match special.and_then(|special| special.rewrite.as_ref()) {
-            Some(rewrite) => rewrite.target(path, None),
-            None => prepared
-                .and_then(|prepared| prepared.target.clone())
-                .unwrap_or_else(|| path.to_vec()),
-        };
+        let target = beside.target(route, prepared, &ask.path);
         let route = prepared
             .and_then(|prepared| prepared.route.as_ref())
             .unwrap_or(route);
         let trusted_proxies = &snapshot.config.server.trusted_proxies;
-        let peer = facts.peer.ip();
-        let client = forwarded::client_address(peer, trusted_proxies, &head.headers).to_string();
-        let origin = Origin {
-            peer: &facts.peer_text,
-            usual: &facts.usual,
-            client: &client,
-            trusted: forwarded::is_trusted(peer, trusted_proxies),
-            scheme: facts.scheme(),
-            port: self
-                .checked
-                .authority
-                .port
-                .unwrap_or(if facts.is_tls { 443 } else { 80 }),
-            host: &self.checked.host_value,
-            request_id: id,
-            certificate: client_certificate::lines(facts, snapshot, trace.site),
-        };
+        let client = forwarded::client_address(facts.peer.ip(), trusted_proxies, &head.headers);
+        let client = client.to_string();
+        let origin = beside.origin(&client, trace.site);
         let changes = Changes {
             target: &target,
             origin: &origin,

@@ -166,8 +166,8 @@ impl Client {
         }
     }
 
-    /// Writes an answer of hubgate's own, without its body when the request was HEAD. What is too large to be held is left
-    /// for [`Self::send_body`] and [`Self::finish`].
+    /// Writes an answer of hubgate's own, without its body when the request was HEAD. What is too large to be held, and all
+    /// of a body that changes on its way, is left for [`Self::send_body`] and [`Self::finish`].
     pub fn send_answer(&mut self, answer: &Answer, cx: &mut Context<'_>) -> io::Result<()> {
         let is_head = self.head().method == http::Method::HEAD;
         let bodiless = is_head || matches!(answer.status, 204 | 304);
@@ -182,14 +182,21 @@ impl Client {
                 ..
             } => {
                 *given = true;
-                let keep_alive = keeps_alive(session, link, false);
+                let whole = match bodiless {
+                    true => Framing::Length(0),
+                    false => answer.framing(session.req_header().version),
+                };
+                let keep_alive = keeps_alive(session, link, whole == Framing::UntilClose);
                 let date = date::at(now());
-                link.append(|wire| answer.write_head(&date, keep_alive, wire));
-                *framing = Some(Framing::Length(length));
+                link.append(|wire| answer.write_head(&date, whole, keep_alive, wire));
+                *framing = Some(whole);
             }
             Self::H2(h2) => {
                 h2.send_head(answer.status(), answer.fields(), now(), length == 0)?;
             }
+        }
+        if answer.recode.is_some() && !bodiless {
+            return Ok(());
         }
         self.send_body(body, cx)?;
         if length == body.len() as u64 {
@@ -219,8 +226,7 @@ impl Client {
                 (session, link, framing)
             }
             Self::H2(h2) => {
-                let lines = own.lines.as_deref();
-                let mut fields = response::fields(&head, lines).map_err(io::Error::other)?;
+                let mut fields = response::fields(&head, own).map_err(io::Error::other)?;
                 if head.status().is_informational() {
                     return h2.send_informational(head.status(), fields);
                 }
@@ -240,7 +246,7 @@ impl Client {
             link.append(|wire| response::write_informational(&head, own, wire));
             return Ok(());
         }
-        let body = response::framing(&head, view);
+        let body = response::framing(&head, view, own.recoded);
         let keep_alive = keeps_alive(session, link, body == Framing::UntilClose);
         link.append(|wire| response::write(&head, body, keep_alive, &date::at(at), own, wire));
         *framing = Some(body);

@@ -17,6 +17,7 @@ use super::filter::request::{self, Changes};
 use super::filter::response::Own;
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
+use super::mirror::Feed;
 use super::pace::Pace;
 use super::reach::Reached;
 use super::trace::Trace;
@@ -54,6 +55,8 @@ pub struct Forward<'a> {
     pub strict: Option<&'a HeaderValue>,
     /// What changes in the answer's head.
     pub edits: Option<&'a Edits<'a>>,
+    /// Who else gets the request's body.
+    pub mirror: Option<&'a Feed>,
 }
 
 /// What a forwarded request turned into.
@@ -187,11 +190,13 @@ impl Forward<'_> {
             exchange.decline(decline);
             exchange.edit(self.edits);
             exchange.pace(pace(self.route));
+            exchange.mirror_to(self.mirror);
             exchange.set(Own {
                 cookie: self.cookie(&chosen),
                 strict: self.strict,
                 lines: None,
                 status: instead,
+                recoded: false,
             });
             if let Some(undelivered) = undelivered {
                 exchange.again(request, undelivered);

@@ -4,6 +4,7 @@
 //! watchers of logs (fail2ban) look for. Only for routes that have a guard; a request waits here for its turn
 //! and for slow hashes at most.
 
+use http::Method;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
 use super::admit::while_there;
@@ -38,6 +39,11 @@ impl Refusal {
             field: None,
         }
     }
+
+    /// The status of its answer.
+    pub(super) fn answers(&self) -> u16 {
+        self.status.unwrap_or(self.cause.status())
+    }
 }
 
 /// What has to be known of a request before the client itself is waited for.
@@ -52,7 +58,12 @@ pub(super) struct Asking {
 
 impl Asking {
     /// Of the request of `client`.
-    pub(super) fn of(guard: &Guard, route: &RunningRoute, values: &Values<'_>) -> Self {
+    pub(super) fn of(
+        guard: &Guard,
+        route: &RunningRoute,
+        method: &Method,
+        values: &Values<'_>,
+    ) -> Self {
         let mut asking = Self {
             told: Told {
                 client: values.client,
@@ -69,7 +80,7 @@ impl Asking {
             credentials: None,
             realm: None,
         };
-        let Some(entry) = &guard.access else {
+        let Some(entry) = guard.entry(method) else {
             return asking;
         };
         let on_unix_socket = values.facts.peer == THIS_HOST && values.client == THIS_HOST.ip();
@@ -104,7 +115,7 @@ pub(super) async fn admit(
         Some(limited) if !counted => limited::admit(limited, asking, client).await?,
         _ => Vec::new(),
     };
-    let next = match &guard.access {
+    let next = match guard.entry(&client.head().method) {
         Some(entry) => let_in(entry, asking, client).await?,
         None => Next::In,
     };

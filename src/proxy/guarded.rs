@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::admit::while_there;
 use super::answer::Answer;
 use super::app::{App, Left};
 use super::ask::Question;
@@ -20,8 +21,32 @@ use crate::snapshot::Snapshot;
 use crate::transport::now;
 
 impl App {
-    /// Asks the route's guard, if it has one.
+    /// Asks the route's guard, if it has one; whoever is asked for a password waits as long as its route says.
     pub(super) async fn guarded(
+        &self,
+        snapshot: &Snapshot,
+        route: usize,
+        client: &mut Client,
+        checked: &Checked,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Result<Vec<Place>, Refusal> {
+        let asked = self.asked(snapshot, route, client, checked, id, trace);
+        let refusal = match asked.await {
+            Err(refusal) if refusal.answers() == 401 => refusal,
+            other => return other,
+        };
+        let guard = snapshot.routes[route].guard.as_ref();
+        let entry = guard.and_then(|guard| guard.entry(&client.head().method));
+        if let Some(delay) = entry.and_then(|entry| entry.config.delay) {
+            tracing::info!(event = "access.delayed", "delaying unauthorized request");
+            let waited = while_there(client, tokio::time::sleep(delay)).await;
+            waited.ok_or_else(|| Refusal::of(Cause::ClientGone))?;
+        }
+        Err(refusal)
+    }
+
+    async fn asked(
         &self,
         snapshot: &Snapshot,
         route: usize,
@@ -42,12 +67,11 @@ impl App {
                 trace.place(),
                 id,
             );
-            Asking::of(guard, route, &values)
+            Asking::of(guard, route, &client.head().method, &values)
         };
         let (places, next) = guard::admit(guard, &asking, client, trace.detour.counted).await?;
         let ask = guard
-            .access
-            .as_ref()
+            .entry(&client.head().method)
             .and_then(|entry| entry.config.ask.as_ref());
         let (Next::Ask(before), Some(ask)) = (next, ask) else {
             return Ok(places);
@@ -83,7 +107,7 @@ impl App {
                 .failed(snapshot, client, refusal.cause, id, trace)
                 .await;
         }
-        let status = refusal.status.unwrap_or(refusal.cause.status());
+        let status = refusal.answers();
         // Whoever is asked for a password has to be asked by this answer.
         if refusal.field.is_none()
             && let Some(rule) = error_rule(snapshot, trace, status)

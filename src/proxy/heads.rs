@@ -16,9 +16,10 @@ use super::app::Facts;
 use super::client::Client;
 use super::filter::edit::{self, Line};
 use super::filter::request::OwnFields;
+use super::recode::{self, Asker, Plan, Recoder};
 use super::trace::Trace;
 use super::values::{Known, Place, Values, host_of};
-use crate::config::{ResponseHeads, RouteAction, Text};
+use crate::config::{Bodies, Lookup, ResponseHeads, RouteAction, Text};
 use crate::router::Seen;
 use crate::snapshot::{RunningRoute, Snapshot, Special};
 use crate::types::endpoint_address::EndpointAddress;
@@ -40,6 +41,8 @@ pub(super) struct Prepared<'a> {
 /// What changes in an answer, and what its values are computed from.
 pub struct Edits<'a> {
     heads: &'a ResponseHeads,
+    /// What happens to the body, if anything may.
+    bodies: Option<&'a Bodies>,
     facts: &'a Facts,
     snapshot: &'a Snapshot,
     target: &'a [u8],
@@ -97,8 +100,9 @@ impl<'a> Request<'a> {
                     .collect(),
             }),
             route: chosen,
-            edits: special.response.then(|| Edits {
+            edits: (special.response || special.bodies).then(|| Edits {
                 heads: &config.response,
+                bodies: special.bodies.then_some(&config.bodies),
                 facts: self.facts,
                 snapshot: self.snapshot,
                 target: self.target,
@@ -164,8 +168,13 @@ impl Edits<'_> {
         *self.endpoint.lock() = Some(endpoint);
     }
 
-    /// The lines of an upstream's answer as the client gets them.
-    pub(super) fn lines(&self, request: &RequestHeader, head: &ResponseHead<'_>) -> Box<[Line]> {
+    /// The lines of an upstream's answer as the client gets them, and what is done to its body, unless that is `empty`.
+    pub(super) fn answer(
+        &self,
+        request: &RequestHeader,
+        head: &ResponseHead<'_>,
+        empty: bool,
+    ) -> (Box<[Line]>, Option<Plan>) {
         let known = Known {
             status: head.status().as_u16(),
             head: Some(*head),
@@ -183,8 +192,81 @@ impl Edits<'_> {
             self.id,
         );
         values.known = Some(known);
-        edit::lines(head, self.heads, &values, SystemTime::now()).into()
+        let now = SystemTime::now();
+        let mut lines = edit::lines(head, self.heads, &values, now);
+        let plan = self.bodies.filter(|_| !empty).and_then(|bodies| {
+            let of = (head.status().as_u16(), head.length());
+            recode::judge(bodies, asker(request), of, (now, &values), &mut lines)
+        });
+        (lines.into(), plan)
     }
+}
+
+/// Who asks, as far as bodies depend on it.
+pub(super) fn asker(request: &RequestHeader) -> Asker<'_> {
+    Asker {
+        fields: &request.headers,
+        version: request.version,
+    }
+}
+
+/// Does to the body of an answer of hubgate's own what its route or site does to all: at once where it is held.
+pub(super) fn recode(
+    answer: &mut Answer,
+    (facts, snapshot): (&Facts, &Snapshot),
+    client: &Client,
+    (trace, id): (&Trace, &str),
+) {
+    let bodies = match (trace.route, trace.site) {
+        (Some(route), _) => &snapshot.routes[route].config.bodies,
+        (None, Some(site)) => &snapshot.config.sites[site].bodies,
+        (None, None) => return,
+    };
+    if !bodies.change() {
+        return;
+    }
+    let mut lines = lines_of(answer);
+    let of = (answer.status, Some(answer.length()));
+    let head = client.head();
+    let host = host_of(head);
+    let host = host.as_ref().map_or("", |host| host.host.as_str());
+    let values = Values::new(
+        (facts, snapshot),
+        (head, client.target()),
+        host,
+        trace.place(),
+        id,
+    );
+    let given = (SystemTime::now(), &values as &dyn Lookup);
+    let Some(plan) = recode::judge(bodies, asker(head), of, given, &mut lines) else {
+        return take_lines(answer, &lines);
+    };
+    if answer.rest.is_some() {
+        answer.recode = Some(plan);
+        return take_lines(answer, &lines);
+    }
+    match Recoder::whole(plan, &answer.body) {
+        Ok(body) => {
+            answer.body = body;
+            take_lines(answer, &lines);
+        }
+        Err(error) => tracing::error!(event = "recode.failed", %error, "an answer goes as it is"),
+    }
+}
+
+fn lines_of(answer: &Answer) -> Vec<Line> {
+    let fields = answer.fields.iter();
+    fields
+        .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+fn take_lines(answer: &mut Answer, lines: &[Line]) {
+    let fields = lines.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name).ok()?;
+        Some((name, HeaderValue::from_bytes(value).ok()?))
+    });
+    answer.fields = fields.collect();
 }
 
 /// Adds to an answer of hubgate's own what its route or site adds to all.
@@ -218,21 +300,14 @@ pub(super) fn add_to(
         head: None,
         endpoint: trace.endpoint,
     });
-    let fields = answer.fields.drain(..);
-    let mut lines: Vec<Line> = fields
-        .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect();
+    let mut lines = lines_of(answer);
     for (name, value) in &mut lines {
         if name.eq_ignore_ascii_case(b"location") {
             edit::complete(value, heads, &values);
         }
     }
     edit::add(&mut lines, heads, answer.status, &values, SystemTime::now());
-    answer.fields = lines
-        .iter()
-        .filter_map(|(name, value)| {
-            let name = HeaderName::from_bytes(name).ok()?;
-            Some((name, HeaderValue::from_bytes(value).ok()?))
-        })
-        .collect();
+    let written = heads.add.iter().map(|field| field.written.clone());
+    answer.written = written.collect();
+    take_lines(answer, &lines);
 }

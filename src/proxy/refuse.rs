@@ -2,6 +2,8 @@
 //!
 //! Each is counted, logged and remembered like any other answer of our own, and closes its connection.
 
+use http::Version;
+
 use super::answer::{self, Answer};
 use super::app::{Facts, Shared};
 use super::page::bare;
@@ -37,7 +39,8 @@ pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec
     trace.own_body = answer.body.len() as u64;
     record::unread(shared, facts, &trace, id);
     let mut wire = Vec::with_capacity(1024);
-    answer.write_head(&date::at(trace.started), false, &mut wire);
+    let framing = answer.framing(Version::HTTP_11);
+    answer.write_head(&date::at(trace.started), framing, false, &mut wire);
     wire.extend_from_slice(&answer.body);
     wire
 }

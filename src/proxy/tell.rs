@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use http::header::LAST_MODIFIED;
 
 use super::answer::{self, Answer};
 use super::app::{App, Drain, Left};
@@ -102,11 +103,16 @@ impl App {
             && !(300..400).contains(&answer.status)
         {
             answer.status = status.as_u16();
+            if !matches!(answer.status, 200 | 206) {
+                // It is about the page, not about what was asked for.
+                answer.fields.retain(|(name, _)| *name != LAST_MODIFIED);
+            }
         }
         answer.name_cause(id);
         if bare {
             bare::dress(&mut answer, is_page);
         }
+        heads::recode(&mut answer, (&self.facts, snapshot), client, (trace, id));
         trace.status = answer.status;
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;

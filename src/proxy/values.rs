@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use http::header::{COOKIE, HOST, HeaderName};
+use http::header::{COOKIE, HOST, HeaderName, HeaderValue, REFERER};
 use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
 
 use super::app::Facts;
 use super::filter::forwarded;
 use super::proxied;
-use crate::config::{Definitions, Lookup, Variable};
+use crate::config::{Definitions, Lookup, Referers, Variable};
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{Clock, epoch};
 use crate::router::{Seen, target};
@@ -50,6 +50,8 @@ pub struct Values<'a> {
     pub seen: Option<&'a Seen>,
     /// `X-Request-ID`.
     pub id: &'a str,
+    /// Where requests may come from.
+    pub referers: Option<&'a Referers>,
     /// Variables that the configuration defines.
     pub definitions: Option<&'a Definitions>,
     /// The answer, when there is one.
@@ -157,6 +159,11 @@ impl Lookup for Values<'_> {
                     &local.map_or_else(String::new, |at| at.port().to_string()),
                 );
             }
+            Variable::InvalidReferer => {
+                let value = self.fields.get(REFERER).map(HeaderValue::as_bytes);
+                let valid = self.referers.is_none_or(|own| own.has(value));
+                text(out, if valid { "" } else { "1" });
+            }
             Variable::Site => text(out, self.site),
             Variable::Route => text(out, self.route),
             Variable::Hostname => text(out, &HOSTNAME),
@@ -250,6 +257,14 @@ impl<'a> Values<'a> {
             route: route.map_or("", |route| route.config.path.as_str()),
             seen: place.seen,
             id,
+            referers: match (place.site, route) {
+                (_, Some(route)) => route.config.referers.as_deref(),
+                (Some(site), None) => {
+                    let site = snapshot.config.sites.get(site);
+                    site.and_then(|site| site.referers.as_deref())
+                }
+                (None, None) => None,
+            },
             definitions: Some(&snapshot.config.definitions),
             known: None,
         }
@@ -343,6 +358,7 @@ mod tests {
             route: "/",
             seen: None,
             id: "01",
+            referers: None,
             definitions: None,
             known: None,
         };

@@ -102,6 +102,8 @@ mod tests {
             routes: Vec::new(),
             request: Vec::new(),
             response: ResponseHeads::default(),
+            bodies: Default::default(),
+            referers: None,
             limits: None,
             access: None,
             access_log: AccessLog {

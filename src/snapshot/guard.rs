@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::Method;
+
 use crate::access::passwords::Passwords;
 use crate::config::{Access, ConcurrencyZone, Config, RateZone, Route, RouteLimits};
 use crate::limits::concurrency::ConcurrencyTable;
@@ -40,6 +42,20 @@ pub struct Entry {
     pub config: Arc<Access>,
     /// Its file's passwords.
     pub passwords: Option<Arc<Passwords>>,
+    /// What counts for some methods.
+    pub others: Option<Box<Entry>>,
+}
+
+impl Guard {
+    /// What counts for requests with this method.
+    pub fn entry(&self, method: &Method) -> Option<&Entry> {
+        let entry = self.access.as_ref()?;
+        let others = entry.config.others.as_ref();
+        match entry.others.as_deref() {
+            Some(other) if others.is_some_and(|own| own.has(method)) => Some(other),
+            _ => Some(entry),
+        }
+    }
 }
 
 /// A `[rate.NAME]` as it runs.
@@ -129,9 +145,11 @@ impl Kept {
             kept.or_insert_with(|| known.cloned().unwrap_or_else(read))
                 .clone()
         });
+        let others = access.others.as_ref();
         Entry {
             config: access.clone(),
             passwords,
+            others: others.map(|others| Box::new(self.entry(&others.access, old))),
         }
     }
 }

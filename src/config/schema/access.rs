@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::Method;
+
 use super::action::text;
 use super::reader::{At, Context, Reader, value};
 use super::{Key, Kind, Table};
-use crate::config::access::{Access, AddressRule, Ask, Basic, Need};
+use crate::config::access::{Access, AddressRule, Ask, Basic, Need, Others};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::text::Text;
 
@@ -17,7 +19,7 @@ pub(super) const ACCESS: Key = Key::rule(
     Kind::Inline,
     "everybody is let in; in a route: as its site says",
     "{ rules = [\"allow 10.0.0.0/8\", \"deny all\"], basic = { realm = \"staff\", file = \"htpasswd\" }, ask = { path = \"/auth\", take = { user = \"$upstream_http_x_user\" } }, need = \"all\" }",
-    "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `ask`: a route of the site, internal or not, is asked with a GET, the request's own fields and no body: 2xx lets in, 401 and 403 are the answer, anything else is 500; `take` gives variables the values of fields of its answer. `need`: \"all\" of them must agree, or \"any\" one is enough. `access = {}` in a route lets everybody in. Also as a table.",
+    "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `ask`: a route of the site, internal or not, is asked with a GET, the request's own fields and no body: 2xx lets in, 401 and 403 are the answer, anything else is 500; `take` gives variables the values of fields of its answer. `need`: \"all\" of them must agree, or \"any\" one is enough. `delay`: whoever gets 401 waits so long for it. `others = { than = [\"GET\"], rules = [\"deny all\"] }`: what counts instead for all methods but these, with the same keys. `access = {}` in a route lets everybody in. Also as a table.",
 );
 
 static TABLE: Table = Table {
@@ -40,6 +42,39 @@ static TABLE: Table = Table {
             "By another route.",
         ),
         Key::new("need", Kind::Word(Need::WORDS), "\"all\"", "How many."),
+        Key::rule("delay", Kind::Duration(1), "none", "\"1s\"", "Of 401."),
+        Key::rule(
+            "others",
+            Kind::Inline,
+            "none",
+            "{ than = [\"GET\"], rules = [\"deny all\"] }",
+            "By method.",
+        ),
+    ],
+};
+
+static OTHERS: Table = Table {
+    header: "others",
+    about: "",
+    keys: &[
+        Key::required("than", Kind::Texts, "[\"GET\"]", "Methods."),
+        Key::new("rules", Kind::Texts, "[]", "By address."),
+        Key::rule(
+            "basic",
+            Kind::Inline,
+            "none",
+            "{ realm = \"staff\", file = \"htpasswd\" }",
+            "By password.",
+        ),
+        Key::rule(
+            "ask",
+            Kind::Inline,
+            "none",
+            "{ path = \"/auth\" }",
+            "By another route.",
+        ),
+        Key::new("need", Kind::Word(Need::WORDS), "\"all\"", "How many."),
+        Key::rule("delay", Kind::Duration(1), "none", "\"1s\"", "Of 401."),
     ],
 };
 
@@ -127,27 +162,53 @@ pub(super) fn address_rules(
 /// Reads `access`: `Some(None)` when it is not written.
 pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Arc<Access>>> {
     reader.inline("access", &TABLE, context, |reader| {
-        let rules = address_rules(reader, "rules");
-        let basic = reader.inline("basic", &BASIC, context, |reader| {
-            let realm = reader.field("realm", |field| {
-                text(field, Text::parse_line(field.text()?, reader.own()))
+        let own = keys(reader, context);
+        let others = reader.inline("others", &OTHERS, context, |reader| {
+            let than = reader.list("than", |field| {
+                let name = field.text()?;
+                match Method::from_bytes(name.as_bytes()) {
+                    Ok(method) => Some(method),
+                    Err(_) => field.refuse("bad-method", format!("`{name}` is no method"), None),
+                }
             });
-            let file = reader.path("file");
-            Some(Basic {
-                realm: value(realm)?,
-                file: value(file)?,
-            })
+            let access = keys(reader, context);
+            Some(Box::new(Others {
+                than: than?.into_iter().map(|at| at.value).collect(),
+                access: Arc::new(access?),
+            }))
         });
-        let ask = reader.inline("ask", &ASK, context, ask);
-        let need = reader.word("need");
         Some(Arc::new(Access {
-            rules: rules?.into_iter().map(|at| at.value).collect(),
-            basic: basic?,
-            ask: ask?,
-            need: match &*need?.value {
-                "any" => Need::Any,
-                _ => Need::All,
-            },
+            others: others?,
+            ..own?
         }))
+    })
+}
+
+/// What counts for all methods, or for some.
+fn keys(reader: &Reader<'_>, context: Context<'_>) -> Option<Access> {
+    let rules = address_rules(reader, "rules");
+    let basic = reader.inline("basic", &BASIC, context, |reader| {
+        let realm = reader.field("realm", |field| {
+            text(field, Text::parse_line(field.text()?, reader.own()))
+        });
+        let file = reader.path("file");
+        Some(Basic {
+            realm: value(realm)?,
+            file: value(file)?,
+        })
+    });
+    let ask = reader.inline("ask", &ASK, context, ask);
+    let need = reader.word("need");
+    let delay = reader.optional("delay", Reader::duration);
+    Some(Access {
+        rules: rules?.into_iter().map(|at| at.value).collect(),
+        basic: basic?,
+        ask: ask?,
+        need: match &*need?.value {
+            "any" => Need::Any,
+            _ => Need::All,
+        },
+        delay: delay?.map(|at| at.value),
+        others: None,
     })
 }

@@ -1,4 +1,4 @@
-//! The keys of a route that say what answers in place of an upstream: `respond` and `redirect`.
+//! The keys of a route that say what answers in place of an upstream: `respond`, `redirect` and `answer`.
 //!
 //! They are part of that table, and read apart from it because their texts are.
 
@@ -6,7 +6,7 @@ use super::reader::{At, Context, Reader, value};
 use super::route::Read;
 use super::value::Field;
 use super::{Key, Kind, Table};
-use crate::config::action::{Redirect, Respond};
+use crate::config::action::{OwnAnswer, Redirect, Respond};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::text::{Text, TextError};
 
@@ -23,6 +23,14 @@ pub(super) const REDIRECT: Key = Key::rule(
     "none",
     "{ to = \"https://hub.example.org$request_uri\", status = 301 }",
     "Answers with a redirect, in place of an `upstream`. `status` is 301, 302 (when it is left out), 303, 307 or 308.",
+);
+
+pub(super) const ANSWER: Key = Key::rule(
+    "answer",
+    Kind::Word(OwnAnswer::WORDS),
+    "none",
+    "\"counts\"",
+    "Answers GET and HEAD here, in place of an `upstream`: \"counts\" with how many connections and requests there are, in the form of nginx's `stub_status`; \"pixel\" with an image of one transparent pixel.",
 );
 
 static RESPOND_TABLE: Table = Table {
@@ -53,6 +61,15 @@ static REDIRECT_TABLE: Table = Table {
         ),
     ],
 };
+
+/// Reads `answer`.
+pub(super) fn own(reader: &Reader<'_>) -> Read<OwnAnswer> {
+    reader.optional("answer", |reader, key| {
+        let word = reader.word(key)?;
+        let (value, span) = (OwnAnswer::parse(&word.value)?, word.span);
+        Some(At { value, span })
+    })
+}
 
 /// Reads `respond`.
 pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond> {

@@ -52,6 +52,18 @@ pub(in crate::config) static GEO: Table = Table {
         Key::new("of", Kind::Text, "\"$remote_addr\"", "The address."),
         Key::new("default", Kind::Text, "\"\"", "Of no network."),
         NETWORKS,
+        Key::new(
+            "proxies",
+            Kind::Texts,
+            "[]",
+            "Networks: of an address in them, the last one of `X-Forwarded-For` counts.",
+        ),
+        Key::new(
+            "recursive",
+            Kind::Flag,
+            "false",
+            "Whether that goes on while the address found is in `proxies` as well.",
+        ),
     ],
 };
 
@@ -87,11 +99,15 @@ pub(in crate::config) fn geo(reader: &Reader<'_>, context: Context<'_>) -> Optio
     let of = one(reader, "of");
     let default = one(reader, "default");
     let networks = cases(reader, &NETWORKS, context, network);
+    let proxies = reader.list("proxies", |field| network(field, field.text()?));
+    let recursive = reader.flag("recursive");
     Some(Definition {
         of: of?,
         by: Definer::Geo {
             networks: networks?,
             default: default?,
+            proxies: proxies?.into_iter().map(|at| at.value).collect(),
+            recursive: recursive?.value,
         },
     })
 }

@@ -10,7 +10,9 @@ use super::route::Read;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::files::{Attempt, Attempts, Files, FilesPlace, Last, Links, Listing, Since};
+use crate::config::files::{
+    Attempt, Attempts, Files, FilesPlace, Last, Links, Listing, Packed, Since,
+};
 use crate::config::own_names::OwnNames;
 use crate::config::text::{Text, TextPart};
 
@@ -19,7 +21,7 @@ pub(super) const FILES: Key = Key::rule(
     Kind::Inline,
     "none",
     "{ root = \"/srv/www\", try = [\"$uri\", \"$uri/\", \"=404\"] }",
-    "Serves files, in place of an `upstream`: those in `root` below the whole path, or in `alias` below what follows the route's path. `index` (by default [\"index.html\"]) is looked for in folders; `listing` (\"off\", \"html\", \"json\") shows those that have none, with `listing_sizes` \"exact\" or \"rounded\". `try` lists paths that are looked for instead, a slash at the end asks for a folder; the last one is a status (\"=404\"), a route's name (\"@app\") or a path that is routed anew. `types = { EXTENSION = \"TYPE\" }` takes the place of the built-in media types, `default_type` is for all other files. `symlinks`: they may lead \"inside\" the folder, anywhere (\"follow\"), or are refused (\"refuse\"). `etag`, `if_modified_since` (\"exact\", \"before\", \"off\") and `max_ranges` are for programs that ask for what they do not have yet.",
+    "Serves files, in place of an `upstream`: those in `root` below the whole path, or in `alias` below what follows the route's path. `index` (by default [\"index.html\"]) is looked for in folders; `listing` (\"off\", \"html\", \"json\") shows those that have none, with `listing_sizes` \"exact\" or \"rounded\". `try` lists paths that are looked for instead, a slash at the end asks for a folder; the last one is a status (\"=404\"), a route's name (\"@app\") or a path that is routed anew. `types = { EXTENSION = \"TYPE\" }` takes the place of the built-in media types, `default_type` is for all other files. `symlinks`: they may lead \"inside\" the folder, anywhere (\"follow\"), or are refused (\"refuse\"). `etag`, `if_modified_since` (\"exact\", \"before\", \"off\") and `max_ranges` are for programs that ask for what they do not have yet. `precompressed`: FILE.gz, where it is there, is sent in place of FILE to clients that take gzip (\"on\") or to all (\"always\"); `precompressed_vary` tells caches so.",
 );
 
 static TABLE: Table = Table {
@@ -32,7 +34,7 @@ static TABLE: Table = Table {
         Key::rule("try", Kind::Texts, "none", "[\"$uri\", \"=404\"]", "Paths."),
         Key::new(
             "listing",
-            Kind::Word(&["off", "html", "json"]),
+            Kind::Word(&["off", "html", "json", "jsonp", "xml"]),
             "\"off\"",
             "Of folders.",
         ),
@@ -63,6 +65,13 @@ static TABLE: Table = Table {
             "When it is met.",
         ),
         Key::new("max_ranges", Kind::Count(0, 1000), "200", "Of a request."),
+        Key::new(
+            "precompressed",
+            Kind::Word(Packed::WORDS),
+            "\"off\"",
+            "Who gets .gz.",
+        ),
+        Key::new("precompressed_vary", Kind::Flag, "true", "With Vary."),
     ],
 };
 
@@ -95,6 +104,8 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
         let etag = reader.flag("etag");
         let since = reader.word("if_modified_since");
         let max_ranges = reader.count("max_ranges");
+        let packed = reader.word("precompressed");
+        let packed_vary = reader.flag("precompressed_vary");
         let exact = value(sizes)? == "exact";
         Some(Files {
             place: place?,
@@ -103,6 +114,8 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
             listing: match &*value(listing)? {
                 "html" => Listing::Html { exact },
                 "json" => Listing::Json,
+                "jsonp" => Listing::Jsonp,
+                "xml" => Listing::Xml,
                 _ => Listing::Off,
             },
             types: types?,
@@ -119,6 +132,12 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
                 _ => Since::Exact,
             },
             max_ranges: value(max_ranges)?,
+            packed: match &*value(packed)? {
+                "on" => Packed::On,
+                "always" => Packed::Always,
+                _ => Packed::Off,
+            },
+            packed_vary: value(packed_vary)?,
         })
     })
 }

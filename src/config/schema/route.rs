@@ -9,12 +9,15 @@ use super::access;
 use super::access_log::{self, Overlay};
 use super::limit::{self, Limits};
 use super::reader::{At, Context, Reader};
-use super::{Key, Kind, Table, action, detours, errors, files, heads, rules};
+use super::{Key, Kind, Table, action, bodies, detours, errors, files, heads, mirror, rules};
 use crate::config::access::Access;
-use crate::config::action::{Redirect, Respond};
+use crate::config::action::{OwnAnswer, Redirect, Respond};
+use crate::config::bodies::Bodies;
 use crate::config::detours::Detours;
 use crate::config::files::Files;
+use crate::config::mirror::MirrorTo;
 use crate::config::preset;
+use crate::config::referers::Referers;
 use crate::config::source::Span;
 use crate::types::amount::ByteSize;
 
@@ -74,11 +77,12 @@ pub(in crate::config) static TABLE: Table = Table {
             Kind::Text,
             "respond",
             "\"hub\"",
-            "Who answers: the name of an [upstream.NAME], or a text with $variables that says it for each request. Or `redirect`, or `files`.",
+            "Who answers: the name of an [upstream.NAME], or a text with $variables that says it for each request. Or `redirect`, `files` or `answer`.",
         ),
         action::RESPOND,
         action::REDIRECT,
         files::FILES,
+        action::ANSWER,
         rules::RULES,
         errors::ERRORS,
         detours::OWN_ERRORS,
@@ -105,6 +109,12 @@ pub(in crate::config) static TABLE: Table = Table {
         heads::EXPIRES,
         heads::LOCATION_HEADERS,
         heads::COOKIES,
+        bodies::COMPRESS,
+        bodies::DECOMPRESS,
+        bodies::CHARSET,
+        bodies::REPLACE,
+        bodies::REFERERS,
+        mirror::MIRROR,
         Key::rule(
             "body_limit",
             Kind::SizeOrNone,
@@ -185,10 +195,16 @@ pub(in crate::config) struct Route {
     pub(in crate::config) respond: Read<Respond>,
     pub(in crate::config) redirect: Read<Redirect>,
     pub(in crate::config) files: Read<Files>,
+    pub(in crate::config) answer: Read<OwnAnswer>,
     pub(in crate::config) detours: Option<Detours>,
     pub(in crate::config) preset: Read<String>,
     pub(in crate::config) rewrite_prefix: Read<String>,
     pub(in crate::config) heads: Option<heads::RouteHeads>,
+    pub(in crate::config) bodies: Option<Bodies>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) referers: Option<Option<Arc<Referers>>>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) mirror: Option<Option<Arc<MirrorTo>>>,
     pub(in crate::config) body_limit: Read<Option<ByteSize>>,
     pub(in crate::config) connect: Read<Duration>,
     pub(in crate::config) tls: Read<Duration>,
@@ -224,10 +240,14 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         respond: action::respond(reader, context),
         redirect: action::redirect(reader, context),
         files: files::files(reader, context),
+        answer: action::own(reader),
         detours: detours::of_route(reader, context),
         preset: reader.optional("preset", Reader::word),
         rewrite_prefix: reader.optional("rewrite_prefix", Reader::text),
         heads: heads::of_route(reader, context),
+        bodies: bodies::bodies(reader, context),
+        referers: bodies::referers(reader),
+        mirror: mirror::mirror(reader, context),
         body_limit: reader.optional("body_limit", Reader::size_or_none),
         connect: reader.optional("connect_timeout", Reader::duration),
         tls: reader.optional("tls_timeout", Reader::duration),

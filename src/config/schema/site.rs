@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::access;
 use super::access_log::Overlay;
+use super::bodies;
 use super::error_pages;
 use super::heads::{self, SiteHeads};
 use super::limit::{self, Limits};
@@ -18,9 +19,11 @@ use super::tls;
 use super::value::Field;
 use super::{Key, Kind, Table, detours, errors, rules};
 use crate::config::access::Access;
+use crate::config::bodies::Bodies;
 use crate::config::detours::Detours;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{CertificateSource, HttpMode, Paths, SiteListen};
+use crate::config::referers::Referers;
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
 
@@ -94,6 +97,11 @@ pub(in crate::config) static TABLE: Table = Table {
         heads::RESPONSE_HEADERS,
         heads::HIDE_HEADERS,
         heads::LOCATION_BASE,
+        bodies::COMPRESS,
+        bodies::DECOMPRESS,
+        bodies::CHARSET,
+        bodies::REPLACE,
+        bodies::REFERERS,
         limit::LIMITS,
         access::ACCESS,
         Key::table("route", "see [[site.\"HOST\".route]]"),
@@ -148,6 +156,9 @@ pub(in crate::config) struct Site {
     pub(in crate::config) detours: Option<Detours>,
     pub(in crate::config) paths: Option<Paths>,
     pub(in crate::config) heads: Option<SiteHeads>,
+    pub(in crate::config) bodies: Option<Bodies>,
+    /// `Some(None)` is not written.
+    pub(in crate::config) referers: Option<Option<Arc<Referers>>>,
     pub(in crate::config) routes: Option<Vec<Route>>,
     /// `Some(None)` is not written.
     pub(in crate::config) limits: Option<Option<Limits>>,
@@ -195,6 +206,8 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         detours: detours::of_site(reader, context),
         paths: paths(reader),
         heads: heads::of_site(reader, context),
+        bodies: bodies::bodies(reader, context),
+        referers: bodies::referers(reader),
         routes: route::read_all(reader, context),
         limits: limit::read(reader, context),
         access: access::read(reader, context),

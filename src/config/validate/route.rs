@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::upstream::Names;
 use crate::config::access::Access;
 use crate::config::action::RouteAction;
+use crate::config::bodies::Bodies;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::limit::RouteLimits;
 use crate::config::model::{AccessLog, Paths, Preset, Route, RouteTimeouts};
 use crate::config::preset;
+use crate::config::referers::Referers;
 use crate::config::schema::heads::{RouteHeads, SiteHeads};
 use crate::config::schema::reader::{At, Context};
 pub(super) use crate::config::schema::route::Route as Typed;
@@ -26,6 +28,8 @@ pub(super) struct Inherited<'a> {
     pub(super) limits: Option<&'a Arc<RouteLimits>>,
     pub(super) paths: Paths,
     pub(super) heads: &'a SiteHeads,
+    pub(super) bodies: &'a Bodies,
+    pub(super) referers: Option<&'a Arc<Referers>>,
 }
 
 /// Checks one route; gives its pattern with its place, for the search for doubles.
@@ -78,6 +82,9 @@ pub(super) fn check(
             rewrite_prefix: rewrite?.map(|rewrite| rewrite.value.into()),
             request: heads.request,
             response: heads.response,
+            bodies: typed.bodies?.over(inherited.bodies),
+            referers: typed.referers?.or_else(|| inherited.referers.cloned()),
+            mirror: typed.mirror?,
             body_limit: typed
                 .body_limit?
                 .map_or(values.body_limit, |limit| limit.value),
@@ -105,7 +112,7 @@ pub(super) fn check(
     (pattern, route)
 }
 
-/// What answers: one of the four keys.
+/// What answers: one of the five keys.
 fn action(
     typed: &Typed,
     who: &str,
@@ -117,6 +124,7 @@ fn action(
     let respond = typed.respond.as_ref()?.as_ref();
     let redirect = typed.redirect.as_ref()?.as_ref();
     let files = typed.files.as_ref()?.as_ref();
+    let answer = typed.answer.as_ref()?.as_ref();
     // A route whose upstream has a fault of its own must not be told that two things answer.
     let found = upstream.map(|name| match name.value.contains('$') {
         true => chosen(name, names, context),
@@ -126,6 +134,7 @@ fn action(
         respond.map(|at| (RouteAction::Respond(at.value.clone()), &at.span)),
         redirect.map(|at| (RouteAction::Redirect(at.value.clone()), &at.span)),
         files.map(|at| (RouteAction::Files(Box::new(at.value.clone())), &at.span)),
+        answer.map(|at| (RouteAction::Own(at.value), &at.span)),
     ];
     let mut own = own.into_iter().flatten();
     match (found, own.next(), own.next()) {
@@ -137,7 +146,7 @@ fn action(
                 typed.span.clone(),
                 format!("{} has no `upstream`", typed.name),
             )
-            .label("needs `upstream`, `respond`, `redirect` or `files`")
+            .label("needs `upstream`, `respond`, `redirect`, `files` or `answer`")
             .hint("add `upstream = \"hub\"`"),
         ),
         (_, Some((_, first)), second) => {
@@ -150,7 +159,7 @@ fn action(
                     format!("{who} is answered in two ways"),
                 )
                 .related(other.clone(), "the other one is")
-                .hint("keep one of `upstream`, `respond`, `redirect` and `files`"),
+                .hint("keep one of `upstream`, `respond`, `redirect`, `files` and `answer`"),
             )
         }
     }

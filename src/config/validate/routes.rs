@@ -87,7 +87,10 @@ fn within(
         let index = all.len();
         let own = route.as_ref().map(|route| {
             let (access, limits) = (route.access.clone(), route.limits.clone());
-            (route.access_log.clone(), access, limits)
+            {
+                let more = (route.bodies.clone(), route.referers.clone());
+                (route.access_log.clone(), access, limits, more)
+            }
         });
         all.push(Seen {
             key: pattern.and_then(|at| key(at, outer)),
@@ -96,10 +99,12 @@ fn within(
         let around = Around {
             inherited: match &own {
                 None => around.inherited,
-                Some((access_log, access, limits)) => route::Inherited {
+                Some((access_log, access, limits, (bodies, referers))) => route::Inherited {
                     access_log,
                     access: access.as_ref(),
                     limits: limits.as_ref(),
+                    bodies,
+                    referers: referers.as_ref(),
                     ..around.inherited
                 },
             },

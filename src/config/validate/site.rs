@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::listen::OfSites;
 use super::upstream::Names;
 use super::{detours, each_once, route, routes, tls};
+use crate::config::bodies::Bodies;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
@@ -111,6 +112,7 @@ fn check(
         .is_none_or(|routes| !routes.is_empty());
     let no_heads = SiteHeads::default();
     let heads = typed.heads.as_ref().unwrap_or(&no_heads);
+    let no_bodies = Bodies::default();
     let paths = typed.paths;
     let access = typed.access.as_ref().and_then(Option::as_ref);
     let limits = typed.limits.as_ref().and_then(Option::as_ref);
@@ -120,6 +122,8 @@ fn check(
         limits: limits.map(|limits| &limits.value),
         paths: paths.unwrap_or_default(),
         heads,
+        bodies: typed.bodies.as_ref().unwrap_or(&no_bodies),
+        referers: typed.referers.as_ref().and_then(Option::as_ref),
     });
     let routes = routes::check_all(typed.routes, inherited, names, context, relations);
     let head = typed.span.clone();
@@ -148,6 +152,8 @@ fn check(
             routes: routes?,
             request: typed.heads.as_ref()?.request.clone(),
             response: typed.heads.as_ref()?.response.clone(),
+            bodies: typed.bodies.clone()?,
+            referers: typed.referers.clone()?,
             limits: typed.limits?.map(|limits| limits.value),
             access: typed.access?,
             access_log: access_log?,

@@ -6,9 +6,48 @@ use super::Import;
 use super::draft::{self, Draft};
 use crate::config::{AddressRule, OwnNames, Text};
 use crate::nginx::model::Scope;
+use crate::nginx::table::Context;
+use crate::nginx::tree::Directive;
 
 /// What a block lets in, as a key of its route.
-pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+pub(super) fn of_scope<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    let (mut words, mut from) = words(import, scope);
+    let own = scope.own().iter().find(|own| own.is("limit_except"));
+    if let Some(own) = own {
+        let inner = scope.inner(Context::LimitExcept, own.children());
+        let (others, _) = self::words(import, &inner);
+        let than = own
+            .arguments()
+            .iter()
+            .map(|word| word.text().to_uppercase());
+        let than = format!("than = {}", draft::texts(than));
+        words.push(format!(
+            "others = {{ {} }}",
+            [vec![than], others].concat().join(", ")
+        ));
+        from = from.or(Some(own));
+        import
+            .ledger
+            .carried(own, "`others` of the route's `access`");
+        for pass in own
+            .children()
+            .iter()
+            .filter(|own| own.name().ends_with("_pass"))
+        {
+            let what = "other methods go where all go: no route is for methods only";
+            import.ledger.lost(pass, what);
+        }
+    }
+    if !words.is_empty() {
+        route.set("access", format!("{{ {} }}", words.join(", ")), from);
+    } else if scope.mentions(&["allow", "deny", "auth_basic", "auth_request"]) {
+        // What is around the route in hubgate's file must not count for it.
+        route.set("access", "{}", scope.one("auth_basic"));
+    }
+}
+
+/// The keys of `access` that a block comes to, and the line that they are from.
+fn words<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> (Vec<String>, Option<&'t Directive>) {
     let mut words = Vec::new();
     let rules = scope.all_of(&["allow", "deny"]);
     let mut kept = Vec::new();
@@ -52,18 +91,17 @@ pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut D
         ));
     }
     words.extend(ask(import, scope));
+    if words.is_empty() {
+        return (words, None);
+    }
     let satisfy = scope.one("satisfy");
-    if !words.is_empty() && satisfy.is_some_and(|own| own.argument(0) == "any") {
+    if satisfy.is_some_and(|own| own.argument(0) == "any") {
         words.push("need = \"any\"".to_owned());
     }
+    let delay = scope.time("auth_delay").filter(|delay| *delay > 0);
+    words.extend(delay.map(|delay| format!("delay = {}", draft::time(delay))));
     let from = rules.first().copied().or(basic);
-    let from = from.or(scope.one("auth_request"));
-    if !words.is_empty() {
-        route.set("access", format!("{{ {} }}", words.join(", ")), from);
-    } else if scope.mentions(&["allow", "deny", "auth_basic", "auth_request"]) {
-        // What is around the route in hubgate's file must not count for it.
-        route.set("access", "{}", scope.one("auth_basic"));
-    }
+    (words, from.or(scope.one("auth_request")))
 }
 
 /// `auth_request` and what is taken from its answer.

@@ -37,7 +37,7 @@ pub(super) fn of_route(
     }
     let place = import.tree.show(location.directive.place());
     let rewrites = route.get("rewrite_prefix").is_some();
-    for advice in faults(import, scope, pass, (path, rewrites), upgrades) {
+    for advice in faults(scope, pass, (path, rewrites), upgrades) {
         let told = (place.clone(), advice);
         if !import.advice.contains(&told) {
             import.advice.push(told);
@@ -46,7 +46,6 @@ pub(super) fn of_route(
 }
 
 fn faults(
-    import: &Import<'_>,
     scope: &Scope<'_>,
     pass: &Directive,
     (path, rewrites): (&str, bool),
@@ -110,8 +109,14 @@ fn faults(
     if scope.one("proxy_cache_bypass").is_some() && scope.one("proxy_cache").is_none() {
         say("`proxy_cache_bypass` did nothing: there is no cache");
     }
-    if import.gzip {
-        say("`gzip on` gathers event streams too. hubgate leaves answers as they are");
+    let types = scope.all("gzip_types");
+    let mut types = types.iter().flat_map(|own| own.arguments());
+    if scope.flag("gzip", false)
+        && types.any(|kind| matches!(&*kind.text(), "*" | "text/event-stream"))
+    {
+        say(
+            "`gzip on` held events of streams back. hubgate gives all that came when the upstream pauses",
+        );
     }
     found
 }

@@ -5,7 +5,7 @@
 use super::Import;
 use super::draft::{self, Draft};
 use super::rules;
-use super::{access, errors, files, heads, limits};
+use super::{access, errors, files, heads, limits, mirror};
 use crate::nginx::model::{Location, Scope};
 use crate::nginx::tree::Directive;
 
@@ -50,7 +50,7 @@ pub(super) fn rest<'t>(import: &mut Import<'t>, site: &str, scope: &Scope<'t>) -
     }
     let mut route = Draft::new(format!("[[site.{}.route]]", draft::text(site)), None);
     route.set("path", "\"/\"", None);
-    if !files::set(import, scope, &mut route) {
+    if !own(import, scope, &mut route) && !files::set(import, scope, &mut route) {
         return None;
     }
     // Rules and errors are the site's already.
@@ -69,7 +69,8 @@ fn of_block<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
     heads::of_answers(import, scope, route);
 }
 
-fn guards(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+fn guards<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    mirror::of_scope(import, scope, route);
     access::of_scope(import, scope, route);
     limits::of_scope(import, scope, route);
 }
@@ -103,14 +104,28 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Dr
             }
         },
         None if scope.own().iter().any(is_other) => false,
+        None if own(import, scope, route) => true,
         None => files::set(import, scope, route),
     }
 }
 
+/// Sets `answer` where nginx has a module for it.
+fn own(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) -> bool {
+    let mut own = scope.own().iter();
+    let Some((own, word)) = own.find_map(|own| match &*own.name() {
+        "stub_status" => Some((own, "counts")),
+        "empty_gif" => Some((own, "pixel")),
+        _ => None,
+    }) else {
+        return false;
+    };
+    import.ledger.carried(own, format!("`answer = \"{word}\"`"));
+    route.set("answer", draft::text(word), Some(own));
+    true
+}
+
 /// What makes an answer in a way that hubgate has not.
 const OTHERS: &[&str] = &[
-    "stub_status",
-    "empty_gif",
     "random_index",
     "dav_methods",
     "flv",

@@ -2,6 +2,10 @@
 //!
 //! All that can be carried may be named by what is converted after them; those that nothing names in the end are left out.
 
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Subnets;
+
 use super::Import;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
@@ -169,6 +173,14 @@ fn table<'t>(import: &Import<'t>, name: &str, own: &'t Directive) -> Result<Defi
     if let Some(default) = &rows.default {
         table.set("default", draft::text(default), None);
     }
+    let ranges: Vec<_> = rows.ranges.cases().collect();
+    rows.cases.extend(ranges);
+    if !rows.proxies.is_empty() {
+        table.set("proxies", draft::texts(&rows.proxies), None);
+        if rows.recursive {
+            table.set("recursive", "true", None);
+        }
+    }
     if rows.hosts {
         table.set("hosts", "true", None);
     }
@@ -201,12 +213,54 @@ fn table<'t>(import: &Import<'t>, name: &str, own: &'t Directive) -> Result<Defi
     })
 }
 
+/// Ranges of addresses with their values, none over another.
+#[derive(Default)]
+struct Ranges(Vec<(u32, u32, String)>);
+
+impl Ranges {
+    /// Takes out what of others is in this range; nginx cuts them so.
+    fn cut(&mut self, (first, last): (u32, u32)) {
+        let mut left = Vec::new();
+        for (start, end, value) in self.0.drain(..) {
+            if end < first || start > last {
+                left.push((start, end, value));
+                continue;
+            }
+            if start < first {
+                left.push((start, first - 1, value.clone()));
+            }
+            if end > last {
+                left.push((last + 1, end, value));
+            }
+        }
+        self.0 = left;
+    }
+
+    /// As networks.
+    fn cases(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().flat_map(|(first, last, value)| {
+            let networks = Ipv4Subnets::new((*first).into(), (*last).into(), 0);
+            networks.map(|network| (network.to_string(), value.clone()))
+        })
+    }
+}
+
+/// `10.0.0.1-10.0.0.9`
+fn range(text: &str) -> Option<(u32, u32)> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (Ipv4Addr, Ipv4Addr) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then(|| (first.into(), last.into()))
+}
+
 /// The rows of a table, as they are taken over.
 #[derive(Default)]
 struct Rows {
     cases: Vec<(String, String)>,
     default: Option<String>,
     hosts: bool,
+    ranges: Ranges,
+    proxies: Vec<String>,
+    recursive: bool,
 }
 
 impl Rows {
@@ -245,10 +299,18 @@ impl Rows {
             "default" => self.default = Some(value),
             "delete" => {
                 let gone = row.argument(0);
-                self.cases.retain(|(other, _)| *other != *gone);
+                match range(&gone) {
+                    Some(range) => self.ranges.cut(range),
+                    None => self.cases.retain(|(other, _)| *other != *gone),
+                }
             }
-            "ranges" | "proxy" | "proxy_recursive" => {
-                return Err(format!("networks only, without `{case}`"));
+            "ranges" if row.arguments().is_empty() => {}
+            "proxy_recursive" => self.recursive = true,
+            "proxy" => self.proxies.push(value),
+            case if case.contains('-') => {
+                let (first, last) = range(case).ok_or_else(|| format!("`{case}` is no range"))?;
+                self.ranges.cut((first, last));
+                self.ranges.0.push((first, last, value));
             }
             _ => self.add(case.into_owned(), value),
         }

@@ -104,14 +104,7 @@ fn listing<'t>(import: &mut Import<'t>, scope: &Scope<'t>, words: &mut Vec<Strin
     }
     let format = scope.one("autoindex_format");
     let shown = format.map_or("html".into(), |own| own.argument(0));
-    if let Some(own) = format.filter(|_| shown != "html" && shown != "json") {
-        import.ledger.lost(
-            own,
-            "folders are listed as pages, or as JSON: a page was put there",
-        );
-    }
-    let shown = if shown == "json" { "json" } else { "html" };
-    words.push(format!("listing = \"{shown}\""));
+    words.push(format!("listing = {}", draft::text(&shown)));
     if shown == "html" && !scope.flag("autoindex_exact_size", true) {
         words.push("listing_sizes = \"rounded\"".to_owned());
     }
@@ -177,6 +170,15 @@ fn links<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> &'static str {
 }
 
 fn conditions(scope: &Scope<'_>, words: &mut Vec<String>) {
+    if let Some(own) = scope
+        .one("gzip_static")
+        .filter(|own| own.argument(0) != "off")
+    {
+        words.push(format!("precompressed = {}", draft::text(&own.argument(0))));
+        if !scope.flag("gzip_vary", false) {
+            words.push("precompressed_vary = false".to_owned());
+        }
+    }
     if !scope.flag("etag", true) {
         words.push("etag = false".to_owned());
     }

@@ -4,6 +4,7 @@
 //! above) is not there. Routes of hubs keep hubgate's own `Host` and `X-Forwarded-*`, whose absence is told as a fault.
 
 use super::Import;
+use super::bodies;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
 use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
@@ -21,9 +22,9 @@ const OWN: &[&str] = &[
 ];
 
 /// Sets the keys of a route that proxies.
-pub(super) fn of_route(
-    import: &mut Import<'_>,
-    location: &Location<'_>,
+pub(super) fn of_route<'t>(
+    import: &mut Import<'t>,
+    location: &Location<'t>,
     pass: &Directive,
     route: &mut Draft,
 ) {
@@ -55,7 +56,8 @@ pub(super) fn of_route(
 }
 
 /// Sets the keys of any route: what its answers get.
-pub(super) fn of_answers(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    bodies::of_route(import, scope, route);
     let mut fields = Vec::new();
     let added = scope.all("add_header");
     for own in &added {

@@ -6,6 +6,7 @@
 mod access;
 mod advice;
 mod answer;
+mod bodies;
 mod definitions;
 mod draft;
 mod errors;
@@ -17,6 +18,7 @@ mod ledger;
 mod limits;
 mod listen;
 mod log;
+mod mirror;
 mod report;
 mod route;
 mod rules;
@@ -73,8 +75,8 @@ struct Import<'t> {
     base: Option<(String, Option<&'t Directive>)>,
     /// Addresses where PROXY headers come.
     proxied: Vec<SocketAddr>,
-    /// Whether `gzip` is on.
-    gzip: bool,
+    /// What the site that is being made does to bodies: its `compress`, and whether it has `decompress`.
+    bodies: (Option<String>, bool),
     /// Variables that the configuration names itself.
     own: Vec<String>,
     /// Those of them that tables define.
@@ -109,7 +111,7 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         named: String::new(),
         base: None,
         proxied: Vec::new(),
-        gzip: false,
+        bodies: (None, false),
         own: Vec::new(),
         defined: Vec::new(),
         in_stream: false,
@@ -135,7 +137,6 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
 impl<'t> Import<'t> {
     fn http(&mut self, outer: &Scope<'t>, http: &'t Directive) -> Vec<site::Site> {
         let scope = outer.inner(Context::Http, http.children());
-        self.gzip = scope.flag("gzip", false);
         definitions::learn(self, http);
         for own in http.children().iter().filter(|own| own.is("log_format")) {
             log::format(self, own);

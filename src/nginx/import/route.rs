@@ -14,6 +14,7 @@ use super::errors;
 use super::heads;
 use super::limits;
 use super::log;
+use super::mirror;
 use super::upstream::Target;
 use super::variables::{self, Known};
 use crate::nginx::model::{Kind, Location, Locations, Pass, Place, Scope};
@@ -164,6 +165,7 @@ fn route<'t>(
     times(import, scope, &mut route);
     access::of_scope(import, scope, &mut route);
     limits::of_scope(import, scope, &mut route);
+    mirror::of_scope(import, scope, &mut route);
     detours(import, scope, false, &mut route);
     errors::intercept(import, scope, &mut route);
     if let Some(own) = location
@@ -224,7 +226,7 @@ fn upstream<'t>(
                 );
                 return None;
             };
-            let asked = by_text(import, directive, &address.uri)?;
+            let asked = by_text(import, directive, &address.uri, scope)?;
             (address, asked)
         }
         Err(_) => {
@@ -299,7 +301,19 @@ const RAW: &[u8] = b"/\x01";
 const NORMAL: &[u8] = b"/\x02\x03\x04";
 
 /// What a `proxy_pass` with variables asks for.
-fn by_text(import: &mut Import<'_>, directive: &Directive, uri: &[u8]) -> Option<Asked> {
+fn by_text(
+    import: &mut Import<'_>,
+    directive: &Directive,
+    uri: &[u8],
+    scope: &Scope<'_>,
+) -> Option<Asked> {
+    if uri == RAW && scope.own().iter().any(|own| own.is("internal")) {
+        // Asked for beside a request, it is that one's target that goes on.
+        import
+            .ledger
+            .carried(directive, "the route's `upstream` and `target`");
+        return Some(Asked::Target("$request_uri".to_owned()));
+    }
     if uri.is_empty() || uri == RAW {
         let to = "the route's `upstream`; the raw target is forwarded anyway";
         import.ledger.carried(directive, to);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Import;
 use super::answer;
+use super::bodies;
 use super::draft::{self, Draft};
 use super::heads;
 use super::hosts;
@@ -229,6 +230,7 @@ fn site<'t>(
         table.set("merge_slashes", "false", from);
     }
     answer::detours(import, &server.scope, false, &mut table);
+    bodies::of_site(import, &server.scope, &mut table);
     let named = server.scope.one("server_name").map(|own| own.argument(0));
     import.named = named.unwrap_or_default().into_owned();
     import.base = heads::base(import, &server.scope);

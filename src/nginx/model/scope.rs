@@ -69,6 +69,20 @@ impl<'t> Scope<'t> {
         self.levels.iter().any(|(_, own)| own.iter().any(is_one))
     }
 
+    /// Whether this block or one around it, as far as they are of this kind, says one of the names.
+    pub fn says_within(&self, kind: Context, names: &[&str]) -> bool {
+        let levels = self.levels.iter().filter(|(context, _)| *context == kind);
+        let mut own = levels.flat_map(|(_, own)| *own);
+        own.any(|own| names.iter().any(|name| own.is(name)))
+    }
+
+    /// The directives of the nearest block of this kind.
+    pub fn nearest(&self, kind: Context) -> &'t [Directive] {
+        let mut levels = self.levels.iter().rev();
+        let found = levels.find(|(context, _)| *context == kind);
+        found.map_or(&[], |(_, own)| *own)
+    }
+
     /// The one of a name that counts here: the last, where there are several.
     pub fn one(&self, name: &str) -> Option<&'t Directive> {
         self.all(name).pop()

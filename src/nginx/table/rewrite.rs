@@ -27,8 +27,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("perl_modules", exactly(1), &[HTTP]).lost("hubgate runs no Perl"),
     rule("perl_require", exactly(1), &[HTTP]).lost("hubgate runs no Perl"),
     rule("perl_set", exactly(2), &[HTTP]).lost("hubgate runs no Perl"),
-    rule("referer_hash_bucket_size", exactly(1), &[SERVER, LOCATION]).form(Form::Number).once().inherited().lost("hubgate has no rules by referrer yet"),
-    rule("referer_hash_max_size", exactly(1), &[SERVER, LOCATION]).form(Form::Number).once().inherited().lost("hubgate has no rules by referrer yet"),
+    rule("referer_hash_bucket_size", exactly(1), &[SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("tables grow as they need"),
+    rule("referer_hash_max_size", exactly(1), &[SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("tables grow as they need"),
     rule("return", between(1, 2), &[SERVER, LOCATION, SERVER_IF, LOCATION_IF]).carried("`respond` or `redirect`; a redirect of everything to https becomes `http = \"redirect\"`"),
     rule("rewrite", between(2, 3), &[SERVER, LOCATION, SERVER_IF, LOCATION_IF]).carried("`rules`"),
     rule("rewrite_log", exactly(1), &[HTTP, SERVER, LOCATION, SERVER_IF, LOCATION_IF]).form(Form::Flag).once().inherited().not_needed("about nginx's own log"),
@@ -47,5 +47,5 @@ pub(super) static RULES: &[Rule] = &[
     rule("userid_p3p", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("hubgate gives visitors no cookie"),
     rule("userid_path", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("hubgate gives visitors no cookie"),
     rule("userid_service", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().lost("hubgate gives visitors no cookie"),
-    rule("valid_referers", any(1), &[SERVER, LOCATION]).lost("hubgate has no rules by referrer yet"),
+    rule("valid_referers", any(1), &[SERVER, LOCATION]).inherited().carried("`referers` of site and route"),
 ];

@@ -10,6 +10,7 @@ mod events;
 mod failure;
 mod limits;
 mod patience;
+mod recoded;
 mod tally;
 
 use std::future::Future;
@@ -29,10 +30,12 @@ pub use tally::Tally;
 
 use super::client::{Client, ClientError, HIGH_WATER};
 use super::filter::response::Own;
-use super::filter::trailers::{allowed, passing, write_last_chunk};
+use super::filter::trailers::write_last_chunk;
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
+use super::mirror::Feed;
 use super::pace::Pace;
+use super::recode::Recoder;
 use crate::observe::cause::Cause;
 use crate::observe::open::{Entry, Kind, Wait};
 use crate::transport::now;
@@ -109,6 +112,10 @@ pub struct Exchange<'a> {
     pace: Option<Box<Pace>>,
     /// Where the response stands, if it is an event stream without an announced end.
     events: Option<Place>,
+    /// Who else gets the request's body.
+    mirror: Option<&'a Feed>,
+    /// What changes the response's body.
+    recoder: Option<Box<Recoder>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -143,6 +150,8 @@ impl<'a> Exchange<'a> {
             undelivered: None,
             pace: None,
             events: None,
+            recoder: None,
+            mirror: None,
         }
     }
 
@@ -241,6 +250,9 @@ impl<'a> Exchange<'a> {
                     if self.tally.body_received > self.limits.body {
                         return Err(failure(Cause::BodyTooLarge));
                     }
+                    if let Some(mirror) = self.mirror {
+                        mirror.give(&piece);
+                    }
                     match &mut self.upstream {
                         Peer::H1(h1) => {
                             if h1.write_body(&piece, cx).is_err() {
@@ -254,6 +266,9 @@ impl<'a> Exchange<'a> {
                     moved = true;
                     if self.tally.body_received > 0 {
                         self.last_up = now();
+                    }
+                    if let Some(mirror) = self.mirror {
+                        mirror.end();
                     }
                     let client = &self.client;
                     match &mut self.upstream {
@@ -300,6 +315,7 @@ impl<'a> Exchange<'a> {
             while self.client.is_writable() {
                 let step = match self.downlink {
                     Downlink::Head => self.read_head(cx)?,
+                    Downlink::Body if self.has_recoded() => self.give_recoded(cx)?,
                     Downlink::Body => self.read_body(cx)?,
                     Downlink::Complete | Downlink::Upgraded => false,
                 };
@@ -364,7 +380,15 @@ impl<'a> Exchange<'a> {
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
         if let Some(edits) = self.edits {
-            self.own.lines = Some(edits.lines(self.client.head(), &head));
+            let (lines, plan) = edits.answer(self.client.head(), &head, end && !view.is_head);
+            self.own.lines = Some(lines);
+            if let Some(plan) = plan {
+                self.own.recoded = true;
+                // Answers to HEAD say what they would be.
+                self.recoder = (!end).then(|| Box::new(Recoder::new(plan)));
+                // An event of our own could not follow what is compressed.
+                self.events = None;
+            }
         }
         let given = self
             .client
@@ -408,7 +432,7 @@ impl<'a> Exchange<'a> {
         let mut scratch = [const { MaybeUninit::<u8>::uninit() }; PIECE];
         let mut scratch = ReadBuf::uninit(&mut scratch[..room]);
         match h1.poll_read(cx, &mut scratch) {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => return self.give_paused(cx),
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(failure(Cause::UpstreamReset)),
         }
@@ -424,7 +448,7 @@ impl<'a> Exchange<'a> {
             return Ok(false);
         };
         let piece = match h2.poll_body(cx) {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => return self.give_paused(cx),
             Poll::Ready(Ok(piece)) => piece,
             Poll::Ready(Err(error)) if error.is_io() => {
                 return Err(failure(Cause::UpstreamTruncated));
@@ -436,6 +460,10 @@ impl<'a> Exchange<'a> {
             self.body_moved(Ok(BodyProgress::Complete))?;
             return Ok(true);
         };
+        if let Some(recoder) = &mut self.recoder {
+            recoder.take(&piece);
+            return Ok(true);
+        }
         self.tally.body_sent += piece.len() as u64;
         self.events = self.events.map(|place| place.after(&piece));
         let given = self.client.send_body(&piece, cx);
@@ -453,9 +481,12 @@ impl<'a> Exchange<'a> {
             return Ok(());
         };
         let (client, sent) = (&mut *self.client, &mut self.tally.body_sent);
-        let events = &mut self.events;
+        let (events, recoder) = (&mut self.events, &mut self.recoder);
         let mut given = Ok(());
         let progress = decode(upstream, &mut |piece| {
+            if let Some(recoder) = recoder {
+                return recoder.take(piece);
+            }
             *sent += piece.len() as u64;
             *events = events.map(|place| place.after(piece));
             if given.is_ok() {
@@ -464,21 +495,5 @@ impl<'a> Exchange<'a> {
         });
         given.map_err(|_| failure(Cause::ClientGone))?;
         self.body_moved(progress)
-    }
-
-    fn body_moved(&mut self, progress: Result<BodyProgress, BodyError>) -> Result<(), Failure> {
-        match progress {
-            Ok(BodyProgress::Partial) => Ok(()),
-            Ok(BodyProgress::Complete) => {
-                self.downlink = Downlink::Complete;
-                let trailers = match &self.upstream {
-                    Peer::H1(h1) => allowed(h1.trailers()),
-                    Peer::H2(h2) => passing(h2.trailers()),
-                };
-                self.client.finish(trailers);
-                Ok(())
-            }
-            Err(_) => Err(failure(Cause::UpstreamTruncated)),
-        }
     }
 }

@@ -77,6 +77,9 @@ impl Exchange<'_> {
         if self.downlink != Downlink::Body || self.client.stalled_since().is_some() {
             return false;
         }
+        if self.ends_recoded(cx).is_err() {
+            return false;
+        }
         self.tally.ended_early =
             self.client.finish_early() && matches!(self.client.poll_drain(cx), Poll::Ready(Ok(())));
         self.tally.ended_early

@@ -37,6 +37,8 @@ pub struct Wanted {
     pub method: Method,
     /// Whether a small file is read at once.
     pub eager: bool,
+    /// Whether its compressed form is looked for; and if so, whether it is wanted.
+    pub packed: Option<bool>,
 }
 
 /// A path that is looked for in place of the request's.
@@ -97,6 +99,8 @@ pub struct Opened {
     pub path: Vec<u8>,
     /// All of it, when it is small and was to be read at once.
     pub bytes: Option<Vec<u8>>,
+    /// Whether there is a compressed form; and if so, whether this is it.
+    pub packed: Option<bool>,
 }
 
 impl Wanted {
@@ -175,6 +179,18 @@ impl Wanted {
     }
 
     fn file(self) -> io::Result<Found> {
+        let mut other = None;
+        if let Some(wanted) = self.packed.filter(|_| self.method == Method::Reads) {
+            let name = [&self.path, &b".gz"[..]].concat();
+            let found = self
+                .place(&name)
+                .and_then(|(folder, rest)| folder.file(&rest));
+            match found {
+                Ok((file, stat)) if wanted => return self.opened(file, &stat, Some(true)),
+                Ok(_) => other = Some(false),
+                Err(_) => {}
+            }
+        }
         let stat = self.stat(&self.path)?;
         if is_folder(&stat) {
             return Ok(Found::Slash(self.path));
@@ -187,6 +203,10 @@ impl Wanted {
         }
         let (folder, rest) = self.place(&self.path)?;
         let (file, stat) = folder.file(&rest)?;
+        self.opened(file, &stat, other)
+    }
+
+    fn opened(self, file: File, stat: &Stat, packed: Option<bool>) -> io::Result<Found> {
         let length = u64::try_from(stat.st_size).unwrap_or_default();
         let bytes = match self.eager && length <= SMALL {
             true => {
@@ -202,6 +222,7 @@ impl Wanted {
             modified: stat.st_mtime,
             path: self.path,
             bytes,
+            packed,
         }))
     }
 

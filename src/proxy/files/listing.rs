@@ -179,6 +179,52 @@ pub fn json(entries: &[Entry]) -> Vec<u8> {
     out
 }
 
+/// As [`json`], given to the function that the argument `callback` names: letters, digits, `_` and `.`, at most 128. `None`
+/// with any other name.
+pub fn jsonp(entries: &[Entry], args: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    let list = json(entries);
+    let mut pairs = args.split(|byte| *byte == b'&');
+    let name = pairs.find_map(|pair| pair.strip_prefix(b"callback="));
+    let fine = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    match name.filter(|name| !name.is_empty()) {
+        None => Some(("application/json", list)),
+        Some(name) if name.len() > 128 || !name.iter().all(fine) => None,
+        Some(name) => {
+            let call = [&b"/* callback */\r\n"[..], name, b"(", &list, b");"].concat();
+            Some(("application/javascript", call))
+        }
+    }
+}
+
+/// As an XML document.
+pub fn xml(entries: &[Entry]) -> Vec<u8> {
+    let mut out = b"<?xml version=\"1.0\"?>\r\n<list>\r\n".to_vec();
+    for entry in entries {
+        let kind = match entry.kind {
+            Kind::Folder => "directory",
+            Kind::File => "file",
+            Kind::Other => "other",
+        };
+        let at = OffsetDateTime::from_unix_timestamp(entry.modified)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = at.to_calendar_date();
+        let (hour, minute, second) = at.to_hms();
+        let month = u8::from(month);
+        let size = match entry.kind {
+            Kind::File => format!(" size=\"{}\"", entry.size),
+            Kind::Folder | Kind::Other => String::new(),
+        };
+        let head = format!(
+            "<{kind} mtime=\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z\"{size}>"
+        );
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&escaped(&entry.name));
+        out.extend_from_slice(format!("</{kind}>\r\n").as_bytes());
+    }
+    out.extend_from_slice(b"</list>\r\n");
+    out
+}
+
 /// Text as HTML has it.
 fn escaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());

@@ -12,7 +12,7 @@ pub mod range;
 pub mod send;
 
 use std::ops::Range;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use body::{FileBody, Part};
 use condition::Verdict;
@@ -23,8 +23,10 @@ use pingora::http::RequestHeader;
 use range::Asked;
 
 use super::answer::Answer;
+use super::heads::asker;
+use super::recode;
 use super::values::Values;
-use crate::config::{Files, FilesPlace, Last, Listing, Lookup, Text, Variable};
+use crate::config::{Bodies, Files, FilesPlace, Last, Listing, Lookup, Packed, Text, Variable};
 use crate::nginx::uri::{self, Uri};
 use crate::observe::cause::Cause;
 
@@ -56,6 +58,8 @@ pub struct Request<'a> {
     pub prefix: usize,
     /// Whether conditions and ranges count: not when this is the page of an error.
     pub plain: bool,
+    /// What happens to bodies, if anything may.
+    pub bodies: Option<&'a Bodies>,
 }
 
 /// Serves what `files` has for a request.
@@ -72,6 +76,11 @@ pub async fn serve(files: &Files, request: Request<'_>) -> Served {
             let (kind, body) = match files.listing {
                 Listing::Html { exact } => ("text/html", listing::html(&path, &entries, exact)),
                 Listing::Json | Listing::Off => ("application/json", listing::json(&entries)),
+                Listing::Jsonp => match listing::jsonp(&entries, &request.uri.args) {
+                    Some(list) => list,
+                    None => return Served::Status(400),
+                },
+                Listing::Xml => ("text/xml; charset=utf-8", listing::xml(&entries)),
             };
             let kind = HeaderValue::from_static(kind);
             Served::Answer(answer(200, vec![(header::CONTENT_TYPE, kind)], body))
@@ -138,6 +147,15 @@ fn wanted(files: &Files, request: &Request<'_>) -> Option<Wanted> {
             _ => find::Method::Other,
         },
         eager: *method == Method::GET && !(request.plain && partly),
+        packed: match files.packed {
+            Packed::Off => None,
+            Packed::On => Some(recode::takes_gzip(
+                request.bodies,
+                asker(request.head),
+                SystemTime::now(),
+            )),
+            Packed::Always => Some(true),
+        },
     })
 }
 
@@ -196,6 +214,8 @@ fn answer(status: u16, fields: Vec<(HeaderName, HeaderValue)>, body: Vec<u8>) ->
         body,
         rest: None,
         reason: None,
+        recode: None,
+        written: Vec::new(),
         cause: None,
     }
 }
@@ -215,7 +235,17 @@ fn file(files: &Files, request: &Request<'_>, opened: Opened) -> Served {
     }
     let kind = HeaderValue::from_str(files.kind(&opened.path));
     let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let parts = match request.plain {
+    // Of what is compressed on its way no part can be had.
+    let packed = opened.packed == Some(true);
+    let bodies = request.bodies.filter(|_| !packed);
+    let (recoded, vary) = bodies.map_or((packed, false), |bodies| {
+        let asker = asker(request.head);
+        {
+            let given = (SystemTime::now(), &request.values as &dyn Lookup);
+            recode::would(bodies, asker, opened.length, kind.as_bytes(), given)
+        }
+    });
+    let parts = match request.plain && !recoded {
         true => range::asked(
             fields,
             opened.length,
@@ -226,16 +256,27 @@ fn file(files: &Files, request: &Request<'_>, opened: Opened) -> Served {
         false => Asked::Whole,
     };
     let mut own = about(&opened, etag);
+    if packed {
+        own.push((header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+    }
+    if opened.packed.is_some() && files.packed_vary && files.packed == Packed::On {
+        own.push((header::VARY, HeaderValue::from_static("Accept-Encoding")));
+    }
     match parts {
         Asked::Whole => {
             own.push((header::CONTENT_TYPE, kind));
-            if request.plain && files.max_ranges > 0 {
+            if request.plain && files.max_ranges > 0 && !recoded {
                 own.push((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")));
             }
             whole(own, opened)
         }
         Asked::Beyond => beyond(opened.length),
-        Asked::Parts(ranges) => partial(own, kind, opened, ranges),
+        Asked::Parts(ranges) => {
+            if vary {
+                own.push((header::VARY, HeaderValue::from_static("Accept-Encoding")));
+            }
+            partial(own, kind, opened, ranges)
+        }
     }
 }
 

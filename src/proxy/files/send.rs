@@ -12,6 +12,7 @@ use http::HeaderMap;
 
 use super::super::answer::Answer;
 use super::super::client::Client;
+use super::super::recode::Recoder;
 use crate::observe::cause::Cause;
 use crate::transport::now;
 
@@ -26,8 +27,12 @@ pub async fn send(
     sent: &mut u64,
 ) -> Result<(), Cause> {
     let mut rest = answer.rest.clone();
+    let mut recoder = answer.recode.clone().map(Recoder::new);
     at_once(client, |client, cx| client.send_answer(answer, cx)).await?;
-    *sent = answer.body.len() as u64;
+    match &mut recoder {
+        None => *sent = answer.body.len() as u64,
+        Some(recoder) => recoder.take(&answer.body),
+    }
     while let Some(rest) = &mut rest {
         let piece = rest.next().await.map_err(|error| {
             tracing::error!(event = "files.failed", %error, "a file could not be read to its end");
@@ -36,12 +41,48 @@ pub async fn send(
         let Some(piece) = piece else {
             break;
         };
-        room(client, limit, false).await?;
-        at_once(client, |client, cx| client.send_body(&piece, cx)).await?;
-        *sent += piece.len() as u64;
+        match &mut recoder {
+            None => give(client, &piece, limit, sent).await?,
+            Some(recoder) => {
+                recoder.take(&piece);
+                give_recoded(client, recoder, limit, sent).await?;
+            }
+        }
+    }
+    if let Some(recoder) = &mut recoder {
+        recoder.end();
+        give_recoded(client, recoder, limit, sent).await?;
     }
     client.finish(HeaderMap::new());
     room(client, limit, true).await
+}
+
+async fn give(
+    client: &mut Client,
+    piece: &[u8],
+    limit: Duration,
+    sent: &mut u64,
+) -> Result<(), Cause> {
+    room(client, limit, false).await?;
+    at_once(client, |client, cx| client.send_body(piece, cx)).await?;
+    *sent += piece.len() as u64;
+    Ok(())
+}
+
+async fn give_recoded(
+    client: &mut Client,
+    recoder: &mut Recoder,
+    limit: Duration,
+    sent: &mut u64,
+) -> Result<(), Cause> {
+    while recoder.has_more() {
+        let made = recoder.make().map_err(|error| {
+            tracing::error!(event = "recode.failed", %error, "an answer cannot be changed");
+            Cause::Internal
+        })?;
+        give(client, made, limit, sent).await?;
+    }
+    Ok(())
 }
 
 /// Gives something to a client that has room for it.

@@ -44,6 +44,8 @@ pub struct Own<'a> {
     pub lines: Option<Box<[Line]>>,
     /// The status, in place of the upstream's.
     pub status: Option<StatusCode>,
+    /// Whether the body changes on its way: how long it gets is not known.
+    pub recoded: bool,
 }
 
 /// How a response's body is framed towards an HTTP/1 client.
@@ -68,9 +70,9 @@ fn forbids_length(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status.is_informational()
 }
 
-/// The framing of the body of `head` towards this client.
-pub fn framing(head: &ResponseHead<'_>, client: Client) -> Framing {
-    match head.length() {
+/// The framing of the body of `head` towards this client; of one that is `recoded` the length is not known.
+pub fn framing(head: &ResponseHead<'_>, client: Client, recoded: bool) -> Framing {
+    match head.length().filter(|_| !recoded) {
         _ if !has_body(head.status(), client) => Framing::None,
         Some(length) => Framing::Length(length),
         None if client.version == Version::HTTP_11 => Framing::Chunked,
@@ -98,7 +100,9 @@ pub fn write(
     match (head.length(), framing) {
         (_, Framing::Chunked) => wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // What HEAD asks about, and what a 304 says of the body it stands for.
-        (Some(length), _) if !forbids_length(head.status()) => write_length(length, wire),
+        (Some(length), _) if !forbids_length(head.status()) && !own.recoded => {
+            write_length(length, wire);
+        }
         _ => {}
     }
     write_connection(keep_alive, wire);
@@ -213,8 +217,9 @@ fn passing<'a>(head: &ResponseHead<'a>, mut take: impl FnMut(Field<'a>)) {
     }
 }
 
-/// An HTTP/2 client's fields for `head`, or for `lines` in the place of its own. Fails on a field that has no form there.
-pub fn fields(head: &ResponseHead<'_>, lines: Option<&[Line]>) -> http::Result<HeaderMap> {
+/// An HTTP/2 client's fields for `head`, or for the lines of `own` in the place of its own. Fails on a field that has no
+/// form there.
+pub fn fields(head: &ResponseHead<'_>, own: &Own<'_>) -> http::Result<HeaderMap> {
     let mut fields = HeaderMap::with_capacity(16);
     let mut outcome: http::Result<()> = Ok(());
     let mut add = |name: &[u8], value: &[u8]| match (
@@ -225,12 +230,13 @@ pub fn fields(head: &ResponseHead<'_>, lines: Option<&[Line]>) -> http::Result<H
         (Err(error), _) => outcome = Err(error.into()),
         (_, Err(error)) => outcome = Err(error.into()),
     };
-    match lines {
+    match own.lines.as_deref() {
         None => passing(head, |field| add(field.name, &head.unfolded(field.value))),
         Some(lines) => lines.iter().for_each(|(name, value)| add(name, value)),
     }
     outcome?;
-    if let Some(length) = head.length().filter(|_| !forbids_length(head.status())) {
+    let says = !forbids_length(head.status()) && !own.recoded;
+    if let Some(length) = head.length().filter(|_| says) {
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     Ok(fields)
@@ -245,7 +251,7 @@ mod tests {
     fn written(head: &str, version: Version, method: Method) -> String {
         testing::with_head(head.as_bytes(), |head| {
             let client = Client::of(&method, version);
-            let framing = framing(&head, client);
+            let framing = framing(&head, client, false);
             let mut wire = Vec::new();
             write(&head, framing, true, b"today", &Own::default(), &mut wire);
             String::from_utf8(wire).unwrap()
@@ -292,7 +298,7 @@ mod tests {
             assert_eq!(text.contains("Content-Length"), kept, "{text}");
             testing::with_head(head.as_bytes(), |head| {
                 let client = Client::of(&Method::GET, Version::HTTP_11);
-                assert_eq!(framing(&head, client), Framing::None);
+                assert_eq!(framing(&head, client, false), Framing::None);
             });
         }
     }
@@ -301,7 +307,7 @@ mod tests {
     fn every_set_cookie_reaches_an_http_2_client() {
         let head = "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: close\r\nContent-Length: 5, 5\r\n\r\n";
         testing::with_head(head.as_bytes(), |head| {
-            let fields = fields(&head, None).unwrap();
+            let fields = fields(&head, &Own::default()).unwrap();
             assert_eq!(fields.get_all(header::SET_COOKIE).iter().count(), 2);
             assert!(!fields.contains_key(header::CONNECTION));
             assert_eq!(fields[header::CONTENT_LENGTH], "5");
@@ -321,7 +327,7 @@ mod tests {
                 prop_assert_eq!(size, head.len());
                 let method = if is_head { Method::HEAD } else { Method::GET };
                 let from = parsed.with(head.as_bytes());
-                let framing = framing(&from, Client::of(&method, Version::HTTP_11));
+                let framing = framing(&from, Client::of(&method, Version::HTTP_11), false);
                 let mut wire = Vec::new();
                 write(&from, framing, true, b"today", &Own::default(), &mut wire);
                 let mut again = Parsed::default();
