@@ -23,8 +23,8 @@ pub use special::{Mirror, Rewrite, Special};
 
 use self::stream::RunningStream;
 use crate::config::{
-    self, AccessLog, AccessLogTarget, Config, HttpMode, Paths, Route, RouteTimeouts, Site, Text,
-    Variable,
+    self, AccessLog, AccessLogTarget, Config, Definitions, HttpMode, Route, RouteTimeouts, Site,
+    Text, Variable,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub names_local: bool,
     /// What is known of the names of endpoints; one for all generations.
     pub names: Arc<Book>,
+    /// Whether a log names lines of heads.
+    pub keeps: bool,
 }
 
 /// A site as it runs.
@@ -195,6 +197,7 @@ impl Snapshot {
         let nobody = config::Upstream::plain(UpstreamName::nobody(), [] as [EndpointAddress; 0]);
         let mut parts = Parts {
             groups: &groups,
+            definitions: &config.definitions,
             logs,
             open: HashMap::new(),
             timeouts: HashMap::new(),
@@ -215,6 +218,7 @@ impl Snapshot {
             .collect::<Result<_, _>>()?;
         let access_log = parts.log(&config.access_log)?;
         let router = Router::compile(&config);
+        let keeps = config.keeps_heads();
         Ok(Self {
             generation: old.map_or(1, |old| old.generation + 1),
             sites,
@@ -229,6 +233,7 @@ impl Snapshot {
             router,
             groups,
             names,
+            keeps,
             config,
         })
     }
@@ -280,6 +285,7 @@ fn connector(
 /// What sites and routes are put together from.
 struct Parts<'a> {
     groups: &'a BTreeMap<UpstreamName, Arc<Group>>,
+    definitions: &'a Definitions,
     logs: &'a AccessLogs,
     /// Those that are on.
     open: HashMap<&'a AccessLog, AccessLogHandle>,
@@ -294,7 +300,7 @@ impl<'a> Parts<'a> {
     fn site(&mut self, site: &'a Site) -> Result<RunningSite, BuildError> {
         let first_route = self.routes.len() as u32;
         for route in &site.routes {
-            let route = self.route(route, site.paths)?;
+            let route = self.route(site, route)?;
             self.routes.push(route);
         }
         Ok(RunningSite {
@@ -314,7 +320,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn route(&mut self, route: &'a Arc<Route>, paths: Paths) -> Result<RunningRoute, BuildError> {
+    fn route(&mut self, site: &'a Site, route: &'a Arc<Route>) -> Result<RunningRoute, BuildError> {
         Ok(RunningRoute {
             group: match route.action.upstream() {
                 Some(name) => self.group(name)?,
@@ -327,7 +333,8 @@ impl<'a> Parts<'a> {
                 .guard(route, self.old.map(|old| &old.guarding)),
             ruled: !route.detours.rules.is_empty(),
             intercepts: route.detours.intercepts,
-            special: Special::of(route, paths).map(Box::new),
+            special: Special::of(site, route, route.access_log.keeps_heads(self.definitions))
+                .map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
         })

@@ -67,6 +67,9 @@ file = "hubgate.log"
 target = "stdout"
 format = "$remote_addr \"$request\" ${status}x$$ $http_user_agent \\"
 redact = ["token", "Code"]
+escape = "json"
+when = "$http_x_log"
+also = [{ target = "more.log", format = "json", redact = [], escape = "none", when = "$status" }]
 [admin]
 socket = "admin.sock"
 listen = "127.0.0.1:9180"

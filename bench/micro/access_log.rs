@@ -40,6 +40,7 @@ fn to_nowhere(format: AccessLogFormat) -> AccessLogHandle {
         target: AccessLogTarget::File(PathBuf::from("/dev/null")),
         format,
         redact: vec!["token".to_owned()],
+        ..AccessLog::off()
     };
     let logs = AccessLogs::new(&Metrics::new());
     let handle = logs.handle(&log).unwrap();

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::access_log::AccessLog;
 use super::error_pages::ErrorPages;
 use super::listener::Listener;
-use super::model::{AccessLog, Config, Listen, Route, Site};
+use super::model::{Config, Listen, Route, Site};
 use super::plan::{Action, Change, Field, Plan, Subject};
 use super::show::{self, Entry};
 use super::show_definition;

@@ -6,7 +6,7 @@
 use super::reference::kind;
 use super::roff::Page;
 use super::schema::{Default, Key, Kind, TABLES};
-use super::variable;
+use super::variables;
 
 const EXAMPLE: &str = "\
 [acme]
@@ -53,7 +53,7 @@ pub fn manual_page() -> String {
     }
     page.section("VARIABLES OF AN ACCESS LOG");
     page.paragraph("Written `$name` or `${name}`; `$$` is the sign itself.");
-    for (name, _, about) in variable::VARIABLES {
+    for (name, _, about) in variables::VARIABLES {
         page.tagged(&format!("`${name}`"), about);
     }
     page.tagged("`$http_NAME`", "a request field, as in `$http_user_agent`");

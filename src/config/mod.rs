@@ -9,6 +9,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod access;
+mod access_log;
 mod acme;
 mod action;
 mod balancing;
@@ -47,6 +48,7 @@ mod rules;
 mod schema;
 mod show;
 mod show_access;
+mod show_access_log;
 mod show_balancing;
 mod show_bodies;
 mod show_definition;
@@ -67,9 +69,11 @@ mod tls;
 pub mod trust;
 mod validate;
 mod variable;
+mod variables;
 mod why;
 
 pub use access::{Access, AddressRule, Ask, Basic, Need, Others, Who};
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogTarget, Escape};
 pub use action::{OwnAnswer, Redirect, Respond, RouteAction};
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};

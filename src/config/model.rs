@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access::Access;
+use super::access_log::AccessLog;
 pub use super::acme::{Acme, AcmeAuthority, ChallengeKind, ExternalAccount};
 use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
@@ -30,7 +31,6 @@ use super::protection::Protection;
 use super::referers::Referers;
 pub use super::site_place::{Paths, SiteListen};
 use super::stream::{ProxyProtocol, Stream};
-use super::text::Text;
 use super::tls::Tls;
 use super::why::Why;
 use crate::types::address::Address;
@@ -179,39 +179,6 @@ pub enum LogFormat {
     Json,
     /// As nginx's error log.
     Nginx,
-}
-
-/// `[access_log]` of the whole, a site or a route: one line a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AccessLog {
-    /// Where lines go.
-    pub target: AccessLogTarget,
-    /// How a line looks.
-    pub format: AccessLogFormat,
-    /// Query parameters whose values are replaced by `REDACTED`, lower case.
-    pub redact: Vec<String>,
-}
-
-/// Where access log lines go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum AccessLogTarget {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-    /// Appended to this file, opened again on SIGUSR1.
-    File(PathBuf),
-}
-
-/// How an access log line looks.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum AccessLogFormat {
-    /// The combined format of Apache and nginx.
-    Combined,
-    /// One JSON object a line.
-    Json,
-    /// Text with `$variables`, already parsed.
-    Template(Text),
 }
 
 /// `[admin]`: where the running process is asked and told.

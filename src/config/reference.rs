@@ -3,7 +3,7 @@
 //! The text is a configuration that loads, so the reference cannot name a key that does not exist.
 
 use super::schema::{Default, Key, Kind, TABLES};
-use super::variable;
+use super::variables;
 use crate::types::amount::ByteSize;
 
 /// Characters of a line, its `# ` included.
@@ -38,10 +38,10 @@ pub fn reference() -> String {
         &mut out,
         "Variables of an access log's format and of other texts, written $name or ${name}; $$ is the sign itself:",
     );
-    for (name, _, about) in variable::VARIABLES {
+    for (name, _, about) in variables::VARIABLES {
         out.push_str(&format!("#   ${name:<24}{about}\n"));
     }
-    for (name, about) in variable::FAMILIES {
+    for (name, about) in variables::FAMILIES {
         out.push_str(&format!("#   ${name:<24}{about}\n"));
     }
     out

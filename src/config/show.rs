@@ -10,11 +10,12 @@ use super::action::RouteAction;
 use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::model::{
-    AccessLog, AccessLogFormat, AccessLogTarget, Acme, AcmeAuthority, Admin, CertificateSource,
-    ClientTimeouts, HttpMode, Limits, Listen, Log, LogFormat, Paths, Route, Server, Site, Upstream,
+    Acme, AcmeAuthority, Admin, CertificateSource, ClientTimeouts, HttpMode, Limits, Listen, Log,
+    LogFormat, Paths, Route, Server, Site, Upstream,
 };
 use super::protection::{Circuit, Protection};
 use super::show_access::access;
+pub(super) use super::show_access_log::access_log;
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
 use super::show_bodies;
@@ -159,24 +160,6 @@ pub(super) fn log(log: &Log) -> Vec<Entry> {
     let mut entries = vec![("level", quoted(&log.level)), ("format", quoted(format))];
     entries.extend(log.file.as_ref().map(|file| ("file", path(file))));
     entries
-}
-
-pub(super) fn access_log(log: &AccessLog) -> Vec<Entry> {
-    let target = match &log.target {
-        AccessLogTarget::Off => quoted("off"),
-        AccessLogTarget::Stdout => quoted("stdout"),
-        AccessLogTarget::File(file) => path(file),
-    };
-    let format = match &log.format {
-        AccessLogFormat::Combined => quoted("combined"),
-        AccessLogFormat::Json => quoted("json"),
-        AccessLogFormat::Template(text) => quoted(text),
-    };
-    vec![
-        ("target", target),
-        ("format", format),
-        ("redact", list(&log.redact)),
-    ]
 }
 
 pub(super) fn error_pages(own: &ErrorPages) -> Vec<Entry> {

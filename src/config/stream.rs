@@ -10,10 +10,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access::AddressRule;
+use super::access_log::{AccessLog, AccessLogFormat};
 use super::definition::Definitions;
 use super::limit::RouteLimits;
 use super::listener::Listener;
-use super::model::{AccessLog, AccessLogFormat, Listen};
+use super::model::Listen;
 use super::text::Text;
 use super::tls::TlsPolicy;
 use super::variable::Variable;

@@ -9,7 +9,8 @@ use std::fmt;
 
 use super::own_names::OwnNames;
 use super::suggest::nearest;
-use super::variable::{VARIABLES, Variable, named};
+use super::variable::{Variable, named};
+use super::variables::VARIABLES;
 
 /// A text, taken apart once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

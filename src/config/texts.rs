@@ -2,22 +2,31 @@
 //!
 //! A key with a text has to be here: what is not is not known to name anything.
 
+use super::access_log::AccessLog;
 use super::definition::Definition;
 use super::detours::Detours;
-use super::model::{AccessLogFormat, Config};
+use super::model::Config;
 use super::text::Text;
 
 impl Config {
+    /// The access logs of requests, whether or not they are on.
+    pub fn access_logs(&self) -> impl Iterator<Item = &AccessLog> {
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        let of_sites = self.sites.iter().map(|site| &site.access_log);
+        let of_routes = routes.map(|route| &route.access_log);
+        of_sites.chain(of_routes).chain([&self.access_log])
+    }
+
+    /// Whether a log names lines of answers' heads.
+    pub fn keeps_heads(&self) -> bool {
+        let mut logs = self.access_logs();
+        logs.any(|log| log.keeps_heads(&self.definitions))
+    }
+
     /// Every text with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let routes = self.sites.iter().flat_map(|site| &site.routes);
-        let of_sites = self.sites.iter().map(|site| &site.access_log);
-        let of_routes = routes.clone().map(|route| &route.access_log);
-        let logs = of_sites.chain(of_routes).chain([&self.access_log]);
-        let formats = logs.filter_map(|log| match &log.format {
-            AccessLogFormat::Template(text) => Some(text),
-            AccessLogFormat::Combined | AccessLogFormat::Json => None,
-        });
+        let formats = self.access_logs().flat_map(AccessLog::texts);
         let of_sites = self.sites.iter().flat_map(|site| {
             let bodies = site.bodies.texts();
             site.response.texts().chain(bodies)

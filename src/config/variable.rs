@@ -1,9 +1,10 @@
-//! Every variable that a text of the configuration can name, with its meaning.
+//! What a text of the configuration can name, by the name.
 //!
-//! One table, which the reference prints and messages suggest from. Texts are `text`'s, values `proxy::values`' and the
-//! access log's.
+//! The names with their meanings are `variables`', texts are `text`'s, values `proxy::values`' and the access log's.
 
 use std::fmt;
+
+use super::variables::{OF_STREAMS, VARIABLES};
 
 /// What a text can name, as `$name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +57,10 @@ pub enum Variable {
     Status,
     /// `$body_bytes_sent`: of the response's body.
     BodyBytesSent,
-    /// `$request_length`: bytes of the request's body.
+    /// `$request_length`: bytes of the request, head and body.
     RequestLength,
+    /// `$bytes_sent`: of the response, head and body.
+    BytesSent,
     /// `$request_time`: seconds with milliseconds.
     RequestTime,
     /// `$request_id`
@@ -70,10 +73,60 @@ pub enum Variable {
     UpstreamName,
     /// `$upstream_status`
     UpstreamStatus,
-    /// `$upstream_connect_time`: seconds with milliseconds, `-` without a new connection.
+    /// `$upstream_connect_time`: seconds with milliseconds, 0.000 on a connection that was open, `-` without one.
     UpstreamConnectTime,
-    /// `$upstream_response_time`: seconds to the response head.
+    /// `$upstream_header_time`: seconds to the response's head.
+    UpstreamHeaderTime,
+    /// `$upstream_response_time`: seconds to the response's last byte.
     UpstreamResponseTime,
+    /// `$upstream_response_length`: bytes of the upstream's body.
+    UpstreamLength,
+    /// `$upstream_bytes_received`: all bytes of its answer.
+    UpstreamReceived,
+    /// `$upstream_bytes_sent`: all bytes of what it was asked.
+    UpstreamSent,
+    /// `$upstream_http_NAME`: a field of the upstream's answer, lower case with `-`.
+    UpstreamField(String),
+    /// `$upstream_cookie_NAME`: a cookie that the upstream sets.
+    UpstreamCookie(String),
+    /// `$sent_http_NAME`: a field of the answer, lower case with `-`.
+    SentField(String),
+    /// `$remote_user`: of `Authorization: Basic`, whether or not it was checked.
+    RemoteUser,
+    /// `$https`: `on` with TLS, else nothing.
+    Https,
+    /// `$http2`: `h2`, or nothing.
+    Http2,
+    /// `$realip_remote_addr`: the connection's other end, whoever it speaks for.
+    PeerAddr,
+    /// `$connection`: the connection's number.
+    Connection,
+    /// `$connection_requests`: requests of the connection so far.
+    ConnectionRequests,
+    /// `$connection_time`: seconds with milliseconds since it began.
+    ConnectionTime,
+    /// `$pid`: the process that serves.
+    Pid,
+    /// `$pipe`: `p` for a request that had come before the answer to the one before, else `.`.
+    Pipe,
+    /// `$nginx_version`: nginx's version whose configuration is understood.
+    NginxVersion,
+    /// `$request_completion`: `OK` for an answer that came to its end.
+    Completion,
+    /// `$document_root`: the folder of a route's files.
+    DocumentRoot,
+    /// `$realpath_root`: as that, without links.
+    RealRoot,
+    /// `$request_filename`: the file that the path stands for.
+    RequestFilename,
+    /// `$proxy_host`: the host of the upstream, with its port unless that is the usual one.
+    ProxyHost,
+    /// `$proxy_port`: its port.
+    ProxyPort,
+    /// `$limit_req_status`: PASSED, DELAYED, REJECTED and their DRY_RUN.
+    RateStatus,
+    /// `$limit_conn_status`: as that.
+    ConcurrencyStatus,
     /// `$http_NAME`: a request field, lower case with `-`.
     RequestField(String),
     /// `$cause`: why hubgate made the answer, `-` when the upstream did.
@@ -82,8 +135,30 @@ pub enum Variable {
     Route,
     /// `$ssl_protocol`
     TlsProtocol,
+    /// `$ssl_cipher`: the cipher suite, as OpenSSL names it.
+    TlsCipher,
+    /// `$ssl_curve`: the group of the key exchange, as OpenSSL names it.
+    TlsCurve,
+    /// `$ssl_session_reused`: `r`, or `.`.
+    TlsReused,
+    /// `$ssl_alpn_protocol`
+    TlsAlpn,
     /// `$ssl_server_name`
     ServerName,
+    /// `$ssl_client_escaped_cert`: PEM, percent-encoded.
+    ClientEscaped,
+    /// `$ssl_client_raw_cert`: PEM.
+    ClientPem,
+    /// `$ssl_client_cert`: PEM, each line but the first behind a tab.
+    ClientTabbed,
+    /// `$ssl_client_v_start`
+    ClientNotBefore,
+    /// `$ssl_client_v_end`
+    ClientNotAfter,
+    /// `$ssl_client_v_remain`: days.
+    ClientRemaining,
+    /// What nginx has and hubgate never: `$ssl_early_data`, `$upstream_cache_status`. Nothing.
+    Never(&'static str),
     /// `$ssl_client_verify`: `SUCCESS`, `FAILED` or `NONE`.
     ClientVerify,
     /// `$ssl_client_s_dn`
@@ -131,294 +206,14 @@ pub enum ProxyFact {
     TlsVerify,
 }
 
-/// Every variable with a fixed name, with its meaning.
-pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
-    ("remote_addr", Variable::RemoteAddr, "the client's address"),
-    ("remote_port", Variable::RemotePort, "the client's port"),
-    (
-        "binary_remote_addr",
-        Variable::BinaryRemoteAddr,
-        "the client's address in 4 or 16 bytes; a key for limits",
-    ),
-    (
-        "time_local",
-        Variable::TimeLocal,
-        "21/Nov/2026:07:06:11 +0000",
-    ),
-    (
-        "time_iso8601",
-        Variable::TimeIso8601,
-        "2026-11-21T07:06:11+00:00",
-    ),
-    (
-        "msec",
-        Variable::Msec,
-        "seconds since 1970, with milliseconds",
-    ),
-    (
-        "request",
-        Variable::Request,
-        "method, target and version, redacted",
-    ),
-    ("request_method", Variable::RequestMethod, "the method"),
-    (
-        "request_uri",
-        Variable::RequestUri,
-        "the raw target, redacted",
-    ),
-    ("uri", Variable::Uri, "the path that is routed by"),
-    ("document_uri", Variable::Uri, "the same"),
-    ("args", Variable::Args, "the query, without its `?`"),
-    ("query_string", Variable::Args, "the same"),
-    (
-        "is_args",
-        Variable::IsArgs,
-        "`?` when there is a query, else nothing",
-    ),
-    (
-        "server_protocol",
-        Variable::ServerProtocol,
-        "HTTP/1.1 or HTTP/2.0",
-    ),
-    ("host", Variable::Host, "the request's host"),
-    (
-        "server_addr",
-        Variable::ServerAddr,
-        "the address the client connected to",
-    ),
-    ("server_port", Variable::ServerPort, "its port"),
-    (
-        "invalid_referer",
-        Variable::InvalidReferer,
-        "1 when Referer is none of `referers`, else nothing",
-    ),
-    ("server_name", Variable::Site, "the site's name"),
-    ("hostname", Variable::Hostname, "this machine's name"),
-    ("scheme", Variable::Scheme, "http or https"),
-    ("status", Variable::Status, "the response's status"),
-    (
-        "body_bytes_sent",
-        Variable::BodyBytesSent,
-        "bytes of the response's body",
-    ),
-    (
-        "request_length",
-        Variable::RequestLength,
-        "bytes of the request's body",
-    ),
-    (
-        "request_time",
-        Variable::RequestTime,
-        "seconds, with milliseconds",
-    ),
-    (
-        "request_id",
-        Variable::RequestId,
-        "the request's identity, as in X-Request-Id",
-    ),
-    (
-        "proxy_add_x_forwarded_for",
-        Variable::ForwardedFor,
-        "X-Forwarded-For as received, and the peer's address",
-    ),
-    ("upstream_addr", Variable::UpstreamAddr, "the endpoint"),
-    (
-        "upstream_name",
-        Variable::UpstreamName,
-        "the upstream's name",
-    ),
-    (
-        "upstream_status",
-        Variable::UpstreamStatus,
-        "the upstream's status",
-    ),
-    (
-        "upstream_connect_time",
-        Variable::UpstreamConnectTime,
-        "seconds to connect; - without a new connection",
-    ),
-    (
-        "upstream_response_time",
-        Variable::UpstreamResponseTime,
-        "seconds to the response's head",
-    ),
-    (
-        "cause",
-        Variable::Cause,
-        "why hubgate made the answer; - when the upstream did",
-    ),
-    ("route", Variable::Route, "the route's path"),
-    ("ssl_protocol", Variable::TlsProtocol, "the TLS version"),
-    (
-        "ssl_server_name",
-        Variable::ServerName,
-        "the name in the TLS handshake",
-    ),
-    (
-        "ssl_client_verify",
-        Variable::ClientVerify,
-        "of the client's certificate: SUCCESS, FAILED, NONE",
-    ),
-    (
-        "ssl_client_s_dn",
-        Variable::ClientSubject,
-        "whom it names: CN=alice,O=Example",
-    ),
-    ("ssl_client_i_dn", Variable::ClientIssuer, "its issuer"),
-    (
-        "ssl_client_serial",
-        Variable::ClientSerial,
-        "its serial number",
-    ),
-    (
-        "ssl_client_fingerprint",
-        Variable::ClientFingerprint,
-        "its SHA-256",
-    ),
-    (
-        "bytes_tunnelled_in",
-        Variable::TunnelIn,
-        "bytes from the client through a tunnel",
-    ),
-    (
-        "bytes_tunnelled_out",
-        Variable::TunnelOut,
-        "bytes to the client through a tunnel",
-    ),
-    (
-        "datagrams_in",
-        Variable::DatagramsIn,
-        "datagrams from the client, of UDP",
-    ),
-    (
-        "datagrams_out",
-        Variable::DatagramsOut,
-        "datagrams to the client, of UDP",
-    ),
-    (
-        "proxy_protocol_addr",
-        Variable::ProxyProtocol(ProxyFact::Address),
-        "the client's address, by its PROXY header",
-    ),
-    (
-        "proxy_protocol_port",
-        Variable::ProxyProtocol(ProxyFact::Port),
-        "its port",
-    ),
-    (
-        "proxy_protocol_server_addr",
-        Variable::ProxyProtocol(ProxyFact::ServerAddress),
-        "the address it connected to at the load balancer",
-    ),
-    (
-        "proxy_protocol_server_port",
-        Variable::ProxyProtocol(ProxyFact::ServerPort),
-        "its port",
-    ),
-    (
-        "proxy_protocol_tlv_alpn",
-        Variable::ProxyProtocol(ProxyFact::Value(0x01)),
-        "the protocol inside the load balancer's TLS",
-    ),
-    (
-        "proxy_protocol_tlv_authority",
-        Variable::ProxyProtocol(ProxyFact::Value(0x02)),
-        "the name that TLS was asked for there",
-    ),
-    (
-        "proxy_protocol_tlv_unique_id",
-        Variable::ProxyProtocol(ProxyFact::Value(0x05)),
-        "the connection's id there",
-    ),
-    (
-        "proxy_protocol_tlv_netns",
-        Variable::ProxyProtocol(ProxyFact::Value(0x30)),
-        "its network namespace there",
-    ),
-    (
-        "proxy_protocol_tlv_ssl_version",
-        Variable::ProxyProtocol(ProxyFact::TlsValue(0x21)),
-        "the TLS version there",
-    ),
-    (
-        "proxy_protocol_tlv_ssl_cn",
-        Variable::ProxyProtocol(ProxyFact::TlsValue(0x22)),
-        "the common name of the client's certificate there",
-    ),
-    (
-        "proxy_protocol_tlv_ssl_cipher",
-        Variable::ProxyProtocol(ProxyFact::TlsValue(0x23)),
-        "the cipher suite there",
-    ),
-    (
-        "proxy_protocol_tlv_ssl_sig_alg",
-        Variable::ProxyProtocol(ProxyFact::TlsValue(0x24)),
-        "what the certificate there is signed with",
-    ),
-    (
-        "proxy_protocol_tlv_ssl_key_alg",
-        Variable::ProxyProtocol(ProxyFact::TlsValue(0x25)),
-        "what its key is",
-    ),
-    (
-        "proxy_protocol_tlv_ssl_verify",
-        Variable::ProxyProtocol(ProxyFact::TlsVerify),
-        "0 when the client's certificate was good there, or there was none to check",
-    ),
-];
+/// Makes a variable of a field's name.
+type Family = fn(String) -> Variable;
 
-/// What only streams have. By the names that they share with requests, `$remote_addr` and the like, they have their own.
-pub(super) static OF_STREAMS: &[(&str, &str)] = &[
-    ("protocol", "TCP or UDP"),
-    ("connection", "the connection's number"),
-    ("pid", "the process's number"),
-    (
-        "nginx_version",
-        "of the nginx whose configuration is understood",
-    ),
-    ("bytes_sent", "bytes to the client"),
-    ("bytes_received", "bytes from the client"),
-    ("session_time", "seconds, with milliseconds"),
-    ("upstream_bytes_sent", "bytes to the endpoint"),
-    ("upstream_bytes_received", "bytes from the endpoint"),
-    (
-        "upstream_first_byte_time",
-        "seconds to the endpoint's first byte",
-    ),
-    ("upstream_session_time", "seconds with the endpoint"),
-    (
-        "ssl_cipher",
-        "the suite of the TLS that is ended, by OpenSSL's name",
-    ),
-    ("ssl_curve", "its key exchange"),
-    ("ssl_alpn_protocol", "the protocol that was agreed on"),
-    (
-        "ssl_session_reused",
-        "r when the session was resumed, else .",
-    ),
-    (
-        "ssl_preread_server_name",
-        "the name that the ClientHello asks for",
-    ),
-    (
-        "ssl_preread_protocol",
-        "the highest version it offers: TLSv1.3",
-    ),
-    (
-        "ssl_preread_alpn_protocols",
-        "the protocols it offers: h2,http/1.1",
-    ),
-];
-
-/// Families of variables, by the beginning of their names, with an example's meaning.
-pub(super) static FAMILIES: &[(&str, &str)] = &[
-    ("http_NAME", "a request field: $http_user_agent"),
-    ("arg_NAME", "a parameter of the query: $arg_token"),
-    ("cookie_NAME", "a cookie of the request: $cookie_lang"),
-    (
-        "proxy_protocol_tlv_0xNN",
-        "a value of a PROXY header by its kind: $proxy_protocol_tlv_0xEA",
-    ),
+/// How fields are named, of the request and of answers.
+const FIELDS: &[(&str, Family)] = &[
+    ("http_", Variable::RequestField),
+    ("sent_http_", Variable::SentField),
+    ("upstream_http_", Variable::UpstreamField),
 ];
 
 /// Before the kind of a value in two hexadecimal digits.
@@ -429,10 +224,22 @@ pub(super) fn named(name: &str) -> Option<Variable> {
     if let [digit @ b'1'..=b'9'] = name.as_bytes() {
         return Some(Variable::Capture(digit - b'0'));
     }
-    if let Some(field) = name.strip_prefix("http_") {
-        let field = field.to_ascii_lowercase().replace('_', "-");
-        if http::HeaderName::from_bytes(field.as_bytes()).is_ok() {
-            return Some(Variable::RequestField(field));
+    let mut known = VARIABLES.iter().filter(|(known, ..)| *known == name);
+    if let Some((_, variable, _)) = known.next() {
+        return Some(variable.clone());
+    }
+    if let Some((name, _)) = OF_STREAMS.iter().find(|(own, _)| *own == name) {
+        return Some(Variable::OfStream(name));
+    }
+    if matches!(name, "content_type" | "content_length") {
+        return Some(Variable::RequestField(name.replace('_', "-")));
+    }
+    for (family, of) in FIELDS {
+        if let Some(field) = name.strip_prefix(family) {
+            let field = field.to_ascii_lowercase().replace('_', "-");
+            if http::HeaderName::from_bytes(field.as_bytes()).is_ok() {
+                return Some(of(field));
+            }
         }
     }
     if let Some(parameter) = name.strip_prefix("arg_").filter(|name| !name.is_empty()) {
@@ -448,19 +255,19 @@ pub(super) fn named(name: &str) -> Option<Variable> {
         let kind = u8::from_str_radix(kind, 16).ok()?;
         return Some(Variable::ProxyProtocol(ProxyFact::Value(kind)));
     }
-    let mut known = VARIABLES.iter().filter(|(known, ..)| *known == name);
-    let known = known.next().map(|(_, variable, _)| variable.clone());
-    known.or_else(|| {
-        let mut of_streams = OF_STREAMS.iter();
-        let (name, _) = of_streams.find(|(own, _)| *own == name)?;
-        Some(Variable::OfStream(name))
-    })
+    let cookie = name.strip_prefix("upstream_cookie_");
+    let cookie = cookie.filter(|name| !name.is_empty());
+    cookie.map(|name| Variable::UpstreamCookie(name.to_owned()))
 }
 
 impl fmt::Display for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RequestField(name) => write!(f, "http_{}", name.replace('-', "_")),
+            Self::SentField(name) => write!(f, "sent_http_{}", name.replace('-', "_")),
+            Self::UpstreamField(name) => write!(f, "upstream_http_{}", name.replace('-', "_")),
+            Self::UpstreamCookie(name) => write!(f, "upstream_cookie_{name}"),
+            Self::Never(name) => f.write_str(name),
             Self::Argument(name) => write!(f, "arg_{name}"),
             Self::Cookie(name) => write!(f, "cookie_{name}"),
             Self::Capture(number) => write!(f, "{number}"),

@@ -128,6 +128,8 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
         head_size,
         idle: timeouts.keep_alive,
     };
+    let mut facts = facts;
+    facts.link = Some(link.clone());
     let app = Arc::new(App {
         shared: context.shared.clone(),
         pool: context.pool.clone(),

@@ -22,7 +22,7 @@ use crate::observe::metrics::TlsRefused;
 use crate::proxy::app::Facts;
 use crate::proxy::refuse;
 use crate::tls::client::Client;
-use crate::tls::{self, UNRECOGNIZED_NAME};
+use crate::tls::{self, UNRECOGNIZED_NAME, names};
 use crate::transport::BelowTls;
 use crate::types::host::Host;
 
@@ -56,6 +56,17 @@ pub(super) async fn handshake(
             facts.tls_version = match tls.get_ref().1.protocol_version() {
                 Some(rustls::ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
                 Some(rustls::ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
+                _ => None,
+            };
+            let (_, session) = tls.get_ref();
+            let suite = session.negotiated_cipher_suite();
+            facts.cipher = suite.and_then(|suite| names::cipher(suite.suite()));
+            let group = session.negotiated_key_exchange_group();
+            facts.curve = group.and_then(|group| names::group(group.name()));
+            facts.resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+            facts.alpn = match session.alpn_protocol() {
+                Some(b"h2") => Some("h2"),
+                Some(b"http/1.1") => Some("http/1.1"),
                 _ => None,
             };
             Some(tls)

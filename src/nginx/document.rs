@@ -3,6 +3,7 @@
 //! Text only; the test `nginx_document` writes it to its file.
 #![deny(clippy::disallowed_methods)]
 
+use super::table::variables::VARIABLES;
 use super::table::{Context, FAMILIES, Fate, Rule};
 
 const HEAD: &str = "\
@@ -41,15 +42,30 @@ pub fn document() -> String {
             out.push_str(&row(rule));
         }
     }
+    let of = |fate: &Fate| matches!(fate, Fate::Carried(_));
+    let carried = VARIABLES.iter().filter(|(_, fate)| of(fate)).count();
+    out.push_str(&format!(
+        "\n## Variables of HTTP\n\n{} rows: {carried} carried, {} not carried. A text that names one that is not carried is not carried itself; of a\n`log_format` the rest is, with `-` in its place.\n\n| variable | fate | |\n|---|---|---|\n",
+        VARIABLES.len(),
+        VARIABLES.len() - carried,
+    ));
+    for (name, fate) in VARIABLES {
+        let (fate, text) = told(fate);
+        out.push_str(&format!("| `${name}` | {fate} | {text} |\n"));
+    }
     out
 }
 
-fn row(rule: &Rule) -> String {
-    let (fate, text) = match rule.fate {
+fn told(fate: &Fate) -> (&'static str, &'static str) {
+    match fate {
         Fate::Carried(text) => ("carried", text),
         Fate::NotNeeded(text) => ("not needed", text),
         Fate::Lost(text) => ("**not carried**", text),
-    };
+    }
+}
+
+fn row(rule: &Rule) -> String {
+    let (fate, text) = told(&rule.fate);
     let contexts: Vec<_> = rule.contexts.iter().map(Context::as_str).collect();
     let contexts = match contexts.len() == Context::ALL.len() {
         true => "anywhere".to_owned(),

@@ -45,6 +45,8 @@ pub struct Detour {
     pub(super) ruled: bool,
     /// Whether a rule has changed its path, and it stays with its route all the same.
     pub(super) stayed: bool,
+    /// Whether a rule has changed its path before it entered the route it is led to.
+    pub(super) changed: bool,
     /// Whether it is the page of an error.
     pub(super) in_place: bool,
     /// The status that its answer gets.
@@ -252,7 +254,7 @@ impl Detour {
     /// Counts a round; false when there were enough. The route's own rules are yet to come.
     fn next_round(&mut self) -> bool {
         self.rounds += 1;
-        (self.ruled, self.stayed) = (false, false);
+        (self.ruled, self.stayed) = (false, std::mem::take(&mut self.changed));
         self.rounds <= ROUNDS
     }
 }

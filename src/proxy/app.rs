@@ -205,6 +205,7 @@ impl App {
             }
         };
         drop(in_flight);
+        trace.whole = left == Left::Whole;
         record::finished(self, &snapshot, client, &trace, id);
         left
     }
@@ -421,7 +422,11 @@ impl App {
             edits: prepared.and_then(|prepared| prepared.edits.as_ref()),
             mirror: feed.as_ref(),
         };
-        match forward.run(client, trace).await {
+        let forwarded = forward.run(client, trace).await;
+        if let Some(edits) = forward.edits {
+            trace.kept = edits.kept();
+        }
+        match forwarded {
             Ok(Forwarded::Response) => {
                 if checked.upgrade.is_some() && trace.status >= 400 {
                     trace.cause = Some(Cause::TunnelRefused);

@@ -131,7 +131,16 @@ impl App {
                 }
                 answer => self.answer(snapshot, client, answer, id, trace).await,
             },
-            Ok((Ruled::Enter(name), _)) => self.named(asked, &name, client, trace).await,
+            Ok((Ruled::Enter(name, false), _)) => self.named(asked, &name, client, trace).await,
+            Ok((Ruled::Enter(name, true), target)) => {
+                trace.detour.changed = true;
+                let checked = with_target(asked.checked, target);
+                let asked = Asked {
+                    checked: &checked,
+                    ..asked
+                };
+                self.named(asked, &name, client, trace).await
+            }
             Ok((Ruled::Find | Ruled::Stay | Ruled::Through, target)) => {
                 self.anew(asked, target, client, trace).await
             }

@@ -4,13 +4,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::filter::forwarded;
 use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
 use crate::transport::proxy_protocol::Proxied;
+use crate::transport::{Link, now};
 use crate::types::address::Address;
 use crate::types::host::Host;
+
+/// Connections so far.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// What is known about a connection.
 #[derive(Debug, Clone)]
@@ -31,10 +37,24 @@ pub struct Facts {
     pub server_name: Option<Host>,
     /// `TLSv1.2` or `TLSv1.3`.
     pub tls_version: Option<&'static str>,
+    /// The cipher suite, as OpenSSL names it.
+    pub cipher: Option<&'static str>,
+    /// The group of the key exchange, as OpenSSL names it.
+    pub curve: Option<&'static str>,
+    /// Whether its session was resumed.
+    pub resumed: bool,
+    /// The protocol that was agreed on in the handshake.
+    pub alpn: Option<&'static str>,
     /// Its certificate.
     pub client: ClientCertificate,
     /// What a load balancer has said of it.
     pub proxied: Option<Arc<Proxied>>,
+    /// Its number among all of the process.
+    pub number: u64,
+    /// When it began.
+    pub began: Instant,
+    /// Its bytes, once there are requests.
+    pub link: Option<Arc<Link>>,
 }
 
 impl Facts {
@@ -50,8 +70,15 @@ impl Facts {
             is_tls,
             server_name: None,
             tls_version: None,
+            cipher: None,
+            curve: None,
+            resumed: false,
+            alpn: None,
             client: ClientCertificate::Unasked,
             proxied: None,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed) + 1,
+            began: now(),
+            link: None,
         }
     }
 

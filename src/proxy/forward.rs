@@ -95,6 +95,7 @@ pub(super) struct Course {
 impl Forward<'_> {
     /// Forwards the request of `client`. A failure says why; `trace.tally` says whether the client has seen a head.
     pub async fn run(&self, client: &mut Client, trace: &mut Trace) -> Result<Forwarded, Cause> {
+        trace.asks(trace.started);
         let protection = &self.route.group.protection;
         protection.count();
         match protection.asks() {
@@ -176,7 +177,7 @@ impl Forward<'_> {
             });
             let decline = decline.as_ref().map(|decline| decline as &Decline<'_>);
             if let Some(edits) = self.edits {
-                edits.asks(chosen.address);
+                edits.asks(trace);
             }
             let request = self.request(&client.head().method);
             let instead = trace.detour.status;

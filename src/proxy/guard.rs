@@ -10,6 +10,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use super::admit::while_there;
 use super::client::Client;
 use super::limited;
+use super::trace::LimitedBy;
 use super::values::{self, Values};
 use crate::access::passwords::{Credentials, Standing};
 use crate::access::rules;
@@ -109,10 +110,10 @@ pub(super) async fn admit(
     guard: &Guard,
     asking: &Asking,
     client: &mut Client,
-    counted: bool,
+    (counted, said): (bool, &mut LimitedBy),
 ) -> Result<(Vec<Place>, Next), Refusal> {
     let places = match &guard.limits {
-        Some(limited) if !counted => limited::admit(limited, asking, client).await?,
+        Some(limited) if !counted => limited::admit(limited, asking, client, said).await?,
         _ => Vec::new(),
     };
     let next = match guard.entry(&client.head().method) {

@@ -69,7 +69,10 @@ impl App {
             );
             Asking::of(guard, route, &client.head().method, &values)
         };
-        let (places, next) = guard::admit(guard, &asking, client, trace.detour.counted).await?;
+        let (places, next) = {
+            let said = (trace.detour.counted, &mut trace.limited);
+            guard::admit(guard, &asking, client, said).await?
+        };
         let ask = guard
             .entry(&client.head().method)
             .and_then(|entry| entry.config.ask.as_ref());

@@ -16,13 +16,13 @@ use super::app::Facts;
 use super::client::Client;
 use super::filter::edit::{self, Line};
 use super::filter::request::OwnFields;
+use super::known::{Kept, Known};
 use super::recode::{self, Asker, Plan, Recoder};
-use super::trace::Trace;
-use super::values::{Known, Place, Values, host_of};
+use super::trace::{LimitedBy, Trace, Try};
+use super::values::{Place, Values, host_of};
 use crate::config::{Bodies, Lookup, ResponseHeads, RouteAction, Text};
 use crate::router::Seen;
 use crate::snapshot::{RunningRoute, Snapshot, Special};
-use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
 use crate::upstream::http1::ResponseHead;
 
@@ -51,8 +51,13 @@ pub struct Edits<'a> {
     /// What finding the route told.
     seen: Option<Box<Seen>>,
     id: &'a str,
-    /// The endpoint of the try under way.
-    endpoint: Mutex<Option<EndpointAddress>>,
+    /// The tries before the one under way, and that.
+    tries: Mutex<(Vec<Try>, Option<Try>)>,
+    limited: LimitedBy,
+    /// Whether a log names lines of heads.
+    keeps: bool,
+    /// Those.
+    kept: Mutex<Option<Box<Kept>>>,
 }
 
 /// A request on its way.
@@ -110,7 +115,10 @@ impl<'a> Request<'a> {
                 place: (trace.site, trace.route),
                 seen: trace.seen.clone(),
                 id: self.id,
-                endpoint: Mutex::new(None),
+                tries: Mutex::default(),
+                limited: trace.limited,
+                keeps: special.keeps,
+                kept: Mutex::default(),
             }),
         };
         if config.action.upstream().is_none() {
@@ -163,9 +171,14 @@ fn wanted(text: &Text, values: &Values<'_>, own: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Edits<'_> {
-    /// Notes the endpoint that is asked now.
-    pub(super) fn asks(&self, endpoint: EndpointAddress) {
-        *self.endpoint.lock() = Some(endpoint);
+    /// Notes the try that begins now, and those before it.
+    pub(super) fn asks(&self, trace: &Trace) {
+        *self.tries.lock() = (trace.failed().to_vec(), trace.last());
+    }
+
+    /// The lines that a log names.
+    pub(super) fn kept(&self) -> Option<Box<Kept>> {
+        self.kept.lock().take()
     }
 
     /// The lines of an upstream's answer as the client gets them, and what is done to its body, unless that is `empty`.
@@ -175,10 +188,20 @@ impl Edits<'_> {
         head: &ResponseHead<'_>,
         empty: bool,
     ) -> (Box<[Line]>, Option<Plan>) {
+        let status = head.status().as_u16();
+        let tries = self.tries.lock();
+        let (failed, last) = &*tries;
+        let last = last.map(|last| Try {
+            status: Some(status),
+            answered_at: Some(crate::transport::now()),
+            ..last
+        });
         let known = Known {
-            status: head.status().as_u16(),
+            status,
             head: Some(*head),
-            endpoint: *self.endpoint.lock(),
+            failed,
+            last,
+            ..Known::default()
         };
         let mut values = Values::new(
             (self.facts, self.snapshot),
@@ -192,12 +215,23 @@ impl Edits<'_> {
             self.id,
         );
         values.known = Some(known);
+        values.limited = self.limited;
         let now = SystemTime::now();
         let mut lines = edit::lines(head, self.heads, &values, now);
         let plan = self.bodies.filter(|_| !empty).and_then(|bodies| {
             let of = (head.status().as_u16(), head.length());
             recode::judge(bodies, asker(request), of, (now, &values), &mut lines)
         });
+        if self.keeps {
+            let upstream = head.fields();
+            let length = head.length().filter(|_| plan.is_none());
+            *self.kept.lock() = Some(Box::new(Kept {
+                upstream: upstream
+                    .map(|field| (field.name.to_vec(), field.value.to_vec()))
+                    .collect(),
+                sent: with_length(lines.clone(), length),
+            }));
+        }
         (lines.into(), plan)
     }
 }
@@ -225,7 +259,7 @@ pub(super) fn recode(
     if !bodies.change() {
         return;
     }
-    let mut lines = lines_of(answer);
+    let mut lines = own_lines(answer);
     let of = (answer.status, Some(answer.length()));
     let head = client.head();
     let host = host_of(head);
@@ -254,7 +288,27 @@ pub(super) fn recode(
     }
 }
 
-fn lines_of(answer: &Answer) -> Vec<Line> {
+/// These lines and the one that says how long the body is.
+fn with_length(mut lines: Vec<Line>, length: Option<u64>) -> Vec<Line> {
+    let line = |length: u64| (b"Content-Length".to_vec(), length.to_string().into_bytes());
+    lines.extend(length.map(line));
+    lines
+}
+
+/// The lines of an answer of hubgate's own, where a log names such.
+pub(super) fn keep(answer: &Answer, snapshot: &Snapshot, trace: &mut Trace) {
+    if !snapshot.keeps {
+        return;
+    }
+    let length = Some(answer.length());
+    let sent = with_length(own_lines(answer), length);
+    trace.kept = Some(Box::new(Kept {
+        upstream: Vec::new(),
+        sent,
+    }));
+}
+
+fn own_lines(answer: &Answer) -> Vec<Line> {
     let fields = answer.fields.iter();
     fields
         .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
@@ -295,12 +349,19 @@ pub(super) fn add_to(
         trace.place(),
         id,
     );
+    let mut lines = own_lines(answer);
+    let kept = Kept {
+        upstream: Vec::new(),
+        sent: with_length(lines.clone(), Some(answer.length())),
+    };
+    values.limited = trace.limited;
     values.known = Some(Known {
         status: answer.status,
-        head: None,
-        endpoint: trace.endpoint,
+        kept: Some(&kept),
+        failed: trace.failed(),
+        last: trace.last(),
+        ..Known::default()
     });
-    let mut lines = lines_of(answer);
     for (name, value) in &mut lines {
         if name.eq_ignore_ascii_case(b"location") {
             edit::complete(value, heads, &values);

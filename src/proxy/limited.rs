@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::admit::while_there;
 use super::client::Client;
 use super::guard::{self, Refusal};
+use super::trace::LimitedBy;
 use super::values::Values;
 use crate::config::{LimitLog, RouteLimits};
 use crate::limits::concurrency::Place;
@@ -45,13 +46,14 @@ pub(super) async fn admit(
     limited: &Limited,
     asking: &guard::Asking,
     client: &mut Client,
+    said: &mut LimitedBy,
 ) -> Result<Vec<Place>, Refusal> {
     let config = &*limited.config;
-    if let Some(wait) = by_rate(limited, config, asking)? {
+    if let Some(wait) = by_rate(limited, config, asking, &mut said.rate)? {
         let waited = while_there(client, tokio::time::sleep(wait)).await;
         waited.ok_or_else(|| Refusal::of(Cause::ClientGone))?;
     }
-    at_once(limited, config, asking)
+    at_once(limited, config, asking, &mut said.concurrency)
 }
 
 /// How long it has to wait, if at all.
@@ -59,6 +61,7 @@ fn by_rate(
     limited: &Limited,
     config: &RouteLimits,
     asking: &guard::Asking,
+    said: &mut Option<&'static str>,
 ) -> Result<Option<Duration>, Refusal> {
     let uses: Vec<_> = limited
         .rates
@@ -76,7 +79,10 @@ fn by_rate(
     let told = &asking.told;
     let zone = |index: usize| config.rates.get(index).map_or("", |used| &*used.rate);
     match rate::ask(&uses, now()) {
-        Verdict::Passes => Ok(None),
+        Verdict::Passes => {
+            *said = (!uses.is_empty()).then_some("PASSED");
+            Ok(None)
+        }
         Verdict::Waits {
             index,
             excess,
@@ -85,12 +91,14 @@ fn by_rate(
             let (excess, zone) = (Thousandths(excess), zone(index));
             let line = format!("delaying request{dry}, excess: {excess}, by zone \"{zone}\"{told}");
             tell(quieter(config.log), &line);
+            *said = Some(worded(config, "DELAYED", "DELAYED_DRY_RUN"));
             Ok((!config.dry_run).then_some(wait))
         }
         Verdict::Refused { index, excess } => {
             let (excess, zone) = (Thousandths(excess), zone(index));
             let line = format!("limiting requests{dry}, excess: {excess} by zone \"{zone}\"{told}");
             tell(config.log, &line);
+            *said = Some(worded(config, "REJECTED", "REJECTED_DRY_RUN"));
             if config.dry_run {
                 return Ok(None);
             }
@@ -107,6 +115,7 @@ fn at_once(
     limited: &Limited,
     config: &RouteLimits,
     asking: &guard::Asking,
+    said: &mut Option<&'static str>,
 ) -> Result<Vec<Place>, Refusal> {
     let mut places = Vec::new();
     let uses = limited.concurrency.iter().zip(&config.concurrency);
@@ -115,9 +124,11 @@ fn at_once(
             continue;
         }
         if let Some(place) = zone.table.enter(key, used.most) {
+            said.get_or_insert("PASSED");
             places.push(place);
             continue;
         }
+        *said = Some(worded(config, "REJECTED", "REJECTED_DRY_RUN"));
         let dry = if config.dry_run { ", dry run" } else { "" };
         let (of, told) = (&used.of, &asking.told);
         tell(
@@ -132,6 +143,10 @@ fn at_once(
         }
     }
     Ok(places)
+}
+
+fn worded(config: &RouteLimits, word: &'static str, dry: &'static str) -> &'static str {
+    if config.dry_run { dry } else { word }
 }
 
 /// As nginx writes an excess: `0.980`.

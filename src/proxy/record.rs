@@ -9,6 +9,7 @@ use http::HeaderMap;
 
 use super::app::{App, Facts, Shared};
 use super::client::Client;
+use super::known::Known;
 use super::trace::{self, Trace};
 use super::values::{self, Values, host_of};
 use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
@@ -56,6 +57,20 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         trace.place(),
         id,
     );
+    let mut values = values;
+    let body = trace.tally.body_sent + trace.own_body;
+    values.body_received = trace.tally.body_received;
+    values.limited = trace.limited;
+    values.known = Some(Known {
+        status: trace.status,
+        head: None,
+        kept: trace.kept.as_deref(),
+        failed: trace.failed(),
+        last: trace.last(),
+        over: Some(crate::transport::now()),
+        whole: trace.whole,
+        body,
+    });
     let mut record = Record::new(
         SystemTime::now(),
         SocketAddr::new(values.client, peer.port()),

@@ -50,8 +50,8 @@ pub enum Ruled {
     Stay,
     /// This is answered.
     Answer(Box<Answer>),
-    /// The route with this name is taken.
-    Enter(Box<str>),
+    /// The route with this name is taken, for the path as it is now.
+    Enter(Box<str>, bool),
 }
 
 impl<'a> Ground<'a> {
@@ -82,6 +82,7 @@ impl<'a> Ground<'a> {
 /// Carries out `rules`, whose words see and change what was `seen`.
 pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
     let mut changed = false;
+    let mut entered: Option<&str> = None;
     let mut under_way = vec![rules.iter()];
     while let Some(rules) = under_way.last_mut() {
         let Some(rule) = rules.next() else {
@@ -107,7 +108,7 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
                     changed = true;
                     match rewriting.then {
                         Then::Find => return Ruled::Find,
-                        Then::Stay => return Ruled::Stay,
+                        Then::Stay => return stay(entered, true),
                         Then::Next | Then::Redirect(_) => {}
                     }
                 }
@@ -122,12 +123,24 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
                 return Ruled::Answer(Box::new(Answer::redirect(redirect.status, &to, None)));
             }
             Act::Rules(rules) => under_way.push(rules.iter()),
-            Act::Stop if changed => return Ruled::Stay,
-            Act::Stop => return Ruled::Through,
-            Act::Enter(name) => return Ruled::Enter(name.clone()),
+            Act::Stop => return stay(entered, changed),
+            // As with nginx's conditions, what comes after it is still carried out, and the last one counts.
+            Act::Enter(name) => entered = Some(name),
         }
     }
-    if changed { Ruled::Find } else { Ruled::Through }
+    match changed {
+        true => Ruled::Find,
+        false => stay(entered, false),
+    }
+}
+
+/// What it is when no other route is looked for.
+fn stay(entered: Option<&str>, changed: bool) -> Ruled {
+    match entered {
+        Some(name) => Ruled::Enter(name.into(), changed),
+        None if changed => Ruled::Stay,
+        None => Ruled::Through,
+    }
 }
 
 enum Rewritten {

@@ -113,6 +113,7 @@ impl App {
             bare::dress(&mut answer, is_page);
         }
         heads::recode(&mut answer, (&self.facts, snapshot), client, (trace, id));
+        heads::keep(&answer, snapshot, trace);
         trace.status = answer.status;
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;

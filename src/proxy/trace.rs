@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::anew::Detour;
 use super::exchange::Tally;
+use super::known::Kept;
 use super::values::Place;
 use crate::observe::cause::Cause;
 use crate::router::Seen;
@@ -30,6 +31,44 @@ pub struct Try {
     pub cause: Option<Cause>,
     /// When another try took its place; `None` for the last one.
     pub ended: Option<Instant>,
+    /// When its request was given to a connection.
+    pub sent_at: Option<Instant>,
+    /// When the head of its answer came.
+    pub answered_at: Option<Instant>,
+    /// Bytes of its answer's body.
+    pub body: u64,
+    /// All bytes from and to it.
+    pub bytes: (u64, u64),
+    /// Whether another route, or the same one anew, asked it.
+    pub anew: bool,
+}
+
+impl Try {
+    /// One that begins.
+    pub fn begun(endpoint: EndpointAddress, begun: Instant) -> Self {
+        Self {
+            endpoint,
+            begun,
+            connect_time: None,
+            status: None,
+            cause: None,
+            ended: None,
+            sent_at: None,
+            answered_at: None,
+            body: 0,
+            bytes: (0, 0),
+            anew: false,
+        }
+    }
+}
+
+/// What limits said of a request, in nginx's words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitedBy {
+    /// Those of rates.
+    pub rate: Option<&'static str>,
+    /// Those of how many at once.
+    pub concurrency: Option<&'static str>,
 }
 
 /// The course of one request.
@@ -61,12 +100,20 @@ pub struct Trace {
     pub connect_time: Option<Duration>,
     /// When the try under way began.
     begun: Option<Instant>,
+    /// Whether it is the first since a detour.
+    anew: bool,
     /// Those before it; empty, and without memory of its own, for most requests.
     failed: Vec<Try>,
     /// When the request's head was handed to the upstream.
     pub sent_at: Option<Instant>,
     /// Bytes from and to the client through a tunnel.
     pub tunnel: (u64, u64),
+    /// Whether the client got all of the answer.
+    pub whole: bool,
+    /// What limits said.
+    pub limited: LimitedBy,
+    /// Lines of heads that a log names.
+    pub kept: Option<Box<Kept>>,
 }
 
 impl Trace {
@@ -95,9 +142,21 @@ impl Trace {
             endpoint: None,
             connect_time: None,
             begun: None,
+            anew: false,
             failed: Vec::new(),
             sent_at: None,
             tunnel: (0, 0),
+            whole: false,
+            limited: LimitedBy::default(),
+            kept: None,
+        }
+    }
+
+    /// Notes that an upstream is asked, perhaps after another was.
+    pub fn asks(&mut self, at: Instant) {
+        if self.begun.is_some() {
+            self.try_failed(None, at);
+            self.anew = true;
         }
     }
 
@@ -106,6 +165,7 @@ impl Trace {
         self.endpoint = Some(endpoint);
         self.begun = Some(at);
         self.connect_time = None;
+        self.sent_at = None;
     }
 
     /// Notes that the try under way failed, and that another may follow. Without a cause it is its status that failed.
@@ -116,12 +176,22 @@ impl Trace {
             self.failed.push(failed);
         }
         self.begun = None;
+        self.anew = false;
+    }
+
+    /// The tries before the last one.
+    pub fn failed(&self) -> &[Try] {
+        &self.failed
+    }
+
+    /// The last try, or the one under way.
+    pub fn last(&self) -> Option<Try> {
+        self.current(self.cause, None)
     }
 
     /// Every try at an endpoint, in order; the last is the one that answered, unless it has a cause.
     pub fn tries(&self) -> impl Iterator<Item = Try> {
-        let last = self.current(self.cause, None);
-        self.failed.iter().copied().chain(last)
+        self.failed.iter().copied().chain(self.last())
     }
 
     fn current(&self, cause: Option<Cause>, ended: Option<Instant>) -> Option<Try> {
@@ -132,6 +202,11 @@ impl Trace {
             status: self.tally.upstream_status,
             cause,
             ended,
+            sent_at: self.sent_at,
+            answered_at: self.tally.answered_at,
+            body: self.tally.body_sent,
+            bytes: self.tally.bytes,
+            anew: self.anew,
         })
     }
 

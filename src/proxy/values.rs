@@ -13,17 +13,17 @@ use pingora::http::RequestHeader;
 
 use super::app::Facts;
 use super::filter::forwarded;
+use super::known::Known;
 use super::proxied;
+use super::trace::LimitedBy;
 use crate::config::{Definitions, Lookup, Referers, Variable};
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{Clock, epoch};
 use crate::router::{Seen, target};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{RunningRoute, Snapshot};
 use crate::tls::client::{Client as ClientOfTls, Shown};
-use crate::types::endpoint_address::EndpointAddress;
 use crate::types::header::{X_FORWARDED_FOR, cookies};
 use crate::types::host::Authority;
-use crate::upstream::http1::ResponseHead;
 
 /// One request, as variables see it.
 #[derive(Debug)]
@@ -54,19 +54,16 @@ pub struct Values<'a> {
     pub referers: Option<&'a Referers>,
     /// Variables that the configuration defines.
     pub definitions: Option<&'a Definitions>,
+    /// What runs.
+    pub snapshot: Option<&'a Snapshot>,
+    /// The route that matched, as it runs.
+    pub running: Option<&'a RunningRoute>,
+    /// Bytes of its body.
+    pub body_received: u64,
+    /// What limits said of it.
+    pub limited: LimitedBy,
     /// The answer, when there is one.
     pub known: Option<Known<'a>>,
-}
-
-/// What is known of a request's answer when its head goes out.
-#[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
-    /// Its status.
-    pub status: u16,
-    /// The upstream's head; `None` for an answer of hubgate's own.
-    pub head: Option<ResponseHead<'a>>,
-    /// Who was asked last.
-    pub endpoint: Option<EndpointAddress>,
 }
 
 /// The host that a request is for, as its head says.
@@ -143,6 +140,7 @@ impl Lookup for Values<'_> {
                 out.extend_from_slice(found.unwrap_or_default());
             }
             Variable::RequestField(name) => self.field(name, out),
+            Variable::Never(_) => {}
             Variable::ServerProtocol => text(out, protocol(self.version)),
             Variable::Host => text(out, self.host),
             Variable::ServerAddr => {
@@ -205,30 +203,12 @@ impl Lookup for Values<'_> {
             }
             // Known when the answer is, or named by what is not configured here.
             other => {
-                if let Some(known) = &self.known {
+                if !self.of_connection(other, out)
+                    && let Some(known) = &self.known
+                {
                     known.append(other, out);
                 }
             }
-        }
-    }
-}
-
-impl Known<'_> {
-    fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
-        let status = |status: u16| status.to_string().into_bytes();
-        match variable {
-            Variable::Status => out.extend(status(self.status)),
-            Variable::UpstreamStatus => {
-                out.extend(self.head.iter().flat_map(|_| status(self.status)))
-            }
-            Variable::UpstreamAddr => {
-                out.extend(
-                    self.endpoint
-                        .iter()
-                        .flat_map(|at| at.to_string().into_bytes()),
-                );
-            }
-            _ => {}
         }
     }
 }
@@ -266,6 +246,10 @@ impl<'a> Values<'a> {
                 (None, None) => None,
             },
             definitions: Some(&snapshot.config.definitions),
+            snapshot: Some(snapshot),
+            running: route,
+            body_received: 0,
+            limited: LimitedBy::default(),
             known: None,
         }
     }
@@ -320,17 +304,10 @@ mod tests {
     use crate::config::Text;
 
     fn facts() -> Facts {
+        let [peer, local] = ["192.0.2.1:5555", "192.0.2.9:8443"].map(|at| at.parse().unwrap());
         Facts {
-            peer: "192.0.2.1:5555".parse().unwrap(),
-            peer_text: "192.0.2.1".into(),
-            usual: "".into(),
-            local: Some("192.0.2.9:8443".parse().unwrap()),
-            listener: None,
-            is_tls: true,
-            server_name: None,
             tls_version: Some("TLSv1.3"),
-            client: ClientOfTls::Unasked,
-            proxied: None,
+            ..Facts::new(peer, Some(local), true)
         }
     }
 
@@ -360,6 +337,10 @@ mod tests {
             id: "01",
             referers: None,
             definitions: None,
+            snapshot: None,
+            running: None,
+            body_received: 0,
+            limited: LimitedBy::default(),
             known: None,
         };
         let text = Text::parse(text).unwrap();
@@ -392,6 +373,18 @@ mod tests {
         assert_eq!(
             value("$proxy_add_x_forwarded_for $remote_port", b"/"),
             "198.51.100.7, 192.0.2.1 5555"
+        );
+    }
+
+    #[test]
+    fn a_connection_is_told_of_as_nginx_does() {
+        let text = "$https|$http2|$pipe|$ssl_session_reused|$realip_remote_addr|$connection_requests|$ssl_cipher";
+        assert_eq!(value(text, b"/"), "on||.|.|192.0.2.1|1|");
+        // The line, and the fields with their colons and ends.
+        assert_eq!(value("$request_length", b"/"), "95");
+        assert_eq!(
+            value("$content_type$remote_user$nginx_version", b"/"),
+            "1.22.1"
         );
     }
 

@@ -79,9 +79,7 @@ impl SiteTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{
-        AccessLog, AccessLogFormat, AccessLogTarget, CertificateSource, HttpMode, ResponseHeads,
-    };
+    use crate::config::{AccessLog, CertificateSource, HttpMode, ResponseHeads};
     use crate::types::host::HostPattern;
 
     fn site(hosts: &[&str], default: bool) -> Site {
@@ -106,11 +104,7 @@ mod tests {
             referers: None,
             limits: None,
             access: None,
-            access_log: AccessLog {
-                target: AccessLogTarget::Off,
-                format: AccessLogFormat::Combined,
-                redact: Vec::new(),
-            },
+            access_log: AccessLog::off(),
             error_pages: std::sync::Arc::default(),
             tls: std::sync::Arc::default(),
         }

@@ -115,7 +115,7 @@ fn looks(stream: &Stream, definitions: &Definitions) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, ProxyProtocol, StreamAction};
+    use crate::config::{AccessLog, ProxyProtocol, StreamAction};
     use std::time::Duration;
 
     fn address(text: &str) -> Address {
@@ -135,11 +135,7 @@ mod tests {
             udp: None,
             send_proxy_protocol: None,
             proxy_fields: crate::config::ProxyFields::default(),
-            access_log: AccessLog {
-                target: AccessLogTarget::Off,
-                format: AccessLogFormat::Combined,
-                redact: Vec::new(),
-            },
+            access_log: AccessLog::off(),
             more: None,
         }
     }

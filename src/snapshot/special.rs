@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crate::config::{MirrorTo, Paths, Route, RouteAction};
+use crate::config::{MirrorTo, Paths, Route, RouteAction, Site};
 use crate::nginx::uri::Uri;
 use crate::router::target;
+use crate::types::path::PathPattern;
 
 /// What is done besides passing a request on as it came.
 #[derive(Debug, Default)]
@@ -20,8 +21,10 @@ pub struct Special {
     pub rewrite: Option<Rewrite>,
     /// The fields of its head change.
     pub request: bool,
-    /// The head of its answer changes.
+    /// The head of its answer changes, or is kept.
     pub response: bool,
+    /// Its log names lines of heads.
+    pub keeps: bool,
     /// The body of its answer may change.
     pub bodies: bool,
     /// It is sent a second time.
@@ -38,20 +41,26 @@ pub struct Mirror {
 }
 
 impl Special {
-    /// What a route does so; `None` for most.
-    pub(super) fn of(route: &Route, paths: Paths) -> Option<Self> {
+    /// What a route of the site does so; `None` for most. `keeps`: its log names lines of heads.
+    pub(super) fn of(site: &Site, route: &Route, keeps: bool) -> Option<Self> {
+        // A route that rules enter replaces what the one around it is found by.
+        let replaced = match &route.path {
+            PathPattern::Named(_) => site.outer(route).unwrap_or(route),
+            _ => route,
+        };
         let request = &route.request;
         let changes = !request.forwarded || !request.fields.is_empty();
         let special = Self {
             answered: !route.action.forwards(),
             files: matches!(route.action, RouteAction::Files(_)),
             rewrite: route.rewrite_prefix.as_ref().map(|replacement| Rewrite {
-                prefix: route.path.as_str().into(),
+                prefix: replaced.path.as_str().into(),
                 replacement: replacement.clone(),
-                normal: paths != Paths::Raw,
+                normal: site.paths != Paths::Raw,
             }),
             request: changes,
-            response: !route.response.spares_upstreams(),
+            response: keeps || !route.response.spares_upstreams(),
+            keeps,
             bodies: route.bodies.change(),
             mirror: route.mirror.clone().map(|config| Mirror {
                 config,

@@ -78,8 +78,10 @@ pub struct Shown {
     /// The field line with the certificate itself.
     pub certificate_line: Vec<u8>,
     chain: Vec<CertificateDer<'static>>,
-    /// Seconds since 1970.
-    not_after: u64,
+    /// Since when it is valid, in seconds since 1970.
+    pub not_before: u64,
+    /// Until when.
+    pub not_after: u64,
     /// Why no judge is asked.
     unusable: Option<&'static str>,
     judged: (Mark, Result<(), Refusal>),
@@ -100,6 +102,7 @@ impl Shown {
             fingerprint,
             lines: Vec::new(),
             certificate_line: Vec::new(),
+            not_before: 0,
             not_after: 0,
             unusable: None,
             judged: (judge.mark, verdict),
@@ -109,6 +112,8 @@ impl Shown {
             Ok((_, leaf)) => {
                 let not_after = leaf.validity().not_after.timestamp();
                 shown.not_after = u64::try_from(not_after).unwrap_or_default();
+                let not_before = leaf.validity().not_before.timestamp();
+                shown.not_before = u64::try_from(not_before).unwrap_or_default();
                 shown.subject = distinguished_name::text(leaf.subject());
                 shown.issuer = distinguished_name::text(leaf.issuer());
                 shown.serial = hex(leaf.raw_serial()).to_ascii_uppercase();

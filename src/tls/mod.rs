@@ -15,6 +15,7 @@ mod distinguished_name;
 mod files;
 pub mod key_log;
 pub mod leaf;
+pub mod names;
 pub mod peek;
 pub mod pem;
 pub mod policies;

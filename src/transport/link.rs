@@ -43,6 +43,12 @@ struct State {
     deadline: Deadline,
     /// Every deadline has come.
     over: bool,
+    /// Requests before the current one.
+    requests: u64,
+    /// Whether some of the current one had come before the answer to the one before.
+    pipelined: bool,
+    /// What had been given before it.
+    given_before: u64,
 }
 
 impl std::fmt::Debug for Link {
@@ -66,6 +72,9 @@ impl Link {
                 gate,
                 deadline: Deadline::default(),
                 over: false,
+                requests: 0,
+                pipelined: false,
+                given_before: 0,
             })),
             leaving: AtomicBool::new(false),
         }
@@ -80,6 +89,9 @@ impl Link {
         let mut state = self.state();
         // A connection that waits does not keep what a large answer needed.
         state.wire.trim();
+        state.requests += 1;
+        state.pipelined = !prefix.is_empty();
+        state.given_before = state.given();
         let Some(gate) = &mut state.gate else { return };
         gate.scanner.reset();
         gate.fault = None;
@@ -102,6 +114,35 @@ impl Link {
         let state = self.state();
         let gate = state.gate.as_ref()?;
         gate.scanner.odd_target().map(Into::into)
+    }
+
+    /// Which of the connection's requests the current one is, from 1.
+    pub fn requests(&self) -> u64 {
+        let state = self.state();
+        state.requests + u64::from(!Self::is_h2(&state))
+    }
+
+    /// Counts a request of HTTP/2.
+    pub fn count_request(&self) {
+        self.state().requests += 1;
+    }
+
+    /// Whether some of the current request had come before the answer to the one before.
+    pub fn is_pipelined(&self) -> bool {
+        self.state().pipelined
+    }
+
+    /// Bytes of the current request's head; `None` with HTTP/2.
+    pub fn head_size(&self) -> Option<u64> {
+        let state = self.state();
+        let gate = state.gate.as_ref().filter(|_| !Self::is_h2(&state))?;
+        Some(gate.scanner.size() as u64)
+    }
+
+    /// Bytes given to the peer since the current request began; `None` with HTTP/2, whose requests share them.
+    pub fn given(&self) -> Option<u64> {
+        let state = self.state();
+        (!Self::is_h2(&state)).then(|| state.given().saturating_sub(state.given_before))
     }
 
     /// The trailers of the current request's body, once it is complete; empty when there are none.
@@ -309,6 +350,11 @@ impl Link {
 }
 
 impl State {
+    /// Bytes given to the peer so far, those that wait to leave included.
+    fn given(&self) -> u64 {
+        self.wire.sent + self.wire.waiting() as u64
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(fault) = self.gate.as_ref().and_then(|gate| gate.fault) {
             return Poll::Ready(Err(refused(fault)));

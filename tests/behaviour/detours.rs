@@ -23,6 +23,15 @@ fn shown(response: &Response) -> String {
         .or(location.strip_prefix(&format!("http://{HOST}")))
         .and_then(|rest| rest.find('/').map(|at| rest[at..].to_owned()));
     let text = response.text();
+    let more = ["x-m", "expires"].map(|name| match name {
+        "expires" => String::from(if response.head.all(name).is_empty() {
+            ""
+        } else {
+            " e"
+        }),
+        name => response.head.all(name).concat(),
+    });
+    let location = location + &more.concat();
     let own = text.contains("<center>nginx") || text.contains("cause: ");
     let bare = text.starts_with(&response.status.to_string());
     let text = if own || bare { String::new() } else { text };
@@ -130,6 +139,69 @@ fn rules_lead_where_nginx_s_do() {
             "HEAD /made/",
             "GET /echo/a%3Fb%25",
             "GET /nothing",
+        ],
+    );
+}
+
+#[test]
+fn what_conditions_hold_besides_rules_counts_as_with_nginx() {
+    let upstream = Upstream::start(|conn| {
+        while let Some(head) = conn.request() {
+            let target = String::from_utf8_lossy(&head.target()).into_owned();
+            let text = format!("{target} a={}", head.all("x-a").concat());
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}",
+                text.len()
+            ));
+        }
+    });
+    let to = upstream.addr;
+    let block = format!(
+        r#"server {{ listen @LISTEN@; server_name {HOST}; root www;
+        location /pass/ {{
+            if ($arg_a) {{ proxy_pass http://{to}; }}
+            return 200 "no $arg_a";
+        }}
+        location /uri/ {{
+            proxy_pass http://{to}/x/; proxy_set_header X-A 1;
+            if ($arg_a) {{ expires 1h; }}
+            if ($arg_b) {{ set $c $arg_b; return 200 "b $c"; }}
+            if ($arg_d) {{ rewrite ^ /pass/d? break; expires 2h; }}
+        }}
+        location /cors/ {{
+            if ($request_method = OPTIONS) {{ add_header X-M "all $arg_a"; return 204; }}
+            if ($arg_r) {{ root www/d; }}
+            if ($arg_e) {{ error_page 404 =203 /echo; }}
+            try_files $uri /d$uri =404;
+        }}
+        location /there {{ if ($arg_r) {{ root www/d; }} }}
+        location /last/ {{
+            if ($arg_a) {{ add_header X-M a; }}
+            if ($arg_b) {{ add_header X-M b; }}
+            if ($arg_c) {{ }}
+            return 200 last;
+        }}
+        location /echo {{ return 200 "$uri"; }}
+    }}"#
+    );
+    alike(
+        &block,
+        &[
+            "GET /pass/q?a=1",
+            "GET /pass/q?a=0",
+            "GET /uri/q%20r?z",
+            "GET /uri/q%20r?a=1",
+            "GET /uri/q?b=3",
+            "GET /uri/q?d=1",
+            "OPTIONS /cors/?a=9",
+            "GET /cors/none",
+            "GET /cors/none?e=1",
+            "GET /there?r=1",
+            "GET /there",
+            "GET /last/?a=1",
+            "GET /last/?a=1&b=1",
+            "GET /last/?a=1&b=1&c=1",
+            "GET /last/",
         ],
     );
 }

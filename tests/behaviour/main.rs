@@ -38,6 +38,7 @@ mod kept;
 mod kit;
 mod limits;
 mod listeners;
+mod logged;
 mod logs;
 mod modules;
 mod names;

@@ -2,10 +2,11 @@
 //!
 //! Knows inheritance key by key; format strings are `text`'s job, writing lines is `observe`'s.
 
+use super::action::text;
 use super::reader::{At, Reader};
 use super::{Key, Kind, Table};
+use crate::config::access_log::{AccessLog, AccessLogFormat, AccessLogTarget, Escape};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{AccessLog, AccessLogFormat, AccessLogTarget};
 use crate::config::suggest::nearest;
 use crate::config::text::Text;
 
@@ -31,6 +32,26 @@ pub(in crate::config) static TABLE: Table = Table {
             "[\"token\"]",
             "Query parameters whose values are replaced by REDACTED.",
         ),
+        Key::new(
+            "escape",
+            Kind::Word(&["default", "json", "none"]),
+            "\"default\"",
+            "How a format's $variables are written: \"default\" is \\xHH for what is not plain, and - for nothing; \"json\" as in a string of JSON; \"none\" as they are, but for line breaks. It belongs to `target`, as `when` and `also` do: where a `target` is written these are not inherited.",
+        ),
+        Key::rule(
+            "when",
+            Kind::Text,
+            "every request",
+            "\"$http_x_log\"",
+            "Only requests for which this text is neither empty nor 0.",
+        ),
+        Key::rule(
+            "also",
+            Kind::Inlines,
+            "none",
+            "[{ target = \"errors.log\", format = \"combined\", when = \"$http_x_log\" }]",
+            "Further logs of the same requests, with keys of this table.",
+        ),
     ],
 };
 
@@ -40,16 +61,32 @@ pub(in crate::config) struct Overlay {
     target: Option<AccessLogTarget>,
     format: Option<AccessLogFormat>,
     redact: Option<Vec<String>>,
+    escape: Option<Escape>,
+    when: Option<Text>,
+    also: Option<Vec<Overlay>>,
 }
 
 impl Overlay {
     /// What is in force where this table stands.
     pub(in crate::config) fn over(self, inherited: &AccessLog) -> AccessLog {
-        AccessLog {
+        let whole = AccessLog::off();
+        let rest = match self.target {
+            Some(_) => &whole,
+            None => inherited,
+        };
+        let mut log = AccessLog {
+            escape: self.escape.unwrap_or(rest.escape),
+            when: self.when.or_else(|| rest.when.clone()),
+            also: Vec::new(),
             target: self.target.unwrap_or_else(|| inherited.target.clone()),
             format: self.format.unwrap_or_else(|| inherited.format.clone()),
             redact: self.redact.unwrap_or_else(|| inherited.redact.clone()),
-        }
+        };
+        log.also = match self.also {
+            Some(also) => also.into_iter().map(|one| one.over(&log)).collect(),
+            None => rest.also.clone(),
+        };
+        log
     }
 }
 
@@ -64,10 +101,63 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<AccessLog> {
     let redact = reader
         .texts("redact")
         .and_then(|texts| redact_of(reader, texts));
-    Some(AccessLog {
+    let further = further(reader);
+    let log = AccessLog {
         target: target?,
         format: format?,
         redact: redact?,
+        ..AccessLog::off()
+    };
+    let overlay = Overlay {
+        target: Some(log.target.clone()),
+        ..further?
+    };
+    Some(overlay.over(&log))
+}
+
+/// What belongs to a target.
+fn further(reader: &Reader<'_>) -> Option<Overlay> {
+    let escape = reader.optional("escape", |reader, key| {
+        let word = reader.word(key)?;
+        Some(match &*word.value {
+            "json" => Escape::Json,
+            "none" => Escape::None,
+            _ => Escape::Default,
+        })
+    });
+    let when = reader.optional("when", |reader, key| {
+        reader.field(key, |field| {
+            text(field, Text::parse_with(field.text()?, reader.own()))
+        })
+    });
+    let also: Vec<_> = reader
+        .tables("also")?
+        .into_iter()
+        .map(|(table, span)| {
+            let name = format!("`also` of {}", reader.name());
+            let reader = reader.inner(&TABLE, name, (table, span));
+            let overlay = read_overlay(&reader)?;
+            match (&overlay.target, &overlay.also) {
+                (Some(_), None) => Some(overlay),
+                (None, _) => reader.refuse(Diagnostic::error(
+                    "bad-log-target",
+                    reader.span(),
+                    "a further log has no `target`",
+                )),
+                (_, Some(_)) => reader.refuse(Diagnostic::error(
+                    "bad-log-target",
+                    reader.span(),
+                    "a further log has no further ones",
+                )),
+            }
+        })
+        .collect();
+    let also: Option<Vec<_>> = also.into_iter().collect();
+    Some(Overlay {
+        escape: escape?,
+        when: when?.map(|at| at.value),
+        also: Some(also?).filter(|also| !also.is_empty()),
+        ..Overlay::default()
     })
 }
 
@@ -82,10 +172,12 @@ pub(in crate::config) fn read_overlay(reader: &Reader<'_>) -> Option<Overlay> {
     let redact = reader.optional("redact", |r, key| {
         r.texts(key).and_then(|texts| redact_of(r, texts))
     });
+    let further = further(reader);
     Some(Overlay {
         target: target?,
         format: format?,
         redact: redact?,
+        ..further?
     })
 }
 

@@ -109,6 +109,16 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    /// A reader of a table within this one.
+    pub(in crate::config) fn inner(
+        &self,
+        schema: &'static Table,
+        name: String,
+        table: (&'a DeTable<'a>, Span),
+    ) -> Self {
+        Self::new(schema, name, Some(table), self.context)
+    }
+
     /// The head of the table.
     pub(in crate::config) fn span(&self) -> Span {
         self.span.clone()

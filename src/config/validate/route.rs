@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::upstream::Names;
 use crate::config::access::Access;
+use crate::config::access_log::AccessLog;
 use crate::config::action::RouteAction;
 use crate::config::bodies::Bodies;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::limit::RouteLimits;
-use crate::config::model::{AccessLog, Paths, Preset, Route, RouteTimeouts};
+use crate::config::model::{Paths, Preset, Route, RouteTimeouts};
 use crate::config::preset;
 use crate::config::referers::Referers;
 use crate::config::schema::heads::{RouteHeads, SiteHeads};
@@ -339,6 +340,8 @@ fn rewrite(
         Some(PathPattern::Exact(_)) if paths != Paths::Raw => Some(Some(rewrite.clone())),
         Some(PathPattern::Exact(_)) => without("exact"),
         Some(PathPattern::Regex(_)) => without("regex"),
+        // That of the route around it, which there has to be.
+        Some(PathPattern::Named(_)) if paths != Paths::Raw => Some(Some(rewrite.clone())),
         Some(PathPattern::Named(_)) => without("name"),
         Some(PathPattern::Prefix(prefix))
             if prefix.ends_with('/') != rewrite.value.ends_with('/') =>

@@ -82,6 +82,19 @@ fn within(
         if let (Some(pattern), Some((_, Some(path)))) = (&pattern, around.outer) {
             route::check_outer(pattern, path, relations);
         }
+        let replaces = route
+            .as_ref()
+            .is_some_and(|route| route.rewrite_prefix.is_some());
+        if let Some(pattern) = pattern.as_ref().filter(|_| replaces)
+            && matches!(pattern.value, PathPattern::Named(_))
+            && !matches!(around.outer, Some((_, Some(_))))
+        {
+            let message = "`rewrite_prefix` of a route with a `name` replaces the path of the route around it, and there is none";
+            let span = pattern.span.clone();
+            relations
+                .sink
+                .push(Diagnostic::error("rewrite-without-prefix", span, message));
+        }
         let path = pattern.as_ref().and_then(|at| at.value.path());
         let path = path.map(str::to_owned);
         let index = all.len();

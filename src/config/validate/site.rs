@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::listen::OfSites;
 use super::upstream::Names;
 use super::{detours, each_once, route, routes, tls};
+use crate::config::access_log::AccessLog;
 use crate::config::bodies::Bodies;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
-    AccessLog, AccessLogFormat, AccessLogTarget, Acme, CertificateSource, ChallengeKind, HttpMode,
-    Listen, Site, SiteListen,
+    Acme, CertificateSource, ChallengeKind, HttpMode, Listen, Site, SiteListen,
 };
 use crate::config::schema::heads::SiteHeads;
 use crate::config::schema::reader::{At, Context};
@@ -42,11 +42,7 @@ pub(super) fn check_all(
         );
         return relations.sink.refuse(fault);
     }
-    let fallback = AccessLog {
-        target: AccessLogTarget::Off,
-        format: AccessLogFormat::Combined,
-        redact: Vec::new(),
-    };
+    let fallback = AccessLog::off();
     let access_log = access_log.unwrap_or(&fallback);
     let built_in = Arc::default();
     let tls = tls.cloned().unwrap_or_default();

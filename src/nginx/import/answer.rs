@@ -5,8 +5,9 @@
 use super::Import;
 use super::draft::{self, Draft};
 use super::rules;
-use super::{access, errors, files, heads, limits, mirror};
+use super::{access, errors, files, heads, limits, log, mirror};
 use crate::nginx::model::{Location, Scope};
+use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
 
 /// A route for a location that answers by itself.
@@ -39,6 +40,7 @@ pub(super) fn answered<'t>(
             .carried(directive, format!("the route `{path}`"));
     }
     of_block(import, &location.scope, &mut route);
+    log::of_location(import, &location.scope, &mut route);
     Some(route)
 }
 
@@ -63,7 +65,7 @@ pub(super) fn rest<'t>(import: &mut Import<'t>, site: &str, scope: &Scope<'t>) -
 fn of_block<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
     detours(import, scope, true, route);
     // A `return` comes before anybody is kept out.
-    if !scope.own().iter().any(|own| own.is("return")) {
+    if !scope.content().iter().any(|own| own.is("return")) {
         guards(import, scope, route);
     }
     heads::of_answers(import, scope, route);
@@ -83,7 +85,12 @@ pub(super) fn detours<'t>(
     answers: bool,
     table: &mut Draft,
 ) {
-    if let Some((rules, from)) = rules::of(import, scope, answers) {
+    // Those of an `if` are carried out where it stands.
+    let condition = scope.context() == Context::LocationIf;
+    if let Some((rules, from)) = (!condition)
+        .then(|| rules::of(import, scope, answers))
+        .flatten()
+    {
         table.set("rules", rules, Some(from));
     }
     errors::set(import, scope, table);
@@ -91,7 +98,7 @@ pub(super) fn detours<'t>(
 
 /// Sets what answers in `scope`. False when it cannot be said; why is told.
 pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) -> bool {
-    match scope.own().iter().find(|own| own.is("return")) {
+    match scope.content().iter().find(|own| own.is("return")) {
         Some(own) => match returned(import, scope, own) {
             Ok((key, table)) => {
                 import.ledger.carried(own, format!("`{key}`"));
@@ -103,7 +110,7 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Dr
                 false
             }
         },
-        None if scope.own().iter().any(is_other) => false,
+        None if scope.content().iter().any(is_other) => false,
         None if own(import, scope, route) => true,
         None => files::set(import, scope, route),
     }

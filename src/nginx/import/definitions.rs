@@ -2,14 +2,17 @@
 //!
 //! All that can be carried may be named by what is converted after them; those that nothing names in the end are left out.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Subnets;
+use toml::de::DeTable;
 
 use super::Import;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
-use crate::nginx::tree::Directive;
+use crate::config::OwnNames;
+use crate::nginx::tree::{Directive, Tree};
 
 /// A variable, ready to be written if something names it.
 pub(super) struct Defined<'t> {
@@ -51,7 +54,8 @@ pub(super) fn learn<'t>(import: &mut Import<'t>, http: &'t Directive) {
     // One that cannot be carried takes those with it that name it, and none may be made of itself.
     loop {
         let names = blocks.iter().map(|(name, _)| name.clone());
-        import.own = before.iter().cloned().chain(names).collect();
+        let set = declared(&import.tree.directives);
+        import.own = before.iter().cloned().chain(names).chain(set).collect();
         let mut lost = Vec::new();
         let mut defined: Vec<Defined<'t>> = Vec::new();
         for (name, own) in &blocks {
@@ -70,6 +74,41 @@ pub(super) fn learn<'t>(import: &mut Import<'t>, http: &'t Directive) {
             import.ledger.lost(own, why);
         }
     }
+}
+
+/// Variables that `set` and groups of expressions name, wherever they stand.
+pub(super) fn declared(directives: &[Directive]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for own in directives {
+        match &*own.name() {
+            "set" | "auth_request_set" => {
+                let name = own.argument(0);
+                names.extend(name.strip_prefix('$').map(str::to_owned));
+            }
+            "location" | "server_name" | "rewrite" | "if" => {
+                let words = own.arguments().iter();
+                names.extend(words.flat_map(|word| variables::groups(&word.text())));
+            }
+            _ => {}
+        }
+        names.extend(declared(own.children()));
+    }
+    names
+}
+
+/// Defines as nothing what texts name and no rule or expression that was carried gives.
+pub(super) fn empty(tree: &Tree, toml: &mut String) {
+    let (document, _) = DeTable::parse_recoverable(toml);
+    let own = OwnNames::of(document.get_ref());
+    let mut tables = String::new();
+    for name in declared(&tree.directives) {
+        let named = [format!("${{{name}}}"), format!("${name}")];
+        if own.named(&name).is_none() && named.iter().any(|named| toml.contains(named)) {
+            tables.push_str(&format!("\n[map.{name}]\nof = \"\"\ncases = {{}}\n"));
+        }
+    }
+    drop(document);
+    toml.push_str(&tables);
 }
 
 /// What a variable may be worth, where each is the same for every request.

@@ -58,7 +58,7 @@ fn place<'t>(
     import: &mut Import<'t>,
     scope: &Scope<'t>,
 ) -> Option<(Vec<String>, Option<&'t Directive>)> {
-    let alias = scope.own().iter().rfind(|own| own.is("alias"));
+    let alias = scope.content().iter().rfind(|own| own.is("alias"));
     let root = scope.one("root");
     let (key, own) = match (alias, root) {
         (Some(alias), _) => ("alias", Some(alias)),

@@ -1,51 +1,135 @@
 //! `access_log` and `log_format` as hubgate's access log.
 //!
-//! Variables that hubgate's logs have not are left out and told.
+//! The first log of a level is the table, the others are its `also`. Variables that hubgate's logs have not are left out of
+//! formats and told.
 
 use super::Import;
 use super::draft::{self, Draft};
+use super::variables::{self, Known};
 use crate::config::{OwnNames, Text};
+use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 
-/// Sets `access_log` of a table as one `access_log` directive says.
-pub(super) fn access(import: &mut Import<'_>, directive: &Directive, table: &mut Draft) {
-    let target = directive.argument(0);
-    let mut words = Vec::new();
-    match &*target {
-        "off" => words.push("target = \"off\"".to_owned()),
-        "/dev/stdout" => words.push("target = \"stdout\"".to_owned()),
-        path if path.starts_with("syslog:") || path.contains('$') => {
-            import
-                .ledger
-                .lost(directive, "hubgate logs to files and standard output only");
-            return;
+/// A `log_format`, as far as it is carried.
+#[derive(Clone, Debug)]
+pub(super) struct Format {
+    text: String,
+    escape: Option<&'static str>,
+}
+
+/// Sets `access_log` of a location's route, where it or a location around it says one.
+pub(super) fn of_location(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    let all = scope.all_of_locations("access_log");
+    set(import, &all, route);
+}
+
+/// Sets `access_log` of a table as the directives of one level say.
+pub(super) fn set(import: &mut Import<'_>, all: &[&Directive], table: &mut Draft) {
+    if let Some((entries, from)) = entries(import, all, true) {
+        table.set("access_log", inline(&entries), Some(from));
+    }
+}
+
+/// `[access_log]`, as the directives of `http` say.
+pub(super) fn of_all(import: &mut Import<'_>, all: &[&Directive]) -> Option<Draft> {
+    let (entries, from) = entries(import, all, false)?;
+    let mut table = Draft::new("[access_log]", Some(from));
+    for (key, value) in entries {
+        table.set(key, value, None);
+    }
+    Some(table)
+}
+
+type Entries = Vec<(&'static str, String)>;
+
+fn inline(entries: &Entries) -> String {
+    let entries = entries.iter();
+    let words: Vec<_> = entries
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    format!("{{ {} }}", words.join(", "))
+}
+
+/// The keys of the logs of one level, and the line of the first; `inherits` where a table around it may say another format.
+fn entries<'t>(
+    import: &mut Import<'_>,
+    all: &[&'t Directive],
+    inherits: bool,
+) -> Option<(Entries, &'t Directive)> {
+    let mut logs: Vec<(Entries, &Directive)> = Vec::new();
+    let (off, on): (Vec<&Directive>, Vec<_>) = all.iter().partition(|own| own.argument(0) == "off");
+    for own in on {
+        match log(import, own, inherits || !logs.is_empty()) {
+            Ok(entries) => logs.push((entries, own)),
+            Err(what) => import.ledger.lost(own, what),
         }
-        path => words.push(format!(
-            "target = {}",
-            draft::text(&import.under_prefix(path))
-        )),
     }
-    let name = directive.argument(1);
-    if let Some(format) = import.formats.get(&*name).cloned() {
-        words.push(format!("format = {}", draft::text(&format)));
+    if logs.is_empty() {
+        // One that is off has no others beside it.
+        return off
+            .first()
+            .map(|own| (vec![("target", "\"off\"".to_owned())], *own));
     }
-    let extras = directive.arguments().iter().skip(2).map(|word| word.text());
-    let lost: Vec<_> = extras.filter(|word| word.starts_with("if=")).collect();
-    if !lost.is_empty() {
-        import.ledger.lost(
-            directive,
-            format!("every request is logged, whatever `{}`", lost.join(" ")),
-        );
+    let further = logs.split_off(1);
+    let (mut entries, from) = logs.pop()?;
+    if !further.is_empty() {
+        let further: Vec<_> = further.iter().map(|(entries, _)| inline(entries)).collect();
+        entries.push(("also", format!("[{}]", further.join(", "))));
     }
-    let value = format!("{{ {} }}", words.join(", "));
-    table.set("access_log", value, Some(directive));
+    Some((entries, from))
+}
+
+/// The keys of one log.
+fn log(import: &Import<'_>, own: &Directive, whole: bool) -> Result<Entries, String> {
+    let target = own.argument(0);
+    let target = match &*target {
+        "/dev/stdout" => "stdout".to_owned(),
+        path if path.starts_with("syslog:") || path.contains('$') => {
+            return Err("hubgate logs to files and standard output only".to_owned());
+        }
+        path => import.under_prefix(path),
+    };
+    let mut entries = vec![("target", draft::text(&target))];
+    let named = own.arguments().iter().skip(1).map(|word| word.text());
+    let mut named = named.filter(|word| !is_parameter(word));
+    let format = named.next().unwrap_or("combined".into());
+    match import.formats.get(&*format) {
+        Some(format) => {
+            entries.push(("format", draft::text(&format.text)));
+            let escape = format.escape;
+            entries.extend(escape.map(|escape| ("escape", draft::text(escape))));
+        }
+        None if whole => entries.push(("format", "\"combined\"".to_owned())),
+        None => {}
+    }
+    for word in own.arguments().iter().map(|word| word.text()) {
+        if let Some(when) = word.strip_prefix("if=") {
+            let when = variables::text(import, when.as_bytes(), &Known::default())?;
+            entries.push(("when", draft::text(&when)));
+        }
+    }
+    Ok(entries)
+}
+
+fn is_parameter(word: &str) -> bool {
+    let mut names = ["if=", "buffer=", "flush=", "gzip="].iter();
+    names.any(|name| word.starts_with(name)) || word == "gzip"
 }
 
 /// Learns a `log_format`.
 pub(super) fn format(import: &mut Import<'_>, directive: &Directive) {
     let parts = directive.arguments().iter().skip(1).map(|word| word.text());
-    let text: String = parts.filter(|part| !part.starts_with("escape=")).collect();
-    let mut kept = text.clone();
+    let mut text = String::new();
+    let mut escape = None;
+    for part in parts {
+        match part.strip_prefix("escape=") {
+            Some("json") => escape = Some("json"),
+            Some("none") => escape = Some("none"),
+            Some(_) => {}
+            None => text.push_str(&part),
+        }
+    }
+    let mut kept = text;
     let mut lost = Vec::new();
     // Each round leaves out one variable that hubgate's logs have not.
     while !known(import, &kept) && lost.len() < 50 {
@@ -59,13 +143,7 @@ pub(super) fn format(import: &mut Import<'_>, directive: &Directive) {
         kept = replaced(&kept, &variable);
         lost.push(format!("${variable}"));
     }
-    let named = |name: &str| lost.iter().all(|own| own == name);
-    if !lost.is_empty() && named("$remote_user") {
-        import.ledger.carried(
-            directive,
-            "`format` of the logs that name it; `-` for `$remote_user`, as hubgate asks for none",
-        );
-    } else if lost.is_empty() {
+    if lost.is_empty() {
         import
             .ledger
             .carried(directive, "`format` of the logs that name it");
@@ -75,9 +153,15 @@ pub(super) fn format(import: &mut Import<'_>, directive: &Directive) {
             .ledger
             .lost(directive, format!("carried with `-` in place of {lost}"));
     }
+    if Text::parse(&kept).is_ok_and(|text| text.as_constant().is_some()) {
+        // A line that says the same of every request is none of hubgate's; this variable is never anything.
+        kept.push_str("${ssl_early_data}");
+        escape = escape.or(Some("none"));
+    }
+    let format = Format { text: kept, escape };
     import
         .formats
-        .insert(directive.argument(0).into_owned(), kept);
+        .insert(directive.argument(0).into_owned(), format);
 }
 
 /// Whether hubgate takes a format.

@@ -19,6 +19,7 @@ mod limits;
 mod listen;
 mod log;
 mod mirror;
+mod pass;
 mod report;
 mod route;
 mod rules;
@@ -41,7 +42,7 @@ pub use report::{Fate, Line, Report};
 use upstream::Upstreams;
 
 use super::asked::Asked;
-use super::model::Scope;
+use super::model::{Kind, Scope};
 use super::table::Context;
 use super::tree::{Directive, Tree};
 use crate::config::{Text, Variable};
@@ -68,7 +69,7 @@ struct Import<'t> {
     /// What limits count by: the heads of their tables.
     zones: BTreeSet<String>,
     /// Log formats by name.
-    formats: BTreeMap<String, String>,
+    formats: BTreeMap<String, log::Format>,
     /// The first name of the server at hand.
     named: String,
     /// Its `location_base`, and where it is said.
@@ -85,6 +86,12 @@ struct Import<'t> {
     in_stream: bool,
     /// Tables that are done.
     tables: Vec<Draft>,
+    /// Which paths the location is for that is being converted.
+    around: Option<Kind>,
+    /// Routes for what its conditions hold, to be put within its own.
+    entered: Vec<Draft>,
+    /// Such routes so far.
+    conditions: usize,
 }
 
 /// Turns a tree into hubgate's configuration.
@@ -116,6 +123,9 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         defined: Vec::new(),
         in_stream: false,
         tables: Vec::new(),
+        around: None,
+        entered: Vec::new(),
+        conditions: 0,
     };
     let sites = match http {
         Some(http) => import.http(&scope, http),
@@ -239,6 +249,7 @@ impl<'t> Import<'t> {
         {
             table.write(&mut toml, self.tree);
         }
+        definitions::empty(self.tree, &mut toml);
         Imported {
             toml,
             report: Report {

@@ -8,17 +8,15 @@ use super::Import;
 use super::access;
 use super::advice;
 use super::answer::{answered, detours};
-use super::definitions;
 use super::draft::{self, Draft};
 use super::errors;
 use super::heads;
 use super::limits;
 use super::log;
 use super::mirror;
-use super::upstream::Target;
-use super::variables::{self, Known};
-use crate::nginx::model::{Kind, Location, Locations, Pass, Place, Scope};
-use crate::nginx::text::Part;
+use super::pass::{Asked, upstream};
+use crate::nginx::model::{Kind, Location, Locations, Place, Scope};
+use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
 
@@ -61,6 +59,7 @@ fn within<'t>(
             import.ledger.block_not_needed(directive, why);
             continue;
         }
+        import.around = Some(location.kind.clone());
         let made = route(import, site, location, key, &text);
         let mut route = made.unwrap_or_else(|| nothing(location, key, &text));
         route.header = header.to_owned();
@@ -74,7 +73,40 @@ fn within<'t>(
         }
         into.push(route);
         let inner = header.replacen(".route]]", ".route.route]]", 1);
+        for mut entered in std::mem::take(&mut import.entered) {
+            entered.header.clone_from(&inner);
+            into.push(entered);
+        }
         within(import, (site, &inner), &location.inner, into);
+    }
+}
+
+/// Makes a route of what an `if` says besides rules, and gives its name: nginx has a location of its own for it, which
+/// inherits what the one around it says.
+pub(super) fn entered<'t>(
+    import: &mut Import<'t>,
+    outer: &Scope<'t>,
+    own: &'t Directive,
+) -> Result<String, String> {
+    let Some(kind) = import.around.clone() else {
+        return Err("it stands in no location".to_owned());
+    };
+    import.conditions += 1;
+    let name = format!("if-{}", import.conditions);
+    let location = Location {
+        directive: own,
+        kind,
+        scope: outer.inner(Context::LocationIf, own.children()),
+        inner: Locations::default(),
+    };
+    let mut made = route(import, "", &location, "name", &name);
+    if let Some(made) = &mut made {
+        heads::base_of_route(import, &location.scope, made);
+    }
+    import.entered.extend(made);
+    match import.entered.last() {
+        Some(last) if last.get("name") == Some(&*draft::text(&name)) => Ok(format!("@{name}")),
+        _ => Err("what answers under it cannot be carried".to_owned()),
     }
 }
 
@@ -114,9 +146,11 @@ fn route<'t>(
 ) -> Option<Draft> {
     let scope = &location.scope;
     let directive = location.directive;
-    let pass = scope.one("proxy_pass").or_else(|| scope.one("grpc_pass"));
+    let content = scope.content();
+    let mut passes = content.iter().rev();
+    let pass = passes.find(|own| own.is("proxy_pass") || own.is("grpc_pass"));
     // The answer of a `return` comes before any pass.
-    let returns = scope.own().iter().any(|own| own.is("return"));
+    let returns = content.iter().any(|own| own.is("return"));
     let Some(pass) = pass.filter(|_| !returns) else {
         return answered(import, site, location, key, path);
     };
@@ -143,9 +177,12 @@ fn route<'t>(
         Asked::Prefix(to) => Some(to),
     };
     let preset = advice::preset(scope, pass, path);
+    let outer = location.path().filter(|_| key == "name");
+    let replaced = outer.map_or_else(|| path.into(), String::from_utf8_lossy);
     // A hub's own prefix is forwarded as it came; any other nginx decodes on the way.
-    if let Some(to) = rewrite.filter(|to| to != path || preset.is_none()) {
-        if to.starts_with('/') && matches!(key, "path" | "begins" | "exact") {
+    if let Some(to) = rewrite.filter(|to| *to != replaced || preset.is_none()) {
+        let replaces = matches!(key, "path" | "begins" | "exact") || outer.is_some();
+        if to.starts_with('/') && replaces {
             route.set("rewrite_prefix", draft::text(&to), Some(pass));
         } else {
             import.ledger.lost(
@@ -155,9 +192,8 @@ fn route<'t>(
         }
     }
     if !import.ledger.has(directive) {
-        import
-            .ledger
-            .carried(directive, format!("the route `{path}`"));
+        let to = format!("the route `{path}`");
+        import.ledger.carried(directive, to);
     }
     if let Some(preset) = preset {
         route.set("preset", draft::text(preset), None);
@@ -168,258 +204,10 @@ fn route<'t>(
     mirror::of_scope(import, scope, &mut route);
     detours(import, scope, false, &mut route);
     errors::intercept(import, scope, &mut route);
-    if let Some(own) = location
-        .directive
-        .children()
-        .iter()
-        .rfind(|own| own.is("access_log"))
-    {
-        log::access(import, own, &mut route);
-    }
+    log::of_location(import, scope, &mut route);
     advice::of_route(import, location, pass, path, &route);
     heads::of_route(import, location, pass, &mut route);
     Some(route)
-}
-
-/// What an upstream is asked for.
-enum Asked {
-    /// What the client asks for.
-    Same,
-    /// It, with this in the place of the location's path.
-    Prefix(String),
-    /// What a text says.
-    Target(String),
-}
-
-/// The name of the upstream's table, and what it is asked for.
-fn upstream<'t>(
-    import: &mut Import<'t>,
-    directive: &'t Directive,
-    scope: &Scope<'t>,
-) -> Option<(String, Asked)> {
-    let grpc = directive.is("grpc_pass");
-    let word = directive.arguments().first()?;
-    let written = match grpc {
-        true => word.text().replacen("grpc", "http", 1),
-        false => word.text().into_owned(),
-    };
-    let written = match grpc && !written.contains("://") {
-        true => format!("http://{written}"),
-        false => written,
-    };
-    let (address, asked) = match Pass::parse(written.as_bytes()) {
-        Ok(Pass::Fixed(address)) => {
-            let uri = String::from_utf8_lossy(&address.uri).into_owned();
-            let asked = match uri.is_empty() {
-                true => Asked::Same,
-                false => Asked::Prefix(uri),
-            };
-            (address, asked)
-        }
-        Ok(Pass::Variable(text)) => {
-            let filled = text.fill(|part| constant(scope, part));
-            let address = crate::nginx::model::Address::parse(&filled).ok();
-            let Some(address) = address.filter(|address| can_go(import, address)) else {
-                import.ledger.lost(
-                    directive,
-                    format!("`{written}`: where it goes depends on the request"),
-                );
-                return None;
-            };
-            let asked = by_text(import, directive, &address.uri, scope)?;
-            (address, asked)
-        }
-        Err(_) => {
-            import
-                .ledger
-                .lost(directive, format!("`{written}` is no address"));
-            return None;
-        }
-    };
-    let mut named = |import: &mut Import<'t>, host: &str| {
-        let default_port = if address.tls { 443 } else { 80 };
-        let target = Target { host, default_port };
-        let more = |table: &mut Draft| of_scope(scope, table, address.tls, grpc, host);
-        let ledger = &mut import.ledger;
-        import.upstreams.table(target, directive, ledger, more)
-    };
-    let name = match address.host.strip_prefix('$') {
-        None => named(import, &address.host)?,
-        Some(variable) => chosen(import, variable, &mut named)?,
-    };
-    Some((name, asked))
-}
-
-/// Whether a host is one, or a variable all of whose values are known.
-fn can_go(import: &Import<'_>, address: &crate::nginx::model::Address) -> bool {
-    match address.host.strip_prefix('$') {
-        Some(variable) => definitions::values(import, variable).is_some(),
-        None => !address.host.contains('$'),
-    }
-}
-
-/// The text that names the upstream: the variable, or a table from its values to names.
-pub(super) fn chosen<'t>(
-    import: &mut Import<'t>,
-    variable: &str,
-    named: &mut dyn FnMut(&mut Import<'t>, &str) -> Option<String>,
-) -> Option<String> {
-    let mut names = Vec::new();
-    let values = definitions::values(import, variable).unwrap_or_default();
-    for value in values.iter().filter(|value| !value.is_empty()) {
-        names.push((value.clone(), named(import, value)?));
-    }
-    if names.iter().all(|(value, name)| value == name) {
-        return Some(format!("${{{variable}}}"));
-    }
-    names.sort();
-    names.dedup();
-    let cases: Vec<_> = names
-        .iter()
-        .map(|(value, name)| format!("{} = {}", draft::text(value), draft::text(name)))
-        .collect();
-    for number in 1.. {
-        let by = format!("{variable}_upstream{number}");
-        let mut table = Draft::new(format!("[map.{by}]"), None);
-        table.set("of", draft::text(&format!("${{{variable}}}")), None);
-        table.set("cases", format!("{{ {} }}", cases.join(", ")), None);
-        let mut made = import.tables.iter();
-        match made.find(|made| made.header == table.header) {
-            Some(made) if !made.same(&table) => {}
-            Some(_) => return Some(format!("${{{by}}}")),
-            None => {
-                import.tables.push(table);
-                return Some(format!("${{{by}}}"));
-            }
-        }
-    }
-    None
-}
-
-/// `$request_uri`, and `$uri$is_args$args`, as a path that no configuration has.
-const RAW: &[u8] = b"/\x01";
-const NORMAL: &[u8] = b"/\x02\x03\x04";
-
-/// What a `proxy_pass` with variables asks for.
-fn by_text(
-    import: &mut Import<'_>,
-    directive: &Directive,
-    uri: &[u8],
-    scope: &Scope<'_>,
-) -> Option<Asked> {
-    if uri == RAW && scope.own().iter().any(|own| own.is("internal")) {
-        // Asked for beside a request, it is that one's target that goes on.
-        import
-            .ledger
-            .carried(directive, "the route's `upstream` and `target`");
-        return Some(Asked::Target("$request_uri".to_owned()));
-    }
-    if uri.is_empty() || uri == RAW {
-        let to = "the route's `upstream`; the raw target is forwarded anyway";
-        import.ledger.carried(directive, to);
-        return Some(Asked::Same);
-    }
-    if uri == NORMAL {
-        let what = "the target goes on as it came, not normalised";
-        import.ledger.lost(directive, what);
-        return Some(Asked::Same);
-    }
-    let mut word = String::from_utf8_lossy(uri).into_owned();
-    for (from, to) in [
-        ("/\x01", "${request_uri}"),
-        ("/\x02", "${uri}"),
-        ("\x03", "${is_args}"),
-        ("\x04", "${args}"),
-    ] {
-        word = word.replace(from, to);
-    }
-    match variables::text(import, word.as_bytes(), &Known::default()) {
-        Ok(text) => {
-            import
-                .ledger
-                .carried(directive, "the route's `upstream` and `target`");
-            Some(Asked::Target(text))
-        }
-        Err(unknown) => {
-            import.ledger.lost(directive, unknown);
-            None
-        }
-    }
-}
-
-/// A variable that is set once to a word without variables; others stay as they are written.
-fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {
-    let Part::Variable(name) = part else {
-        return b"$1".to_vec();
-    };
-    match &**name {
-        "request_uri" => return RAW.to_vec(),
-        "uri" | "document_uri" => return b"/\x02".to_vec(),
-        "is_args" => return b"\x03".to_vec(),
-        "args" | "query_string" => return b"\x04".to_vec(),
-        _ => {}
-    }
-    let dollar = format!("${name}");
-    let own = scope.all("set");
-    let sets: Vec<_> = own
-        .iter()
-        .filter(|set| set.argument(0) == dollar.as_str())
-        .collect();
-    match &*sets {
-        [set] if !set.argument(1).contains('$') => set.argument(1).into_owned().into_bytes(),
-        _ => dollar.into_bytes(),
-    }
-}
-
-/// What a location says of the connections to its upstream.
-fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &str) {
-    if grpc {
-        let protocol = if tls { "\"h2\"" } else { "\"h2c\"" };
-        table.set("protocol", protocol, scope.one("grpc_pass"));
-    }
-    let family = if grpc { "grpc" } else { "proxy" };
-    let directive = |name: &str| scope.one(&format!("{family}_{name}"));
-    let first = |name: &str| directive(name).map(|own| own.argument(0).into_owned());
-    if tls {
-        let mut words = Vec::new();
-        let name = first("ssl_name").filter(|name| !name.contains('$'));
-        let bare = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        let name = name.unwrap_or_else(|| bare.to_owned());
-        match name.parse::<std::net::IpAddr>() {
-            Ok(_) => words.push("server_name = \"endpoint\"".to_owned()),
-            Err(_) => words.push(format!("server_name = {}", draft::text(&name))),
-        }
-        if first("ssl_verify").as_deref() != Some("on") {
-            words.push("verify = false".to_owned());
-        }
-        for (from, key) in [
-            ("ssl_trusted_certificate", "ca_file"),
-            ("ssl_certificate", "client_certificate"),
-            ("ssl_certificate_key", "client_key"),
-        ] {
-            words.extend(first(from).map(|file| format!("{key} = {}", draft::text(&file))));
-        }
-        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
-    }
-    if let Some(own) = directive("next_upstream") {
-        let words = own.arguments().iter().flat_map(|word| match &*word.text() {
-            "error" => vec!["connect", "reset"],
-            "timeout" => vec!["timeout"],
-            "http_502" => vec!["502"],
-            "http_503" => vec!["503"],
-            _ => Vec::new(),
-        });
-        table.set("retry_on", draft::texts(words), Some(own));
-    }
-    if let Some(own) = directive("next_upstream_timeout")
-        && let Some(time) = own
-            .arguments()
-            .first()
-            .and_then(|word| value::milliseconds(&word.bytes))
-        && time > 0
-    {
-        table.set("retry_deadline", draft::time(time), Some(own));
-    }
 }
 
 /// Times and sizes.

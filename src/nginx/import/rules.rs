@@ -1,13 +1,15 @@
 //! `set`, `if`, `rewrite`, `break` and `return` as `rules`, in their order.
 //!
-//! What an `if` holds besides these has no place and is told. Names that `set` and groups of expressions give are hubgate's
+//! What an `if` holds besides these is a route of its own, which a rule enters. Names that `set` and groups of expressions give are hubgate's
 //! too; `$document_root` and `$request_filename` are written out, for they are known here.
 
 use super::Import;
 use super::answer;
 use super::draft;
+use super::route;
 use crate::config::Text;
 use crate::nginx::model::Scope;
+use crate::nginx::table::Context;
 use crate::nginx::tree::{Block, Directive};
 
 /// Directives that rules are made of.
@@ -108,18 +110,23 @@ fn conditional<'t>(
         true => written.to_owned(),
         false => known(import, scope, written)?,
     };
-    let inner = own.children();
-    if let Some(other) = inner
-        .iter()
-        .find(|own| !RULES.iter().any(|name| own.is(name)))
-    {
-        return Err(format!(
-            "`{}` under a condition: give it a location of its own",
-            other.name()
-        ));
+    let is_rule = |own: &Directive| RULES.iter().any(|name| own.is(name));
+    let mut inner: Vec<_> = own.children().iter().filter(|own| is_rule(own)).collect();
+    let mut rules = Vec::new();
+    // Nothing at all is something, too: it takes the place of what another condition holds.
+    let is_empty = inner.is_empty() && scope.context() == Context::Location;
+    if is_empty || own.children().iter().any(|own| !is_rule(own)) {
+        let name = route::entered(import, scope, own)?;
+        rules.push(format!("{{ enter = {} }}", draft::text(&name)));
+        if let Some(end) = inner.iter().position(|own| own.is("return")) {
+            // What was entered answers so.
+            inner.truncate(end);
+            rules.extend(list(import, scope, &inner));
+            rules.push("{ stop = true }".to_owned());
+            inner.clear();
+        }
     }
-    let inner: Vec<_> = inner.iter().collect();
-    let rules = list(import, scope, &inner);
+    rules.extend(list(import, scope, &inner));
     match rules.is_empty() {
         true => Err("nothing that it holds can be done here".to_owned()),
         false => Ok(format!(

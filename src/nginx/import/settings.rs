@@ -38,27 +38,19 @@ pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         limits.set("h2_streams", own.argument(0).into_owned(), Some(own));
     }
     connections(import, &mut limits);
-    let mut access = Draft::new("", None);
-    if let Some(own) = scope.own().iter().rfind(|own| own.is("access_log")) {
-        log::access(import, own, &mut access);
-    }
+    let logs: Vec<_> = scope
+        .own()
+        .iter()
+        .filter(|own| own.is("access_log"))
+        .collect();
+    let access = log::of_all(import, &logs);
     real_ip(import, scope);
     resolver(import, scope);
     let tables = [times, limits];
     import
         .tables
         .extend(tables.into_iter().filter(|own| !own.is_empty()));
-    if let Some(value) = access.get("access_log") {
-        let mut table = Draft::new("[access_log]", scope.one("access_log"));
-        let inner = value.trim_start_matches("{ ").trim_end_matches(" }");
-        for entry in inner.split(", format = ").enumerate() {
-            match entry {
-                (0, target) => table.set("target", target.trim_start_matches("target = "), None),
-                (_, format) => table.set("format", format, None),
-            }
-        }
-        import.tables.push(table);
-    }
+    import.tables.extend(access);
 }
 
 fn connections(import: &mut Import<'_>, limits: &mut Draft) {

@@ -237,9 +237,8 @@ fn site<'t>(
     if let Some((base, from)) = import.base.clone() {
         table.set("location_base", draft::text(&base), from);
     }
-    if let Some(own) = server.scope.own().iter().rfind(|own| own.is("access_log")) {
-        log::access(import, own, &mut table);
-    }
+    let logs = server.scope.own().iter().filter(|own| own.is("access_log"));
+    log::set(import, &logs.collect::<Vec<_>>(), &mut table);
     if tls {
         tls_of(import, server, &mut table);
     }

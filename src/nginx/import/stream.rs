@@ -11,7 +11,7 @@ use super::draft::{self, Draft};
 use super::listen::Listen;
 use super::upstream::{Target, Upstreams};
 use super::variables::{self, Known};
-use super::{definitions, limits, log, route, stream_keys};
+use super::{definitions, limits, log, pass, stream_keys};
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -144,7 +144,7 @@ fn one<'t>(
             }
             stream_keys::all(import, scope, &mut stream, (&listens, *udp));
             if let Some(own) = scope.all("access_log").first() {
-                log::access(import, own, &mut stream);
+                log::set(import, &[own], &mut stream);
             }
             import.tables.push(stream);
             made += 1;
@@ -213,7 +213,7 @@ fn to<'t>(
     }
     let mut named =
         |import: &mut Import<'t>, host: &str| upstream(import, upstreams, (scope, pass), host);
-    let text = route::chosen(import, variable, &mut named)?;
+    let text = pass::chosen(import, variable, &mut named)?;
     let to = "the stream's `upstream`, one of those that the variable names";
     import.ledger.carried(pass, to);
     Some(To::Upstreams(vec![(Vec::new(), text)], pass))

@@ -36,6 +36,30 @@ impl<'t> Scope<'t> {
         self.levels.last().map_or(&[], |(_, directives)| directives)
     }
 
+    /// What answers here is among these: the directives of this very block, or of the location around it where this is
+    /// an `if` that says nothing of it.
+    pub fn content(&self) -> &'t [Directive] {
+        let answers = |own: &Directive| {
+            let name = own.name();
+            name.ends_with("_pass")
+                || matches!(
+                    &*name,
+                    "return" | "root" | "alias" | "stub_status" | "empty_gif"
+                )
+        };
+        let returns = |all: &[Directive]| all.iter().any(|own| own.is("return"));
+        match &*self.levels {
+            [.., (_, outer), (Context::LocationIf, own)] => {
+                let stops = own.iter().any(|own| own.is("break"));
+                // The rules around it go on after it, and a `return` among them comes before any pass.
+                let outer_answers = !stops && returns(outer) && !returns(own);
+                let own_answers = own.iter().any(answers) && !outer_answers;
+                if own_answers { own } else { outer }
+            }
+            _ => self.own(),
+        }
+    }
+
     /// Which kind of block it is.
     pub fn context(&self) -> Context {
         self.levels
@@ -81,6 +105,17 @@ impl<'t> Scope<'t> {
         let mut levels = self.levels.iter().rev();
         let found = levels.find(|(context, _)| *context == kind);
         found.map_or(&[], |(_, own)| *own)
+    }
+
+    /// As [`Self::all`], but only what a location says, or an `if` in one: this one, or one around it.
+    pub fn all_of_locations(&self, name: &str) -> Vec<&'t Directive> {
+        let has = |(_, own): &&(Context, &'t [Directive])| own.iter().any(|own| own.is(name));
+        match self.levels.iter().rev().find(has) {
+            Some((Context::Location | Context::LocationIf | Context::LimitExcept, _)) => {
+                self.all(name)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The one of a name that counts here: the last, where there are several.

@@ -19,6 +19,7 @@ mod rule;
 mod stream;
 mod tls;
 mod upstream;
+pub mod variables;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -14,20 +14,21 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFER
 use super::clock::{self, Clock};
 use super::record::{ClientCertificate, Record};
 use super::{escape, redact};
-use crate::config::{AccessLogFormat, TextPart, Variable};
+use crate::config::{AccessLogFormat, Escape, TextPart, Variable};
 use crate::transport::proxy_protocol::Proxied;
 use crate::transport::proxy_values::{ALPN, AUTHORITY, TLS_CIPHER, TLS_CN, TLS_VERSION, UNIQUE_ID};
 
-/// Appends `record` as one line, its line end included. `secrets` are parameter names in lower case.
+/// Appends `record` as one line, its line end included. `secrets` are parameter names in lower case; `escape` is of templates.
 pub(super) fn line(
     format: &AccessLogFormat,
-    secrets: &[String],
+    (secrets, escape): (&[String], Escape),
     record: &Record<'_>,
     clock: &mut Clock,
     out: &mut Vec<u8>,
 ) {
     let mut line = Line {
         secrets,
+        escape: Escape::Default,
         record,
         clock,
         out,
@@ -36,6 +37,7 @@ pub(super) fn line(
         AccessLogFormat::Combined => line.combined(),
         AccessLogFormat::Json => line.json(),
         AccessLogFormat::Template(text) => {
+            line.escape = escape;
             for part in text.parts() {
                 match part {
                     TextPart::Literal(text) => line.raw(text),
@@ -49,16 +51,19 @@ pub(super) fn line(
 
 struct Line<'l, 'r> {
     secrets: &'l [String],
+    escape: Escape,
     record: &'l Record<'r>,
     clock: &'l mut Clock,
     out: &'l mut Vec<u8>,
 }
 
 impl<'r> Line<'_, 'r> {
-    /// nginx's `combined`. The user is always `-`: hubgate checks no passwords.
+    /// nginx's `combined`.
     fn combined(&mut self) {
         self.variable(&Variable::RemoteAddr);
-        self.raw(" - - [");
+        self.raw(" - ");
+        self.variable(&Variable::RemoteUser);
+        self.raw(" [");
         self.variable(&Variable::TimeLocal);
         self.raw("] \"");
         self.variable(&Variable::Request);
@@ -83,6 +88,16 @@ impl<'r> Line<'_, 'r> {
             }
         }
         match variable {
+            // Of requests more is known than of streams.
+            Variable::UpstreamAddr
+            | Variable::UpstreamStatus
+            | Variable::UpstreamConnectTime
+            | Variable::UpstreamResponseTime
+            | Variable::RequestLength
+                if record.values.is_some() =>
+            {
+                self.looked_up(variable);
+            }
             Variable::RemoteAddr => self.display(record.client.ip()),
             Variable::RemotePort => self.display(record.client.port()),
             Variable::TimeLocal => self.clock.common(record.time, self.out),
@@ -101,7 +116,7 @@ impl<'r> Line<'_, 'r> {
             Variable::RequestId => self.text(record.request_id.as_bytes()),
             Variable::UpstreamAddr => match record.endpoint {
                 Some(endpoint) => self.display(endpoint),
-                None => self.raw("-"),
+                None => self.nothing(),
             },
             Variable::UpstreamName => self.optional(record.upstream),
             Variable::UpstreamStatus => self.status(record.upstream_status),
@@ -109,7 +124,7 @@ impl<'r> Line<'_, 'r> {
             Variable::UpstreamResponseTime => self.seconds(record.response_time),
             Variable::RequestField(name) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(name) => self.field(&name),
-                Err(_) => self.raw("-"),
+                Err(_) => self.nothing(),
             },
             Variable::Cause => self.optional(record.cause.map(|cause| cause.code())),
             Variable::Route => self.optional(record.route),
@@ -143,7 +158,7 @@ impl<'r> Line<'_, 'r> {
     fn count(&mut self, count: Option<u64>) {
         match count {
             Some(count) => clock::number(count, self.out),
-            None => self.raw("-"),
+            None => self.nothing(),
         }
     }
 
@@ -162,25 +177,36 @@ impl<'r> Line<'_, 'r> {
         if let Some(values) = self.record.values {
             values.append(variable, &mut value);
         }
-        self.text(&value);
+        // To nginx these are there, and empty.
+        let there = matches!(
+            variable,
+            Variable::Https
+                | Variable::Http2
+                | Variable::IsArgs
+                | Variable::Completion
+                | Variable::Own(_)
+        );
+        if !(there && value.is_empty()) {
+            self.text(&value);
+        }
     }
 
     fn request(&mut self) {
         let record = self.record;
         if record.method.is_empty() && record.target.is_empty() {
-            return self.raw("-");
+            return self.nothing();
         }
-        escape::text(record.method.as_bytes(), self.out);
+        self.text(record.method.as_bytes());
         self.raw(" ");
-        escape::text(&redact::url(record.target, self.secrets), self.out);
+        self.text(&redact::url(record.target, self.secrets));
         self.raw(" ");
-        escape::text(record.protocol.as_bytes(), self.out);
+        self.text(record.protocol.as_bytes());
     }
 
     fn field(&mut self, name: &HeaderName) {
         match self.field_value(name) {
             Some(value) => self.text(&value),
-            None => self.raw("-"),
+            None => self.nothing(),
         }
     }
 
@@ -202,24 +228,34 @@ impl<'r> Line<'_, 'r> {
 
     /// nginx writes `-` for what is not there; an empty value reads the same.
     fn text(&mut self, value: &[u8]) {
-        if value.is_empty() {
-            self.raw("-");
-        } else {
-            escape::text(value, self.out);
+        match self.escape {
+            Escape::Default if value.is_empty() => self.raw("-"),
+            Escape::Default => escape::text(value, self.out),
+            Escape::Json => escape::json(value, self.out),
+            Escape::None => {
+                let bytes = value.iter().copied();
+                self.out
+                    .extend(bytes.filter(|byte| !b"\r\n".contains(byte)));
+            }
         }
+    }
+
+    /// What is not there.
+    fn nothing(&mut self) {
+        self.text(b"");
     }
 
     fn status(&mut self, status: Option<u16>) {
         match status {
             Some(status) => clock::number(u64::from(status), self.out),
-            None => self.raw("-"),
+            None => self.nothing(),
         }
     }
 
     fn seconds(&mut self, duration: Option<Duration>) {
         match duration {
             Some(duration) => clock::seconds(duration, self.out),
-            None => self.raw("-"),
+            None => self.nothing(),
         }
     }
 

@@ -44,7 +44,7 @@ fn rendered(format: &AccessLogFormat, record: &Record<'_>) -> String {
     let mut out = Vec::new();
     line(
         format,
-        &["token".to_owned()],
+        (&["token".to_owned()], Escape::Default),
         record,
         &mut Clock::default(),
         &mut out,

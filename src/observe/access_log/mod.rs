@@ -24,7 +24,7 @@ pub(super) use redact::url as redacted;
 use super::metrics::Metrics;
 use super::output::{FileOutput, Output, StandardStream};
 use super::sink::{LineCounts, Sink, Watch, Writer};
-use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget};
+use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, Escape, Text};
 
 /// All open access logs of the process.
 #[derive(Debug)]
@@ -56,16 +56,21 @@ impl AccessLogs {
     ///
     /// Fails when the file cannot be opened for appending.
     pub fn handle(&self, log: &AccessLog) -> io::Result<AccessLogHandle> {
-        let Some(sink) = self.sink(&log.target)? else {
-            return Ok(AccessLogHandle::off());
-        };
-        Ok(AccessLogHandle {
-            on: Some(Arc::new(On {
+        let mut next = AccessLogHandle::off();
+        for log in log.also.iter().rev().chain([log]) {
+            let Some(sink) = self.sink(&log.target)? else {
+                continue;
+            };
+            next.on = Some(Arc::new(On {
                 sink,
                 format: log.format.clone(),
+                escape: log.escape,
+                when: log.when.clone(),
                 secrets: log.redact.clone(),
-            })),
-        })
+                next: next.clone(),
+            }));
+        }
+        Ok(next)
     }
 
     /// Starts the writers of what was opened since the last time. Their threads are scheduled as the caller's is, which
@@ -136,7 +141,21 @@ pub struct AccessLogHandle {
 struct On {
     sink: Arc<Sink>,
     format: AccessLogFormat,
+    escape: Escape,
+    /// Of which requests there is a line.
+    when: Option<Text>,
     secrets: Vec<String>,
+    /// A further log of the same requests.
+    next: AccessLogHandle,
+}
+
+impl On {
+    fn wants(&self, record: &Record<'_>) -> bool {
+        let Some((when, values)) = self.when.as_ref().zip(record.values) else {
+            return true;
+        };
+        !matches!(&*when.value(values), b"" | b"0")
+    }
 }
 
 impl AccessLogHandle {
@@ -155,14 +174,21 @@ impl AccessLogHandle {
         thread_local! {
             static SCRATCH: RefCell<(Clock, Vec<u8>)> = RefCell::new((Clock::default(), Vec::with_capacity(1024)));
         }
-        let Some(on) = &self.on else { return };
-        SCRATCH.with_borrow_mut(|(clock, line)| {
-            line.clear();
-            format::line(&on.format, &on.secrets, record, clock, line);
-            on.sink.push(line);
-            // A request with a 64 KiB target must not leave every thread with a buffer for it.
-            line.shrink_to(16 * 1024);
-        });
+        let mut log = self;
+        while let Some(on) = &log.on {
+            log = &on.next;
+            if !on.wants(record) {
+                continue;
+            }
+            SCRATCH.with_borrow_mut(|(clock, line)| {
+                line.clear();
+                let style = (&on.secrets[..], on.escape);
+                format::line(&on.format, style, record, clock, line);
+                on.sink.push(line);
+                // A request with a 64 KiB target must not leave every thread with a buffer for it.
+                line.shrink_to(16 * 1024);
+            });
+        }
     }
 }
 
@@ -174,7 +200,6 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::config::Text;
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -182,7 +207,7 @@ mod tests {
         AccessLog {
             target: AccessLogTarget::File(path.to_owned()),
             format: AccessLogFormat::Template(Text::parse("$request_id").unwrap()),
-            redact: Vec::new(),
+            ..AccessLog::off()
         }
     }
 

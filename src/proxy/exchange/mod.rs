@@ -96,6 +96,7 @@ pub struct Exchange<'a> {
     last_up: Instant,
     last_down: Instant,
     received_before: u64,
+    sent_before: u64,
     tally: &'a mut Tally,
     /// Whether a head has come, be it an informational one.
     informed: bool,
@@ -134,6 +135,7 @@ impl<'a> Exchange<'a> {
             client_view,
             expects_continue,
             received_before: upstream.counts().0,
+            sent_before: upstream.counts().1,
             upstream,
             limits,
             uplink: Uplink::Moving,
@@ -199,6 +201,11 @@ impl<'a> Exchange<'a> {
 
     /// What it came to, once it has run. A failure comes with the request, when the endpoint got nothing of it.
     pub fn ended(self, ran: Result<(), Failure>) -> Result<End, (Failure, Option<Undelivered>)> {
+        let (received, sent) = self.upstream.counts();
+        self.tally.bytes = (
+            received.saturating_sub(self.received_before),
+            sent.saturating_sub(self.sent_before),
+        );
         if let Err(failure) = ran {
             self.tally.between_events = self.events.is_some_and(Place::is_between);
             return Err((failure, self.undelivered));

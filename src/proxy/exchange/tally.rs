@@ -11,6 +11,8 @@ pub struct Tally {
     pub body_received: u64,
     /// Bytes of the response's body given to the client.
     pub body_sent: u64,
+    /// All bytes that came from the upstream, and that went to it.
+    pub bytes: (u64, u64),
     /// The upstream's final status.
     pub upstream_status: Option<u16>,
     /// When its head came.

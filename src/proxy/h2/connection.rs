@@ -79,6 +79,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         streams: FuturesUnordered::new(),
         open: move |client| {
             let app = app.clone();
+            app.link.count_request();
             async move { app.serve_stream(client).await }
         },
         drain: Some(drain),

@@ -1,0 +1,242 @@
+//! Where a `proxy_pass` goes and what is asked for there, as an upstream's table and a route's `target`.
+//!
+//! What is fixed in the file, directly or by tables of it, becomes a name; the route itself is `route`'s.
+
+use super::Import;
+use super::definitions;
+use super::draft::{self, Draft};
+use super::upstream::Target;
+use super::variables::{self, Known};
+use crate::nginx::model::{Pass, Scope};
+use crate::nginx::text::Part;
+use crate::nginx::tree::Directive;
+use crate::nginx::value;
+
+/// What an upstream is asked for.
+pub(super) enum Asked {
+    /// What the client asks for.
+    Same,
+    /// It, with this in the place of the location's path.
+    Prefix(String),
+    /// What a text says.
+    Target(String),
+}
+
+/// The name of the upstream's table, and what it is asked for.
+pub(super) fn upstream<'t>(
+    import: &mut Import<'t>,
+    directive: &'t Directive,
+    scope: &Scope<'t>,
+) -> Option<(String, Asked)> {
+    let grpc = directive.is("grpc_pass");
+    let word = directive.arguments().first()?;
+    let written = match grpc {
+        true => word.text().replacen("grpc", "http", 1),
+        false => word.text().into_owned(),
+    };
+    let written = match grpc && !written.contains("://") {
+        true => format!("http://{written}"),
+        false => written,
+    };
+    let (address, asked) = match Pass::parse(written.as_bytes()) {
+        Ok(Pass::Fixed(address)) => {
+            let uri = String::from_utf8_lossy(&address.uri).into_owned();
+            let asked = match uri.is_empty() {
+                true => Asked::Same,
+                false => Asked::Prefix(uri),
+            };
+            (address, asked)
+        }
+        Ok(Pass::Variable(text)) => {
+            let filled = text.fill(|part| constant(scope, part));
+            let address = crate::nginx::model::Address::parse(&filled).ok();
+            let Some(address) = address.filter(|address| can_go(import, address)) else {
+                import.ledger.lost(
+                    directive,
+                    format!("`{written}`: where it goes depends on the request"),
+                );
+                return None;
+            };
+            let asked = by_text(import, directive, &address.uri)?;
+            (address, asked)
+        }
+        Err(_) => {
+            import
+                .ledger
+                .lost(directive, format!("`{written}` is no address"));
+            return None;
+        }
+    };
+    let mut named = |import: &mut Import<'t>, host: &str| {
+        let default_port = if address.tls { 443 } else { 80 };
+        let target = Target { host, default_port };
+        let more = |table: &mut Draft| of_scope(scope, table, address.tls, grpc, host);
+        let ledger = &mut import.ledger;
+        import.upstreams.table(target, directive, ledger, more)
+    };
+    let name = match address.host.strip_prefix('$') {
+        None => named(import, &address.host)?,
+        Some(variable) => chosen(import, variable, &mut named)?,
+    };
+    Some((name, asked))
+}
+
+/// Whether a host is one, or a variable all of whose values are known.
+fn can_go(import: &Import<'_>, address: &crate::nginx::model::Address) -> bool {
+    match address.host.strip_prefix('$') {
+        Some(variable) => definitions::values(import, variable).is_some(),
+        None => !address.host.contains('$'),
+    }
+}
+
+/// The text that names the upstream: the variable, or a table from its values to names.
+pub(super) fn chosen<'t>(
+    import: &mut Import<'t>,
+    variable: &str,
+    named: &mut dyn FnMut(&mut Import<'t>, &str) -> Option<String>,
+) -> Option<String> {
+    let mut names = Vec::new();
+    let values = definitions::values(import, variable).unwrap_or_default();
+    for value in values.iter().filter(|value| !value.is_empty()) {
+        names.push((value.clone(), named(import, value)?));
+    }
+    if names.iter().all(|(value, name)| value == name) {
+        return Some(format!("${{{variable}}}"));
+    }
+    names.sort();
+    names.dedup();
+    let cases: Vec<_> = names
+        .iter()
+        .map(|(value, name)| format!("{} = {}", draft::text(value), draft::text(name)))
+        .collect();
+    for number in 1.. {
+        let by = format!("{variable}_upstream{number}");
+        let mut table = Draft::new(format!("[map.{by}]"), None);
+        table.set("of", draft::text(&format!("${{{variable}}}")), None);
+        table.set("cases", format!("{{ {} }}", cases.join(", ")), None);
+        let mut made = import.tables.iter();
+        match made.find(|made| made.header == table.header) {
+            Some(made) if !made.same(&table) => {}
+            Some(_) => return Some(format!("${{{by}}}")),
+            None => {
+                import.tables.push(table);
+                return Some(format!("${{{by}}}"));
+            }
+        }
+    }
+    None
+}
+
+/// `$request_uri`, and `$uri$is_args$args`, as a path that no configuration has.
+const RAW: &[u8] = b"/\x01";
+const NORMAL: &[u8] = b"/\x02\x03\x04";
+
+/// What a `proxy_pass` with variables asks for.
+fn by_text(import: &mut Import<'_>, directive: &Directive, uri: &[u8]) -> Option<Asked> {
+    if uri.is_empty() || uri == RAW {
+        let to = "the route's `upstream`; the raw target is forwarded anyway";
+        import.ledger.carried(directive, to);
+        return Some(Asked::Same);
+    }
+    if uri == NORMAL {
+        let what = "the target goes on as it came, not normalised";
+        import.ledger.lost(directive, what);
+        return Some(Asked::Same);
+    }
+    let mut word = String::from_utf8_lossy(uri).into_owned();
+    for (from, to) in [
+        ("/\x01", "${request_uri}"),
+        ("/\x02", "${uri}"),
+        ("\x03", "${is_args}"),
+        ("\x04", "${args}"),
+    ] {
+        word = word.replace(from, to);
+    }
+    match variables::text(import, word.as_bytes(), &Known::default()) {
+        Ok(text) => {
+            import
+                .ledger
+                .carried(directive, "the route's `upstream` and `target`");
+            Some(Asked::Target(text))
+        }
+        Err(unknown) => {
+            import.ledger.lost(directive, unknown);
+            None
+        }
+    }
+}
+
+/// A variable that is set once to a word without variables; others stay as they are written.
+fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {
+    let Part::Variable(name) = part else {
+        return b"$1".to_vec();
+    };
+    match &**name {
+        "request_uri" => return RAW.to_vec(),
+        "uri" | "document_uri" => return b"/\x02".to_vec(),
+        "is_args" => return b"\x03".to_vec(),
+        "args" | "query_string" => return b"\x04".to_vec(),
+        _ => {}
+    }
+    let dollar = format!("${name}");
+    let own = scope.all("set");
+    let sets: Vec<_> = own
+        .iter()
+        .filter(|set| set.argument(0) == dollar.as_str())
+        .collect();
+    match &*sets {
+        [set] if !set.argument(1).contains('$') => set.argument(1).into_owned().into_bytes(),
+        _ => dollar.into_bytes(),
+    }
+}
+
+/// What a location says of the connections to its upstream.
+fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &str) {
+    if grpc {
+        let protocol = if tls { "\"h2\"" } else { "\"h2c\"" };
+        table.set("protocol", protocol, scope.one("grpc_pass"));
+    }
+    let family = if grpc { "grpc" } else { "proxy" };
+    let directive = |name: &str| scope.one(&format!("{family}_{name}"));
+    let first = |name: &str| directive(name).map(|own| own.argument(0).into_owned());
+    if tls {
+        let mut words = Vec::new();
+        let name = first("ssl_name").filter(|name| !name.contains('$'));
+        let bare = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let name = name.unwrap_or_else(|| bare.to_owned());
+        match name.parse::<std::net::IpAddr>() {
+            Ok(_) => words.push("server_name = \"endpoint\"".to_owned()),
+            Err(_) => words.push(format!("server_name = {}", draft::text(&name))),
+        }
+        if first("ssl_verify").as_deref() != Some("on") {
+            words.push("verify = false".to_owned());
+        }
+        for (from, key) in [
+            ("ssl_trusted_certificate", "ca_file"),
+            ("ssl_certificate", "client_certificate"),
+            ("ssl_certificate_key", "client_key"),
+        ] {
+            words.extend(first(from).map(|file| format!("{key} = {}", draft::text(&file))));
+        }
+        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
+    }
+    if let Some(own) = directive("next_upstream") {
+        let words = own.arguments().iter().flat_map(|word| match &*word.text() {
+            "error" => vec!["connect", "reset"],
+            "timeout" => vec!["timeout"],
+            "http_502" => vec!["502"],
+            "http_503" => vec!["503"],
+            _ => Vec::new(),
+        });
+        table.set("retry_on", draft::texts(words), Some(own));
+    }
+    if let Some(own) = directive("next_upstream_timeout")
+        && let Some(time) = own
+            .arguments()
+            .first()
+            .and_then(|word| value::milliseconds(&word.bytes))
+        && time > 0
+    {
+        table.set("retry_deadline", draft::time(time), Some(own));
+    }
+}

@@ -1,0 +1,175 @@
+//! Variables of nginx's HTTP modules, each with its fate.
+//!
+//! The counterpart of the directives' rows: what is carried is a variable of hubgate's by the same name, which a test
+//! checks. In the order of nginx's own index.
+#![deny(clippy::disallowed_methods)]
+
+use super::Fate;
+
+const fn same(name: &'static str) -> (&'static str, Fate) {
+    (name, Fate::Carried("the same"))
+}
+
+const fn but(name: &'static str, how: &'static str) -> (&'static str, Fate) {
+    (name, Fate::Carried(how))
+}
+
+const fn lost(name: &'static str, what: &'static str) -> (&'static str, Fate) {
+    (name, Fate::Lost(what))
+}
+
+/// Every variable, without its dollar sign; `NAME` stands for what follows a family's beginning.
+#[rustfmt::skip]
+pub static VARIABLES: &[(&str, Fate)] = &[
+    lost("ancient_browser", "nothing asks which browser it is"),
+    same("arg_NAME"),
+    same("args"),
+    same("binary_remote_addr"),
+    same("body_bytes_sent"),
+    but("bytes_sent", "of HTTP/2 the body only"),
+    lost("connections_active", "`hubgate status` and the metrics have it"),
+    lost("connections_reading", "`hubgate status` and the metrics have it"),
+    lost("connections_waiting", "`hubgate status` and the metrics have it"),
+    lost("connections_writing", "`hubgate status` and the metrics have it"),
+    same("connection"),
+    same("connection_requests"),
+    same("connection_time"),
+    same("content_length"),
+    same("content_type"),
+    but("cookie_NAME", "in access logs its value is REDACTED"),
+    lost("date_gmt", "SSI is not carried"),
+    lost("date_local", "SSI is not carried"),
+    but("document_root", "of locations that proxy only where the import writes it out"),
+    same("document_uri"),
+    lost("fastcgi_path_info", "FastCGI is not carried"),
+    lost("fastcgi_script_name", "FastCGI is not carried"),
+    lost("geoip_NAME", "no databases are read; `geo` is carried"),
+    lost("gzip_ratio", "what compression saved is not kept"),
+    same("host"),
+    same("hostname"),
+    but("http2", "h2, and nothing for HTTP/1.1"),
+    but("http_NAME", "credentials are REDACTED in access logs"),
+    same("https"),
+    lost("invalid_referer", "`valid_referers` is not carried; a `map` of `$http_referer` is"),
+    same("is_args"),
+    lost("jwt_NAME", "not in nginx without a subscription"),
+    same("limit_conn_status"),
+    lost("limit_rate", "`limit_rate` itself is carried, not what a variable makes of it"),
+    same("limit_req_status"),
+    lost("memcached_key", "memcached is not carried"),
+    lost("modern_browser", "nothing asks which browser it is"),
+    lost("msie", "nothing asks which browser it is"),
+    same("msec"),
+    same("nginx_version"),
+    same("pid"),
+    same("pipe"),
+    same("proxy_add_x_forwarded_for"),
+    but("proxy_host", "of a pass with variables the upstream's name"),
+    lost("proxy_internal_body_length", "an inner variable of nginx's"),
+    same("proxy_port"),
+    same("proxy_protocol_addr"),
+    same("proxy_protocol_port"),
+    same("proxy_protocol_server_addr"),
+    same("proxy_protocol_server_port"),
+    same("proxy_protocol_tlv_alpn"),
+    same("query_string"),
+    same("realip_remote_addr"),
+    same("realip_remote_port"),
+    but("realpath_root", "of routes with files"),
+    same("remote_addr"),
+    same("remote_port"),
+    same("remote_user"),
+    same("request"),
+    lost("request_body", "bodies are streamed, never gathered"),
+    lost("request_body_file", "bodies are streamed, never gathered"),
+    same("request_completion"),
+    but("request_filename", "of routes with files, and where the import writes it out"),
+    same("request_id"),
+    but("request_length", "of chunked bodies the content; of HTTP/2 as HTTP/1.1 would write it"),
+    same("request_method"),
+    same("request_time"),
+    same("request_uri"),
+    same("scheme"),
+    lost("secure_link", "`secure_link` is not carried"),
+    lost("secure_link_expires", "`secure_link` is not carried"),
+    but("sent_http_NAME", "without `Connection`, `Keep-Alive` and `Transfer-Encoding`"),
+    lost("sent_trailer_NAME", "trailers pass, and are not kept"),
+    same("server_addr"),
+    but("server_name", "the site's name: the first `server_name`"),
+    same("server_port"),
+    same("server_protocol"),
+    lost("session_log_id", "not in nginx without a subscription"),
+    lost("slice_range", "`slice` is not carried"),
+    lost("spdy", "HTTP/2 is spoken, SPDY is not"),
+    same("ssl_alpn_protocol"),
+    but("ssl_cipher", "of a connection with TLS"),
+    lost("ssl_ciphers", "what the client offered is not kept"),
+    same("ssl_client_cert"),
+    same("ssl_client_escaped_cert"),
+    but("ssl_client_fingerprint", "SHA-256; nginx's is SHA-1"),
+    same("ssl_client_i_dn"),
+    lost("ssl_client_i_dn_legacy", "the form of nginx before 1.11.6"),
+    same("ssl_client_raw_cert"),
+    same("ssl_client_s_dn"),
+    lost("ssl_client_s_dn_legacy", "the form of nginx before 1.11.6"),
+    same("ssl_client_serial"),
+    same("ssl_client_v_end"),
+    same("ssl_client_v_remain"),
+    same("ssl_client_v_start"),
+    but("ssl_client_verify", "FAILED without its reason"),
+    same("ssl_curve"),
+    lost("ssl_curves", "what the client offered is not kept"),
+    but("ssl_early_data", "nothing: early data is not taken"),
+    same("ssl_protocol"),
+    same("ssl_server_name"),
+    lost("ssl_session_id", "nothing needs to know it"),
+    same("ssl_session_reused"),
+    same("status"),
+    lost("tcpinfo_rcv_space", "the kernel is not asked about single connections"),
+    lost("tcpinfo_rtt", "the kernel is not asked about single connections"),
+    lost("tcpinfo_rttvar", "the kernel is not asked about single connections"),
+    lost("tcpinfo_snd_cwnd", "the kernel is not asked about single connections"),
+    same("time_iso8601"),
+    same("time_local"),
+    lost("uid_got", "`userid` is not carried"),
+    lost("uid_reset", "`userid` is not carried"),
+    lost("uid_set", "`userid` is not carried"),
+    same("upstream_addr"),
+    but("upstream_bytes_received", "of HTTP/2 the bodies only"),
+    but("upstream_bytes_sent", "of HTTP/2 the bodies only"),
+    but("upstream_cache_status", "nothing: there is no cache"),
+    same("upstream_connect_time"),
+    same("upstream_cookie_NAME"),
+    same("upstream_header_time"),
+    same("upstream_http_NAME"),
+    lost("upstream_queue_time", "not in nginx without a subscription"),
+    same("upstream_response_length"),
+    same("upstream_response_time"),
+    same("upstream_status"),
+    lost("upstream_trailer_NAME", "trailers pass, and are not kept"),
+    same("uri"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Text;
+
+    #[test]
+    fn what_is_carried_is_a_variable_of_hubgates_and_nothing_else_is() {
+        for (name, fate) in VARIABLES {
+            let text = format!("${}", name.replace("NAME", "x"));
+            let known = Text::parse(&text).is_ok();
+            assert_eq!(known, matches!(fate, Fate::Carried(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_is_there_once_and_near_its_place() {
+        let mut names: Vec<_> = VARIABLES.iter().map(|(name, _)| *name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,221 @@
+//! What variables tell of a request's answer: who was asked and how long it took, what it said, what became of it.
+//!
+//! Of several tries nginx's lists are made: a comma between two of one route, a colon where another route took over. While
+//! an answer's head goes out its end is not known, and reads `-`.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use super::filter::edit::Line;
+use super::trace::Try;
+use crate::config::Variable;
+use crate::upstream::http1::ResponseHead;
+
+/// What is known of a request's answer when its head goes out, or when it is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// Its status.
+    pub status: u16,
+    /// The upstream's head, while it is at hand; `None` for an answer of hubgate's own.
+    pub head: Option<ResponseHead<'a>>,
+    /// What was kept of heads.
+    pub kept: Option<&'a Kept>,
+    /// Tries that failed.
+    pub failed: &'a [Try],
+    /// The one after them.
+    pub last: Option<Try>,
+    /// When the answer came to its end, if it has.
+    pub over: Option<Instant>,
+    /// Whether it was a whole one.
+    pub whole: bool,
+    /// Bytes of its body.
+    pub body: u64,
+}
+
+/// The lines of heads that a log names.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// As the upstream wrote them.
+    pub upstream: Vec<Line>,
+    /// As the client got them.
+    pub sent: Vec<Line>,
+}
+
+impl Known<'_> {
+    /// Appends the value of `variable`; nothing when it is not about answers.
+    pub(super) fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
+        match variable {
+            Variable::Status => number(out, u64::from(self.status)),
+            Variable::BodyBytesSent => number(out, self.body),
+            Variable::Completion if self.whole => out.extend_from_slice(b"OK"),
+            Variable::UpstreamAddr => self.list(out, |one, out| {
+                let written = write!(out, "{}", one.endpoint);
+                debug_assert!(written.is_ok(), "a Vec takes every write");
+            }),
+            Variable::UpstreamStatus => self.list(out, |one, out| {
+                match one.status.or(one.cause.map(|cause| cause.status())) {
+                    Some(status) => number(out, u64::from(status)),
+                    None => out.push(b'-'),
+                }
+            }),
+            Variable::UpstreamConnectTime => self.list(out, |one, out| {
+                // nginx counts no time for a connection that was open.
+                let sent = one.sent_at.map(|_| Duration::ZERO);
+                seconds(out, one.connect_time.or(sent));
+            }),
+            Variable::UpstreamHeaderTime => self.list(out, |one, out| {
+                let took = one
+                    .answered_at
+                    .map(|at| at.saturating_duration_since(one.begun));
+                seconds(out, took);
+            }),
+            Variable::UpstreamResponseTime => self.list(out, |one, out| {
+                let ended = one.ended.or(self.over);
+                seconds(out, ended.map(|at| at.saturating_duration_since(one.begun)));
+            }),
+            Variable::UpstreamLength => self.list(out, |one, out| number(out, one.body)),
+            Variable::UpstreamReceived => self.list(out, |one, out| number(out, one.bytes.0)),
+            Variable::UpstreamSent => self.list(out, |one, out| number(out, one.bytes.1)),
+            Variable::UpstreamField(name) => self.fields(name, false, out),
+            Variable::SentField(name) => self.fields(name, true, out),
+            Variable::UpstreamCookie(name) => self.cookie(name, out),
+            _ => {}
+        }
+    }
+
+    fn list(&self, out: &mut Vec<u8>, mut one: impl FnMut(&Try, &mut Vec<u8>)) {
+        for (index, tried) in self.failed.iter().chain(&self.last).enumerate() {
+            if index > 0 {
+                out.extend_from_slice(if tried.anew { b" : " } else { b", " });
+            }
+            one(tried, out);
+        }
+    }
+
+    /// A field's values, as one list.
+    fn fields(&self, name: &str, sent: bool, out: &mut Vec<u8>) {
+        let mut first = true;
+        let mut add = |field: &[u8], value: &[u8]| {
+            if field.eq_ignore_ascii_case(name.as_bytes()) {
+                if !std::mem::take(&mut first) {
+                    out.extend_from_slice(b", ");
+                }
+                out.extend_from_slice(value);
+            }
+        };
+        match (self.kept, &self.head) {
+            (Some(kept), _) => {
+                let lines = if sent { &kept.sent } else { &kept.upstream };
+                lines.iter().for_each(|(field, value)| add(field, value));
+            }
+            (None, Some(head)) => head.fields().for_each(|field| add(field.name, field.value)),
+            (None, None) => {}
+        }
+    }
+
+    /// The value of the cookie that the upstream sets, without what it says of it.
+    fn cookie(&self, name: &str, out: &mut Vec<u8>) {
+        let mut found = None;
+        let mut look = |field: &[u8], value: &[u8]| {
+            if found.is_none() && field.eq_ignore_ascii_case(b"set-cookie") {
+                let value = value.strip_prefix(name.as_bytes());
+                let value = value.and_then(|value| value.strip_prefix(b"="));
+                let value = value.and_then(|value| value.split(|byte| *byte == b';').next());
+                found = value.map(<[u8]>::to_vec);
+            }
+        };
+        match (self.kept, &self.head) {
+            (Some(kept), _) => kept
+                .upstream
+                .iter()
+                .for_each(|(field, value)| look(field, value)),
+            (None, Some(head)) => head
+                .fields()
+                .for_each(|field| look(field.name, field.value)),
+            (None, None) => {}
+        }
+        out.extend(found.unwrap_or_default());
+    }
+}
+
+pub(super) fn number(out: &mut Vec<u8>, number: u64) {
+    let written = write!(out, "{number}");
+    debug_assert!(written.is_ok(), "a Vec takes every write");
+}
+
+/// Seconds with milliseconds, or `-`.
+pub(super) fn seconds(out: &mut Vec<u8>, time: Option<Duration>) {
+    let Some(time) = time else {
+        return out.push(b'-');
+    };
+    let written = write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis());
+    debug_assert!(written.is_ok(), "a Vec takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::cause::Cause;
+
+    fn text(known: &Known<'_>, variable: &Variable) -> String {
+        let mut out = Vec::new();
+        known.append(variable, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn tried(port: u16) -> Try {
+        let begun = crate::transport::now();
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        Try::begun(address.into(), begun)
+    }
+
+    #[test]
+    fn tries_are_told_in_lists_and_what_has_not_ended_by_a_dash() {
+        let mut first = tried(1);
+        first.ended = Some(first.begun + Duration::from_millis(1500));
+        first.cause = Some(Cause::UpstreamConnect);
+        let mut second = tried(2);
+        second.sent_at = Some(second.begun);
+        second.status = Some(204);
+        second.anew = true;
+        let failed = [first];
+        let mut known = Known {
+            failed: &failed,
+            last: Some(second),
+            ..Known::default()
+        };
+        assert_eq!(
+            text(&known, &Variable::UpstreamAddr),
+            "127.0.0.1:1 : 127.0.0.1:2"
+        );
+        assert_eq!(text(&known, &Variable::UpstreamStatus), "502 : 204");
+        assert_eq!(text(&known, &Variable::UpstreamConnectTime), "- : 0.000");
+        assert_eq!(text(&known, &Variable::UpstreamResponseTime), "1.500 : -");
+        known.over = Some(second.begun + Duration::from_millis(7));
+        assert_eq!(
+            text(&known, &Variable::UpstreamResponseTime),
+            "1.500 : 0.007"
+        );
+    }
+
+    #[test]
+    fn fields_of_both_heads_are_named_and_cookies_by_their_name() {
+        let line = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let kept = Kept {
+            upstream: vec![
+                line("X-A", "1"),
+                line("Set-Cookie", "c=2; Path=/"),
+                line("x-a", "3"),
+            ],
+            sent: vec![line("X-A", "4")],
+        };
+        let known = Known {
+            kept: Some(&kept),
+            ..Known::default()
+        };
+        assert_eq!(text(&known, &Variable::UpstreamField("x-a".into())), "1, 3");
+        assert_eq!(text(&known, &Variable::SentField("x-a".into())), "4");
+        assert_eq!(text(&known, &Variable::UpstreamCookie("c".into())), "2");
+        assert_eq!(text(&known, &Variable::UpstreamCookie("d".into())), "");
+    }
+}
