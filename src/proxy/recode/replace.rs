@@ -96,8 +96,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn replaced(pairs: &[(&str, &str)], once: bool, pieces: &[&[u8]]) -> String {
-        let pairs: Vec<(Box<[u8]>, Box<[u8]>)> = pairs
-            .iter()
+        let pairs = pairs.iter();
+        let pairs: Vec<_> = pairs
             .map(|(from, to)| (from.as_bytes().into(), to.as_bytes().into()))
             .collect();
         let mut replacer = Replacer::new(&pairs, once);
