@@ -78,6 +78,8 @@ impl Parts {
             "message" => self.message = one_line(&value),
             "severity" => self.severity = Some(value),
             "connection" => self.connection = Some(value),
+            // Names of events are hubgate's; what watchers match ends as nginx's lines do.
+            "event" => {}
             name if name.starts_with("log.") => {}
             "request" | "host" | "upstream" | "referrer" => {
                 self.rest
@@ -139,6 +141,7 @@ mod tests {
             .event_format(NginxLines);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::error!(
+                event = "limit",
                 connection = 7,
                 client = %"127.0.0.1",
                 server = "",

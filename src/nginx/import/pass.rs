@@ -57,7 +57,7 @@ pub(super) fn upstream<'t>(
                 );
                 return None;
             };
-            let asked = by_text(import, directive, &address.uri)?;
+            let asked = by_text(import, directive, &address.uri, scope)?;
             (address, asked)
         }
         Err(_) => {
@@ -132,7 +132,19 @@ const RAW: &[u8] = b"/\x01";
 const NORMAL: &[u8] = b"/\x02\x03\x04";
 
 /// What a `proxy_pass` with variables asks for.
-fn by_text(import: &mut Import<'_>, directive: &Directive, uri: &[u8]) -> Option<Asked> {
+fn by_text(
+    import: &mut Import<'_>,
+    directive: &Directive,
+    uri: &[u8],
+    scope: &Scope<'_>,
+) -> Option<Asked> {
+    if uri == RAW && scope.own().iter().any(|own| own.is("internal")) {
+        // Asked for beside a request, it is that one's target that goes on.
+        import
+            .ledger
+            .carried(directive, "the route's `upstream` and `target`");
+        return Some(Asked::Target("$request_uri".to_owned()));
+    }
     if uri.is_empty() || uri == RAW {
         let to = "the route's `upstream`; the raw target is forwarded anyway";
         import.ledger.carried(directive, to);

@@ -50,7 +50,7 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     but("http2", "h2, and nothing for HTTP/1.1"),
     but("http_NAME", "credentials are REDACTED in access logs"),
     same("https"),
-    lost("invalid_referer", "`valid_referers` is not carried; a `map` of `$http_referer` is"),
+    same("invalid_referer"),
     same("is_args"),
     lost("jwt_NAME", "not in nginx without a subscription"),
     same("limit_conn_status"),

@@ -37,7 +37,7 @@ use super::mirror::Feed;
 use super::pace::Pace;
 use super::recode::Recoder;
 use crate::observe::cause::Cause;
-use crate::observe::open::{Entry, Kind, Wait};
+use crate::observe::open::Entry;
 use crate::transport::now;
 use crate::upstream::http1::{BodyError, BodyProgress, Connection, Request};
 use crate::upstream::peer::Peer;
@@ -417,15 +417,6 @@ impl<'a> Exchange<'a> {
             self.waits_for_end();
         }
         Ok(true)
-    }
-
-    fn waits_for_end(&self) {
-        self.entry.note(|row| {
-            row.wait = Wait::End;
-            if self.event_stream {
-                row.kind = Kind::EventStream;
-            }
-        });
     }
 
     fn read_body(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {

@@ -7,10 +7,21 @@ use std::time::Instant;
 
 use super::{Downlink, Exchange, PIECE, Uplink};
 use crate::observe::cause::Cause;
+use crate::observe::open::{Kind, Wait};
 use crate::proxy::pace::Pace;
 use crate::transport::now;
 
 impl Exchange<'_> {
+    /// Tells the book that only the response's end is waited for.
+    pub(super) fn waits_for_end(&self) {
+        self.entry.note(|row| {
+            row.wait = Wait::End;
+            if self.event_stream {
+                row.kind = Kind::EventStream;
+            }
+        });
+    }
+
     /// When the exchange has waited too long, and for whom.
     pub(super) fn ends_at(&self) -> (Instant, Cause) {
         let (at, cause) = self.stalls_at();
