@@ -404,7 +404,12 @@ impl Dnsmasq {
     fn start(more: &[&str]) -> Option<Self> {
         let program = ["/usr/sbin/dnsmasq", "/usr/bin/dnsmasq"];
         let program = program.iter().find(|path| std::fs::exists(path).unwrap())?;
-        let addr = free_addr();
+        // Another may take the port between the look for one that is free and its use.
+        (0..10).find_map(|_| Self::on(program, free_addr(), more))
+    }
+
+    /// `None` where the port is another's.
+    fn on(program: &str, addr: SocketAddr, more: &[&str]) -> Option<Self> {
         let hosts = tempfile::NamedTempFile::new().unwrap();
         let child = Command::new(program)
             .args([
@@ -426,9 +431,13 @@ impl Dnsmasq {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let own = Self { addr, hosts, child };
-        eventually("dnsmasq listens", || TcpListener::bind(addr).is_err());
-        Some(own)
+        let mut own = Self { addr, hosts, child };
+        let mut ended = false;
+        eventually("dnsmasq listens, or ends", || {
+            ended = own.child.try_wait().unwrap().is_some();
+            ended || TcpListener::bind(addr).is_err()
+        });
+        (!ended).then_some(own)
     }
 
     /// Knows these names instead.

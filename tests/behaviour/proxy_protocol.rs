@@ -102,6 +102,10 @@ fn nobody_but_the_load_balancer_is_believed() {
             assert!(say(&hubgate, header).is_err(), "{mode}");
         }
         assert_eq!(upstream.requests().len(), before);
+        eventually("both are counted for what they are", || {
+            let counted = "hubgate_proxy_headers_total{result=\"untrusted\"} 2\n";
+            hubgate.metrics().contains(counted)
+        });
         assert_eq!(say(&hubgate, b"").ok(), plain, "{mode}");
     }
     // Without the keys a header is what it is to HTTP: nonsense.
