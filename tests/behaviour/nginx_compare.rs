@@ -19,12 +19,13 @@ const LONG: Duration = Duration::from_secs(60);
 pub(crate) const NGINX: &str = "/usr/sbin/nginx";
 const MODULES: &str = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;";
 
-/// Ends with its test.
+/// Ends with its test, and its workers with it: they outlive a master that is killed.
 pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        let pid = self.0.id().to_string();
+        drop(Command::new("kill").arg(pid).status());
         drop(self.0.wait());
     }
 }
