@@ -19,7 +19,7 @@ cd "$HERE"
 SLOW=(--slow) DELAY_MS=1 BROWSER=1 ONLY='' KEEP=0
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) SLOW=() DELAY_MS=3 ;;
+    --quick) SLOW=() DELAY_MS=50 ;;
     --no-browser) BROWSER=0 ;;
     --only) ONLY=${2:?--only needs a name}; shift ;;
     --keep) KEEP=1 ;;
