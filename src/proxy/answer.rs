@@ -50,6 +50,25 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// With nothing about it but these.
+    pub fn new(
+        status: u16,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        body: Vec<u8>,
+        cause: Option<Cause>,
+    ) -> Self {
+        Self {
+            status,
+            fields,
+            body,
+            rest: None,
+            reason: None,
+            recode: None,
+            written: Vec::new(),
+            cause,
+        }
+    }
+
     /// For a cause, in the form `head` asks for.
     pub fn of_cause(facts: &Facts<'_>, head: Option<&RequestHeader>) -> Self {
         let cause = facts.cause;
@@ -91,16 +110,7 @@ impl Answer {
             _ => None,
         };
         fields.extend(allowed.map(|all| (header::ALLOW, HeaderValue::from_static(all))));
-        Self {
-            status,
-            fields,
-            body: body.bytes,
-            rest: None,
-            reason: None,
-            recode: None,
-            written: Vec::new(),
-            cause: Some(cause),
-        }
+        Self::new(status, fields, body.bytes, Some(cause))
     }
 
     /// With another time after which to come back than its cause's; at least a second, and rounded up.
@@ -149,30 +159,13 @@ impl Answer {
         let mut fields = vec![(header::LOCATION, location)];
         let code = |cause: Cause| HeaderValue::from_static(cause.code());
         fields.extend(cause.map(|cause| (X_HUBGATE_CAUSE, code(cause))));
-        Self {
-            status,
-            fields,
-            body: Vec::new(),
-            rest: None,
-            reason: None,
-            recode: None,
-            written: Vec::new(),
-            cause,
-        }
+        Self::new(status, fields, Vec::new(), cause)
     }
 
     /// What may be asked for here, in answer to OPTIONS.
     pub fn options() -> Self {
-        Self {
-            status: 200,
-            fields: vec![(header::ALLOW, HeaderValue::from_static(ALLOWED))],
-            body: Vec::new(),
-            rest: None,
-            reason: None,
-            recode: None,
-            written: Vec::new(),
-            cause: None,
-        }
+        let allowed = (header::ALLOW, HeaderValue::from_static(ALLOWED));
+        Self::new(200, vec![allowed], Vec::new(), None)
     }
 
     /// What a route without an upstream says. A value that cannot stand in a field is left out of it.
@@ -185,16 +178,8 @@ impl Answer {
                 {
                     fields.push((header::CONTENT_TYPE, kind));
                 }
-                Self {
-                    status: respond.status,
-                    fields,
-                    body: respond.body.value(values).into_owned(),
-                    rest: None,
-                    reason: None,
-                    recode: None,
-                    written: Vec::new(),
-                    cause: None,
-                }
+                let body = respond.body.value(values).into_owned();
+                Self::new(respond.status, fields, body, None)
             }
             RouteAction::Redirect(redirect) => {
                 let location = redirect.to.value(values);
@@ -209,23 +194,13 @@ impl Answer {
 
     /// Text that was asked for.
     pub fn text(status: u16, body: Vec<u8>, cause: Option<Cause>) -> Self {
-        Self {
-            status,
-            fields: vec![
-                (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
-                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-                (
-                    header::X_CONTENT_TYPE_OPTIONS,
-                    HeaderValue::from_static("nosniff"),
-                ),
-            ],
-            body,
-            rest: None,
-            reason: None,
-            recode: None,
-            written: Vec::new(),
-            cause,
-        }
+        let fields = [
+            (header::CONTENT_TYPE, "text/plain"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        let fields = fields.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        Self::new(status, fields.into(), body, cause)
     }
 
     /// Its status.

@@ -51,16 +51,7 @@ fn of_own(own: OwnAnswer, metrics: &Metrics) -> Answer {
 
 fn plain(status: u16, kind: Option<&'static str>, body: Vec<u8>) -> Answer {
     let kind = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
-    Answer {
-        status,
-        fields: kind.into_iter().collect(),
-        body,
-        rest: None,
-        reason: None,
-        recode: None,
-        written: Vec::new(),
-        cause: None,
-    }
+    Answer::new(status, kind.into_iter().collect(), body, None)
 }
 
 /// As nginx's `stub_status` writes them. Which connections are waited for in the middle of a head nobody counts: they are

@@ -4,19 +4,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::filter::forwarded;
 use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
 use crate::transport::proxy_protocol::Proxied;
-use crate::transport::{Link, now};
+use crate::transport::{Link, connection_number, now};
 use crate::types::address::Address;
 use crate::types::host::Host;
-
-/// Connections so far.
-static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// What is known about a connection.
 #[derive(Debug, Clone)]
@@ -76,7 +72,7 @@ impl Facts {
             alpn: None,
             client: ClientCertificate::Unasked,
             proxied: None,
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed) + 1,
+            number: connection_number(),
             began: now(),
             link: None,
         }

@@ -27,6 +27,7 @@ use crate::observe::open::Entry;
 use crate::proxy::app::Shared;
 use crate::snapshot::stream::{RunningStream, SpecialStream};
 use crate::tls::client::Client;
+use crate::tls::names;
 use crate::tls::streams::StreamServer;
 use crate::transport::{BelowTls, Socket, reset_on_close};
 use crate::types::amount::ByteSize;
@@ -40,9 +41,9 @@ pub(super) struct Secured {
     /// `TLSv1.3`
     pub(super) version: &'static str,
     /// The suite, by OpenSSL's name.
-    pub(super) cipher: String,
-    /// The key exchange.
-    pub(super) group: String,
+    pub(super) cipher: &'static str,
+    /// The group of the key exchange, by OpenSSL's name.
+    pub(super) group: &'static str,
     /// The protocol that was agreed on.
     pub(super) alpn: String,
     /// The name that was asked for.
@@ -326,16 +327,16 @@ impl Secured {
             _ => false,
         };
         let suite = tls.negotiated_cipher_suite();
-        let suite = suite.and_then(|suite| suite.suite().as_str().map(str::to_owned));
+        let suite = suite.and_then(|suite| names::cipher(suite.suite()));
         let group = tls.negotiated_key_exchange_group();
-        let group = group.and_then(|group| group.name().as_str().map(str::to_owned));
+        let group = group.and_then(|group| names::group(group.name()));
         let alpn = tls.alpn_protocol().unwrap_or_default();
         Self {
             version: match tls.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
                 _ => "TLSv1.3",
             },
-            cipher: openssl_name(&suite.unwrap_or_default()),
+            cipher: suite.unwrap_or_default(),
             group: group.unwrap_or_default(),
             alpn: String::from_utf8_lossy(alpn).into_owned(),
             server_name: tls.server_name().map(str::to_owned),
@@ -359,18 +360,4 @@ impl Secured {
             }
         }
     }
-}
-
-/// `TLS13_AES_128_GCM_SHA256` as `TLS_AES_128_GCM_SHA256`, `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` as
-/// `ECDHE-RSA-AES128-GCM-SHA256`.
-fn openssl_name(suite: &str) -> String {
-    if let Some(rest) = suite.strip_prefix("TLS13_") {
-        return format!("TLS_{rest}");
-    }
-    let bare = suite.trim_start_matches("TLS_").replace("_WITH_", "_");
-    let bare = bare
-        .replace("AES_128", "AES128")
-        .replace("AES_256", "AES256");
-    let bare = bare.replace("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305");
-    bare.replace('_', "-")
 }

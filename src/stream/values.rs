@@ -13,6 +13,7 @@ use crate::nginx::UNDERSTOOD;
 use crate::observe::access_log::{Clock, epoch};
 use crate::proxy::proxied;
 use crate::proxy::values::HOSTNAME;
+use crate::transport::connection_number;
 use crate::transport::proxy_protocol::Proxied;
 use crate::types::endpoint_address::EndpointAddress;
 
@@ -47,10 +48,9 @@ pub(super) struct Number(AtomicU64);
 
 impl Number {
     fn get(&self) -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         match self.0.load(Ordering::Relaxed) {
             0 => {
-                let own = NEXT.fetch_add(1, Ordering::Relaxed);
+                let own = connection_number();
                 self.0.store(own, Ordering::Relaxed);
                 own
             }
@@ -161,8 +161,8 @@ impl Values<'_> {
         let shown = secured.certificate();
         Some(match name {
             "ssl_protocol" => secured.version.to_owned(),
-            "ssl_cipher" => secured.cipher.clone(),
-            "ssl_curve" => secured.group.clone(),
+            "ssl_cipher" => secured.cipher.to_owned(),
+            "ssl_curve" => secured.group.to_owned(),
             "ssl_server_name" => secured.server_name.as_deref()?.to_owned(),
             "ssl_alpn_protocol" => secured.alpn.clone(),
             "ssl_session_reused" => if secured.resumed { "r" } else { "." }.to_owned(),

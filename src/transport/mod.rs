@@ -19,6 +19,8 @@ pub mod proxy_values;
 mod socket;
 pub mod socket_file;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 pub use buffered::BufferedSocket;
 pub use deadline::{Deadline, now};
 pub use engine::EngineStream;
@@ -26,3 +28,9 @@ pub use gate::{Gate, GateLimits, LinkFault};
 pub use h2_room::poll_room;
 pub use link::Link;
 pub use socket::{BelowTls, Socket, as_tcp, reset_on_close};
+
+/// The number of a connection among all of the process, from 1; each call gives another.
+pub fn connection_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}

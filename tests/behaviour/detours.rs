@@ -6,8 +6,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::support::hubgate::HOST;
-use crate::support::nginx::{Nginx, assert_carried, imported};
-use crate::support::{Client, Hubgate, Response, Upstream};
+use crate::support::nginx::assert_alike;
+use crate::support::{Hubgate, Response, Upstream};
 
 fn tree(dir: &Path) {
     fs::create_dir_all(dir.join("www/d")).unwrap();
@@ -40,32 +40,12 @@ fn shown(response: &Response) -> String {
 
 #[track_caller]
 fn alike(block: &str, requests: &[&str]) {
-    let Some(theirs) = Nginx::start(block, tree) else {
-        return;
-    };
-    let (ours, report) = imported(block, tree);
-    assert_carried(&report);
-    let mut different = Vec::new();
-    for request in requests {
+    assert_alike((block, tree), requests, |client, request| {
         let (line, fields) = request.split_once('|').unwrap_or((request, ""));
         let fields = fields.replace('|', "\r\n");
         let request = format!("{line} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n\r\n");
-        let request = request.replace("\r\n\r\n\r\n", "\r\n\r\n");
-        let (theirs, ours) = (
-            shown(&theirs.client().exchange(&request)),
-            shown(&Client::plain(ours.http).exchange(&request)),
-        );
-        if theirs != ours {
-            different.push(format!("{line}\n  nginx:   {theirs}\n  hubgate: {ours}\n"));
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{} of {}\n{}",
-        different.len(),
-        requests.len(),
-        different.concat()
-    );
+        shown(&client.exchange(request.replace("\r\n\r\n\r\n", "\r\n\r\n")))
+    });
 }
 
 #[test]

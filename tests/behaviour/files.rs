@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::support::hubgate::HOST;
-use crate::support::nginx::{Nginx, assert_carried, imported};
+use crate::support::nginx::assert_alike;
 use crate::support::{Client, H2, Hubgate, Response};
 
 /// A folder `www` with files of a known time, a secret beside it, and links.
@@ -108,28 +108,9 @@ fn shown(response: &Response) -> String {
 /// Sends each request to the real nginx and to hubgate, with the same file, and compares.
 #[track_caller]
 fn alike(block: &str, requests: &[String]) {
-    let Some(theirs) = Nginx::start(block, tree) else {
-        return;
-    };
-    let (ours, report) = imported(block, tree);
-    assert_carried(&report);
-    let mut different = Vec::new();
-    for request in requests {
-        let (theirs, ours) = (
-            shown(&theirs.client().exchange(request)),
-            shown(&Client::plain(ours.http).exchange(request)),
-        );
-        if theirs != ours {
-            different.push(format!("{request}nginx:   {theirs}\nhubgate: {ours}\n"));
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{} of {}\n{}",
-        different.len(),
-        requests.len(),
-        different.join("---\n")
-    );
+    assert_alike((block, tree), requests, |client, request| {
+        shown(&client.exchange(request))
+    });
 }
 
 fn request(method: &str, target: &str, fields: &str) -> String {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 
 use crate::support::hubgate::{HOST, one_site};
-use crate::support::nginx::{Nginx, assert_carried, imported};
-use crate::support::{Client, Hubgate, Response, Upstream};
+use crate::support::nginx::{assert_alike, assert_carried, imported};
+use crate::support::{Hubgate, Response, Upstream};
 
 fn tree(dir: &Path) {
     for folder in ["www/list/sub", "www/packed"] {
@@ -72,38 +72,18 @@ fn shown(response: &Response, chunked: bool) -> String {
 /// Sends each request (`METHOD TARGET|FIELD|FIELD`) to both, and compares.
 #[track_caller]
 fn alike(block: &str, requests: &[&str]) {
-    let Some(theirs) = Nginx::start(block, tree) else {
-        return;
-    };
-    let (ours, report) = imported(block, tree);
-    assert_carried(&report);
-    let mut different = Vec::new();
-    for request in requests {
+    assert_alike((block, tree), requests, |client, request| {
         let (line, fields) = request.split_once('|').unwrap_or((request, ""));
         let mut text = format!("{line} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
         for field in fields.split('|').filter(|field| !field.is_empty()) {
             text += &format!("{field}\r\n");
         }
         text += "\r\n";
-        let ask = |client: &mut Client| {
-            client.send(&text);
-            let answer = client.try_response(line.starts_with("HEAD")).unwrap();
-            let chunked = ["/list/", "/once/", "/all/", "/plain/", "/kept/"];
-            shown(&answer, chunked.iter().any(|place| line.contains(place)))
-        };
-        let theirs = ask(&mut theirs.client());
-        let ours = ask(&mut Client::plain(ours.http));
-        if theirs != ours {
-            different.push(format!("{request}\nnginx:   {theirs}\nhubgate: {ours}\n"));
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{} of {}\n{}",
-        different.len(),
-        requests.len(),
-        different.concat()
-    );
+        client.send(&text);
+        let answer = client.try_response(line.starts_with("HEAD")).unwrap();
+        let chunked = ["/list/", "/once/", "/all/", "/plain/", "/kept/"];
+        shown(&answer, chunked.iter().any(|place| line.contains(place)))
+    });
 }
 
 #[test]

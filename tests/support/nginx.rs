@@ -124,3 +124,35 @@ pub fn imported(http: &str, files: impl Fn(&Path)) -> (Hubgate, Report) {
 pub fn assert_carried(report: &Report) {
     assert_eq!(report.lost(), 0, "{}", report.render());
 }
+
+/// Serves the same text by nginx and by hubgate, and asserts that all of it is carried and that `ask`, given a connection
+/// to either and a request, gives the same. Nothing is compared where there is no nginx.
+#[track_caller]
+pub fn assert_alike<R: AsRef<str>>(
+    (block, files): (&str, impl Fn(&Path)),
+    requests: &[R],
+    ask: impl Fn(&mut Client, &str) -> String,
+) {
+    let Some(theirs) = Nginx::start(block, &files) else {
+        return;
+    };
+    let (ours, report) = imported(block, &files);
+    assert_carried(&report);
+    let mut different = Vec::new();
+    for request in requests.iter().map(AsRef::as_ref) {
+        let of_theirs = ask(&mut theirs.client(), request);
+        let of_ours = ask(&mut ours.plain(), request);
+        if of_theirs != of_ours {
+            different.push(format!(
+                "{request}\nnginx:   {of_theirs}\nhubgate: {of_ours}\n"
+            ));
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{} of {}\n{}",
+        different.len(),
+        requests.len(),
+        different.join("---\n")
+    );
+}

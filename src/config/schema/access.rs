@@ -22,27 +22,33 @@ pub(super) const ACCESS: Key = Key::rule(
     "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `ask`: a route of the site, internal or not, is asked with a GET, the request's own fields and no body: 2xx lets in, 401 and 403 are the answer, anything else is 500; `take` gives variables the values of fields of its answer. `need`: \"all\" of them must agree, or \"any\" one is enough. `delay`: whoever gets 401 waits so long for it. `others = { than = [\"GET\"], rules = [\"deny all\"] }`: what counts instead for all methods but these, with the same keys. `access = {}` in a route lets everybody in. Also as a table.",
 );
 
+const RULES_KEY: Key = Key::new("rules", Kind::Texts, "[]", "By address.");
+const BASIC_KEY: Key = Key::rule(
+    "basic",
+    Kind::Inline,
+    "none",
+    "{ realm = \"staff\", file = \"htpasswd\" }",
+    "By password.",
+);
+const ASK_KEY: Key = Key::rule(
+    "ask",
+    Kind::Inline,
+    "none",
+    "{ path = \"/auth\" }",
+    "By another route.",
+);
+const NEED_KEY: Key = Key::new("need", Kind::Word(Need::WORDS), "\"all\"", "How many.");
+const DELAY_KEY: Key = Key::rule("delay", Kind::Duration(1), "none", "\"1s\"", "Of 401.");
+
 static TABLE: Table = Table {
     header: "access",
     about: "",
     keys: &[
-        Key::new("rules", Kind::Texts, "[]", "By address."),
-        Key::rule(
-            "basic",
-            Kind::Inline,
-            "none",
-            "{ realm = \"staff\", file = \"htpasswd\" }",
-            "By password.",
-        ),
-        Key::rule(
-            "ask",
-            Kind::Inline,
-            "none",
-            "{ path = \"/auth\" }",
-            "By another route.",
-        ),
-        Key::new("need", Kind::Word(Need::WORDS), "\"all\"", "How many."),
-        Key::rule("delay", Kind::Duration(1), "none", "\"1s\"", "Of 401."),
+        RULES_KEY,
+        BASIC_KEY,
+        ASK_KEY,
+        NEED_KEY,
+        DELAY_KEY,
         Key::rule(
             "others",
             Kind::Inline,
@@ -58,23 +64,11 @@ static OTHERS: Table = Table {
     about: "",
     keys: &[
         Key::required("than", Kind::Texts, "[\"GET\"]", "Methods."),
-        Key::new("rules", Kind::Texts, "[]", "By address."),
-        Key::rule(
-            "basic",
-            Kind::Inline,
-            "none",
-            "{ realm = \"staff\", file = \"htpasswd\" }",
-            "By password.",
-        ),
-        Key::rule(
-            "ask",
-            Kind::Inline,
-            "none",
-            "{ path = \"/auth\" }",
-            "By another route.",
-        ),
-        Key::new("need", Kind::Word(Need::WORDS), "\"all\"", "How many."),
-        Key::rule("delay", Kind::Duration(1), "none", "\"1s\"", "Of 401."),
+        RULES_KEY,
+        BASIC_KEY,
+        ASK_KEY,
+        NEED_KEY,
+        DELAY_KEY,
     ],
 };
 

@@ -83,7 +83,12 @@ pub async fn serve(files: &Files, request: Request<'_>) -> Served {
                 Listing::Xml => ("text/xml; charset=utf-8", listing::xml(&entries)),
             };
             let kind = HeaderValue::from_static(kind);
-            Served::Answer(answer(200, vec![(header::CONTENT_TYPE, kind)], body))
+            Served::Answer(Answer::new(
+                200,
+                vec![(header::CONTENT_TYPE, kind)],
+                body,
+                None,
+            ))
         }
         Found::Find(path) => Served::Find(target(&path, &request.uri.args)),
         Found::Nothing => nothing(files, &request),
@@ -207,19 +212,6 @@ fn slash(path: &[u8], args: &[u8]) -> Served {
     Served::Answer(Answer::redirect(301, &location, Some(Cause::RedirectSlash)))
 }
 
-fn answer(status: u16, fields: Vec<(HeaderName, HeaderValue)>, body: Vec<u8>) -> Answer {
-    Answer {
-        status,
-        fields,
-        body,
-        rest: None,
-        reason: None,
-        recode: None,
-        written: Vec::new(),
-        cause: None,
-    }
-}
-
 /// A file, or as much of it as is wanted.
 fn file(files: &Files, request: &Request<'_>, opened: Opened) -> Served {
     let etag = (files.etag).then(|| format!("\"{:x}-{:x}\"", opened.modified, opened.length));
@@ -228,7 +220,7 @@ fn file(files: &Files, request: &Request<'_>, opened: Opened) -> Served {
         match condition::judge(fields, opened.modified, etag, files.since) {
             Verdict::Send => {}
             Verdict::NotModified => {
-                return Served::Answer(answer(304, about(&opened, etag), Vec::new()));
+                return Served::Answer(Answer::new(304, about(&opened, etag), Vec::new(), None));
             }
             Verdict::Failed => return Served::Refuse(Cause::PreconditionFailed),
         }
@@ -293,7 +285,7 @@ fn about(opened: &Opened, etag: Option<&str>) -> Vec<(HeaderName, HeaderValue)> 
 }
 
 fn whole(fields: Vec<(HeaderName, HeaderValue)>, mut opened: Opened) -> Served {
-    let mut answer = answer(200, fields, Vec::new());
+    let mut answer = Answer::new(200, fields, Vec::new(), None);
     match opened.bytes.take() {
         Some(bytes) => answer.body = bytes,
         None if opened.length > 0 => {
@@ -349,7 +341,7 @@ fn partial(
             parts
         }
     };
-    let mut answer = answer(206, fields, Vec::new());
+    let mut answer = Answer::new(206, fields, Vec::new(), None);
     answer.rest = Some(Box::new(FileBody::new(opened.file, parts)));
     Served::Answer(answer)
 }
