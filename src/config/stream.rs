@@ -134,11 +134,11 @@ impl ProxyProtocol {
 /// What version 2 of the PROXY header can say beside the addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProxyFields {
-    /// The protocol inside TLS that ended before hubgate.
+    /// The protocol inside TLS that ended here or before hubgate.
     pub alpn: bool,
     /// The name that the client's TLS asks for.
     pub authority: bool,
-    /// What is known of TLS that ended before hubgate.
+    /// What is known of TLS that ended here or before hubgate.
     pub tls: bool,
     /// An id of the connection, which is in the log too.
     pub unique_id: bool,

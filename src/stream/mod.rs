@@ -1,14 +1,15 @@
 //! Connections that are passed on as bytes: from the endpoint that is chosen to the line in the log.
 //!
 //! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, and `relay`'s where TLS or a
-//! rate needs them in memory; `special` does what most streams do not ask for, `values` has what texts name; `datagrams`
-//! has sessions of UDP. Invariant: every stream that began is counted and logged once, however it ends.
+//! rate needs them in memory; `special` does what most streams do not ask for, `values` has what texts name, `told` what the
+//! endpoint is told; `datagrams` has sessions of UDP. Invariant: every stream that began is counted and logged once, however it ends.
 
 mod copy;
 mod datagrams;
 mod leaving;
 mod relay;
 mod special;
+mod told;
 mod values;
 
 pub use self::datagrams::{Begun, Session};
@@ -26,7 +27,6 @@ use self::copy::{Ended, Run};
 use self::leaving::left;
 use self::special::{Secured, Special};
 use self::values::{Known, Number, Values};
-use crate::config::{ProxyFields, ProxyVersion};
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
 use crate::observe::metrics::Metrics;
@@ -34,8 +34,7 @@ use crate::observe::open::{Entry, Kind, Moved, Passed, Wait};
 use crate::proxy::app::{Drain, Shared};
 use crate::proxy::request_id::RequestId;
 use crate::snapshot::stream::RunningStream;
-use crate::transport::proxy_protocol::{self, Proxied};
-use crate::transport::proxy_values::{ALPN, AUTHORITY, TLS, Wanted};
+use crate::transport::proxy_protocol::Proxied;
 use crate::transport::{Socket, now, reset_on_close};
 use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::Keys;
@@ -70,23 +69,6 @@ pub struct Arrived {
 impl Arrived {
     fn server_name(&self) -> Option<&str> {
         self.hello.as_ref()?.server_name.as_deref()
-    }
-
-    /// What the endpoint is to be told, as far as it is known: the name from the TLS itself or by whoever sent it here,
-    /// who alone knows of TLS that has ended there.
-    fn wanted<'a>(&'a self, fields: ProxyFields, unique_id: Option<&'a [u8]>) -> Wanted<'a> {
-        let said = |kind| self.proxied.as_ref()?.values.get(kind);
-        let asked = self.server_name().map(str::as_bytes);
-        Wanted {
-            alpn: fields.alpn.then(|| said(ALPN)).flatten(),
-            authority: fields
-                .authority
-                .then(|| asked.or_else(|| said(AUTHORITY)))
-                .flatten(),
-            tls: fields.tls.then(|| said(TLS)).flatten(),
-            unique_id,
-            checksum: fields.checksum,
-        }
     }
 }
 
@@ -225,7 +207,9 @@ impl Course {
             client: &client,
             ..Keys::default()
         };
-        let header = self.header(facts, stream);
+        let config = &stream.config;
+        self.id = told::has_id(config).then(RequestId::next);
+        let header = told::header(facts, config, self.id.as_ref(), self.secured.as_deref());
         let more = stream.config.more.as_deref();
         let most = more.and_then(|more| more.tries).unwrap_or(u32::MAX) as usize;
         let until = more.and_then(|more| Some(at + more.tries_time?));
@@ -257,21 +241,6 @@ impl Course {
             }
         }
         Err(cause.unwrap_or_else(|| group.nobody()))
-    }
-
-    /// The PROXY header for the endpoint; empty where it gets none.
-    fn header(&mut self, facts: &Arrived, stream: &RunningStream) -> Vec<u8> {
-        match stream.config.send_proxy_protocol {
-            None => Vec::new(),
-            Some(ProxyVersion::V1) => proxy_protocol::write_v1(facts.peer, facts.local),
-            Some(ProxyVersion::V2) => {
-                let fields = stream.config.proxy_fields;
-                self.id = fields.unique_id.then(RequestId::next);
-                let id = self.id.as_ref().map(|id| id.as_str().as_bytes());
-                let wanted = facts.wanted(fields, id);
-                proxy_protocol::write_v2(facts.peer, facts.local, wanted)
-            }
-        }
     }
 
     /// Counts and logs what has become of it.

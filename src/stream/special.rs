@@ -29,6 +29,7 @@ use crate::snapshot::stream::{RunningStream, SpecialStream};
 use crate::tls::client::Client;
 use crate::tls::names;
 use crate::tls::streams::StreamServer;
+use crate::transport::proxy_values::EndedTls;
 use crate::transport::{BelowTls, Socket, reset_on_close};
 use crate::types::amount::ByteSize;
 use crate::types::name::UpstreamName;
@@ -55,6 +56,23 @@ pub(super) struct Secured {
 }
 
 impl Secured {
+    /// What a PROXY header says of it.
+    pub(super) fn told(&self) -> Vec<u8> {
+        let shown = match &self.client {
+            Client::Shown(shown) => Some(shown),
+            Client::Unasked | Client::Absent => None,
+        };
+        EndedTls {
+            version: self.version,
+            cipher: self.cipher,
+            certificate: shown.is_some(),
+            common_name: shown.and_then(|shown| shown.common_name.as_deref()),
+            believed: self.believed,
+            resumed: self.resumed,
+        }
+        .value()
+    }
+
     /// The client's certificate, when it has shown one.
     pub(super) fn certificate(&self) -> Option<ClientCertificate<'_>> {
         let Client::Shown(shown) = &self.client else {

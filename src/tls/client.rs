@@ -67,6 +67,8 @@ pub enum Refusal {
 pub struct Shown {
     /// Whom it names, as text.
     pub subject: String,
+    /// The common name in that, as far as it has one that is text.
+    pub common_name: Option<Box<str>>,
     /// Who signed it.
     pub issuer: String,
     /// In upper-case hexadecimal, as nginx has it.
@@ -97,6 +99,7 @@ impl Shown {
         let parsed = X509Certificate::from_der(leaf);
         let mut shown = Self {
             subject: String::new(),
+            common_name: None,
             issuer: String::new(),
             serial: String::new(),
             fingerprint,
@@ -115,6 +118,8 @@ impl Shown {
                 let not_before = leaf.validity().not_before.timestamp();
                 shown.not_before = u64::try_from(not_before).unwrap_or_default();
                 shown.subject = distinguished_name::text(leaf.subject());
+                let mut names = leaf.subject().iter_common_name();
+                shown.common_name = names.find_map(|name| Some(name.as_str().ok()?.into()));
                 shown.issuer = distinguished_name::text(leaf.issuer());
                 shown.serial = hex(leaf.raw_serial()).to_ascii_uppercase();
                 // DER's sign, which is always positive.

@@ -38,6 +38,10 @@ const UNIQUE_ID_LONGEST: usize = 128;
 const HEAD: usize = 3;
 /// What the value about TLS has before those inside it: what there was, and whether the certificate is good.
 const TLS_HEAD: usize = 5;
+/// What there was: TLS, a certificate in this connection, one in its session.
+const CLIENT_SPEAKS_TLS: u8 = 0x01;
+const CERTIFICATE_IN_CONNECTION: u8 = 0x02;
+const CERTIFICATE_IN_SESSION: u8 = 0x04;
 
 /// The values of one header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +85,52 @@ impl Values {
         let head: &[u8; TLS_HEAD] = self.get(TLS)?.first_chunk()?;
         let [_, verify @ ..] = *head;
         Some(u32::from_be_bytes(verify))
+    }
+}
+
+/// TLS that ended here, as the next one is told of it (section 2.2.6).
+#[derive(Clone, Copy, Debug)]
+pub struct EndedTls<'a> {
+    /// `TLSv1.3`
+    pub version: &'a str,
+    /// The suite, by OpenSSL's name; empty when it is not known.
+    pub cipher: &'a str,
+    /// Whether the client has shown a certificate.
+    pub certificate: bool,
+    /// Whom that names.
+    pub common_name: Option<&'a str>,
+    /// Whether it is believed.
+    pub believed: bool,
+    /// Whether the session is an earlier connection's, in which the certificate was shown.
+    pub resumed: bool,
+}
+
+impl EndedTls<'_> {
+    /// For [`Wanted::tls`]. A name that is longer than one may be is left out.
+    pub fn value(&self) -> Vec<u8> {
+        let mut client = CLIENT_SPEAKS_TLS;
+        if self.certificate {
+            client |= CERTIFICATE_IN_SESSION;
+            if !self.resumed {
+                client |= CERTIFICATE_IN_CONNECTION;
+            }
+        }
+        let verify = u32::from(!(self.certificate && self.believed));
+        let mut value = vec![client];
+        value.extend(verify.to_be_bytes());
+        let name = self.common_name.unwrap_or_default();
+        for (kind, text) in [
+            (TLS_VERSION, self.version),
+            (TLS_CN, name),
+            (TLS_CIPHER, self.cipher),
+        ] {
+            let length = u8::try_from(text.len()).unwrap_or_default();
+            if length > 0 {
+                value.extend([kind, 0, length]);
+                value.extend(text.as_bytes());
+            }
+        }
+        value
     }
 }
 
@@ -223,6 +273,49 @@ mod tests {
         assert_eq!(values.tls_verify(), Some(19));
         let none = Values::default();
         assert_eq!((none.tls_verify(), none.of_tls(TLS_CN)), (None, None));
+    }
+
+    #[test]
+    fn tls_that_ended_here_is_told_as_it_is_read() {
+        let plain = EndedTls {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            certificate: false,
+            common_name: None,
+            believed: false,
+            resumed: true,
+        };
+        let shown = EndedTls {
+            certificate: true,
+            common_name: Some("alice"),
+            believed: true,
+            resumed: false,
+            ..plain
+        };
+        let resumed = EndedTls {
+            resumed: true,
+            ..shown
+        };
+        let endless = "a".repeat(256);
+        let unnamed = EndedTls {
+            common_name: Some(&endless),
+            ..shown
+        };
+        for (ended, client, verify, name) in [
+            (plain, 1, 1, None),
+            (shown, 7, 0, Some(&b"alice"[..])),
+            (resumed, 5, 0, Some(&b"alice"[..])),
+            (unnamed, 7, 0, None),
+        ] {
+            let value = ended.value();
+            assert_eq!(value[0], client);
+            let values = Values::checked(&one(TLS, &value), 0).unwrap();
+            assert_eq!(values.tls_verify(), Some(verify));
+            assert_eq!(values.of_tls(TLS_VERSION), Some(&b"TLSv1.3"[..]));
+            let cipher = values.of_tls(TLS_CIPHER);
+            assert_eq!(cipher, Some(&b"TLS_AES_128_GCM_SHA256"[..]));
+            assert_eq!(values.of_tls(TLS_CN), name);
+        }
     }
 
     #[test]

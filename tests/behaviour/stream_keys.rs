@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::client_certificates::ours;
 use crate::support::authority::Authority;
-use crate::support::hubgate::one_site;
+use crate::support::hubgate::{HOST, one_site};
 use crate::support::ports::free_addr;
-use crate::support::{Client, DEADLINE, Hubgate, Upstream, eventually, tls};
+use crate::support::{Client, DEADLINE, Hubgate, Upstream, Wire, eventually, tls};
 
 /// A stream at `listen` with these lines, beside one site.
 fn stream(toml: &mut String, listen: SocketAddr, lines: &str) {
@@ -83,7 +84,7 @@ fn an_upstream_is_named_by_what_the_tls_asks_for() {
     let (one, two) = (Upstream::saying("one"), Upstream::saying("two"));
     let ingress = |host: &str, upstream: &Upstream| {
         let site = one_site(upstream.addr, "");
-        Hubgate::start(&site.replace(crate::support::hubgate::HOST, host))
+        Hubgate::start(&site.replace(HOST, host))
     };
     let (first, second) = (ingress("a.test", &one), ingress("b.test", &two));
     let listen = free_addr();
@@ -238,6 +239,67 @@ fn tls_is_ended_at_a_stream_for_whatever_name_and_begun_again_to_its_endpoint() 
     let line = || std::fs::read_to_string(&log).unwrap_or_default();
     eventually("a line", || line().starts_with("TLSv1.3 TLS_AES_"));
     assert!(line().contains("any.test . "), "{}", line());
+}
+
+#[test]
+fn an_endpoint_is_told_of_tls_that_was_ended_here_and_not_what_a_sender_said_of_its_own() {
+    let authority = Authority::new("ours");
+    let issued = authority.issue(&["edge.test"]);
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("edge.pem"), &issued.chain).unwrap();
+    std::fs::write(dir.path().join("edge.key"), &issued.key).unwrap();
+    authority.file(dir.path());
+    let upstream_ = Upstream::saying("ok");
+    let behind_at = "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\"]\n\
+        [access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$proxy_protocol_tlv_alpn|$proxy_protocol_tlv_authority|$proxy_protocol_tlv_ssl_version|$proxy_protocol_tlv_ssl_cipher|$proxy_protocol_tlv_ssl_cn|$proxy_protocol_tlv_ssl_verify\"\n";
+    let behind = Hubgate::start(&(one_site(upstream_.addr, "") + behind_at));
+    let (plain, certified, told) = (free_addr(), free_addr(), free_addr());
+    let mut toml = one_site(upstream_.addr, "");
+    let own = "certificate = { chain = \"edge.pem\", key = \"edge.key\" }\nalpn = [\"http/1.1\"]\nupstream = \"u\"\n\
+        send_proxy_protocol = \"v2\"\nproxy_protocol_fields = [\"alpn\", \"authority\", \"ssl\", \"crc32c\"]";
+    stream(&mut toml, plain, own);
+    let asks = "tls = { client_certificate = { mode = \"required\", ca_file = \"ca.pem\" } }";
+    stream(&mut toml, certified, &format!("{own}\n{asks}"));
+    stream(&mut toml, told, own);
+    write!(
+        toml,
+        "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"{told}\"]\n"
+    )
+    .unwrap();
+    upstream(&mut toml, "u", behind.http, "");
+    let hubgate = Hubgate::start_in(dir, &toml);
+    let log = behind.dir.path().join("access.log");
+    let logged = || std::fs::read_to_string(&log).unwrap_or_default();
+    let is_logged = |nth: usize, wanted: &str| {
+        eventually("the next line", || logged().lines().count() == nth);
+        assert_eq!(logged().lines().last(), Some(wanted));
+    };
+    let suite = "TLSv1.3|TLS_AES_256_GCM_SHA384";
+    let mut client = Client::tls(plain, "any.test");
+    assert_eq!(client.get(HOST, "/").text(), "ok");
+    drop(client);
+    is_logged(1, &format!("http/1.1|any.test|{suite}|-|1"));
+    let alice = ours(&authority.issue_to("alice", 7));
+    let mut client = Client(Wire::new(
+        tls::handshake(certified, "b.test", alice).unwrap(),
+    ));
+    assert_eq!(client.get(HOST, "/").text(), "ok");
+    drop(client);
+    is_logged(2, &format!("http/1.1|b.test|{suite}|alice|0"));
+    // A sender before it says h2, another name and a certificate of bob's.
+    let mut tcp = TcpStream::connect(told).unwrap();
+    tcp.write_all(
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x28\xc0\0\x02\x08\xc6\x33\x64\x01\x1f\x90\x01\xbb\
+          \x01\0\x02h2\x02\0\x06x.test\x20\0\x0b\x07\0\0\0\0\x22\0\x03bob",
+    )
+    .unwrap();
+    let tls = tls::handshake_over(tcp, "c.test", tls::config(&[])).unwrap();
+    let mut client = Client(Wire::new(tls));
+    assert_eq!(client.get(HOST, "/").text(), "ok");
+    assert_eq!(upstream_.last_request().head.one("x-real-ip"), "192.0.2.8");
+    drop(client);
+    is_logged(3, &format!("-|c.test|{suite}|-|1"));
+    drop(hubgate);
 }
 
 #[test]

@@ -180,7 +180,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "proxy_protocol_fields",
             Kind::Texts,
             "[]",
-            "What version 2 of that header says beside the addresses, as far as it is known, by HAProxy's names: \"authority\" is the name that the TLS asks for (with `sni`), or that the connection's own PROXY header names; \"alpn\" and \"ssl\" are what that header says of TLS that ended before hubgate; \"unique-id\" is an id of the connection that the access log has as $request_id, \"crc32c\" a checksum.",
+            "What version 2 of that header says beside the addresses, as far as it is known, by HAProxy's names: \"authority\" is the name that the TLS asks for (with `sni` or `certificate`), or that the connection's own PROXY header names; \"alpn\" and \"ssl\" are of the TLS that is ended here (`certificate`), or what that header says of TLS that ended before hubgate; \"unique-id\" is an id of the connection that the access log has as $request_id, \"crc32c\" a checksum.",
         ),
         Key::table(
             "access_log",

@@ -214,15 +214,18 @@ fn check_known(stream: &Stream, span: &Span, listen: &Listen, context: Context<'
     if expected.any(|one| *one == stream.listen.address) {
         return;
     }
+    if stream.more.as_ref().is_some_and(|more| more.tls.is_some()) {
+        return;
+    }
     let fields = stream.proxy_fields;
     for (wanted, message) in [
         (
             fields.authority && stream.sni.is_empty(),
-            "nobody looks for a name to tell: there is no `sni`, and no PROXY header is expected",
+            "nobody looks for a name to tell: there is no `sni` and no `certificate`, and no PROXY header is expected",
         ),
         (
             fields.alpn || fields.tls,
-            "\"alpn\" and \"ssl\" are known from a PROXY header, and none is expected",
+            "\"alpn\" and \"ssl\" are known where TLS ends, by a `certificate` here or before the PROXY header, and there is neither",
         ),
     ] {
         if wanted {
