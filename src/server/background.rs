@@ -1,17 +1,49 @@
-//! Work that no request waits for, kept from making one wait: telling the log of a large reload, freeing what went.
+//! Work that no request waits for, kept from making one wait: reading a configuration, telling the log of a large reload,
+//! freeing what went.
 //!
-//! It is done by the runtime's threads for blocking work, which step back: the workers go first. Threads of the class
-//! SCHED_IDLE were tried and made requests wait longer, not shorter (docs/performance.md).
+//! One thread does it all, in its order, which steps back: the workers go first. What a generation is made of is taken and
+//! given back by the same thread, whose heap the next one finds: made by any thread of a pool, each of a hundred reloads
+//! left another's heap half empty (docs/soak.md). Threads of the class SCHED_IDLE were tried and made requests wait longer,
+//! not shorter (docs/performance.md).
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// What `nice` adds for threads that step back.
 const STEP_BACK: i32 = 10;
 /// Whether something is still used is asked this often.
 const LOOK: Duration = Duration::from_secs(1);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// To the thread; `None` when the system had none to give. Reloads have their turns, and each leaves a few pieces of work.
+static THREAD: LazyLock<Option<Sender<Work>>> = LazyLock::new(begin);
+
+fn begin() -> Option<Sender<Work>> {
+    let (queue, works) = channel::<Work>();
+    let named = thread::Builder::new().name("background".to_owned());
+    let begun = named.spawn(move || {
+        step_back();
+        for work in works {
+            // A panic has been told by the hook. Whoever waits for the outcome learns that there is none.
+            drop(catch_unwind(AssertUnwindSafe(work)));
+        }
+    });
+    match begun {
+        Ok(_) => Some(queue),
+        Err(error) => {
+            tracing::warn!(%error, "there is no thread for work in the background");
+            None
+        }
+    }
+}
 
 /// Has the workers go before the thread that calls it.
 pub(super) fn step_back() {
@@ -20,10 +52,32 @@ pub(super) fn step_back() {
     }
 }
 
-/// Does `work` some time.
+/// Does `work` some time, after what was given before it.
 pub(super) fn sometime(work: impl FnOnce() + Send + 'static) {
-    // Nobody waits for it.
-    drop(tokio::task::spawn_blocking(work));
+    let here = Handle::try_current();
+    let work: Work = Box::new(move || {
+        // What it starts runs where it was asked for.
+        let _here = here.as_ref().map(Handle::enter);
+        work();
+    });
+    let left = match &*THREAD {
+        Some(thread) => thread.send(work).err().map(|unsent| unsent.0),
+        None => Some(work),
+    };
+    if let Some(work) = left {
+        // Nobody waits for it.
+        drop(tokio::task::spawn_blocking(work));
+    }
+}
+
+/// What `work` comes to; `None` when it panics.
+pub(super) async fn outcome<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (tell, told) = oneshot::channel();
+    // Whoever asked may have stopped waiting.
+    sometime(move || drop(tell.send(work())));
+    told.await.ok()
 }
 
 /// Frees something large some time.
@@ -62,5 +116,15 @@ mod tests {
             }
         };
         assert!(timeout(Duration::from_secs(10), gone).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_has_no_outcome_and_the_next_has_by_the_same_thread() {
+        let name = || thread::current().name().map(str::to_owned);
+        let before = outcome(name).await;
+        let panicked: Option<()> = outcome(|| panic!("a defect")).await;
+        assert_eq!(panicked, None);
+        assert_eq!(outcome(name).await, before);
+        assert_eq!(before, Some(Some("background".to_owned())));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::background::sometime;
+use super::background::{outcome, sometime};
 use super::open;
 use super::overrides;
 use super::process::Process;
@@ -179,8 +179,8 @@ pub(super) async fn reload_if_changed(process: &Arc<Process>) {
 
 async fn fetch(process: &Arc<Process>) -> Result<Source, Refused> {
     let process = process.clone();
-    let fetched = tokio::task::spawn_blocking(move || reload::fetch(&process)).await;
-    fetched.unwrap_or_else(|_| Err(failed()))
+    let fetched = outcome(move || reload::fetch(&process)).await;
+    fetched.unwrap_or_else(|| Err(failed()))
 }
 
 /// Tries a text. To be called by whoever has the turn.
@@ -255,10 +255,10 @@ async fn plan(process: &Arc<Process>) -> Result<ReloadReport, Refused> {
 async fn prepare(process: &Arc<Process>, source: Source) -> Result<Prepared, Refused> {
     let draft = {
         let process = process.clone();
-        tokio::task::spawn_blocking(move || Draft::new(&process, &source)).await
+        outcome(move || Draft::new(&process, &source)).await
     };
     // Should it panic, the reload is refused and nothing has changed.
-    let draft = draft.unwrap_or_else(|_| Err(failed()))?;
+    let draft = draft.unwrap_or_else(|| Err(failed()))?;
     draft.settle().await;
     draft.finish(process)
 }
