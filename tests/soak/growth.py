@@ -11,7 +11,8 @@ from localhost import free_port
 
 HOSTS = 50          # with a certificate each
 WARM = 300          # reloads after which everything has been there, and the allocator has what it wants
-LAST = 100          # reloads whose memory counts
+LOOKS = 40          # reloads whose memory counts
+PACE = 0.5          # seconds between those
 REFUSED = 10        # one in so many is of a file with a fault
 SETTLED = 60        # seconds for what the last connections held to go
 
@@ -19,8 +20,10 @@ SETTLED = 60        # seconds for what the last connections held to go
 class Growth:
     """One run; `before` and `after` are (file descriptors, threads, resident KiB), `faults` what did not go as it has to.
 
-    Memory is the median right after each of the last reloads: when all is idle it is half of that or less, whenever the
-    allocator gives back what threads that have ended had.
+    Memory is the median of looks right after reloads that come slowly. A configuration that nobody uses goes within a
+    second or two, so that of reloads one after the other ten or twenty are alive, as many as the machine makes in that
+    time; and what is free goes back to the system a second later, when somebody asks for memory again: one look at a
+    process with nothing to do tells how long ago that was.
     """
 
     def __init__(self, edge, reloads):
@@ -34,14 +37,19 @@ class Growth:
         self.configure(0)
         edge.start()
         self.before = self.several(1, WARM)
-        self.after = self.several(WARM + 1, WARM + self.reloads, want=self.before)
+        begin = WARM + LOOKS
+        self.after = self.several(begin + 1, begin + self.reloads - LOOKS, want=self.before)
 
     def several(self, first, last, want=None):
-        memory = []
         for n in range(first, last + 1):
             self.reload(n)
+        files, threads, _ = self.held(want)
+        memory = []
+        for n in range(last + 1, last + 1 + LOOKS):
+            time.sleep(PACE)
+            self.reload(n)
             memory.append(held_by(self.edge.pid)[2])
-        return *self.held(want)[:2], int(statistics.median(memory[-LAST:]))
+        return files, threads, int(statistics.median(memory))
 
     def configure(self, n):
         """as different as can be from the one before; every second one has the same listeners"""
