@@ -5,12 +5,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::support::hubgate::{HOST, command, filled, one_site, run};
 use crate::support::ports::free_addr;
+use crate::support::skip::can_be_shown;
 use crate::support::{Client, Hubgate, Upstream, eventually};
 
 fn unix(path: &Path) -> Client {
@@ -197,39 +199,97 @@ fn connections_that_wait_at_a_listener_are_served_though_it_is_removed() {
     });
 }
 
-#[test]
-fn without_descriptors_it_waits_instead_of_spinning_says_so_once_and_recovers() {
+/// Nothing is accepted while `starve` holds and until `relieve`: it tries ten times a second, no more, says so once, and
+/// serves those that waited.
+fn waits_instead_of_spinning(
+    more: impl Fn(&mut Command),
+    starve: impl FnOnce(&Hubgate),
+    relieve: impl FnOnce(&Hubgate, Vec<Client>),
+    advice: &str,
+) {
     let upstream = Upstream::saying("ok");
     let status = free_addr();
-    let hubgate = Hubgate::start(
-        &(one_site(upstream.addr, "") + &format!("[admin]\nlisten = \"{status}\"\n")),
-    );
+    let toml = one_site(upstream.addr, "") + &format!("[admin]\nlisten = \"{status}\"\n");
+    let hubgate = Hubgate::start_with(TempDir::new().unwrap(), &toml, more);
     assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
     let mut counting = Client::plain(status);
-    let failed = |client: &mut Client| -> u64 {
-        let page = client.get("127.0.0.1", "/metrics").text();
+    let mut failed = || -> u64 {
+        let page = counting.get("127.0.0.1", "/metrics").text();
         let line = page
             .lines()
             .find(|line| line.starts_with("hubgate_accepts_failed_total "));
         line.unwrap().split(' ').nth(1).unwrap().parse().unwrap()
     };
-    assert_eq!(failed(&mut counting), 0);
-    hubgate.limit_descriptors(hubgate.descriptors() + 6);
+    assert_eq!(failed(), 0);
+    starve(&hubgate);
     let crowd: Vec<_> = (0..40).map(|_| hubgate.plain()).collect();
-    eventually("accepts fail", || failed(&mut counting) > 0);
+    eventually("accepts fail", || failed() > 0);
     let (before, since) = (hubgate.cpu_time(), Instant::now());
-    let wanted = failed(&mut counting) + 10;
-    eventually("accepts go on failing", || failed(&mut counting) >= wanted);
+    let wanted = failed() + 10;
+    eventually("accepts go on failing", || failed() >= wanted);
     let (used, took) = (hubgate.cpu_time() - before, since.elapsed());
-    assert!(took > Duration::from_millis(800), "{took:?} for 10 tries");
+    // As many listeners as there are workers may each have tried ten times a second.
+    let tried = std::thread::available_parallelism().unwrap().get();
+    let least = Duration::from_millis(800) / u32::try_from(tried).unwrap();
+    assert!(took > least, "{took:?} for 10 tries");
     assert!(used < took / 4, "{used:?} of {took:?} were spent");
-    drop(crowd);
+    relieve(&hubgate, crowd);
     eventually("clients are served again", || {
         let client = hubgate
             .plain()
             .try_exchange(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
         client.is_ok_and(|response| response.status == 200)
     });
-    let told = hubgate.log().matches("cannot accept connections").count();
-    assert!((1..=2).contains(&told), "told {told} times");
+    let log = hubgate.log();
+    let told = log.matches("cannot accept connections").count();
+    assert!((1..=2 * tried).contains(&told), "told {told} times");
+    assert!(log.contains(advice), "{log}");
+}
+
+#[test]
+fn without_descriptors_it_waits_instead_of_spinning_says_so_once_and_recovers() {
+    waits_instead_of_spinning(
+        |_| {},
+        |hubgate| hubgate.limit_descriptors(hubgate.descriptors() + 6),
+        |_, crowd| drop(crowd),
+        "`LimitNOFILE=`",
+    );
+}
+
+/// What the whole machine has nothing left of cannot be made for one process: its accept4(2) says so instead.
+#[test]
+fn without_what_the_system_gives_it_waits_and_serves_those_that_waited() {
+    let dir = TempDir::new().unwrap();
+    let (library, number) = (dir.path().join("fails.so"), dir.path().join("number"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/accept_fails.c");
+    let mut compile = Command::new("cc");
+    compile
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source]);
+    let made = compile.arg("-ldl").status();
+    let missing = (!made.is_ok_and(|made| made.success())).then_some("a C compiler, `cc`");
+    if !can_be_shown(missing) {
+        return;
+    }
+    for (code, advice) in [
+        (libc::ENFILE, "`sysctl fs.file-max`"),
+        (libc::ENOBUFS, "memory for sockets"),
+        (libc::ENOMEM, "memory for sockets"),
+    ] {
+        waits_instead_of_spinning(
+            |command| {
+                command
+                    .env("LD_PRELOAD", &library)
+                    .env("ACCEPT_FAILS", &number);
+            },
+            |_| fs::write(&number, code.to_string()).unwrap(),
+            |_, crowd| {
+                fs::remove_file(&number).unwrap();
+                for mut client in crowd {
+                    assert_eq!(client.get(HOST, "/").text(), "ok");
+                }
+            },
+            advice,
+        );
+    }
 }
