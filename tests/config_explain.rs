@@ -36,6 +36,7 @@ redirect_port = 444
 proxy_protocol_from = ["10.0.0.0/8", "192.0.2.9"]
 proxy_protocol_optional = ["127.0.0.1:8080"]
 proxy_protocol_required = ["[::1]:8443", "[::1]:7443"]
+h2c = ["127.0.0.1:8080"]
 [limits]
 connections = 9
 connections_per_client = 8
@@ -118,6 +119,7 @@ decompress = true
 charset = false
 replace = false
 referers = ["none", ".a.test/x", "~b"]
+client_address = { from = ["10.0.0.0/8"], header = "x-real-ip", recursive = true }
 access = { rules = ["allow unix:"] }
 limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
 rules = [{ when = "$host !~* ^a b$", set = { x = "$1 = $$" } }, { when = "!-f /srv/$x", rules = [{ rewrite = "^/(.*)", to = "/y/$1?", then = "find" }, { stop = true }] }, { when = "$x", enter = "@app" }, { when = "$x != ", respond = { status = 410 } }, { rewrite = "a", to = "b", then = 301 }, { when = "$x = 1 2", redirect = { to = "https://h/" } }]
@@ -165,6 +167,7 @@ decompress = false
 mirror = { paths = ["/m", "/n"], body = false }
 charset = { name = "utf-8", types = ["a/b"], replace = true }
 referers = ["blocked"]
+client_address = { from = ["10.1.0.0/16"], header = "x-forwarded-for", recursive = false }
 replace = { pairs = [["a$host", ""], ["<b>", "$$"]], once = false, types = ["*"], last_modified = true }
 expires = "modified 1h"
 location_base = ""

@@ -17,6 +17,7 @@ pub use super::acme::{Acme, AcmeAuthority, ChallengeKind, ExternalAccount};
 use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::bodies::Bodies;
+use super::client_address::ClientAddress;
 use super::connection::{Protocol, UpstreamTls};
 use super::definition::Definitions;
 use super::detours::Detours;
@@ -116,6 +117,8 @@ pub struct Listen {
     pub redirect_port: Option<u16>,
     /// Where load balancers say whom they speak for.
     pub proxy_protocol: ProxyProtocol,
+    /// Where HTTP/2 may come without TLS, its preface first.
+    pub h2c: Vec<Address>,
 }
 
 impl Listen {
@@ -223,6 +226,8 @@ pub struct Site {
     pub bodies: Bodies,
     /// Where its requests may come from.
     pub referers: Option<Arc<Referers>>,
+    /// Whose word for clients' addresses is taken; a route's where its site's finds nothing.
+    pub client_address: Option<Arc<ClientAddress>>,
     /// How much of it is served; what its routes inherit.
     pub limits: Option<Arc<RouteLimits>>,
     /// Who is let in; what its routes inherit.
@@ -306,6 +311,8 @@ pub struct Route {
     pub bodies: Bodies,
     /// Where its requests may come from.
     pub referers: Option<Arc<Referers>>,
+    /// Whose word for clients' addresses is taken; a route's where its site's finds nothing.
+    pub client_address: Option<Arc<ClientAddress>>,
     /// Where its requests are sent a second time.
     pub mirror: Option<Arc<MirrorTo>>,
     /// Largest request body; `None` is no limit.

@@ -70,6 +70,7 @@ pub(super) fn listen(listen: &Listen) -> Vec<Entry> {
             "proxy_protocol_required",
             list(&listen.proxy_protocol.required),
         ),
+        ("h2c", list(&listen.h2c)),
     ]
 }
 

@@ -3,6 +3,7 @@
 //! The counterpart of `schema::bodies`: what is printed here is read there.
 
 use super::bodies::{Bodies, Compress, Compression, Replace};
+use super::client_address::ClientAddress;
 use super::mirror::MirrorTo;
 use super::model::{Route, Site};
 use super::referers::Referers;
@@ -12,6 +13,7 @@ use super::show::{Entry, inline, list, quoted};
 pub(super) fn of_site(site: &Site) -> Vec<Entry> {
     let mut entries = bodies(&site.bodies);
     entries.extend(site.referers.as_deref().map(referers));
+    entries.extend(site.client_address.as_deref().map(client_address));
     entries
 }
 
@@ -19,6 +21,7 @@ pub(super) fn of_site(site: &Site) -> Vec<Entry> {
 pub(super) fn of_route(route: &Route) -> Vec<Entry> {
     let mut entries = bodies(&route.bodies);
     entries.extend(route.referers.as_deref().map(referers));
+    entries.extend(route.client_address.as_deref().map(client_address));
     entries.extend(route.mirror.as_deref().map(mirror));
     entries
 }
@@ -54,6 +57,15 @@ fn bodies(bodies: &Bodies) -> Vec<Entry> {
 fn mirror(own: &MirrorTo) -> Entry {
     let entries = [("paths", list(&own.paths)), ("body", own.body.to_string())];
     ("mirror", inline(&entries))
+}
+
+fn client_address(own: &ClientAddress) -> Entry {
+    let entries = [
+        ("from", list(&own.from)),
+        ("header", quoted(own.header.as_str())),
+        ("recursive", own.recursive.to_string()),
+    ];
+    ("client_address", inline(&entries))
 }
 
 fn referers(own: &Referers) -> Entry {

@@ -146,7 +146,7 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "the user of the request's Basic credentials, checked or not",
     ),
     ("https", Variable::Https, "on with TLS, else nothing"),
-    ("http2", Variable::Http2, "h2, or nothing"),
+    ("http2", Variable::Http2, "h2, h2c without TLS, or nothing"),
     (
         "realip_remote_addr",
         Variable::PeerAddr,

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::accept::{Client, ListenerKey};
 use super::handshake::handshake;
-use super::passthrough;
+use super::{passthrough, peek};
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::open::{Book, Entry, Kind, Wait};
@@ -28,6 +29,9 @@ use crate::upstream::pool::Pool;
 
 /// A connection that waits for a request in a drain is given this long to send one more.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// What a connection of HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What the connections of one worker share.
 pub struct Context {
@@ -89,7 +93,15 @@ pub async fn serve(
     facts.listener = Some(key.0);
     facts.proxied = proxied;
     let (socket, h2) = match kind {
-        ListenerKind::Http => (Socket::Plain(tcp), false),
+        ListenerKind::Http => {
+            let h2 = facts.listener.as_ref().is_some_and(|at| {
+                let snapshot = context.shared.snapshot.load();
+                snapshot.config.listen.h2c.contains(at)
+            });
+            // Boxed, as most listeners never ask.
+            let h2 = h2 && Box::pin(begins_h2(&tcp, context)).await;
+            (Socket::Plain(tcp), h2)
+        }
         // A reload took its stream away while it was accepted.
         ListenerKind::Stream | ListenerKind::Udp => return,
         // Boxed: its state is larger than that of all that follows, and a connection need not keep it.
@@ -102,6 +114,29 @@ pub async fn serve(
         },
     };
     requests(socket, h2, facts, context, entry).await;
+}
+
+/// Whether a client without TLS begins with HTTP/2's preface. One that says nothing, or not enough of it in time, is left
+/// to HTTP/1, which knows how long to wait for what.
+async fn begins_h2(tcp: &TcpStream, context: &Context) -> bool {
+    let time = context.shared.snapshot.load().config.timeouts.head;
+    let looked = async {
+        let mut bytes = [0; PREFACE.len()];
+        let mut seen = 0;
+        while seen < PREFACE.len() {
+            match peek::more(tcp, seen, &mut bytes).await {
+                Ok(count) if PREFACE.starts_with(&bytes[..count]) => seen = count,
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        true
+    };
+    let mut shutdown = context.shutdown.clone();
+    tokio::select! {
+        biased;
+        looked = timeout(time, looked) => looked.unwrap_or(false),
+        _ = shutdown.wait_for(|draining| *draining) => false,
+    }
 }
 
 async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, entry: Entry) {

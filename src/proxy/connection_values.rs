@@ -35,7 +35,8 @@ impl Values<'_> {
             Variable::Https => text(out, if facts.is_tls { "on" } else { "" }),
             Variable::Http2 => {
                 let is_h2 = self.version == http::Version::HTTP_2;
-                text(out, if is_h2 { "h2" } else { "" });
+                let name = if facts.is_tls { "h2" } else { "h2c" };
+                text(out, if is_h2 { name } else { "" });
             }
             Variable::PeerAddr => text(out, &facts.peer_text),
             Variable::Connection => number(out, facts.number),

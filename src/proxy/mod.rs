@@ -13,6 +13,7 @@ mod aside;
 mod ask;
 pub mod checks;
 pub mod client;
+mod client_address;
 mod client_certificate;
 pub mod close;
 mod connection_values;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
 
 use super::app::Facts;
-use super::filter::forwarded;
+use super::client_address;
 use super::known::Known;
 use super::proxied;
 use super::trace::LimitedBy;
@@ -222,12 +222,12 @@ impl<'a> Values<'a> {
         place: Place<'a>,
         id: &'a str,
     ) -> Self {
-        let trusted_proxies = &snapshot.config.server.trusted_proxies;
+        let places = (place.site, place.route);
         let site = place.site.and_then(|site| snapshot.sites.get(site));
         let route = place.route.and_then(|route| snapshot.routes.get(route));
         Self {
             facts,
-            client: forwarded::client_address(facts.peer.ip(), trusted_proxies, &head.headers),
+            client: client_address::of(snapshot, places, facts.peer.ip(), &head.headers),
             method: head.method.as_str(),
             target,
             version: head.version,

@@ -102,6 +102,7 @@ mod tests {
             response: ResponseHeads::default(),
             bodies: Default::default(),
             referers: None,
+            client_address: None,
             limits: None,
             access: None,
             access_log: AccessLog::off(),

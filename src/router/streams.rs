@@ -142,6 +142,7 @@ mod tests {
 
     fn listen(https: &[&str]) -> Listen {
         Listen {
+            h2c: Vec::new(),
             http: Vec::new(),
             https: https.iter().map(|text| address(text).into()).collect(),
             redirect_port: None,

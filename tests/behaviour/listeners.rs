@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::h2_frames::{self, Outcome, PREFACE, SETTINGS, frame};
 use crate::support::hubgate::{HOST, command, filled, one_site, run};
 use crate::support::ports::free_addr;
 use crate::support::skip::can_be_shown;
+use crate::support::wire::Wire;
 use crate::support::{Client, Hubgate, Upstream, eventually};
 
 fn unix(path: &Path) -> Client {
@@ -292,4 +294,38 @@ fn without_what_the_system_gives_it_waits_and_serves_those_that_waited() {
             advice,
         );
     }
+}
+
+#[test]
+fn http2_without_tls_is_spoken_where_the_configuration_says_so_and_begins_with_its_preface() {
+    let upstream = Upstream::saying("ok");
+    let site = one_site(upstream.addr, "");
+    let hubgate = Hubgate::start(&(site + "[listen]\nh2c = [\"@HTTP@\"]\n"));
+    let mut wire = Wire::new(std::net::TcpStream::connect(hubgate.http).unwrap());
+    let begin = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
+    // In two pieces, the first of which could still be a request of HTTP/1.
+    wire.send(&begin[..9]);
+    std::thread::yield_now();
+    wire.send(&begin[9..]);
+    let head: [(&str, &[u8]); 4] = [
+        (":method", b"GET"),
+        (":scheme", b"http"),
+        (":authority", HOST.as_bytes()),
+        (":path", b"/"),
+    ];
+    let answered = h2_frames::outcome_of(&mut wire, &head);
+    assert_eq!(answered, Outcome::Answered("ok".to_owned()));
+    assert_eq!(hubgate.plain().get(HOST, "/").text(), "ok");
+}
+
+#[test]
+fn http2_without_tls_needs_a_listener_of_plain_http() {
+    let dir = TempDir::new().unwrap();
+    let toml = one_site("127.0.0.1:1".parse().unwrap(), "") + "[listen]\nh2c = [\"@HTTPS@\"]\n";
+    let (code, printed) = refused_start(&toml, &dir);
+    assert_eq!(code, 1, "{printed}");
+    assert!(
+        printed.contains("not listened on for plain HTTP"),
+        "{printed}"
+    );
 }

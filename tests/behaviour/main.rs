@@ -14,6 +14,7 @@ mod access;
 mod backpressure;
 mod cancel;
 mod causes;
+mod client_address;
 mod client_certificates;
 mod client_hello;
 mod compress;

@@ -12,6 +12,7 @@ use super::heads::pairs;
 use super::reader::{Context, Reader, value};
 use super::{Key, Kind, Table};
 use crate::config::bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};
+use crate::config::client_address::ClientAddress;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::referers::Referers;
 use crate::config::text::Text;
@@ -53,6 +54,39 @@ pub(super) const REFERERS: Key = Key::rule(
     "[\"none\", \"blocked\", \"*.example.org\", \"example.net/shop/\"]",
     "Which values of Referer are valid: `$invalid_referer` is \"1\" with any other, and empty else, for `rules`. \"none\": no such field, \"blocked\": one without a scheme, hosts with patterns as in `hosts` and what follows them, `~` and an expression for all after the scheme, `host~` and one for the host.",
 );
+
+pub(super) const CLIENT_ADDRESS: Key = Key::rule(
+    "client_address",
+    Kind::Inline,
+    "by `server.trusted_proxies`",
+    "{ from = [\"10.0.0.0/8\"], header = \"X-Real-IP\", recursive = false }",
+    "In the place of `server.trusted_proxies` for rules, limits, logs and variables: a connection from an address or network in `from` has the client's address in this field, whose last entry counts; with `recursive` the last one that is not in `from`. A route's is asked where its site's finds nothing.",
+);
+
+static CLIENT_ADDRESS_TABLE: Table = Table {
+    header: "client_address",
+    about: "",
+    keys: &[
+        Key::required(
+            "from",
+            Kind::Texts,
+            "[\"10.0.0.0/8\"]",
+            "Who may speak for others.",
+        ),
+        Key::new(
+            "header",
+            Kind::Text,
+            "\"X-Forwarded-For\"",
+            "Where they say it.",
+        ),
+        Key::new(
+            "recursive",
+            Kind::Flag,
+            "false",
+            "Whether entries of `from` are looked past.",
+        ),
+    ],
+};
 
 static REPLACE_TABLE: Table = Table {
     header: "replace",
@@ -184,6 +218,29 @@ pub(super) fn referers(reader: &Reader<'_>) -> Option<Option<Arc<Referers>>> {
             reader.refuse(Diagnostic::error("bad-referer", span, message))
         }
     }
+}
+
+/// Reads `client_address`: `Some(None)` when it is not written.
+pub(super) fn client_address(
+    reader: &Reader<'_>,
+    context: Context<'_>,
+) -> Option<Option<Arc<ClientAddress>>> {
+    reader.inline("client_address", &CLIENT_ADDRESS_TABLE, context, |reader| {
+        let from = reader.networks("from");
+        let header = reader.field("header", |field| {
+            let name = field.text()?;
+            name.parse().map_or_else(
+                |_| field.refuse("bad-header", format!("`{name}` is no field's name"), None),
+                Some,
+            )
+        });
+        let recursive = reader.flag("recursive");
+        Some(Arc::new(ClientAddress {
+            from: from?,
+            header: value(header)?,
+            recursive: value(recursive)?,
+        }))
+    })
 }
 
 fn compression(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Compression>> {

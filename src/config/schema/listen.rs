@@ -50,6 +50,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "[]",
             "Addresses of `http`, of `https` and of streams where a connection without a header is ended.",
         ),
+        Key::new(
+            "h2c",
+            Kind::Addresses,
+            "[]",
+            "Addresses of `http` where a client may begin with HTTP/2's preface, knowing beforehand that it is spoken (RFC 9113 section 3.3); HTTP/1 is spoken there too. With TLS it is always offered.",
+        ),
     ],
 };
 
@@ -62,6 +68,7 @@ pub(in crate::config) struct Listen {
     pub(in crate::config) proxy_from: Vec<IpNet>,
     pub(in crate::config) proxy_optional: Vec<At<Address>>,
     pub(in crate::config) proxy_required: Vec<At<Address>>,
+    pub(in crate::config) h2c: Vec<At<Address>>,
     /// Whether `http` or `https` is written.
     pub(in crate::config) written: bool,
     pub(in crate::config) span: crate::config::source::Span,
@@ -75,6 +82,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Listen> {
     let proxy_from = reader.networks("proxy_protocol_from");
     let proxy_optional = reader.addresses("proxy_protocol_optional");
     let proxy_required = reader.addresses("proxy_protocol_required");
+    let h2c = reader.addresses("h2c");
     Some(Listen {
         http: http?,
         https: https?,
@@ -82,6 +90,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Listen> {
         proxy_from: proxy_from?,
         proxy_optional: proxy_optional?,
         proxy_required: proxy_required?,
+        h2c: h2c?,
         written: reader
             .typed("http")
             .or_else(|| reader.typed("https"))

@@ -13,6 +13,7 @@ use super::{Key, Kind, Table, action, bodies, detours, errors, files, heads, mir
 use crate::config::access::Access;
 use crate::config::action::{OwnAnswer, Redirect, Respond};
 use crate::config::bodies::Bodies;
+use crate::config::client_address::ClientAddress;
 use crate::config::detours::Detours;
 use crate::config::files::Files;
 use crate::config::mirror::MirrorTo;
@@ -114,6 +115,7 @@ pub(in crate::config) static TABLE: Table = Table {
         bodies::CHARSET,
         bodies::REPLACE,
         bodies::REFERERS,
+        bodies::CLIENT_ADDRESS,
         mirror::MIRROR,
         Key::rule(
             "body_limit",
@@ -203,6 +205,7 @@ pub(in crate::config) struct Route {
     pub(in crate::config) bodies: Option<Bodies>,
     /// `Some(None)` is not written.
     pub(in crate::config) referers: Option<Option<Arc<Referers>>>,
+    pub(in crate::config) client_address: Option<Option<Arc<ClientAddress>>>,
     /// `Some(None)` is not written.
     pub(in crate::config) mirror: Option<Option<Arc<MirrorTo>>>,
     pub(in crate::config) body_limit: Read<Option<ByteSize>>,
@@ -247,6 +250,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         heads: heads::of_route(reader, context),
         bodies: bodies::bodies(reader, context),
         referers: bodies::referers(reader),
+        client_address: bodies::client_address(reader, context),
         mirror: mirror::mirror(reader, context),
         body_limit: reader.optional("body_limit", Reader::size_or_none),
         connect: reader.optional("connect_timeout", Reader::duration),

@@ -20,6 +20,7 @@ use super::value::Field;
 use super::{Key, Kind, Table, detours, errors, rules};
 use crate::config::access::Access;
 use crate::config::bodies::Bodies;
+use crate::config::client_address::ClientAddress;
 use crate::config::detours::Detours;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{CertificateSource, HttpMode, Paths, SiteListen};
@@ -102,6 +103,7 @@ pub(in crate::config) static TABLE: Table = Table {
         bodies::CHARSET,
         bodies::REPLACE,
         bodies::REFERERS,
+        bodies::CLIENT_ADDRESS,
         limit::LIMITS,
         access::ACCESS,
         Key::table("route", "see [[site.\"HOST\".route]]"),
@@ -159,6 +161,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) bodies: Option<Bodies>,
     /// `Some(None)` is not written.
     pub(in crate::config) referers: Option<Option<Arc<Referers>>>,
+    pub(in crate::config) client_address: Option<Option<Arc<ClientAddress>>>,
     pub(in crate::config) routes: Option<Vec<Route>>,
     /// `Some(None)` is not written.
     pub(in crate::config) limits: Option<Option<Limits>>,
@@ -208,6 +211,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         heads: heads::of_site(reader, context),
         bodies: bodies::bodies(reader, context),
         referers: bodies::referers(reader),
+        client_address: bodies::client_address(reader, context),
         routes: route::read_all(reader, context),
         limits: limit::read(reader, context),
         access: access::read(reader, context),

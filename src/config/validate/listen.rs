@@ -69,11 +69,13 @@ pub(super) fn check(
         );
     }
     let proxy_protocol = proxy_protocol(&typed, streams, context);
+    let h2c = h2c(&typed, context);
     let https: Vec<_> = typed.https.into_iter().map(|at| at.value).collect();
     Some(Listen {
         redirect_port: redirect_port(typed.redirect_port, &https),
         http: typed.http.into_iter().map(|at| at.value).collect(),
         proxy_protocol: proxy_protocol?,
+        h2c: h2c?,
         https,
     })
 }
@@ -125,6 +127,24 @@ fn check_families(typed: &Typed, context: Context<'_>) {
             context.sink.push(fault);
         }
     }
+}
+
+/// HTTP/2 without TLS comes on addresses of plain HTTP.
+fn h2c(typed: &Typed, context: Context<'_>) -> Option<Vec<Address>> {
+    let plain = |at: &&At<Address>| {
+        let taken = |one: &At<Listener>| {
+            let takes_in = at.value.ip().is_some_and(|ip| one.value.takes_in(ip));
+            one.value.address == at.value || takes_in
+        };
+        !typed.http.iter().any(taken)
+    };
+    if let Some(at) = typed.h2c.iter().find(plain) {
+        let message = format!("`{}` is not listened on for plain HTTP", at.value);
+        let fault = Diagnostic::error("h2c-address", at.span.clone(), message);
+        let hint = "write it as it stands in `http` or in a site's `listen`";
+        return context.sink.refuse(fault.hint(hint));
+    }
+    Some(typed.h2c.iter().map(|at| at.value.clone()).collect())
 }
 
 /// PROXY headers come on addresses that are listened on, from somebody.

@@ -85,6 +85,7 @@ pub(super) fn check(
             response: heads.response,
             bodies: typed.bodies?.over(inherited.bodies),
             referers: typed.referers?.or_else(|| inherited.referers.cloned()),
+            client_address: typed.client_address?,
             mirror: typed.mirror?,
             body_limit: typed
                 .body_limit?

@@ -150,6 +150,7 @@ fn check(
             response: typed.heads.as_ref()?.response.clone(),
             bodies: typed.bodies.clone()?,
             referers: typed.referers.clone()?,
+            client_address: typed.client_address?,
             limits: typed.limits?.map(|limits| limits.value),
             access: typed.access?,
             access_log: access_log?,

@@ -2,9 +2,9 @@
 //!
 //! What counts is resolved here; a route says what is other than its site says, or than the route around it.
 
-use super::Import;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
+use super::{Import, realip};
 use crate::config::Referers;
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
@@ -49,6 +49,7 @@ pub(super) fn of_site<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mu
     texts(import, scope, table);
     substitutes(import, scope, table);
     referers(import, scope, table);
+    realip::set(import, scope, table);
 }
 
 /// Sets the keys of a route.
@@ -73,6 +74,9 @@ pub(super) fn of_route<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &m
     }
     if says(&["valid_referers"]) {
         referers(import, scope, route);
+    }
+    if says(realip::WORDS) {
+        realip::set(import, scope, route);
     }
 }
 

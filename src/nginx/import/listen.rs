@@ -16,6 +16,7 @@ pub(super) struct Listen {
     pub(super) default: bool,
     pub(super) proxy_protocol: bool,
     pub(super) udp: bool,
+    pub(super) h2: bool,
     /// Words that are not carried.
     pub(super) lost: Vec<String>,
 }
@@ -29,6 +30,7 @@ impl Listen {
             default: false,
             proxy_protocol: false,
             udp: false,
+            h2: false,
             lost: Vec::new(),
         };
         for word in directive.arguments().iter().skip(1) {
@@ -37,7 +39,8 @@ impl Listen {
                 "default_server" | "default" => listen.default = true,
                 "proxy_protocol" => listen.proxy_protocol = true,
                 "udp" => listen.udp = true,
-                "http2" | "spdy" | "deferred" | "bind" | "reuseport" | "ipv6only=on" => {}
+                "http2" => listen.h2 = true,
+                "spdy" | "deferred" | "bind" | "reuseport" | "ipv6only=on" => {}
                 word if word.starts_with("backlog=")
                     || word.starts_with("rcvbuf=")
                     || word.starts_with("sndbuf=")

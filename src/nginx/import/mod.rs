@@ -20,6 +20,7 @@ mod listen;
 mod log;
 mod mirror;
 mod pass;
+mod realip;
 mod report;
 mod route;
 mod rules;
@@ -158,6 +159,7 @@ impl<'t> Import<'t> {
             .collect();
         site::agree(&mut servers);
         self.both_families(&servers);
+        self.h2c(&servers);
         settings::of_http(self, &scope);
         site::sites(self, &servers)
     }
@@ -182,6 +184,16 @@ impl<'t> Import<'t> {
             }
             self.listen
                 .set(key, format!("[{}]", written.join(", ")), None);
+        }
+    }
+
+    /// Says where HTTP/2 is spoken without TLS: one server that wants it at an address has it for all.
+    fn h2c(&mut self, servers: &[site::Server<'t>]) {
+        let all = servers.iter().flat_map(|server| server.listens());
+        let plain = all.filter(|own| own.h2 && !own.tls);
+        let plain: BTreeSet<_> = plain.map(|own| own.address.clone()).collect();
+        if !plain.is_empty() {
+            self.listen.set("h2c", draft::texts(plain), None);
         }
     }
 

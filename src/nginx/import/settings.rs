@@ -113,7 +113,7 @@ fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     import.tables.push(table);
 }
 
-/// `set_real_ip_from` as whom to believe.
+/// `set_real_ip_from` as whose PROXY headers to believe; `realip` has the other fields.
 fn real_ip<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     let from = scope.all("set_real_ip_from");
     let networks: Vec<_> = from
@@ -127,24 +127,11 @@ fn real_ip<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     let header = scope
         .one("real_ip_header")
         .map(|own| own.argument(0).to_ascii_lowercase());
-    let list = draft::texts(&networks);
-    match header.as_deref() {
-        Some("proxy_protocol") => {
-            import
-                .listen
-                .set("proxy_protocol_from", list, from.first().copied());
-        }
-        Some("x-forwarded-for") => {
-            let mut server = Draft::new("[server]", None);
-            server.set("trusted_proxies", list, from.first().copied());
-            import.tables.push(server);
-        }
-        _ => {
-            let header = header.unwrap_or_else(|| "X-Real-IP".to_owned());
-            for own in from {
-                import.ledger.lost(own, format!("clients' addresses are taken from X-Forwarded-For or PROXY headers, not from `{header}`"));
-            }
-        }
+    if header.as_deref() == Some("proxy_protocol") {
+        let list = draft::texts(&networks);
+        import
+            .listen
+            .set("proxy_protocol_from", list, from.first().copied());
     }
 }
 

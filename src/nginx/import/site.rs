@@ -39,6 +39,8 @@ pub(super) struct Own {
     /// Whether it takes IPv4 beside IPv6.
     pub(super) both: bool,
     default: bool,
+    /// Whether it speaks HTTP/2.
+    pub(super) h2: bool,
 }
 
 /// A site being made.
@@ -71,7 +73,14 @@ impl<'t> Server<'t> {
             server.listen(import, own, ssl);
         }
         if !directive.children().iter().any(|own| own.is("listen")) {
-            server.add("0.0.0.0:80".to_owned(), ssl, false, false);
+            let h2 = server.scope.flag("http2", false);
+            server.add(Own {
+                address: "0.0.0.0:80".to_owned(),
+                tls: ssl,
+                both: false,
+                default: false,
+                h2,
+            });
         }
         server
     }
@@ -82,6 +91,7 @@ impl<'t> Server<'t> {
             import.ledger.lost(directive, what);
             return;
         };
+        let h2 = self.scope.flag("http2", false);
         let both = listen.lost.iter().any(|word| word == "ipv6only=off");
         listen.lost.retain(|word| word != "ipv6only=off");
         match listen.lost.is_empty() {
@@ -97,18 +107,19 @@ impl<'t> Server<'t> {
         for address in listen.addresses {
             let both = both && address.is_ipv6();
             let tls = listen.tls || ssl;
-            self.add(address.to_string(), tls, listen.default, both);
+            self.add(Own {
+                address: address.to_string(),
+                tls,
+                both,
+                default: listen.default,
+                h2: listen.h2 || h2,
+            });
         }
     }
 
-    fn add(&mut self, address: String, tls: bool, default: bool, both: bool) {
-        if self.listens.iter().all(|own| own.address != address) {
-            self.listens.push(Own {
-                address,
-                tls,
-                default,
-                both,
-            });
+    fn add(&mut self, own: Own) {
+        if self.listens.iter().all(|one| one.address != own.address) {
+            self.listens.push(own);
         }
     }
 

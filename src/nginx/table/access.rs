@@ -28,8 +28,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("limit_req_log_level", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().carried("`log` of the route's `limits`"),
     rule("limit_req_status", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).inherited().carried("`status` of the route's `limits`"),
     rule("limit_req_zone", exactly(3), &[HTTP]).carried("a `[rate.NAME]`"),
-    rule("real_ip_header", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`server.trusted_proxies`, and `listen.proxy_protocol_from` with `proxy_protocol`"),
-    rule("real_ip_recursive", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("X-Forwarded-For is read from its end, past every trusted proxy"),
+    rule("real_ip_header", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`client_address` of site and route; `listen.proxy_protocol_from` with `proxy_protocol`"),
+    rule("real_ip_recursive", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`recursive` of `client_address`"),
     rule("satisfy", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().carried("`need` of the route's `access`"),
-    rule("set_real_ip_from", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().carried("`server.trusted_proxies`, and `listen.proxy_protocol_from` with `proxy_protocol`"),
+    rule("set_real_ip_from", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().carried("`client_address` of site and route; `listen.proxy_protocol_from` with `proxy_protocol`"),
 ];

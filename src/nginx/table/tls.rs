@@ -8,6 +8,7 @@ use super::rule::{Form, Rule, any, between, exactly, rule};
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
+    rule("http2", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().carried("`listen.h2c` for plain HTTP; TLS always offers it"),
     rule("http2_body_preread_size", exactly(1), &[HTTP, SERVER]).form(Form::Size).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
     rule("http2_chunk_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),
     rule("http2_idle_timeout", exactly(1), &[HTTP, SERVER]).inherited().not_needed("HTTP/2 is spoken to whoever asks for it; its buffers are hubgate's affair"),

@@ -47,7 +47,7 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     lost("gzip_ratio", "what compression saved is not kept"),
     same("host"),
     same("hostname"),
-    but("http2", "h2, and nothing for HTTP/1.1"),
+    but("http2", "h2 or h2c, and nothing for HTTP/1.1"),
     but("http_NAME", "credentials are REDACTED in access logs"),
     same("https"),
     same("invalid_referer"),
