@@ -96,8 +96,6 @@ impl App {
         let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
         let bare = snapshot.pages(trace.site).bare;
         let is_page = bare && bare::is_page(&answer);
-        heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
-        answer.fields.extend(strict.map(answer::strict));
         if let Some(status) = trace.detour.status.take()
             && answer.cause.is_none()
             && !(300..400).contains(&answer.status)
@@ -112,6 +110,9 @@ impl App {
         if bare {
             bare::dress(&mut answer, is_page);
         }
+        // To what the answer is by now: conditions and values are about its status and its page.
+        heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
+        answer.fields.extend(strict.map(answer::strict));
         heads::recode(&mut answer, (&self.facts, snapshot), client, (trace, id));
         heads::keep(&answer, snapshot, trace);
         trace.status = answer.status;

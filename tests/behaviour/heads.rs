@@ -332,3 +332,28 @@ fn answers_of_hubgates_own_get_what_their_site_or_route_adds() {
     assert_eq!(failed.one("x-site"), "1");
     assert!(failed.has("x-hubgate-cause"));
 }
+
+#[test]
+fn fields_of_own_answers_are_about_the_status_and_the_page_that_leave() {
+    let behind = Upstream::saying("");
+    let added = "response_headers = [{ add = \"X-Content-Type-Options\", value = \"nosniff\", always = true }, \
+         { add = \"X-Told\", value = \"$status $sent_http_content_type\", always = true }, { add = \"X-Fine\", value = \"1\" }]";
+    let toml = one_site(behind.addr, "").replace(
+        "http = \"forward\"",
+        &format!("http = \"forward\"\n{added}"),
+    ) + &format!(
+        "[[site.\"{HOST}\".route]]\nexact = \"/gone\"\nerrors = [{{ on = [404], to = \"/own\" }}]\nrespond = {{ status = 404 }}\n"
+    ) + &format!(
+        "[[site.\"{HOST}\".route]]\nexact = \"/own\"\nrespond = {{ status = 200, body = \"own\" }}\n"
+    ) + &format!(
+        "[[site.\"{HOST}\".route]]\nexact = \"/bare\"\nrespond = {{ status = 403 }}\n"
+    ) + "[error_pages]\nbare = true\n";
+    let hubgate = Hubgate::start(&toml);
+    let own = hubgate.plain().get(HOST, "/gone");
+    assert_eq!((own.status, own.body.bytes.as_slice()), (404, &b"own"[..]));
+    assert_eq!(own.head.one("x-told"), "404 text/plain");
+    assert!(!own.head.has("x-fine"), "a 404 is no answer that gets it");
+    let bare = hubgate.plain().get(HOST, "/bare").head;
+    assert_eq!(bare.one("x-told"), "403 text/html");
+    assert_eq!(bare.one("x-content-type-options"), "nosniff");
+}
