@@ -332,7 +332,7 @@ impl<'l, 't> Runtime<'l, 't> {
         let path = target::path_of(&target).0;
         let index = match self.table.seek(path, &target, &mut seen) {
             RouteMatch::Invalid => return (Outcome::Refused, true),
-            RouteMatch::AddSlash => return (Outcome::Slash, true),
+            RouteMatch::AddSlash(_) => return (Outcome::Slash, true),
             RouteMatch::None => return (Outcome::None, true),
             RouteMatch::Found(index) => index,
         };

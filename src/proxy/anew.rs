@@ -240,6 +240,10 @@ impl App {
                 trace.route = Some(route);
                 self.forward(asked, route, client, trace).await
             }
+            Decision::Slash { route, answer } => {
+                trace.route = Some(route);
+                self.answer(snapshot, client, answer, id, trace).await
+            }
             Decision::Answer(answer) => self.answer(snapshot, client, answer, id, trace).await,
             Decision::Refuse(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
             Decision::ChallengeFallback(_) | Decision::Rules => {

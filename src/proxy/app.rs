@@ -303,6 +303,10 @@ impl App {
                 }
             }
             (_, Decision::Answer(answer)) => self.answer(snapshot, client, answer, id, trace).await,
+            (_, Decision::Slash { route, answer }) => {
+                trace.route = Some(route);
+                self.answer(snapshot, client, answer, id, trace).await
+            }
             (_, Decision::Refuse(cause)) => {
                 self.answer_cause(snapshot, client, cause, id, trace).await
             }

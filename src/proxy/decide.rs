@@ -36,6 +36,13 @@ pub enum Decision {
     Refuse(Cause),
     /// Goes to the upstream that knows other challenge tokens.
     ChallengeFallback(Arc<Group>),
+    /// Is sent on to where this route begins, which adds to the answer what it adds to all.
+    Slash {
+        /// Index in the snapshot's routes.
+        route: usize,
+        /// The redirect.
+        answer: Answer,
+    },
     /// Goes to this route of the site.
     Forward {
         /// Index in the snapshot's routes.
@@ -152,9 +159,10 @@ pub fn follow(
     (method, headers, raw_target): (&Method, &HeaderMap, &[u8]),
     uri: Option<&Uri>,
 ) -> Decision {
+    let first = snapshot.sites[site].first_route as usize;
     let route = match found {
-        RouteMatch::Found(route) => snapshot.sites[site].first_route as usize + route,
-        RouteMatch::AddSlash => {
+        RouteMatch::Found(route) => first + route,
+        RouteMatch::AddSlash(route) => {
             let reads = matches!(*method, Method::GET | Method::HEAD);
             let configured = snapshot.config.sites[site].redirect_status;
             let status = configured.unwrap_or(if reads { 301 } else { 308 });
@@ -163,11 +171,10 @@ pub fn follow(
                 Some(uri) => target::with_slash(&uri.asked()),
                 None => target::with_slash(raw_target),
             };
-            return Decision::Answer(Answer::redirect(
-                status,
-                &location,
-                Some(Cause::RedirectSlash),
-            ));
+            return Decision::Slash {
+                route: first + route,
+                answer: Answer::redirect(status, &location, Some(Cause::RedirectSlash)),
+            };
         }
         RouteMatch::None => return Decision::Refuse(Cause::RouteMissing),
         RouteMatch::Invalid => return Decision::Refuse(Cause::TargetInvalid),

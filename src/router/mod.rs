@@ -38,8 +38,8 @@ pub use streams::{Here, StreamTable};
 pub enum RouteMatch {
     /// The route with this index in `Site::routes`.
     Found(usize),
-    /// No route for the path itself, but a prefix route for the path and a slash: redirect there.
-    AddSlash,
+    /// No route for the path itself, but this prefix route for the path and a slash: redirect there.
+    AddSlash(usize),
     /// Nothing is served at this path.
     None,
     /// What is asked for is no path, where paths are decoded: 400.
@@ -197,7 +197,7 @@ mod tests {
             |site: usize| PathTable::new(config.sites[site].routes.iter().map(|route| &route.path));
         assert_eq!(paths(b).find(b"/two/x"), RouteMatch::Found(0));
         assert_eq!(paths(b).find(b"/one"), RouteMatch::Found(1));
-        assert_eq!(paths(b).find(b"/two"), RouteMatch::AddSlash);
+        assert_eq!(paths(b).find(b"/two"), RouteMatch::AddSlash(0));
         assert_eq!(paths(b).find(b"/three"), RouteMatch::None);
         assert_eq!(paths(a).find(b"/two"), RouteMatch::Found(0));
     }

@@ -120,7 +120,7 @@ impl Many {
                     Some(bare) => {
                         table.add_below(path.as_bytes(), 0, route);
                         if !bare.is_empty() {
-                            table.add_whole(bare, 2, RouteMatch::AddSlash);
+                            table.add_whole(bare, 2, RouteMatch::AddSlash(route));
                         }
                     }
                     None => {

@@ -260,9 +260,13 @@ fn try_index_and_alias_are_nginx_s() {
         location /be { alias www/b; } \
         location = /one { alias www/d/a.txt; } \
         location /alt/ { alias www/; try_files $uri /alt/b =404; } \
+        location /gone/ { alias www/gone/; index nothing /d/a.txt; } \
+        location /there/ { alias www/noindex/; index nothing /d/a.txt; } \
         location /links/ { alias www/; disable_symlinks on from=www/; } }";
     let requests = gets(&[
         "/",
+        "/gone/",
+        "/there/",
         "/d",
         "/d/",
         "/missing",

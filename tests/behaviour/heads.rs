@@ -357,3 +357,17 @@ fn fields_of_own_answers_are_about_the_status_and_the_page_that_leave() {
     assert_eq!(bare.one("x-told"), "403 text/html");
     assert_eq!(bare.one("x-content-type-options"), "nosniff");
 }
+
+#[test]
+fn the_redirect_to_a_missing_slash_gets_what_the_route_behind_it_adds() {
+    let behind = Upstream::saying("");
+    let added = format!(
+        "[[site.\"{HOST}\".route]]\npath = \"/deep/\"\nupstream = \"up\"\n\
+         response_headers = [{{ add = \"X-Deep\", value = \"1\", always = true }}]\n"
+    );
+    let toml = one_site(behind.addr, "").replace("[upstream", &format!("{added}[upstream"));
+    let hubgate = Hubgate::start(&toml);
+    let slash = hubgate.plain().get(HOST, "/deep");
+    assert_eq!((slash.status, slash.head.one("x-deep")), (301, "1".into()));
+    assert!(!hubgate.plain().get(HOST, "/other").head.has("x-deep"));
+}

@@ -157,6 +157,7 @@ impl Wanted {
     }
 
     fn in_folder(&self) -> io::Result<Found> {
+        let mut there = false;
         for name in &self.index {
             if name.starts_with(b"/") {
                 return Ok(Found::Find(name.clone()));
@@ -164,12 +165,19 @@ impl Wanted {
             let path = [&self.path[..], name].concat();
             match self.stat(&path) {
                 Ok(_) => return Ok(Found::Find(path)),
+                // Without the folder there is nothing at all, whatever else it should be looked for in.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !there => {
+                    self.stat(&self.path)?;
+                    there = true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        // Without it there is nothing; with it, nothing to see.
-        self.stat(&self.path)?;
+        if !there {
+            self.stat(&self.path)?;
+        }
+        // With it, nothing to see.
         if !self.list || self.method != Method::Reads {
             return Ok(Found::Forbidden);
         }

@@ -18,7 +18,7 @@ pub(super) struct Few(Box<[u8]>);
 mod leads {
     /// The path, to the route.
     pub(super) const WHOLE: u8 = 0;
-    /// The path, to itself with a slash added.
+    /// The path, to itself with a slash added: that of the route.
     pub(super) const ADD_SLASH: u8 = 1;
     /// What begins with it, to the route.
     pub(super) const BELOW: u8 = 2;
@@ -37,7 +37,9 @@ impl Few {
         for (path, found) in &many.whole {
             match found.value {
                 RouteMatch::Found(route) => keys.push((leads::WHOLE, route, path.bytes())),
-                RouteMatch::AddSlash => keys.push((leads::ADD_SLASH, 0, path.bytes())),
+                RouteMatch::AddSlash(route) => {
+                    keys.push((leads::ADD_SLASH, route, path.bytes()));
+                }
                 RouteMatch::None | RouteMatch::Invalid => {}
             }
         }
@@ -69,7 +71,7 @@ impl Few {
             rest = after;
             match leads {
                 leads::WHOLE if path == key => return RouteMatch::Found(route),
-                leads::ADD_SLASH if path == key => return RouteMatch::AddSlash,
+                leads::ADD_SLASH if path == key => return RouteMatch::AddSlash(route),
                 leads::BELOW if path.starts_with(key) => return RouteMatch::Found(route),
                 _ => {}
             }

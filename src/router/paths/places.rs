@@ -107,7 +107,7 @@ impl Nested {
                 }
                 RouteMatch::Found(node.route)
             }
-            Found::Slash(_) => RouteMatch::AddSlash,
+            Found::Slash(node) => RouteMatch::AddSlash(node.route),
             Found::None => RouteMatch::None,
         }
     }
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(shown(&site, "/a.png"), "= /a.png");
         assert_eq!(shown(&site, "/a/x.png"), r"~ ^/(.*)\.png$ a/x");
         assert_eq!(shown(&site, "/f/x.png"), "/f/...");
-        assert_eq!(shown(&site, "/f"), "AddSlash");
+        assert_eq!(shown(&site, "/f"), "AddSlash(4)");
         assert_eq!(shown(&site, "/a"), "/a");
         assert_eq!(shown(&site, "/a/b"), "/a");
         assert_eq!(shown(&site, "/abc"), "/ab...");
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(shown(&site, "/x/..//a%20b/c?d"), "/a b/...");
         assert_eq!(shown(&site, "/a b"), "Invalid");
         assert_eq!(shown(&site, "/.."), "Invalid");
-        assert_eq!(shown(&site, "/a%20b?c"), "AddSlash");
+        assert_eq!(shown(&site, "/a%20b?c"), "AddSlash(0)");
         assert_eq!(
             shown(&normal("merge_slashes = false\n"), "//a%20b/"),
             "None"

@@ -31,11 +31,12 @@ fn reference(patterns: &[PathPattern], path: &[u8]) -> RouteMatch {
         return RouteMatch::Found(route);
     }
     let slashed = [path, b"/"].concat();
+    let with_slash =
+        |p: &PathPattern| matches!(p, PathPattern::Prefix(own) if own.as_bytes() == slashed);
     if !path.is_empty()
-        && position(&|p| matches!(p, PathPattern::Prefix(own) if own.as_bytes() == slashed))
-            .is_some()
+        && let Some(route) = position(&with_slash)
     {
-        return RouteMatch::AddSlash;
+        return RouteMatch::AddSlash(route);
     }
     let mut best: Option<(usize, usize)> = None;
     for (route, own) in patterns.iter().enumerate() {
@@ -78,7 +79,7 @@ fn a_prefix_does_not_match_in_the_middle_of_a_segment() {
 #[test]
 fn a_missing_slash_is_added_even_when_a_shorter_prefix_would_match() {
     let table = table(&["/", "/hub/"]);
-    assert_eq!(table.find(b"/hub"), RouteMatch::AddSlash);
+    assert_eq!(table.find(b"/hub"), RouteMatch::AddSlash(1));
     assert_eq!(table.find(b"/hubs"), RouteMatch::Found(0));
 }
 
