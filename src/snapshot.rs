@@ -23,8 +23,8 @@ pub use special::{Mirror, Rewrite, Special};
 
 use self::stream::RunningStream;
 use crate::config::{
-    self, AccessLog, AccessLogTarget, Config, Definitions, HttpMode, Route, RouteTimeouts, Site,
-    Text, Variable,
+    self, AccessLog, Config, Definitions, HttpMode, LogTarget, Route, RouteTimeouts, Site, Text,
+    Variable,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub names: Arc<Book>,
     /// Whether a log names lines of heads.
     pub keeps: bool,
+    /// Whether a site or a route has logs of events of its own.
+    pub events: bool,
 }
 
 /// A site as it runs.
@@ -234,6 +236,7 @@ impl Snapshot {
             groups,
             names,
             keeps,
+            events: config.has_events(),
             config,
         })
     }
@@ -353,7 +356,7 @@ impl<'a> Parts<'a> {
     }
 
     fn log(&mut self, log: &'a AccessLog) -> Result<AccessLogHandle, BuildError> {
-        if log.target == AccessLogTarget::Off {
+        if log.target == LogTarget::Off && log.events.is_empty() {
             return Ok(AccessLogHandle::off());
         }
         if let Some(handle) = self.open.get(log) {
@@ -363,11 +366,7 @@ impl<'a> Parts<'a> {
             .logs
             .handle(log)
             .map_err(|source| BuildError::AccessLog {
-                target: match &log.target {
-                    AccessLogTarget::File(path) => path.display().to_string(),
-                    AccessLogTarget::Stdout => "stdout".to_owned(),
-                    AccessLogTarget::Off => "off".to_owned(),
-                },
+                target: log.target.to_string(),
                 source,
             })?;
         self.open.insert(log, handle.clone());

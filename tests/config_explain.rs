@@ -64,13 +64,15 @@ hsts = { max_age = "400d", include_subdomains = true, preload = true }
 level = "hubgate::acme=debug,warn"
 format = "json"
 file = "hubgate.log"
+logs = [{ target = "all.log", level = "info" }, { target = "syslog:server=192.0.2.1:514,facility=user,severity=alert,tag=edge,nohostname" }]
 [access_log]
 target = "stdout"
 format = "$remote_addr \"$request\" ${status}x$$ $http_user_agent \\"
 redact = ["token", "Code"]
 escape = "json"
 when = "$http_x_log"
-also = [{ target = "more.log", format = "json", redact = [], escape = "none", when = "$status" }]
+also = [{ target = "more.log", format = "json", redact = [], escape = "none", when = "$status" }, { target = "gzip:more.gz", format = "json" }, { target = "syslog:server=unix:/dev/log", format = "json" }, { target = "of-$host.log", format = "json" }]
+events = [{ target = "stderr", level = "crit" }]
 [admin]
 socket = "admin.sock"
 listen = "127.0.0.1:9180"
@@ -124,7 +126,7 @@ access = { rules = ["allow unix:"] }
 limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
 rules = [{ when = "$host !~* ^a b$", set = { x = "$1 = $$" } }, { when = "!-f /srv/$x", rules = [{ rewrite = "^/(.*)", to = "/y/$1?", then = "find" }, { stop = true }] }, { when = "$x", enter = "@app" }, { when = "$x != ", respond = { status = 410 } }, { rewrite = "a", to = "b", then = 301 }, { when = "$x = 1 2", redirect = { to = "https://h/" } }]
 errors = [{ on = [500, 502], to = "/50x.html?$args" }, { on = [404], to = "@app", status = "=" }, { on = [403], to = "https://example.org/", status = 301 }]
-access_log = { target = "site.log", redact = [] }
+access_log = { target = "site.log", redact = [], events = [] }
 [site."bücher.example".error_pages]
 language = "fr"
 [site."bücher.example".tls]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderValue, header};
-use hubgate::config::{AccessLog, AccessLogFormat, AccessLogTarget};
+use hubgate::config::{AccessLog, AccessLogFormat, LogTarget};
 use hubgate::observe::access_log::{AccessLogHandle, AccessLogs, Record};
 use hubgate::observe::metrics::Metrics;
 
@@ -37,7 +37,7 @@ fn write(bencher: Bencher<'_, '_>, log: &AccessLogHandle) {
 
 fn to_nowhere(format: AccessLogFormat) -> AccessLogHandle {
     let log = AccessLog {
-        target: AccessLogTarget::File(PathBuf::from("/dev/null")),
+        target: LogTarget::File(PathBuf::from("/dev/null")),
         format,
         redact: vec!["token".to_owned()],
         ..AccessLog::off()

@@ -2,9 +2,8 @@
 //!
 //! Writing lines is `observe`'s, what variables are worth `proxy::values`'.
 
-use std::path::PathBuf;
-
 use super::definition::Definitions;
+use super::log_target::{ErrorLog, LogTarget};
 use super::text::Text;
 use super::variable::Variable;
 
@@ -12,7 +11,7 @@ use super::variable::Variable;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AccessLog {
     /// Where lines go.
-    pub target: AccessLogTarget,
+    pub target: LogTarget,
     /// How a line looks.
     pub format: AccessLogFormat,
     /// How what is not plain is written in a template's variables.
@@ -23,17 +22,8 @@ pub struct AccessLog {
     pub redact: Vec<String>,
     /// Further logs of the same requests.
     pub also: Vec<AccessLog>,
-}
-
-/// Where access log lines go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum AccessLogTarget {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-    /// Appended to this file, opened again on SIGUSR1.
-    File(PathBuf),
+    /// Where events of the same requests are told, in place of `[log]`; empty for there.
+    pub events: Vec<ErrorLog>,
 }
 
 /// How an access log line looks.
@@ -74,12 +64,13 @@ impl AccessLog {
     /// A log that is off.
     pub fn off() -> Self {
         Self {
-            target: AccessLogTarget::Off,
+            target: LogTarget::Off,
             format: AccessLogFormat::Combined,
             escape: Escape::Default,
             when: None,
             redact: Vec::new(),
             also: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -95,13 +86,17 @@ impl AccessLog {
                 AccessLogFormat::Template(text) => Some(text),
                 AccessLogFormat::Combined | AccessLogFormat::Json => None,
             };
-            format.into_iter().chain(&log.when)
+            let target = match &log.target {
+                LogTarget::Chosen(text) => Some(text),
+                _ => None,
+            };
+            format.into_iter().chain(&log.when).chain(target)
         })
     }
 
     /// Whether a text names a field of an answer, be it by a table of `definitions`.
     pub fn keeps_heads(&self, definitions: &Definitions) -> bool {
-        if self.target == AccessLogTarget::Off {
+        if self.target == LogTarget::Off {
             return false;
         }
         let mut under_way: Vec<&Variable> = self.texts().flat_map(Text::variables).collect();

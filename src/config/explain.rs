@@ -3,6 +3,7 @@
 //! Relative paths come out as they were resolved. Comments say what a preset stands for, and which of its values the
 //! route overrides.
 
+use super::access_log::AccessLog;
 use super::model::{Config, Route, Site};
 use super::preset;
 use super::show::{self, Entry, quoted};
@@ -46,7 +47,7 @@ pub fn explain(config: &Config) -> String {
     for stream in &config.streams {
         section(&mut out, "[[stream]]", show::stream(stream));
         if stream.access_log != config.access_log {
-            let entries = show::access_log(&stream.access_log);
+            let entries = own_log(&stream.access_log, &config.access_log);
             section(&mut out, "[stream.access_log]", entries);
         }
     }
@@ -62,6 +63,15 @@ pub fn explain(config: &Config) -> String {
     out
 }
 
+/// A log that is not what it could inherit, and no part of it inherited.
+fn own_log(own: &AccessLog, inherited: &AccessLog) -> Vec<Entry> {
+    let mut entries = show::access_log(own);
+    if own.events.is_empty() && !inherited.events.is_empty() {
+        entries.push(("events", "[]".to_owned()));
+    }
+    entries
+}
+
 fn explain_site(out: &mut String, site: &Site, inherited: &Config) {
     let path = format!("site.{}", quoted(site.name()));
     section(out, &format!("[{path}]"), show::site(site));
@@ -69,7 +79,7 @@ fn explain_site(out: &mut String, site: &Site, inherited: &Config) {
         section(
             out,
             &format!("[{path}.access_log]"),
-            show::access_log(&site.access_log),
+            own_log(&site.access_log, &inherited.access_log),
         );
     }
     if site.error_pages != inherited.error_pages {
@@ -95,7 +105,7 @@ fn explain_site(out: &mut String, site: &Site, inherited: &Config) {
         out.push_str(&format!("\n[[{path}]]\n"));
         lines(out, marked(route));
         if route.access_log != *inherited {
-            let entries = show::access_log(&route.access_log);
+            let entries = own_log(&route.access_log, inherited);
             section(out, &format!("[{path}.access_log]"), entries);
         }
     }

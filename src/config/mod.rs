@@ -31,6 +31,7 @@ mod heads;
 mod health;
 mod limit;
 mod listener;
+mod log_target;
 mod manual;
 pub mod media_types;
 mod mirror;
@@ -74,7 +75,7 @@ mod variables;
 mod why;
 
 pub use access::{Access, AddressRule, Ask, Basic, Need, Others, Who};
-pub use access_log::{AccessLog, AccessLogFormat, AccessLogTarget, Escape};
+pub use access_log::{AccessLog, AccessLogFormat, Escape};
 pub use action::{OwnAnswer, Redirect, Respond, RouteAction};
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};
@@ -98,6 +99,7 @@ pub use heads::{
 pub use health::{CheckKind, GrpcCheck, Health, HttpCheck};
 pub use limit::{ConcurrencyUse, ConcurrencyZone, LimitLog, Rate, RateUse, RateZone, RouteLimits};
 pub use listener::{Listener, Owner, SocketOptions, TcpKeepAlive};
+pub use log_target::{ErrorLog, LogLevel, LogTarget, Syslog, SyslogServer};
 pub use manual::manual_page;
 pub use mirror::MirrorTo;
 pub use model::*;

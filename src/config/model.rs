@@ -27,6 +27,7 @@ use super::heads::{RequestHeads, ResponseHeads, SetField};
 use super::health::Health;
 use super::limit::{ConcurrencyZone, RateZone, RouteLimits};
 use super::listener::Listener;
+use super::log_target::ErrorLog;
 use super::mirror::MirrorTo;
 use super::protection::Protection;
 use super::referers::Referers;
@@ -171,6 +172,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Where lines go; `None` is standard error.
     pub file: Option<PathBuf>,
+    /// Logs in nginx's form, in place of `format` and `file` where there are any.
+    pub logs: Vec<ErrorLog>,
 }
 
 /// How an event looks.

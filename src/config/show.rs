@@ -15,7 +15,7 @@ use super::model::{
 };
 use super::protection::{Circuit, Protection};
 use super::show_access::access;
-pub(super) use super::show_access_log::access_log;
+pub(super) use super::show_access_log::{access_log, events};
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
 use super::show_bodies;
@@ -160,6 +160,9 @@ pub(super) fn log(log: &Log) -> Vec<Entry> {
     };
     let mut entries = vec![("level", quoted(&log.level)), ("format", quoted(format))];
     entries.extend(log.file.as_ref().map(|file| ("file", path(file))));
+    if !log.logs.is_empty() {
+        entries.push(("logs", events(&log.logs)));
+    }
     entries
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access::AddressRule;
-use super::access_log::{AccessLog, AccessLogFormat};
+use super::access_log::AccessLog;
 use super::definition::Definitions;
 use super::limit::RouteLimits;
 use super::listener::Listener;
@@ -214,13 +214,10 @@ impl Stream {
             StreamAction::Forward(_) => None,
             StreamAction::Choose(text) | StreamAction::Respond(text) => Some(text),
         };
-        let format = match &self.access_log.format {
-            AccessLogFormat::Template(text) => Some(text),
-            AccessLogFormat::Combined | AccessLogFormat::Json => None,
-        };
+        let log = self.access_log.texts();
         let set = self.more.iter().flat_map(|more| &more.set);
         let set = set.map(|(_, text)| text);
-        action.into_iter().chain(format).chain(set)
+        action.into_iter().chain(log).chain(set)
     }
 
     /// Whether one of its texts, or of the definitions behind them, names what a ClientHello says.

@@ -17,6 +17,12 @@ impl Config {
         of_sites.chain(of_routes).chain([&self.access_log])
     }
 
+    /// Whether a site or a route has logs of events of its own.
+    pub fn has_events(&self) -> bool {
+        let mut logs = self.access_logs();
+        logs.any(|log| !log.events.is_empty())
+    }
+
     /// Whether a log names lines of answers' heads.
     pub fn keeps_heads(&self) -> bool {
         let mut logs = self.access_logs();

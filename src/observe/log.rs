@@ -17,13 +17,17 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use super::events::{EventLogs, OfProcess, OfRequests};
 use super::nginx_lines::NginxLines;
 use super::output::{FileOutput, Output, StandardStream};
 use super::sink::{LineCounts, Sink};
+use super::targets::Targets;
 use crate::config::{Log, LogFormat};
 
 /// Put before the operator's filter; a directive for the same crate replaces these.
-const QUIET: &str = "pingora=off,h2=warn,hyper=warn,rustls=warn,notify=warn";
+const QUIET: &str = "pingora=off,h2=warn,hyper=warn,rustls=warn,notify=warn,nginx=off";
+/// What only nginx tells, so that whoever did not ask for its form does not get it either.
+pub const AS_NGINX: &str = "nginx";
 
 /// Why the event log could not be set up or changed.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,8 @@ pub struct LogHandle {
     filter: reload::Handle<EnvFilter, Registry>,
     layer: reload::Handle<FormatLayer, Filtered>,
     lines: Lines,
+    /// Of `logs`.
+    targets: Targets,
     counts: Arc<LineCounts>,
     current: Mutex<Log>,
 }
@@ -72,9 +78,18 @@ pub fn init(log: &Log, counts: Arc<LineCounts>) -> Result<LogHandle, LogError> {
     let (subscriber, handle) = build(log, counts)?;
     LogTracer::init().map_err(|_| LogError::AlreadySet)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)?;
-    let filter = parse_filter(&log.level)?;
-    set_log_crate_level(&filter);
+    set_log_crate_level(&filter(log)?);
     Ok(handle)
+}
+
+/// The filter of `[log]`, for its form.
+fn filter(log: &Log) -> Result<EnvFilter, LogError> {
+    if log.logs.is_empty() {
+        return parse_filter(&log.level);
+    }
+    let mut words = log.level.split(',').map(str::trim);
+    let whole = words.rfind(|word| !word.contains('=')).unwrap_or("error");
+    parse_filter(&format!("{},{AS_NGINX}={whole}", log.level))
 }
 
 /// The filter of `[log].level`, with what is quiet by default.
@@ -93,13 +108,14 @@ impl LogHandle {
     /// Makes the running log what `log` says: filter, format and file. Changes nothing when it fails.
     pub fn configure(&self, log: &Log) -> Result<(), LogError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let filter = parse_filter(&log.level)?;
+        let filter = filter(log)?;
         if log.file != current.file {
             let sink = open(log, Arc::clone(&self.counts))?;
             self.lines.0.store(Arc::new(sink));
         }
-        if (log.format, &log.file) != (current.format, &current.file) {
-            let layer = format_layer(log, self.lines.clone());
+        let form = |log: &Log| (log.format, log.file.clone(), log.logs.clone());
+        if form(log) != form(&current) {
+            let layer = format_layer(log, self.lines.clone(), &self.targets)?;
             self.layer.reload(layer).map_err(LogError::Change)?;
         }
         set_log_crate_level(&filter);
@@ -110,7 +126,14 @@ impl LogHandle {
 
     /// Says whether [`LogHandle::configure`] would find its file; changes nothing. A missing file is made.
     pub fn check(&self, log: &Log) -> Result<(), LogError> {
-        parse_filter(&log.level)?;
+        filter(log)?;
+        let files = log.logs.iter().filter_map(|log| log.target.file());
+        for path in files {
+            FileOutput::open(path).map_err(|source| LogError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+        }
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match &log.file {
             Some(path) if log.file != current.file => match FileOutput::open(path) {
@@ -127,11 +150,13 @@ impl LogHandle {
     /// Has the file opened again, after what is queued was written to the old one.
     pub fn reopen(&self) {
         self.lines.0.load().reopen();
+        self.targets.reopen();
     }
 
     /// Waits until all lines so far are out, at most for `limit`; says whether they are. Blocks: not for a worker.
     pub fn flush(&self, limit: Duration) -> bool {
-        self.lines.0.load_full().flush(Instant::now() + limit)
+        let flushed = self.lines.0.load_full().flush(Instant::now() + limit);
+        self.targets.flush(limit) && flushed
     }
 }
 
@@ -140,15 +165,21 @@ fn build(
     log: &Log,
     counts: Arc<LineCounts>,
 ) -> Result<(impl Subscriber + Send + Sync + use<>, LogHandle), LogError> {
-    let (filter, filter_handle) = reload::Layer::new(parse_filter(&log.level)?);
+    let (filter, filter_handle) = reload::Layer::new(filter(log)?);
     let sink = open(log, Arc::clone(&counts))?;
     let lines = Lines(Arc::new(ArcSwap::from_pointee(sink)));
-    let (layer, layer_handle) = reload::Layer::new(format_layer(log, lines.clone()));
-    let subscriber = Registry::default().with(filter).with(layer);
+    let targets = Targets::new(Arc::clone(&counts));
+    let layer = format_layer(log, lines.clone(), &targets)?;
+    let (layer, layer_handle) = reload::Layer::new(layer);
+    let subscriber = Registry::default()
+        .with(filter)
+        .with(layer)
+        .with(OfRequests);
     let handle = LogHandle {
         filter: filter_handle,
         layer: layer_handle,
         lines,
+        targets,
         counts,
         current: Mutex::new(log.clone()),
     };
@@ -166,16 +197,24 @@ fn open(log: &Log, counts: Arc<LineCounts>) -> Result<Sink, LogError> {
     Sink::start(output, counts).map_err(LogError::Thread)
 }
 
-fn format_layer(log: &Log, lines: Lines) -> FormatLayer {
+fn format_layer(log: &Log, lines: Lines, targets: &Targets) -> Result<FormatLayer, LogError> {
+    if !log.logs.is_empty() {
+        let logs = EventLogs::open(&log.logs, targets).map_err(|source| LogError::Open {
+            path: { log.logs.iter().filter_map(|log| log.target.file()) }.collect(),
+            source,
+        })?;
+        targets.start_writers().map_err(LogError::Thread)?;
+        return Ok(OfProcess(logs).boxed());
+    }
     let layer = tracing_subscriber::fmt::layer().with_writer(lines);
-    match log.format {
+    Ok(match log.format {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
         LogFormat::Nginx => layer.with_ansi(false).event_format(NginxLines).boxed(),
         LogFormat::Text => {
             let terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
             layer.with_ansi(terminal).boxed()
         }
-    }
+    })
 }
 
 /// Lets the `log` crate's macros stay as cheap as tracing's for what nobody wants to see.
@@ -221,6 +260,7 @@ mod tests {
             level: level.to_owned(),
             format: LogFormat::Text,
             file: Some(file.to_owned()),
+            logs: Vec::new(),
         }
     }
 

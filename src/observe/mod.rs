@@ -5,6 +5,8 @@
 pub mod access_log;
 pub mod cause;
 pub mod count;
+pub mod events;
+pub mod frames;
 pub mod history;
 pub mod log;
 pub mod metrics;
@@ -13,3 +15,5 @@ pub mod open;
 pub mod output;
 pub mod reasons;
 pub mod sink;
+pub mod syslog;
+pub mod targets;

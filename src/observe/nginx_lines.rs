@@ -16,6 +16,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::events;
+use crate::config::LogLevel;
+
 /// Formats events so.
 #[derive(Clone, Copy, Debug)]
 pub struct NginxLines;
@@ -39,19 +42,31 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut parts = Parts::default();
-        event.record(&mut parts);
-        let normalized = event.normalized_metadata();
-        let level = normalized
-            .as_ref()
-            .map_or(event.metadata().level(), |own| own.level());
-        let level = parts.severity.as_deref().unwrap_or(word(*level));
-        out.write_str(&head(SystemTime::now(), level))?;
-        if let Some(connection) = &parts.connection {
-            write!(out, "*{connection} ")?;
+        // A request's own logs have it then.
+        match events::has_own() {
+            true => Ok(()),
+            false => out.write_str(&rendered(event).1),
         }
-        writeln!(out, "{}{}", parts.message, parts.rest)
     }
+}
+
+/// An event's line, with its end, and how grave it is.
+pub(super) fn rendered(event: &Event<'_>) -> (LogLevel, String) {
+    let mut parts = Parts::default();
+    event.record(&mut parts);
+    let normalized = event.normalized_metadata();
+    let level = normalized
+        .as_ref()
+        .map_or(event.metadata().level(), |own| own.level());
+    let level = parts.severity.as_deref().unwrap_or(word(*level));
+    let mut line = head(SystemTime::now(), level);
+    if let Some(connection) = &parts.connection {
+        line.push_str(&format!("*{connection} "));
+    }
+    line.push_str(&parts.message);
+    line.push_str(&parts.rest);
+    line.push('\n');
+    (LogLevel::parse(level).unwrap_or(LogLevel::Debug), line)
 }
 
 /// nginx's level.

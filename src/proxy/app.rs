@@ -31,6 +31,7 @@ use super::trace::Trace;
 use super::{client_certificate, close, fallback, heads, record, refuse, splice};
 use crate::config::CertificateSource;
 use crate::observe::cause::Cause;
+use crate::observe::events;
 use crate::observe::open::{Entry, Kind, Place, Wait};
 use crate::router::target;
 use crate::snapshot::Snapshot;
@@ -188,7 +189,10 @@ impl App {
                         id,
                         (&mut trace, entry),
                     ));
-                    contained(dispatched).await
+                    match snapshot.events {
+                        false => contained(dispatched).await,
+                        true => contained(pin!(events::scoped(dispatched))).await,
+                    }
                 };
                 match served {
                     Some(left) => left,
@@ -248,6 +252,9 @@ impl App {
             &mut trace.seen,
         );
         trace.site = site;
+        if let Some(site) = site.filter(|_| snapshot.events) {
+            events::enter(snapshot.sites[site].access_log.events());
+        }
         let decision = match site {
             Some(site) if self.facts.is_tls && snapshot.tls.ask() => {
                 let (path, _) = target::path_of(&checked.target);
@@ -329,6 +336,9 @@ impl App {
         } = asked;
         let index = route;
         let route = &snapshot.routes[route];
+        if snapshot.events {
+            events::enter(route.access_log.events());
+        }
         if route.ruled && !trace.detour.ruled {
             return self.route_rules(asked, index, client, trace).await;
         }

@@ -171,6 +171,7 @@ fn tell(log: LimitLog, line: &str) {
     match log {
         LimitLog::Error => tracing::error!(event = "limit", "{line}"),
         LimitLog::Warn => tracing::warn!(event = "limit", "{line}"),
-        LimitLog::Notice | LimitLog::Info => tracing::info!(event = "limit", "{line}"),
+        LimitLog::Notice => tracing::info!(event = "limit", "{line}"),
+        LimitLog::Info => tracing::info!(event = "limit", severity = "info", "{line}"),
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::process::Process;
 use crate::admin::ReloadOutcome;
-use crate::nginx::Habits;
+use crate::nginx::{Habits, UNDERSTOOD};
 
 /// nginx's habits, if the process has them.
 #[derive(Clone, Debug)]
@@ -40,7 +40,11 @@ impl Manners {
 
     /// Clients are served.
     pub(super) fn started(&self) {
-        self.say(&["using the \"epoll\" event method", "start worker processes"]);
+        self.say(&["using the \"epoll\" event method"]);
+        if self.on {
+            tracing::info!("nginx/{UNDERSTOOD}");
+        }
+        self.say(&["start worker processes"]);
         if self.on {
             tracing::info!("start worker process {}", std::process::id());
         }

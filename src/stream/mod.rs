@@ -8,7 +8,9 @@ mod copy;
 mod datagrams;
 mod leaving;
 mod relay;
+mod sentences;
 mod special;
+
 mod told;
 mod values;
 
@@ -29,6 +31,7 @@ use self::special::{Secured, Special};
 use self::values::{Known, Number, Values};
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
+use crate::observe::events;
 use crate::observe::metrics::Metrics;
 use crate::observe::open::{Entry, Kind, Moved, Passed, Wait};
 use crate::proxy::app::{Drain, Shared};
@@ -74,11 +77,25 @@ impl Arrived {
 
 /// Passes a connection on, to its end.
 pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared, entry: &Entry) {
+    let events = stream.access_log.events();
+    if !events.is_own() {
+        return serve_it(passage, stream, shared, entry).await;
+    }
+    // Boxed: few streams have logs of their own.
+    Box::pin(events::scoped(async {
+        events::enter(events);
+        serve_it(passage, stream, shared, entry).await;
+    }))
+    .await;
+}
+
+async fn serve_it(passage: Passage, stream: &RunningStream, shared: &Shared, entry: &Entry) {
     let started = now();
     let _open = shared.metrics.stream_opened();
     let Passage { tcp, facts } = passage;
     let mut course = Course::default();
     note(entry, &facts, stream, &course.moved);
+    sentences::came(&facts);
     let ran = match &stream.special {
         None => {
             let to = (stream, &stream.group);
@@ -102,6 +119,7 @@ pub async fn serve(passage: Passage, stream: &RunningStream, shared: &Shared, en
             Box::pin(special.run(&mut course, tcp)).await
         }
     };
+    sentences::over(&course);
     course.tell(&facts, stream, shared, (started, ran.err()));
 }
 
@@ -231,7 +249,8 @@ impl Course {
                     cause = Some(failed);
                     at = now();
                     chosen.report(outcome, at);
-                    let error: &dyn std::error::Error = &error;
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    sentences::unreachable(facts, address, error);
                     tracing::warn!(upstream = %group.name(), stream = &*stream.name, error, "connect failed");
                     tried.push(address);
                 }
@@ -239,6 +258,9 @@ impl Course {
             if tried.len() >= most || until.is_some_and(|until| at >= until) {
                 break;
             }
+        }
+        if cause.is_none() {
+            sentences::nobody((facts.peer, facts.local), group.name().as_str());
         }
         Err(cause.unwrap_or_else(|| group.nobody()))
     }

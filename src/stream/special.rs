@@ -293,7 +293,10 @@ pub(super) fn admit(
             match config.log {
                 LimitLog::Error => tracing::error!(event = "limit", %client, server, "{line}"),
                 LimitLog::Warn => tracing::warn!(event = "limit", %client, server, "{line}"),
-                _ => tracing::info!(event = "limit", %client, server, "{line}"),
+                LimitLog::Notice => tracing::info!(event = "limit", %client, server, "{line}"),
+                LimitLog::Info => {
+                    tracing::info!(event = "limit", severity = "info", %client, server, "{line}");
+                }
             }
             if !config.dry_run {
                 return Err(Refused {

@@ -1,7 +1,7 @@
 //! Called as `nginx`: what unit files, hooks, log watchers and nginx's own test suite do with it.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -272,4 +272,113 @@ fn it_says_what_it_is_and_what_it_lacks() {
         nginx.output(&["-x"]),
         (1, "nginx: invalid option: \"x\"\n".to_owned())
     );
+}
+
+#[test]
+fn error_logs_of_servers_and_locations_get_what_is_theirs_by_their_levels_and_syslog_too() {
+    let syslog = UdpSocket::bind("127.0.0.1:0").unwrap();
+    syslog.set_read_timeout(Some(LONG)).unwrap();
+    let server = syslog.local_addr().unwrap();
+    let nginx = Nginx::new("daemon off;", free_addr());
+    let addr = nginx.addr;
+    nginx.write(&format!(
+        r#"daemon off;
+events {{ }}
+http {{
+    root .;
+    log_format short "$uri:$status";
+    access_log access.log short;
+    limit_req_zone $binary_remote_addr zone=one:1m rate=1r/m;
+    error_log http.log;
+    server {{
+        listen {addr};
+        location / {{ }}
+        location /own {{ error_log own.log; error_log quiet.log crit; }}
+        location /syslog {{ error_log syslog:server={server},facility=user,tag=edge; }}
+        location /told {{ access_log syslog:server={server},severity=alert,nohostname short; }}
+        location /limited {{ limit_req zone=one; limit_req_log_level info; error_log info.log info; return 204; }}
+        location /chosen {{ access_log chosen-$arg_f.log short; return 204; }}
+        location /packed {{ access_log packed.gz short gzip; return 204; }}
+    }}
+}}
+"#
+    ));
+    let mut child = nginx.start();
+    let ask = |path: &str| {
+        let head = format!("GET {path} HTTP/1.0\nHost: localhost\n\n");
+        Client::plain(addr).exchange(head.as_bytes()).text()
+    };
+    let message = || {
+        let mut message = [0; 2000];
+        let count = syslog.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..count]).into_owned()
+    };
+    for path in [
+        "/a",
+        "/own/b",
+        "/limited",
+        "/limited",
+        "/chosen?f=x",
+        "/chosen?f=../y",
+        "/packed",
+    ] {
+        ask(path);
+    }
+    ask("/syslog");
+    let said = message();
+    assert!(said.starts_with("<11>"), "{said}");
+    assert!(
+        said.contains(" edge: ") && said.contains("[error]"),
+        "{said}"
+    );
+    ask("/told");
+    let said = message();
+    assert!(said.starts_with("<185>"), "{said}");
+    assert!(said.ends_with(" nginx: /told:404"), "{said}");
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+    let told = |name: &str, path: &str| nginx.read(name).matches(path).count();
+    for (name, path, count) in [
+        ("http.log", "\"GET /a HTTP/1.0\"", 1),
+        ("http.log", "\"GET /own/b HTTP/1.0\"", 0),
+        ("error.log", "\"GET /a HTTP/1.0\"", 0),
+        (
+            "own.log",
+            "failed (2: No such file or directory), client: 127.0.0.1, server: ",
+            1,
+        ),
+        ("own.log", "\"GET /own/b HTTP/1.0\", host: \"localhost\"", 1),
+        ("quiet.log", "", 1),
+        ("info.log", "[info]", 1),
+        ("info.log", "limiting requests, excess: ", 1),
+        ("chosen-x.log", "/chosen:204\n", 1),
+        ("y.log", "", 1),
+        ("access.log", "/a:404\n", 1),
+    ] {
+        assert_eq!(told(name, path), count, "{path} in {name}");
+    }
+    let packed = fs::File::open(nginx.path("packed.gz")).unwrap();
+    let text = std::io::read_to_string(flate2::read::MultiGzDecoder::new(packed));
+    assert_eq!(text.unwrap(), "/packed:204\n");
+}
+
+#[test]
+fn a_stream_tells_in_logs_of_its_own_what_nginx_s_tells() {
+    let nginx = Nginx::new("daemon off;", free_addr());
+    let (addr, nobody) = (nginx.addr, free_addr());
+    nginx.write(&format!(
+        "daemon off;\nevents {{ }}\nstream {{\n server {{\n listen {addr};\n proxy_pass {nobody};\n error_log own.log info;\n }}\n}}\n"
+    ));
+    let mut child = nginx.start();
+    drop(TcpStream::connect(addr).unwrap());
+    let refused = format!(
+        "connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: {addr}, upstream: \"{nobody}\""
+    );
+    within(LONG, "it is told", || {
+        nginx.read("own.log").contains(&refused)
+    });
+    assert!(nginx.read("own.log").contains("[info]"));
+    assert!(!nginx.read("error.log").contains(&refused));
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::line;
-use crate::config::{AccessLogFormat, AccessLogTarget, Config, Variable};
+use crate::config::{AccessLogFormat, Config, Variable};
 use crate::observe::history::Told;
 
 /// Of one file.
@@ -51,7 +51,7 @@ pub(super) fn search(config: &Config, asked: &str) -> Searched {
     let mut searched = Searched::default();
     for (path, format) in logs(config) {
         if !has_ids(format) {
-            searched.nameless.push(path.clone());
+            searched.nameless.push(path.to_owned());
             continue;
         }
         for file in generations(path) {
@@ -78,17 +78,14 @@ pub(super) fn search(config: &Config, asked: &str) -> Searched {
 }
 
 /// The logs' files, each once, with their form.
-fn logs(config: &Config) -> BTreeMap<&PathBuf, &AccessLogFormat> {
+fn logs(config: &Config) -> BTreeMap<&Path, &AccessLogFormat> {
     let sites = config.sites.iter().flat_map(|site| {
         let routes = site.routes.iter().map(|route| &route.access_log);
         std::iter::once(&site.access_log).chain(routes)
     });
     std::iter::once(&config.access_log)
         .chain(sites)
-        .filter_map(|log| match &log.target {
-            AccessLogTarget::File(path) => Some((path, &log.format)),
-            _ => None,
-        })
+        .filter_map(|log| Some((log.target.file()?, &log.format)))
         .collect()
 }
 

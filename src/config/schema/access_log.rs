@@ -4,9 +4,10 @@
 
 use super::action::text;
 use super::reader::{At, Reader};
-use super::{Key, Kind, Table};
-use crate::config::access_log::{AccessLog, AccessLogFormat, AccessLogTarget, Escape};
+use super::{Key, Kind, Table, log_target};
+use crate::config::access_log::{AccessLog, AccessLogFormat, Escape};
 use crate::config::diagnostic::Diagnostic;
+use crate::config::log_target::{ErrorLog, LogTarget};
 use crate::config::suggest::nearest;
 use crate::config::text::Text;
 
@@ -18,7 +19,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "target",
             Kind::Text,
             "\"off\"",
-            "\"off\", \"stdout\", or a file's path. Files are opened again on SIGUSR1.",
+            "\"off\", \"stdout\", \"stderr\", a file's path, which may have $variables, \"gzip:PATH\", or \"syslog:server=ADDRESS\" with facility=, severity=, tag= and nohostname as in nginx. Files are opened again on SIGUSR1.",
         ),
         Key::new(
             "format",
@@ -52,18 +53,26 @@ pub(in crate::config) static TABLE: Table = Table {
             "[{ target = \"errors.log\", format = \"combined\", when = \"$http_x_log\" }]",
             "Further logs of the same requests, with keys of this table.",
         ),
+        Key::rule(
+            "events",
+            Kind::Inlines,
+            "as [log]",
+            "[{ target = \"site-errors.log\", level = \"warn\" }]",
+            "Where what goes wrong with the same requests is told, in the form of nginx's error log: each `target` with the least `level` (emerg, alert, crit, error, warn, notice, info, debug). Where [log] has that form, they are not told there too.",
+        ),
     ],
 };
 
 /// What one table says; `None` inherits.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Overlay {
-    target: Option<AccessLogTarget>,
+    target: Option<LogTarget>,
     format: Option<AccessLogFormat>,
     redact: Option<Vec<String>>,
     escape: Option<Escape>,
     when: Option<Text>,
     also: Option<Vec<Overlay>>,
+    events: Option<Vec<ErrorLog>>,
 }
 
 impl Overlay {
@@ -78,6 +87,7 @@ impl Overlay {
             escape: self.escape.unwrap_or(rest.escape),
             when: self.when.or_else(|| rest.when.clone()),
             also: Vec::new(),
+            events: self.events.unwrap_or_else(|| inherited.events.clone()),
             target: self.target.unwrap_or_else(|| inherited.target.clone()),
             format: self.format.unwrap_or_else(|| inherited.format.clone()),
             redact: self.redact.unwrap_or_else(|| inherited.redact.clone()),
@@ -94,7 +104,7 @@ impl Overlay {
 pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<AccessLog> {
     let target = reader
         .text("target")
-        .and_then(|text| target_of(reader, text));
+        .and_then(|text| log_target::target(reader, text));
     let format = reader
         .text("format")
         .and_then(|text| format_of(reader, text));
@@ -137,14 +147,17 @@ fn further(reader: &Reader<'_>) -> Option<Overlay> {
             let name = format!("`also` of {}", reader.name());
             let reader = reader.inner(&TABLE, name, (table, span));
             let overlay = read_overlay(&reader)?;
-            match (&overlay.target, &overlay.also) {
-                (Some(_), None) => Some(overlay),
+            match (
+                &overlay.target,
+                overlay.also.is_none() && overlay.events.is_none(),
+            ) {
+                (Some(_), true) => Some(overlay),
                 (None, _) => reader.refuse(Diagnostic::error(
                     "bad-log-target",
                     reader.span(),
                     "a further log has no `target`",
                 )),
-                (_, Some(_)) => reader.refuse(Diagnostic::error(
+                (_, false) => reader.refuse(Diagnostic::error(
                     "bad-log-target",
                     reader.span(),
                     "a further log has no further ones",
@@ -153,10 +166,12 @@ fn further(reader: &Reader<'_>) -> Option<Overlay> {
         })
         .collect();
     let also: Option<Vec<_>> = also.into_iter().collect();
+    let events = log_target::all(reader, "events")?;
     Some(Overlay {
         escape: escape?,
         when: when?.map(|at| at.value),
         also: Some(also?).filter(|also| !also.is_empty()),
+        events: reader.typed("events").map(|_| events),
         ..Overlay::default()
     })
 }
@@ -164,7 +179,7 @@ fn further(reader: &Reader<'_>) -> Option<Overlay> {
 /// Reads the table of a site or a route, where what is missing is inherited.
 pub(in crate::config) fn read_overlay(reader: &Reader<'_>) -> Option<Overlay> {
     let target = reader.optional("target", |r, key| {
-        r.text(key).and_then(|text| target_of(r, text))
+        r.text(key).and_then(|text| log_target::target(r, text))
     });
     let format = reader.optional("format", |r, key| {
         r.text(key).and_then(|text| format_of(r, text))
@@ -179,38 +194,6 @@ pub(in crate::config) fn read_overlay(reader: &Reader<'_>) -> Option<Overlay> {
         redact: redact?,
         ..further?
     })
-}
-
-fn target_of(reader: &Reader<'_>, text: At<String>) -> Option<AccessLogTarget> {
-    match text.value.as_str() {
-        "off" => Some(AccessLogTarget::Off),
-        "stdout" => Some(AccessLogTarget::Stdout),
-        "" => reader.refuse(
-            Diagnostic::error(
-                "bad-log-target",
-                text.span,
-                "the access log's target is empty",
-            )
-            .label("\"off\", \"stdout\" or a file's path"),
-        ),
-        path => {
-            // `of`, `stdot`, `/dev/stdout`: a bare word is far more often a slip than a file beside the configuration.
-            if !path.contains(['/', '.']) {
-                return reader.refuse(
-                    Diagnostic::error(
-                        "bad-log-target",
-                        text.span.clone(),
-                        format!("`{path}` is not a log target"),
-                    )
-                    .label("\"off\", \"stdout\" or a file's path")
-                    .hint(format!(
-                        "for a file of that name beside the configuration write `./{path}`"
-                    )),
-                );
-            }
-            Some(AccessLogTarget::File(reader.resolve(path)))
-        }
-    }
 }
 
 fn format_of(reader: &Reader<'_>, text: At<String>) -> Option<AccessLogFormat> {

@@ -3,7 +3,7 @@
 //! The level is a filter in tracing's language, checked more strictly than tracing does.
 
 use super::reader::{At, Reader, value};
-use super::{Key, Kind, Table};
+use super::{Key, Kind, Table, log_target};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{Log, LogFormat};
 use crate::config::suggest::nearest;
@@ -33,6 +33,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"/var/log/hubgate/hubgate.log\"",
             "Where events go. Opened again on SIGUSR1.",
         ),
+        Key::rule(
+            "logs",
+            Kind::Inlines,
+            "one: `file`",
+            "[{ target = \"all.log\", level = \"info\" }, { target = \"syslog:server=192.0.2.1:514\" }]",
+            "In place of `format` and `file`: logs in the form of nginx's error log, each with its `target` (as that of [access_log]) and the least `level` (emerg, alert, crit, error, warn, notice, info, debug) of what the filter lets through.",
+        ),
     ],
 };
 
@@ -43,6 +50,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Log> {
         .and_then(|level| level_of(reader, level));
     let format = reader.word("format");
     let file = reader.optional("file", Reader::path);
+    let logs = log_target::all(reader, "logs");
     Some(Log {
         level: level?,
         format: match value(format)?.as_str() {
@@ -51,6 +59,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Log> {
             _ => LogFormat::Text,
         },
         file: file?.map(|file| file.value),
+        logs: logs?,
     })
 }
 

@@ -24,6 +24,7 @@ pub(super) mod limits;
 pub(super) mod listen;
 pub(super) mod listener;
 pub(super) mod log;
+mod log_target;
 mod mirror;
 mod protection;
 pub(super) mod reader;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use super::Import;
 use super::draft::{self, Draft};
+use super::log;
+use crate::config::LogLevel;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 
@@ -67,7 +69,7 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         import.tables.push(admin);
     }
     if !import.tables.iter().any(|own| own.header == "[log]") {
-        let log = error_log(import, None);
+        let log = error_log(import, &[]);
         import.tables.push(log);
     }
     let mut http = import.tree.directives.iter().filter(|own| own.is("http"));
@@ -83,30 +85,45 @@ fn lenient(limits: &mut Draft) {
     limits.set("lenient_hosts", "true", None);
 }
 
-/// `[log]` in nginx's form: what is at least as grave as the level says.
-pub(super) fn error_log(import: &Import<'_>, directive: Option<&Directive>) -> Draft {
-    let mut log = Draft::new("[log]", directive);
-    let level = directive.map(|own| own.argument(1).into_owned());
-    let level = match level.as_deref() {
-        Some("debug") => "debug",
-        Some("info" | "notice") => "info",
-        Some("warn") => "warn",
+/// `[log]` in nginx's form, and as loud as the loudest log of single servers and locations.
+pub(super) fn error_log(import: &Import<'_>, main: &[&Directive]) -> Draft {
+    let mut table = Draft::new("[log]", main.first().copied());
+    let inner = |name: &str| {
+        let blocks = import.tree.directives.iter().filter(|own| own.is(name));
+        blocks.map(loudest).max()
+    };
+    let of_main = main.iter().map(|own| log::level(own)).max();
+    let all = [inner("http").flatten(), inner("stream").flatten(), of_main];
+    let loudest = all.into_iter().flatten().max();
+    let word = match loudest.unwrap_or(LogLevel::Error) {
+        LogLevel::Debug => "debug",
+        LogLevel::Info | LogLevel::Notice => "info",
+        LogLevel::Warn => "warn",
         _ => "error",
     };
-    log.set("level", draft::text(level), None);
-    log.set("format", draft::text("nginx"), None);
-    let file = match directive.map(|own| own.argument(0)).as_deref() {
-        Some("stderr") => None,
-        Some(path) if path.starts_with("syslog:") || path.starts_with("memory:") => None,
-        Some(path) => Some(import.under_prefix(path)),
+    table.set("level", draft::text(word), None);
+    let habits = import.asked.habits.as_ref();
+    let logs = match log::events(import, main) {
+        Some(logs) => logs,
         None => {
-            let habits = import.asked.habits.as_ref();
             let file = habits.and_then(|own| own.error_log.as_ref());
-            file.map(|file| file.display().to_string())
+            let file = file.map(|file| file.display().to_string());
+            let target = draft::text(file.as_deref().unwrap_or("stderr"));
+            format!("[{{ target = {target} }}]")
         }
     };
-    if let Some(file) = file {
-        log.set("file", draft::text(&file), None);
-    }
-    log
+    table.set("logs", logs, None);
+    table
+}
+
+/// The loudest level of the logs within a block.
+fn loudest(block: &Directive) -> Option<LogLevel> {
+    let within = block
+        .children()
+        .iter()
+        .map(|own| match own.is("error_log") {
+            true => Some(log::level(own)),
+            false => loudest(own),
+        });
+    within.max().flatten()
 }

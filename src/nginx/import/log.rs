@@ -6,7 +6,7 @@
 use super::Import;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
-use crate::config::{OwnNames, Text};
+use crate::config::{LogLevel, OwnNames, Text};
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 
@@ -20,19 +20,57 @@ pub(super) struct Format {
 /// Sets `access_log` of a location's route, where it or a location around it says one.
 pub(super) fn of_location(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
     let all = scope.all_of_locations("access_log");
-    set(import, &all, route);
+    let events = scope.all_of_locations("error_log");
+    set(import, (&all, &events), route);
 }
 
-/// Sets `access_log` of a table as the directives of one level say.
-pub(super) fn set(import: &mut Import<'_>, all: &[&Directive], table: &mut Draft) {
-    if let Some((entries, from)) = entries(import, all, true) {
+/// Sets `access_log` of a table as the directives of one level say: `access_log`, and `error_log`.
+pub(super) fn set(
+    import: &mut Import<'_>,
+    (all, told): (&[&Directive], &[&Directive]),
+    table: &mut Draft,
+) {
+    if let Some((entries, from)) = entries(import, (all, told), true) {
         table.set("access_log", inline(&entries), Some(from));
     }
 }
 
+/// Sets `access_log` of a stream, which takes nothing over from `http`.
+pub(super) fn of_stream(
+    import: &mut Import<'_>,
+    (all, told): (&[&Directive], &[&Directive]),
+    table: &mut Draft,
+) {
+    let inherits = |key| {
+        let mut tables = import.tables.iter();
+        tables.any(|own| own.header == "[access_log]" && own.get(key).is_some())
+    };
+    let (target, events) = (inherits("target"), inherits("events"));
+    let found = entries(import, (all, told), true);
+    let from = found.as_ref().map(|(_, from)| *from);
+    let mut entries = found.map(|(entries, _)| entries).unwrap_or_default();
+    let has = |entries: &Entries, key| entries.iter().any(|(own, _)| *own == key);
+    if target && !has(&entries, "target") {
+        entries.push(("target", "\"off\"".to_owned()));
+    }
+    if events && !has(&entries, "events") {
+        entries.push(("events", "[]".to_owned()));
+    }
+    if !entries.is_empty() {
+        table.set("access_log", inline(&entries), from);
+    }
+}
+
+/// The directives of one level itself, for [`set`].
+pub(super) fn own<'t>(scope: &Scope<'t>) -> (Vec<&'t Directive>, Vec<&'t Directive>) {
+    let own = |name: &'static str| scope.own().iter().filter(move |own| own.is(name));
+    (own("access_log").collect(), own("error_log").collect())
+}
+
 /// `[access_log]`, as the directives of `http` say.
-pub(super) fn of_all(import: &mut Import<'_>, all: &[&Directive]) -> Option<Draft> {
-    let (entries, from) = entries(import, all, false)?;
+pub(super) fn of_all(import: &mut Import<'_>, scope: &Scope<'_>) -> Option<Draft> {
+    let (all, told) = own(scope);
+    let (entries, from) = entries(import, (&all, &told), false)?;
     let mut table = Draft::new("[access_log]", Some(from));
     for (key, value) in entries {
         table.set(key, value, None);
@@ -52,6 +90,23 @@ fn inline(entries: &Entries) -> String {
 
 /// The keys of the logs of one level, and the line of the first; `inherits` where a table around it may say another format.
 fn entries<'t>(
+    import: &mut Import<'_>,
+    (all, told): (&[&'t Directive], &[&'t Directive]),
+    inherits: bool,
+) -> Option<(Entries, &'t Directive)> {
+    let requests = of_requests(import, all, inherits);
+    // Whoever runs beside nginx writes to none of its files.
+    let heard = import.asked.habits.is_some();
+    let events = heard.then(|| events(import, told)).flatten();
+    let (mut entries, from) = match requests {
+        Some(found) => found,
+        None => (Vec::new(), *told.first().filter(|_| events.is_some())?),
+    };
+    entries.extend(events.map(|events| ("events", events)));
+    Some((entries, from))
+}
+
+fn of_requests<'t>(
     import: &mut Import<'_>,
     all: &[&'t Directive],
     inherits: bool,
@@ -79,15 +134,48 @@ fn entries<'t>(
     Some((entries, from))
 }
 
+/// How loud an `error_log` is.
+pub(super) fn level(own: &Directive) -> LogLevel {
+    let word = own.argument(1);
+    match word.starts_with("debug_") {
+        true => LogLevel::Debug,
+        false => LogLevel::parse(&word).unwrap_or(LogLevel::Error),
+    }
+}
+
+/// `error_log`s as logs of events; `None` where there are none.
+pub(super) fn events(import: &Import<'_>, all: &[&Directive]) -> Option<String> {
+    let logs = all.iter().map(|own| {
+        let target = match &*own.argument(0) {
+            // A ring in memory is read by nobody but debuggers.
+            target if target.starts_with("memory:") => "off".to_owned(),
+            target if target == "stderr" || target.starts_with("syslog:") => target.to_owned(),
+            path => import.under_prefix(path),
+        };
+        let (target, level) = (draft::text(&target), draft::text(level(own).as_str()));
+        format!("{{ target = {target}, level = {level} }}")
+    });
+    let logs: Vec<_> = logs.collect();
+    (!logs.is_empty()).then(|| format!("[{}]", logs.join(", ")))
+}
+
 /// The keys of one log.
 fn log(import: &Import<'_>, own: &Directive, whole: bool) -> Result<Entries, String> {
     let target = own.argument(0);
     let target = match &*target {
         "/dev/stdout" => "stdout".to_owned(),
-        path if path.starts_with("syslog:") || path.contains('$') => {
-            return Err("hubgate logs to files and standard output only".to_owned());
+        "/dev/stderr" => "stderr".to_owned(),
+        syslog if syslog.starts_with("syslog:") => syslog.to_owned(),
+        path if path.contains('$') => {
+            let path = import.under_prefix(path);
+            variables::text(import, path.as_bytes(), &Known::default())?
         }
-        path => import.under_prefix(path),
+        path => {
+            let packs = |word: &str| word == "gzip" || word.starts_with("gzip=");
+            let packed = own.arguments().iter().any(|word| packs(&word.text()));
+            let path = import.under_prefix(path);
+            if packed { format!("gzip:{path}") } else { path }
+        }
     };
     let mut entries = vec![("target", draft::text(&target))];
     let named = own.arguments().iter().skip(1).map(|word| word.text());

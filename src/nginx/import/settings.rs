@@ -38,12 +38,7 @@ pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         limits.set("h2_streams", own.argument(0).into_owned(), Some(own));
     }
     connections(import, &mut limits);
-    let logs: Vec<_> = scope
-        .own()
-        .iter()
-        .filter(|own| own.is("access_log"))
-        .collect();
-    let access = log::of_all(import, &logs);
+    let access = log::of_all(import, scope);
     real_ip(import, scope);
     resolver(import, scope);
     let tables = [times, limits];
@@ -147,7 +142,15 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
                 .not_needed(own, "one worker for each core, as by default");
         }
     }
-    if let Some(own) = scope.own().iter().rfind(|own| own.is("error_log")) {
+    let logs: Vec<_> = { scope.own().iter() }
+        .filter(|own| own.is("error_log"))
+        .collect();
+    if import.asked.habits.is_some() {
+        let log = habits::error_log(import, &logs);
+        import.tables.push(log);
+        return;
+    }
+    if let Some(own) = logs.last() {
         error_log(import, own);
     }
     for block in import.tree.directives.iter().filter(|own| own.is("http")) {
@@ -158,10 +161,6 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
 fn error_log<'t>(import: &mut Import<'t>, directive: &'t Directive) {
     let (target, level) = (directive.argument(0), directive.argument(1));
     let syslog = target.starts_with("syslog:") || target.starts_with("memory:");
-    if import.asked.habits.is_some() && !syslog {
-        let log = habits::error_log(import, Some(directive));
-        return import.tables.push(log);
-    }
     let mut log = Draft::new("[log]", Some(directive));
     let level = match &*level {
         "debug" => "debug",

@@ -248,8 +248,8 @@ fn site<'t>(
     if let Some((base, from)) = import.base.clone() {
         table.set("location_base", draft::text(&base), from);
     }
-    let logs = server.scope.own().iter().filter(|own| own.is("access_log"));
-    log::set(import, &logs.collect::<Vec<_>>(), &mut table);
+    let (logs, events) = log::own(&server.scope);
+    log::set(import, (&logs, &events), &mut table);
     if tls {
         tls_of(import, server, &mut table);
     }

@@ -143,16 +143,11 @@ fn one<'t>(
                 stream.set("set", set.clone(), scope.one("set"));
             }
             stream_keys::all(import, scope, &mut stream, (&listens, *udp));
-            if let Some(own) = scope.all("access_log").first() {
-                log::set(import, &[own], &mut stream);
-            }
+            let (logs, events) = (scope.all("access_log"), scope.all_within("error_log"));
+            log::of_stream(import, (&logs, &events), &mut stream);
             import.tables.push(stream);
             made += 1;
         }
-    }
-    for more in scope.all("access_log").iter().skip(1) {
-        let what = "a stream has one log: the first one";
-        import.ledger.lost(more, what);
     }
     match made {
         0 => import.ledger.lost(server, "nothing of it can be carried"),

@@ -118,6 +118,15 @@ impl<'t> Scope<'t> {
         }
     }
 
+    /// As [`Self::all`], where a block other than the outermost says it.
+    pub fn all_within(&self, name: &str) -> Vec<&'t Directive> {
+        let inner = self.levels.iter().skip(1);
+        let said = inner
+            .flat_map(|(_, own)| own.iter())
+            .any(|own| own.is(name));
+        if said { self.all(name) } else { Vec::new() }
+    }
+
     /// The one of a name that counts here: the last, where there are several.
     pub fn one(&self, name: &str) -> Option<&'t Directive> {
         self.all(name).pop()

@@ -15,7 +15,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("debug_points", exactly(1), &[MAIN]).form(Form::Word).not_needed("`log.level` can be raised for single modules"),
     rule("env", exactly(1), &[MAIN]).not_needed("hubgate reads no environment for requests"),
     rule("epoll_events", exactly(1), &[EVENTS]).form(Form::Number).once().not_needed("a detail of how nginx works inside"),
-    rule("error_log", any(1), &[MAIN]).carried("`[log]`: file and level of the whole"),
+    rule("error_log", any(1), &[MAIN]).carried("`log.logs`, and `access_log.events` of sites, routes and streams"),
     rule("events", exactly(0), &[MAIN]).block().once().not_needed("how connections are waited for and shared out is hubgate's affair"),
     rule("http", exactly(0), &[MAIN]).block().once().carried("the configuration as a whole"),
     rule("include", exactly(1), ANYWHERE).not_needed("what it names is read in its place"),

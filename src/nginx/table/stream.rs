@@ -11,7 +11,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("access_log", any(1), &[STREAM, STREAM_SERVER]).inherited().carried("`access_log` of the stream"),
     rule("allow", exactly(1), &[STREAM, STREAM_SERVER]).inherited().carried("`access` of the stream"),
     rule("deny", exactly(1), &[STREAM, STREAM_SERVER]).inherited().carried("`access` of the stream"),
-    rule("error_log", any(1), &[STREAM, STREAM_SERVER]).inherited().carried("`[log]`: file and level of the whole"),
+    rule("error_log", any(1), &[STREAM, STREAM_SERVER]).inherited().carried("`log.logs`, and `access_log.events` of sites, routes and streams"),
     rule("geo", between(1, 2), &[STREAM]).block().carried("`[geo]`"),
     rule("geoip_city", between(1, 2), &[STREAM]).lost("hubgate has no table of countries"),
     rule("geoip_country", between(1, 2), &[STREAM]).lost("hubgate has no table of countries"),

@@ -1,8 +1,7 @@
 //! Access logs: one line a request, written off the request path.
 //!
-//! [`AccessLogs`] opens each target once, however many sites and routes name it; a snapshot holds an
-//! [`AccessLogHandle`] per site and route. A target is closed when the last handle is gone, which is how a reload
-//! forgets logs that are no longer configured and keeps those that are.
+//! A snapshot holds an [`AccessLogHandle`] per site and route, with the logs of events that these have of their own.
+//! Opening and closing targets is `targets`'s.
 
 mod clock;
 mod escape;
@@ -12,57 +11,55 @@ mod redact;
 pub mod sentence;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use clock::{Clock, epoch};
 pub use record::{ClientCertificate, Record};
 pub(super) use redact::url as redacted;
 
+use super::events::EventLogs;
+use super::frames::{frame, is_sound};
 use super::metrics::Metrics;
-use super::output::{FileOutput, Output, StandardStream};
-use super::sink::{LineCounts, Sink, Watch, Writer};
-use crate::config::{AccessLog, AccessLogFormat, AccessLogTarget, Escape, Text};
+use super::sink::Sink;
+use super::syslog;
+use super::targets::Targets;
+use crate::config::{AccessLog, AccessLogFormat, Escape, LogTarget, Syslog, Text};
 
-/// All open access logs of the process.
+/// All open access logs of the process, and the logs of events that requests have of their own.
 #[derive(Debug)]
 pub struct AccessLogs {
-    open: Mutex<Open>,
-    counts: Arc<LineCounts>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    sinks: HashMap<AccessLogTarget, Weak<Sink>>,
-    /// Of every sink that may still have lines to write, those that a reload closed among them.
-    writers: Vec<Watch>,
-    /// Of sinks that were opened since [`AccessLogs::start_writers`].
-    waiting: Vec<Writer>,
+    targets: Targets,
+    events: Targets,
 }
 
 impl AccessLogs {
     /// None open yet; lines are counted in `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
         Self {
-            open: Mutex::default(),
-            counts: Arc::clone(&metrics.access_log_lines),
+            targets: Targets::new(Arc::clone(&metrics.access_log_lines)),
+            events: Targets::new(Arc::clone(&metrics.log_lines)),
         }
     }
 
     /// Where a site's or route's records go. Opens the target unless it is open already; lines wait until
     /// [`Self::start_writers`].
     ///
-    /// Fails when the file cannot be opened for appending.
+    /// Fails when a file cannot be opened for appending.
     pub fn handle(&self, log: &AccessLog) -> io::Result<AccessLogHandle> {
         let mut next = AccessLogHandle::off();
         for log in log.also.iter().rev().chain([log]) {
-            let Some(sink) = self.sink(&log.target)? else {
+            let Some(sink) = self.targets.sink(&log.target)? else {
                 continue;
             };
             next.on = Some(Arc::new(On {
                 sink,
+                form: match &log.target {
+                    LogTarget::Chosen(text) => Form::Chosen(text.clone()),
+                    LogTarget::Syslog(syslog) => Form::Syslog(syslog.clone()),
+                    _ => Form::Plain,
+                },
                 format: log.format.clone(),
                 escape: log.escape,
                 when: log.when.clone(),
@@ -70,64 +67,27 @@ impl AccessLogs {
                 next: next.clone(),
             }));
         }
+        next.events = EventLogs::open(&log.events, &self.events)?;
         Ok(next)
     }
 
     /// Starts the writers of what was opened since the last time. Their threads are scheduled as the caller's is, which
     /// is why a thread that steps aside for others must not start them. Fails when no thread can be had.
     pub fn start_writers(&self) -> io::Result<()> {
-        let waiting = std::mem::take(&mut self.lock().waiting);
-        waiting.into_iter().try_for_each(Writer::start)
+        self.targets.start_writers()?;
+        self.events.start_writers()
     }
 
     /// Has every file opened again after what is queued was written to the old one: for log rotation by renaming.
     pub fn reopen(&self) {
-        for sink in self.sinks() {
-            sink.reopen();
-        }
+        self.targets.reopen();
+        self.events.reopen();
     }
 
     /// Waits until all lines so far are out, at most for `limit`; says whether they are. Blocks: not for a worker.
     pub fn flush(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let writers = self.lock().writers.clone();
-        let late = writers
-            .iter()
-            .filter(|writer| !writer.flush(deadline))
-            .count();
-        late == 0
-    }
-
-    fn sink(&self, target: &AccessLogTarget) -> io::Result<Option<Arc<Sink>>> {
-        let mut open = self.lock();
-        if let Some(sink) = open.sinks.get(target).and_then(Weak::upgrade) {
-            return Ok(Some(sink));
-        }
-        let output: Box<dyn Output> = match target {
-            AccessLogTarget::Off => return Ok(None),
-            AccessLogTarget::Stdout => Box::new(StandardStream::Out),
-            AccessLogTarget::File(path) => Box::new(FileOutput::open(path)?),
-        };
-        let (sink, writer) = Sink::new(output, Arc::clone(&self.counts));
-        let sink = Arc::new(sink);
-        open.waiting.push(writer);
-        open.sinks.retain(|_, sink| sink.strong_count() > 0);
-        open.writers.retain(|writer| !writer.is_finished());
-        open.sinks.insert(target.clone(), Arc::downgrade(&sink));
-        open.writers.push(sink.watch());
-        Ok(Some(sink))
-    }
-
-    fn sinks(&self) -> Vec<Arc<Sink>> {
-        self.lock()
-            .sinks
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        let flushed = self.targets.flush(limit);
+        self.events.flush(limit) && flushed
     }
 }
 
@@ -135,11 +95,13 @@ impl AccessLogs {
 #[derive(Clone, Debug)]
 pub struct AccessLogHandle {
     on: Option<Arc<On>>,
+    events: EventLogs,
 }
 
 #[derive(Debug)]
 struct On {
     sink: Arc<Sink>,
+    form: Form,
     format: AccessLogFormat,
     escape: Escape,
     /// Of which requests there is a line.
@@ -149,7 +111,36 @@ struct On {
     next: AccessLogHandle,
 }
 
+/// What a line has to be for its target.
+#[derive(Debug)]
+enum Form {
+    Plain,
+    /// With the name of its file.
+    Chosen(Text),
+    /// A message.
+    Syslog(Syslog),
+}
+
 impl On {
+    /// Gives the target a line.
+    fn push(&self, line: &[u8], record: &Record<'_>) {
+        let mut framed = Vec::new();
+        match &self.form {
+            Form::Plain => return self.sink.push(line),
+            Form::Chosen(text) => {
+                let name = record.values.map(|values| text.value(values));
+                let name = name.filter(|name| is_sound(name));
+                let Some(name) = name else {
+                    tracing::debug!("the name of a log is none");
+                    return;
+                };
+                frame(&name, line, &mut framed);
+            }
+            Form::Syslog(to) => syslog::message(to, to.severity, record.time, line, &mut framed),
+        }
+        self.sink.push(&framed);
+    }
+
     fn wants(&self, record: &Record<'_>) -> bool {
         let Some((when, values)) = self.when.as_ref().zip(record.values) else {
             return true;
@@ -161,12 +152,20 @@ impl On {
 impl AccessLogHandle {
     /// A log that takes nothing.
     pub fn off() -> Self {
-        Self { on: None }
+        Self {
+            on: None,
+            events: EventLogs::default(),
+        }
     }
 
     /// Whether records are wanted; when not, the caller need not make one.
     pub fn enabled(&self) -> bool {
         self.on.is_some()
+    }
+
+    /// Where events of the same requests are told.
+    pub fn events(&self) -> &EventLogs {
+        &self.events
     }
 
     /// Formats `record` and queues the line. Never waits for a file; what does not fit is dropped and counted.
@@ -184,7 +183,7 @@ impl AccessLogHandle {
                 line.clear();
                 let style = (&on.secrets[..], on.escape);
                 format::line(&on.format, style, record, clock, line);
-                on.sink.push(line);
+                on.push(line, record);
                 // A request with a 64 KiB target must not leave every thread with a buffer for it.
                 line.shrink_to(16 * 1024);
             });
@@ -195,7 +194,7 @@ impl AccessLogHandle {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::SystemTime;
+    use std::time::{Instant, SystemTime};
 
     use http::HeaderMap;
 
@@ -205,7 +204,7 @@ mod tests {
 
     fn log(path: &Path) -> AccessLog {
         AccessLog {
-            target: AccessLogTarget::File(path.to_owned()),
+            target: LogTarget::File(path.to_owned()),
             format: AccessLogFormat::Template(Text::parse("$request_id").unwrap()),
             ..AccessLog::off()
         }
@@ -240,7 +239,7 @@ mod tests {
     fn a_log_that_is_off_takes_nothing() {
         let logs = AccessLogs::new(&Metrics::new());
         let off = AccessLog {
-            target: AccessLogTarget::Off,
+            target: LogTarget::Off,
             ..log(Path::new(""))
         };
         let handle = open(&logs, &off);
@@ -255,12 +254,12 @@ mod tests {
         let logs = AccessLogs::new(&Metrics::new());
         let first = open(&logs, &log(&dir.path().join("a.log")));
         let second = open(&logs, &log(&dir.path().join("a.log")));
-        assert_eq!(logs.sinks().len(), 1);
+        assert_eq!(logs.targets.sinks().len(), 1);
         drop(first);
         write(&second, "still");
         assert!(logs.flush(LONG));
         drop(second);
-        assert_eq!(logs.sinks().len(), 0);
+        assert_eq!(logs.targets.sinks().len(), 0);
         assert_eq!(
             std::fs::read_to_string(dir.path().join("a.log")).unwrap(),
             "still\n"
@@ -280,7 +279,7 @@ mod tests {
             "last\n"
         );
         let _other = open(&logs, &log(&dir.path().join("b.log")));
-        assert_eq!(logs.lock().writers.len(), 1);
+        assert_eq!(logs.targets.writers(), 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rustix::fs::{FileType, Stat};
 use super::listing::{self, Entry};
 use super::open::Folder;
 use crate::config::Links;
+use crate::observe::access_log::sentence::quoted;
 
 /// Files up to this size are read at once, while a thread is at it.
 const SMALL: u64 = 64 * 1024;
@@ -104,6 +105,16 @@ pub struct Opened {
 }
 
 impl Wanted {
+    /// The name of what is wanted, as in sentences of the log.
+    pub fn named(&self) -> String {
+        let rest = self.path.get(self.alias.unwrap_or(0)..);
+        let name = [&self.root, rest.unwrap_or_default()].concat();
+        let in_folder = self.path.ends_with(b"/");
+        let index = self.index.last().filter(|_| in_folder);
+        let name = [&name[..], index.map_or(&b""[..], |index| &index[..])].concat();
+        quoted(&String::from_utf8_lossy(&name))
+    }
+
     /// Looks.
     pub fn look(self) -> Found {
         self.found().unwrap_or_else(|error| match error.kind() {

@@ -21,14 +21,17 @@ use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use range::Asked;
+use tracing::Level;
 
 use super::answer::Answer;
 use super::heads::asker;
 use super::recode;
-use super::values::Values;
+use super::values::{self, Values};
 use crate::config::{Bodies, Files, FilesPlace, Last, Listing, Lookup, Packed, Text, Variable};
 use crate::nginx::uri::{self, Uri};
+use crate::observe::access_log::sentence::Told;
 use crate::observe::cause::Cause;
+use crate::observe::log::AS_NGINX;
 
 /// What becomes of a request for a file.
 #[derive(Debug)]
@@ -67,8 +70,12 @@ pub async fn serve(files: &Files, request: Request<'_>) -> Served {
     let Some(wanted) = wanted(files, &request) else {
         return Served::Refuse(Cause::FileMissing);
     };
+    let named = tracing::enabled!(target: AS_NGINX, Level::ERROR).then(|| wanted.named());
     let looked = tokio::task::spawn_blocking(move || wanted.look()).await;
     let found = looked.unwrap_or_else(|lost| Found::Failed(std::io::Error::other(lost)));
+    if let Some(named) = named {
+        tell(&found, &named, &request);
+    }
     match found {
         Found::File(opened) => file(files, &request, opened),
         Found::Slash(path) => slash(&path, &request.uri.args),
@@ -100,6 +107,37 @@ pub async fn serve(files: &Files, request: Request<'_>) -> Served {
             Served::Refuse(Cause::FileFailed)
         }
     }
+}
+
+/// Says in nginx's words that there is no such file.
+fn tell(found: &Found, named: &str, request: &Request<'_>) {
+    let in_folder = request.uri.path.ends_with(b"/");
+    let what = match (found, in_folder) {
+        (Found::Missing, false) => {
+            format!("open() \"{named}\" failed (2: No such file or directory)")
+        }
+        (Found::Missing, true) => {
+            format!("\"{named}\" is not found (2: No such file or directory)")
+        }
+        (Found::Forbidden, false) => format!("open() \"{named}\" failed (13: Permission denied)"),
+        (Found::Forbidden, true) => {
+            let folder = named.rsplit_once('/').map_or(named, |(folder, _)| folder);
+            format!("directory index of \"{folder}/\" is forbidden")
+        }
+        _ => return,
+    };
+    let values = &request.values;
+    let log = values.running.map(|route| &route.config.access_log);
+    let told = Told {
+        client: values.client,
+        site: values.site,
+        method: values.method,
+        target: values.target,
+        protocol: values::protocol(values.version),
+        host: values.host,
+        secrets: log.map_or(&[], |log| &log.redact),
+    };
+    tracing::error!(target: AS_NGINX, "{what}{told}");
 }
 
 /// A path and a query as a target.
