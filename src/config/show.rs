@@ -138,18 +138,21 @@ pub(super) fn tls_policy(policy: &TlsPolicy) -> Vec<Entry> {
 }
 
 fn client_trust(trust: &ClientTrust) -> Vec<Entry> {
-    let mode = if trust.required {
-        "required"
-    } else {
-        "optional"
+    let mode = match (trust.required, trust.lenient) {
+        (true, _) => "required",
+        (false, false) => "optional",
+        (false, true) => "unverified",
     };
     let lists: Vec<_> = trust.crl_files.iter().map(|file| file.display()).collect();
-    vec![
-        ("mode", quoted(mode)),
-        ("ca_file", path(&trust.ca_file)),
-        ("crl_files", list(&lists)),
-        ("pass_certificate", trust.pass_certificate.to_string()),
-    ]
+    let mut entries = vec![("mode", quoted(mode))];
+    entries.extend(trust.ca_file.as_ref().map(|file| ("ca_file", path(file))));
+    let trusted = trust.trusted_file.as_ref();
+    entries.extend(trusted.map(|file| ("trusted_file", path(file))));
+    entries.push(("crl_files", list(&lists)));
+    entries.extend(trust.depth.map(|depth| ("depth", depth.to_string())));
+    let pass = trust.pass_certificate.to_string();
+    entries.push(("pass_certificate", pass));
+    entries
 }
 
 pub(super) fn log(log: &Log) -> Vec<Entry> {

@@ -77,8 +77,15 @@ pub struct TlsPolicy {
 pub struct ClientTrust {
     /// Whether a client without a certificate is refused.
     pub required: bool,
-    /// PEM: the authorities.
-    pub ca_file: PathBuf,
+    /// Whether one that is not believed is let in all the same.
+    pub lenient: bool,
+    /// PEM: the authorities; `None` where nobody is believed.
+    pub ca_file: Option<PathBuf>,
+    /// PEM: authorities that clients are not told of.
+    pub trusted_file: Option<PathBuf>,
+    /// Chains are built as OpenSSL does, with at most so many certificates between a client's and an authority's; `None`
+    /// for RFC 5280 without compromise.
+    pub depth: Option<u8>,
     /// PEM: what they have revoked. Where there is one, every authority of a chain needs one.
     pub crl_files: Vec<PathBuf>,
     /// Whether upstreams get the certificate itself, too.

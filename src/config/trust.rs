@@ -43,6 +43,8 @@ pub enum TrustFault {
 pub struct Trust {
     /// The authorities.
     pub authorities: Vec<CertificateDer<'static>>,
+    /// Further ones, of which clients are not told.
+    pub trusted: Vec<CertificateDer<'static>>,
     /// What they have revoked, for each file.
     pub revocations: Vec<Vec<CertificateRevocationListDer<'static>>>,
 }
@@ -194,11 +196,19 @@ fn is_signed_by(list: &CertificateRevocationList<'_>, authority: &X509Certificat
 }
 
 impl ClientTrust {
+    /// The file with the authorities; empty where there is none.
+    pub fn ca_file(&self) -> &std::path::Path {
+        self.ca_file.as_deref().unwrap_or(std::path::Path::new(""))
+    }
+
     /// The file that a doubt is about.
     pub fn file(&self, which: InFile) -> &std::path::Path {
         match which {
-            InFile::Authorities => &self.ca_file,
-            InFile::Revocations(file) => self.crl_files.get(file).unwrap_or(&self.ca_file),
+            InFile::Authorities => self.ca_file(),
+            InFile::Revocations(file) => {
+                let file = self.crl_files.get(file);
+                file.map_or(self.ca_file(), |file| file)
+            }
         }
     }
 }

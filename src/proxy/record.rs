@@ -217,6 +217,7 @@ fn fill<'a>(record: &mut Record<'a>, facts: &'a Facts, trace: &'a Trace, id: &'a
         let refused = |cause: Cause| cause.situation() == Situation::Certificate;
         record.client_certificate = Some(ClientCertificate {
             verified: !trace.cause.is_some_and(refused),
+            verify: &shown.verify,
             subject: &shown.subject,
             issuer: &shown.issuer,
             serial: &shown.serial,

@@ -184,6 +184,10 @@ impl Lookup for Values<'_> {
                     proxied::append(proxied, *fact, out);
                 }
             }
+            Variable::ClientVerify => match &self.facts.client {
+                ClientOfTls::Shown(shown) => text(out, &shown.verify),
+                _ => text(out, if self.facts.is_tls { "NONE" } else { "" }),
+            },
             Variable::ClientSubject => text(out, self.shown(|shown| &shown.subject)),
             Variable::ClientIssuer => text(out, self.shown(|shown| &shown.issuer)),
             Variable::ClientSerial => text(out, self.shown(|shown| &shown.serial)),

@@ -100,7 +100,8 @@ async fn serve_it(passage: Passage, stream: &RunningStream, shared: &Shared, ent
         None => {
             let to = (stream, &stream.group);
             let ran = course.run(&tcp, &facts, to, shared, entry, started).await;
-            if ran.is_err() {
+            let more = stream.config.more.as_deref();
+            if ran.is_err() && !more.is_some_and(|more| more.ends_with_endpoint) {
                 // A close without a word would look like an answer that is complete.
                 reset_on_close(&tcp);
             }

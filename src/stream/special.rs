@@ -80,6 +80,7 @@ impl Secured {
         };
         Some(ClientCertificate {
             verified: self.believed,
+            verify: &shown.verify,
             subject: &shown.subject,
             issuer: &shown.issuer,
             serial: &shown.serial,
@@ -137,7 +138,11 @@ impl Special<'_> {
             }
         };
         let passed = self.pass(course, &client, &group).await;
-        let (chosen, upstream, _place) = passed.inspect_err(|_| client.reset_on_close())?;
+        let (chosen, upstream, _place) = passed.inspect_err(|_| {
+            if self.resets() {
+                client.reset_on_close();
+            }
+        })?;
         course.began(self.entry);
         let ending = ending(self.shared);
         let until = until(self.stream);
@@ -156,6 +161,12 @@ impl Special<'_> {
             _ => relay::both_ways(client, upstream, (until, rates), &moved, ending).await,
         };
         course.over(run, &chosen)
+    }
+
+    /// Whether clients are to know an end that is none of the endpoint's from one that is; nginx's never do.
+    fn resets(&self) -> bool {
+        let more = self.stream.config.more.as_deref();
+        !more.is_some_and(|more| more.ends_with_endpoint)
     }
 
     fn rates(&self) -> Rates {
@@ -375,8 +386,8 @@ impl Secured {
                 .required
                 .then(|| "client sent no required SSL certificate".to_owned()),
             Client::Shown(shown) => {
-                let verdict = shown.verdict(server.judge.as_ref()?);
-                let refusal = verdict.err()?;
+                let judge = server.judge.as_ref()?;
+                let refusal = shown.verdict(judge).err().filter(|_| !judge.lenient)?;
                 Some(format!("client SSL certificate verify error: ({refusal})"))
             }
         }

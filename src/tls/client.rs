@@ -12,7 +12,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
@@ -21,8 +22,10 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::chain::{self, Rules};
 use super::distinguished_name;
 use super::tickets::Mark;
+use crate::config::ClientTrust;
 use crate::config::trust::Trust;
 
 /// Longer names are no names, and would not fit into heads.
@@ -62,6 +65,17 @@ pub enum Refusal {
     Other(String),
 }
 
+impl Refusal {
+    /// In OpenSSL's words, where those are known.
+    fn as_openssl(&self) -> &str {
+        match self {
+            Self::Expired => chain::EXPIRED,
+            Self::Revoked => chain::REVOKED,
+            Self::Other(why) => why,
+        }
+    }
+}
+
 /// A certificate that a client has shown.
 #[derive(Debug)]
 pub struct Shown {
@@ -84,6 +98,8 @@ pub struct Shown {
     pub not_before: u64,
     /// Until when.
     pub not_after: u64,
+    /// What the judge of the handshake said, in nginx's words: `SUCCESS`, or `FAILED:` with the reason.
+    pub verify: String,
     /// Why no judge is asked.
     unusable: Option<&'static str>,
     judged: (Mark, Result<(), Refusal>),
@@ -107,6 +123,7 @@ impl Shown {
             certificate_line: Vec::new(),
             not_before: 0,
             not_after: 0,
+            verify: String::new(),
             unusable: None,
             judged: (judge.mark, verdict),
             chain: Vec::new(),
@@ -135,6 +152,10 @@ impl Shown {
             }
             Err(_) => Some("it cannot be read"),
         };
+        shown.verify = match shown.verdict(judge) {
+            Ok(()) => "SUCCESS".to_owned(),
+            Err(refusal) => format!("FAILED:{}", refusal.as_openssl()),
+        };
         shown.lines = shown.tell();
         shown.certificate_line = escaped(leaf);
         shown.chain = chain;
@@ -157,7 +178,7 @@ impl Shown {
     }
 
     fn tell(&self) -> Vec<u8> {
-        let mut lines = String::from("ssl-client-verify: SUCCESS\r\n");
+        let mut lines = format!("ssl-client-verify: {}\r\n", self.verify);
         for (name, value) in [
             ("subject-dn", &self.subject),
             ("issuer-dn", &self.issuer),
@@ -179,42 +200,91 @@ impl Shown {
 pub struct Judge {
     /// Differs from that of any other content of the files.
     pub mark: Mark,
-    verifier: Arc<dyn ClientCertVerifier>,
+    /// Whether who is not believed is let in all the same.
+    pub lenient: bool,
+    hints: Vec<DistinguishedName>,
+    by: By,
+}
+
+/// The rules of a judge.
+#[derive(Debug)]
+enum By {
+    /// RFC 5280.
+    Standard(Arc<dyn ClientCertVerifier>),
+    /// OpenSSL's: authorities, lists, and how long chains may be.
+    OpenSsl(
+        Vec<CertificateDer<'static>>,
+        Vec<CertificateRevocationListDer<'static>>,
+        u8,
+    ),
 }
 
 impl Judge {
     /// By what the files hold. Fails with what cannot be used in them.
-    pub fn new(trust: &Trust) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        for authority in &trust.authorities {
-            roots.add(authority.clone()).map_err(|e| e.to_string())?;
-        }
+    pub fn new(trust: &Trust, files: &ClientTrust) -> Result<Self, String> {
         let lists = trust.revocations.iter().flatten().cloned();
-        let provider = super::provider();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .with_crls(lists)
-            .allow_unauthenticated()
-            .build();
+        let mut hints: Vec<DistinguishedName> = Vec::new();
+        for authority in &trust.authorities {
+            let (_, parsed) = X509Certificate::from_der(authority).map_err(|e| e.to_string())?;
+            let name = DistinguishedName::from(parsed.subject().as_raw().to_vec());
+            if !hints.iter().any(|known| known.as_ref() == name.as_ref()) {
+                hints.push(name);
+            }
+        }
+        let all = || trust.authorities.iter().chain(&trust.trusted).cloned();
+        let depth = files.depth.or(files.lenient.then_some(1));
+        let by = match depth {
+            Some(depth) => By::OpenSsl(all().collect(), lists.collect(), depth),
+            None => {
+                let mut roots = RootCertStore::empty();
+                for authority in all() {
+                    roots.add(authority).map_err(|e| e.to_string())?;
+                }
+                let provider = super::provider();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                        .with_crls(lists)
+                        .allow_unauthenticated()
+                        .build();
+                By::Standard(verifier.map_err(|e| e.to_string())?)
+            }
+        };
         Ok(Self {
-            mark: mark(trust),
-            verifier: verifier.map_err(|e| e.to_string())?,
+            mark: mark(trust, files),
+            lenient: files.lenient,
+            hints,
+            by,
         })
     }
 
     /// What asks for certificates in handshakes and leaves belief to [`Judge::verdict`].
     pub fn asking(&self) -> Arc<dyn ClientCertVerifier> {
-        Arc::new(Asking(Arc::clone(&self.verifier)))
+        Arc::new(Asking(self.hints.clone()))
     }
 
     fn verdict(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
         let Some((leaf, others)) = chain.split_first() else {
             return Err(Refusal::Other("there is none".to_owned()));
         };
-        let now = UnixTime::since_unix_epoch(now());
-        match self.verifier.verify_client_cert(leaf, others, now) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(refusal(&error)),
-        }
+        let (authorities, revocations, depth) = match &self.by {
+            By::Standard(verifier) => {
+                let now = UnixTime::since_unix_epoch(now());
+                let verified = verifier.verify_client_cert(leaf, others, now);
+                return verified.map(drop).map_err(|error| refusal(&error));
+            }
+            By::OpenSsl(authorities, revocations, depth) => (authorities, revocations, *depth),
+        };
+        let rules = Rules {
+            authorities,
+            revocations,
+            depth: depth.into(),
+        };
+        let now = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
+        chain::judge(chain, &rules, now).map_err(|fault| match fault {
+            chain::EXPIRED => Refusal::Expired,
+            chain::REVOKED => Refusal::Revoked,
+            fault => Refusal::Other(fault.to_owned()),
+        })
     }
 }
 
@@ -239,9 +309,13 @@ fn refusal(error: &Error) -> Refusal {
 }
 
 /// The same for the same content, in any process.
-fn mark(trust: &Trust) -> Mark {
+fn mark(trust: &Trust, files: &ClientTrust) -> Mark {
     let mut all = Vec::new();
-    let authorities = trust.authorities.iter().map(|one| one.as_ref());
+    if files.depth.is_some() || files.lenient {
+        all.extend([files.depth.unwrap_or(1), u8::from(files.lenient)]);
+    }
+    let authorities = trust.authorities.iter().chain(&trust.trusted);
+    let authorities = authorities.map(|one| one.as_ref());
     let lists = trust.revocations.iter().flatten().map(|one| one.as_ref());
     for der in authorities.chain(lists) {
         all.extend_from_slice(&der.len().to_be_bytes());
@@ -252,9 +326,9 @@ fn mark(trust: &Trust) -> Mark {
     mark
 }
 
-/// Asks for a certificate and sees that the client has its key; takes any.
+/// Asks for a certificate by these authorities and sees that the client has its key; takes any.
 #[derive(Debug)]
-struct Asking(Arc<dyn ClientCertVerifier>);
+struct Asking(Vec<DistinguishedName>);
 
 impl ClientCertVerifier for Asking {
     fn client_auth_mandatory(&self) -> bool {
@@ -262,7 +336,7 @@ impl ClientCertVerifier for Asking {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        &self.0
     }
 
     fn verify_client_cert(
@@ -281,7 +355,9 @@ impl ClientCertVerifier for Asking {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, leaf, signature)
+        let known = &super::provider().signature_verification_algorithms;
+        let checked = verify_tls12_signature(message, leaf, signature, known);
+        checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known))
     }
 
     fn verify_tls13_signature(
@@ -290,11 +366,49 @@ impl ClientCertVerifier for Asking {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, leaf, signature)
+        let known = &super::provider().signature_verification_algorithms;
+        let checked = verify_tls13_signature(message, leaf, signature, known);
+        match signature.scheme {
+            // Not for handshakes of TLS 1.3 (RFC 8446 section 4.2.3), whoever asks.
+            SignatureScheme::RSA_PKCS1_SHA256
+            | SignatureScheme::RSA_PKCS1_SHA384
+            | SignatureScheme::RSA_PKCS1_SHA512
+            | SignatureScheme::RSA_PKCS1_SHA1
+            | SignatureScheme::ECDSA_SHA1_Legacy => checked,
+            _ => checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known)),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        super::provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// A certificate that webpki does not read, as those of version 1, has a key all the same, which the signature has to be by.
+fn by_bare_key(
+    error: Error,
+    (message, leaf, signature): (&[u8], &CertificateDer<'_>, &DigitallySignedStruct),
+    known: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let unread = matches!(
+        error,
+        Error::InvalidCertificate(CertificateError::BadEncoding | CertificateError::Other(_))
+    );
+    let Some((_, parsed)) = X509Certificate::from_der(leaf).ok().filter(|_| unread) else {
+        return Err(error);
+    };
+    let key = &parsed.public_key().subject_public_key.data;
+    let of_scheme = known
+        .mapping
+        .iter()
+        .find(|(scheme, _)| *scheme == signature.scheme);
+    let mut algorithms = of_scheme.into_iter().flat_map(|(_, all)| all.iter());
+    let signed = signature.signature();
+    match algorithms.any(|one| one.verify_signature(key, message, signed).is_ok()) {
+        true => Ok(HandshakeSignatureValid::assertion()),
+        false => Err(error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Certificates and the TLS configurations that serve them.
 //!
 //! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`policies`] and
-//! [`server_config`] serve from it, [`tickets`] lets clients resume, [`client`] knows them, [`streams`] ends TLS at streams, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
+//! [`server_config`] serve from it, [`tickets`] lets clients resume, [`client`] knows them, `chain` believes as OpenSSL, [`streams`] ends TLS at streams, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
 //! [`peek`] what a listener shows, [`key_log`] what it must not, [`unverified`] takes any. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
 //! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 mod certificates;
+mod chain;
 pub mod client;
 mod distinguished_name;
 mod files;

@@ -187,7 +187,7 @@ impl Running {
     /// Its `ca_file`.
     pub fn name(&self) -> &Path {
         let trust = self.policy.clients.as_ref();
-        trust.map_or(Path::new(""), |trust| &trust.ca_file)
+        trust.map_or(Path::new(""), ClientTrust::ca_file)
     }
 
     /// The files that can change.
@@ -195,7 +195,8 @@ impl Running {
         let trust = self.policy.clients.iter();
         trust.flat_map(|trust| {
             let lists = trust.crl_files.iter().map(PathBuf::as_path);
-            std::iter::once(trust.ca_file.as_path()).chain(lists)
+            let files = trust.ca_file.iter().chain(&trust.trusted_file);
+            files.map(PathBuf::as_path).chain(lists)
         })
     }
 
@@ -248,18 +249,24 @@ pub(super) fn judge(files: &ClientTrust) -> Result<Judge, PolicyError> {
 }
 
 fn judged(trust: &Trust, files: &ClientTrust) -> Result<Judge, PolicyError> {
-    Judge::new(trust).map_err(|reason| PolicyError::Trust {
-        path: files.ca_file.clone(),
+    Judge::new(trust, files).map_err(|reason| PolicyError::Trust {
+        path: files.ca_file().to_owned(),
         reason,
     })
 }
 
 fn read(files: &ClientTrust) -> Result<Trust, PolicyError> {
-    let authorities = read_one(&files.ca_file, trust::authorities)?;
+    let some = |file: &Option<PathBuf>| match file {
+        Some(path) => read_one(path, trust::authorities),
+        None => Ok(Vec::new()),
+    };
+    let authorities = some(&files.ca_file)?;
+    let trusted = some(&files.trusted_file)?;
     let lists = files.crl_files.iter();
     let lists = lists.map(|path| read_one(path, trust::revocations));
     Ok(Trust {
         authorities,
+        trusted,
         revocations: lists.collect::<Result<_, _>>()?,
     })
 }

@@ -238,7 +238,7 @@ fn the_certificate_itself_is_passed_on_as_ingresses_do_and_logged() {
     edge.cause(&Authority::new("x").issue_to("m", 11));
     eventually("three lines are written", || {
         let log = std::fs::read_to_string(dir.join("access.log")).unwrap_or_default();
-        log == "SUCCESS CN=alice,O=Example CN=clients 0A 200\nNONE - - - 400\nFAILED CN=m,O=Example CN=x 0B 400\n"
+        log == "SUCCESS CN=alice,O=Example CN=clients 0A 200\nNONE - - - 400\nFAILED:none of the authorities in `ca_file` has signed it CN=m,O=Example CN=x 0B 400\n"
     });
 }
 

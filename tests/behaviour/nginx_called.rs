@@ -296,7 +296,7 @@ http {{
         location /own {{ error_log own.log; error_log quiet.log crit; }}
         location /syslog {{ error_log syslog:server={server},facility=user,tag=edge; }}
         location /told {{ access_log syslog:server={server},severity=alert,nohostname short; }}
-        location /limited {{ limit_req zone=one; limit_req_log_level info; error_log info.log info; return 204; }}
+        location /limited {{ limit_req zone=one; limit_req_log_level info; error_log info.log info; }}
         location /chosen {{ access_log chosen-$arg_f.log short; return 204; }}
         location /packed {{ access_log packed.gz short gzip; return 204; }}
     }}

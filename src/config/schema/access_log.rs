@@ -93,7 +93,13 @@ impl Overlay {
             redact: self.redact.unwrap_or_else(|| inherited.redact.clone()),
         };
         log.also = match self.also {
-            Some(also) => also.into_iter().map(|one| one.over(&log)).collect(),
+            Some(also) => also
+                .into_iter()
+                .map(|one| AccessLog {
+                    events: Vec::new(),
+                    ..one.over(&log)
+                })
+                .collect(),
             None => rest.also.clone(),
         };
         log

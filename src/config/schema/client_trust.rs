@@ -14,20 +14,35 @@ use crate::config::tls::ClientTrust;
 use crate::config::trust::{self, InFile, MOST_BYTES, Trust, TrustFault};
 
 static TABLE: Table = Table {
-    header: "client_certificate = { mode, ca_file, crl_files, pass_certificate }",
+    header: "client_certificate = { mode, ca_file, trusted_file, crl_files, depth, pass_certificate }",
     about: "",
     keys: &[
         Key::new(
             "mode",
-            Kind::Word(&["required", "optional", "off"]),
+            Kind::Word(&["required", "optional", "unverified", "off"]),
             "\"required\"",
-            "Whether a client has to have one.",
+            "Whether a client has to have one; \"unverified\": any will do, and $ssl_client_verify says whether it is believed.",
         ),
-        Key::required(
+        Key::rule(
             "ca_file",
             Kind::Path,
+            "none, for \"unverified\" only",
             "\"clients.pem\"",
             "PEM: the authorities.",
+        ),
+        Key::rule(
+            "trusted_file",
+            Kind::Path,
+            "none",
+            "\"more.pem\"",
+            "PEM: further authorities, of which clients are not told.",
+        ),
+        Key::rule(
+            "depth",
+            Kind::Count(0, 100),
+            "RFC 5280",
+            "1",
+            "Chains are built as OpenSSL builds them (version 1 counts), with at most so many certificates between.",
         ),
         Key::new("crl_files", Kind::Texts, "[]", "PEM: what is revoked."),
         Key::new(
@@ -55,16 +70,32 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Read<Option<Cli
     if mode.value == "off" {
         return Some(Some(At { value: None, span }));
     }
-    let ca_file = inner.path("ca_file");
+    let ca_file = inner.optional("ca_file", Reader::path);
+    let trusted = inner.optional("trusted_file", Reader::path);
+    let depth = inner.optional("depth", Reader::count::<u8>);
     let (ca_file, lists) = (ca_file?, lists?);
+    let lenient = mode.value == "unverified";
+    if ca_file.is_none() && !lenient {
+        let fault = Diagnostic::error(
+            "missing-key",
+            span,
+            format!("{} has no `ca_file`", inner.name()),
+        );
+        return inner.refuse(fault.hint("PEM: the authorities"));
+    }
     let spans: Vec<_> = lists.iter().map(|at| at.span.clone()).collect();
     let value = ClientTrust {
         required: mode.value == "required",
-        ca_file: ca_file.value,
+        lenient,
+        trusted_file: trusted?.map(|file| file.value),
+        depth: depth?.map(|depth| depth.value),
+        ca_file: ca_file.as_ref().map(|file| file.value.clone()),
         crl_files: lists.into_iter().map(|at| at.value).collect(),
         pass_certificate: pass?.value,
     };
-    look(&value, &ca_file.span, &spans, context)?;
+    if let Some(ca_file) = &ca_file {
+        look(&value, (&ca_file.value, &ca_file.span), &spans, context)?;
+    }
     let value = Some(value);
     Some(Some(At { value, span }))
 }
@@ -72,20 +103,21 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Read<Option<Cli
 /// Says what is wrong with the files, where files are read.
 fn look(
     value: &ClientTrust,
-    ca_file: &Span,
+    (ca_path, ca_file): (&Path, &Span),
     crl_files: &[Span],
     context: Context<'_>,
 ) -> Option<()> {
     let Some(now) = context.files.time() else {
         return Some(());
     };
-    let authorities = file(&value.ca_file, ca_file, context, trust::authorities);
+    let authorities = file(ca_path, ca_file, context, trust::authorities);
     let lists = value.crl_files.iter().zip(crl_files);
     let lists: Vec<_> = lists
         .map(|(path, span)| file(path, span, context, trust::revocations))
         .collect();
     let found = Trust {
         authorities: authorities?,
+        trusted: Vec::new(),
         revocations: lists.into_iter().collect::<Option<_>>()?,
     };
     for (which, doubt) in found.doubts(now) {

@@ -17,6 +17,7 @@ use super::route;
 use crate::nginx::model::{Locations, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
+use crate::nginx::value;
 use crate::types::host::HostPattern;
 
 /// The host of a server that answers for others' names only.
@@ -399,6 +400,12 @@ pub(super) fn policy<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<Stri
                 .lost(own, "TLS 1.2 and 1.3 only: older versions are not spoken"),
         }
     }
+    // Sessions are kept in tickets alone, where nginx may keep them itself.
+    let cache = scope.one("ssl_session_cache").map(|own| own.argument(0));
+    let kept = cache.is_some_and(|kind| kind.starts_with("shared:") || kind.starts_with("builtin"));
+    if !kept && !scope.flag("ssl_session_tickets", true) {
+        words.push("session_tickets = false".to_owned());
+    }
     words.extend(client_certificate(import, scope));
     words
 }
@@ -409,28 +416,36 @@ fn client_certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<
     let mode = match &*own.argument(0) {
         "on" => "required",
         "optional" => "optional",
-        "off" => return None,
-        _ => {
-            import.ledger.lost(
-                own,
-                "a certificate by nobody's authority is not asked for: clients show none",
-            );
-            return None;
-        }
+        "optional_no_ca" => "unverified",
+        _ => return None,
     };
-    let Some(authority) = scope.one("ssl_client_certificate") else {
+    let authority = scope.one("ssl_client_certificate");
+    if authority.is_none() && mode != "unverified" {
         import.ledger.lost(
             own,
             "without `ssl_client_certificate` no authority is believed",
         );
         return None;
-    };
-    let file = draft::text(&import.absolute(&authority.argument(0)));
-    let mut words = vec![format!("mode = \"{mode}\""), format!("ca_file = {file}")];
+    }
+    let mut words = vec![format!("mode = \"{mode}\"")];
     import.ledger.carried(own, "`tls.client_certificate.mode`");
-    import
-        .ledger
-        .carried(authority, "`tls.client_certificate.ca_file`");
+    for (from, key) in [
+        (authority, "ca_file"),
+        (scope.one("ssl_trusted_certificate"), "trusted_file"),
+    ] {
+        if let Some(from) = from {
+            let file = draft::text(&import.absolute(&from.argument(0)));
+            words.push(format!("{key} = {file}"));
+            let to = format!("`tls.client_certificate.{key}`");
+            import.ledger.carried(from, &to);
+        }
+    }
+    let depth = scope.one("ssl_verify_depth");
+    let count = depth.and_then(|own| value::number(&own.arguments().first()?.bytes));
+    words.push(format!("depth = {}", count.unwrap_or(1).clamp(0, 100)));
+    if let Some(own) = depth {
+        import.ledger.carried(own, "`tls.client_certificate.depth`");
+    }
     if let Some(crl) = scope.one("ssl_crl") {
         words.push(format!(
             "crl_files = {}",

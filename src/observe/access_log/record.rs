@@ -83,6 +83,8 @@ pub struct Record<'a> {
 pub struct ClientCertificate<'a> {
     /// Whether it counts.
     pub verified: bool,
+    /// As nginx says it: `SUCCESS`, or `FAILED:` with the reason.
+    pub verify: &'a str,
     /// Whom it names.
     pub subject: &'a str,
     /// Who signed it.
@@ -93,12 +95,13 @@ pub struct ClientCertificate<'a> {
     pub fingerprint: &'a str,
 }
 
-impl ClientCertificate<'_> {
+impl<'a> ClientCertificate<'a> {
     /// As nginx says it.
-    pub fn verify(&self) -> &'static str {
+    pub fn verify(&self) -> &'a str {
         match self.verified {
-            true => "SUCCESS",
-            false => "FAILED",
+            // What was believed in the handshake can be refused since.
+            false if self.verify == "SUCCESS" => "FAILED",
+            _ => self.verify,
         }
     }
 }
