@@ -184,7 +184,7 @@ fn names_of_upstreams_and_who_is_asked_for_a_certificate_are_carried() {
         "\"app.internal:80\"",
         "{ address = \"b.internal:81\", weight = 2 }",
         "[\"c.internal:8080\"]",
-        "client_certificate = { mode = \"optional\", ca_file = \"/etc/nginx/ca.pem\" }",
+        "client_certificate = { mode = \"optional\", ca_file = \"/etc/nginx/ca.pem\", depth = 1 }",
         "servers = [\"10.0.0.2\", \"[fd00::2]:5353\"]",
     ] {
         assert!(imported.toml.contains(part), "{part} in\n{}", imported.toml);

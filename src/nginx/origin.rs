@@ -132,8 +132,11 @@ mod tests {
         let config = read(&asked.name()).unwrap().config;
         let prefix = folder.path().join("p");
         assert_eq!(config.server.pid_file, Some(prefix.join("run/a.pid")));
-        assert_eq!(config.log.file, Some(prefix.join("e.log")));
-        assert_eq!(config.log.format, config::LogFormat::Nginx);
+        let [log] = &*config.log.logs else {
+            panic!("{:?}", config.log);
+        };
+        assert_eq!(log.target.file(), Some(&*prefix.join("e.log")));
+        assert_eq!(log.level, config::LogLevel::Notice);
         assert_eq!(config.server.drain_timeout.as_secs(), 7);
         assert_eq!(config.admin.socket, prefix.join("run/a.hubgate.sock"));
     }

@@ -31,6 +31,11 @@ struct One {
 }
 
 impl EventLogs {
+    /// Without any.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
     /// Opens the logs' targets. Fails when a file cannot be opened for appending.
     pub fn open(logs: &[ErrorLog], targets: &Targets) -> io::Result<Self> {
         let mut all = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, and `relay`'s where TLS or a
 //! rate needs them in memory; `special` does what most streams do not ask for, `values` has what texts name, `told` what the
-//! endpoint is told; `datagrams` has sessions of UDP. Invariant: every stream that began is counted and logged once, however it ends.
+//! endpoint is told, `sentences` what the log is; `datagrams` has sessions of UDP. Invariant: every stream that began is counted and logged once, however it ends.
 
 mod copy;
 mod datagrams;
@@ -10,7 +10,6 @@ mod leaving;
 mod relay;
 mod sentences;
 mod special;
-
 mod told;
 mod values;
 

@@ -81,7 +81,11 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Read<Option<Cli
             span,
             format!("{} has no `ca_file`", inner.name()),
         );
-        return inner.refuse(fault.hint("PEM: the authorities"));
+        return inner.refuse(
+            fault
+                .label("needs `ca_file`")
+                .hint("add `ca_file = \"clients.pem\"`"),
+        );
     }
     let spans: Vec<_> = lists.iter().map(|at| at.span.clone()).collect();
     let value = ClientTrust {

@@ -50,11 +50,14 @@ impl AccessLogs {
     pub fn handle(&self, log: &AccessLog) -> io::Result<AccessLogHandle> {
         let mut next = AccessLogHandle::off();
         for log in log.also.iter().rev().chain([log]) {
-            let Some(sink) = self.targets.sink(&log.target)? else {
+            let sink = self.targets.sink(&log.target)?;
+            let events = EventLogs::open(&log.events, &self.events)?;
+            if sink.is_none() && !events.is_own() {
                 continue;
-            };
+            }
             next.on = Some(Arc::new(On {
                 sink,
+                events,
                 form: match &log.target {
                     LogTarget::Chosen(text) => Form::Chosen(text.clone()),
                     LogTarget::Syslog(syslog) => Form::Syslog(syslog.clone()),
@@ -67,7 +70,6 @@ impl AccessLogs {
                 next: next.clone(),
             }));
         }
-        next.events = EventLogs::open(&log.events, &self.events)?;
         Ok(next)
     }
 
@@ -95,12 +97,13 @@ impl AccessLogs {
 #[derive(Clone, Debug)]
 pub struct AccessLogHandle {
     on: Option<Arc<On>>,
-    events: EventLogs,
 }
 
 #[derive(Debug)]
 struct On {
-    sink: Arc<Sink>,
+    /// `None` where only events are told.
+    sink: Option<Arc<Sink>>,
+    events: EventLogs,
     form: Form,
     format: AccessLogFormat,
     escape: Escape,
@@ -124,9 +127,10 @@ enum Form {
 impl On {
     /// Gives the target a line.
     fn push(&self, line: &[u8], record: &Record<'_>) {
+        let Some(sink) = &self.sink else { return };
         let mut framed = Vec::new();
         match &self.form {
-            Form::Plain => return self.sink.push(line),
+            Form::Plain => return sink.push(line),
             Form::Chosen(text) => {
                 let name = record.values.map(|values| text.value(values));
                 let name = name.filter(|name| is_sound(name));
@@ -138,10 +142,13 @@ impl On {
             }
             Form::Syslog(to) => syslog::message(to, to.severity, record.time, line, &mut framed),
         }
-        self.sink.push(&framed);
+        sink.push(&framed);
     }
 
     fn wants(&self, record: &Record<'_>) -> bool {
+        if self.sink.is_none() {
+            return false;
+        }
         let Some((when, values)) = self.when.as_ref().zip(record.values) else {
             return true;
         };
@@ -152,20 +159,19 @@ impl On {
 impl AccessLogHandle {
     /// A log that takes nothing.
     pub fn off() -> Self {
-        Self {
-            on: None,
-            events: EventLogs::default(),
-        }
+        Self { on: None }
     }
 
     /// Whether records are wanted; when not, the caller need not make one.
     pub fn enabled(&self) -> bool {
-        self.on.is_some()
+        let on = self.on.as_deref();
+        on.is_some_and(|on| on.sink.is_some() || on.next.enabled())
     }
 
     /// Where events of the same requests are told.
     pub fn events(&self) -> &EventLogs {
-        &self.events
+        static NONE: EventLogs = EventLogs::none();
+        self.on.as_ref().map_or(&NONE, |on| &on.events)
     }
 
     /// Formats `record` and queues the line. Never waits for a file; what does not fit is dropped and counted.
