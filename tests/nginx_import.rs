@@ -190,3 +190,23 @@ fn names_of_upstreams_and_who_is_asked_for_a_certificate_are_carried() {
         assert!(imported.toml.contains(part), "{part} in\n{}", imported.toml);
     }
 }
+
+#[test]
+fn a_field_that_frames_is_lost_only_where_it_would_say_something_else() {
+    let lost = |directive: &str| {
+        let made = import_of(&format!(
+            "events {{}} http {{ server {{ location / {{ {directive} proxy_pass http://127.0.0.1:1; }} }} }}"
+        ));
+        loads(&made.toml);
+        made.report.lost()
+    };
+    for (directive, want) in [
+        ("add_header Content-Length 0;", 0),
+        ("add_header Content-Length 5;", 1),
+        ("proxy_set_header Content-Length \"\";", 0),
+        ("proxy_set_header Transfer-Encoding \"\";", 0),
+        ("proxy_set_header Content-Length 5;", 1),
+    ] {
+        assert_eq!(lost(directive), want, "{directive}");
+    }
+}

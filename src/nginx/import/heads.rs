@@ -71,9 +71,11 @@ pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: 
             }
         };
         if OWN.contains(&&*name) || matches!(&*name, "connection" | "upgrade" | "date") {
-            import
-                .ledger
-                .lost(own, "it frames the answer, which is hubgate's own to say");
+            let what = "it frames the answer, which is hubgate's own to say";
+            match name == "content-length" && value == "0" {
+                true => import.ledger.not_needed(own, what),
+                false => import.ledger.lost(own, what),
+            }
             continue;
         }
         // nginx has one of these only.
@@ -177,7 +179,10 @@ fn request(
         }
         if OWN.contains(&&*name) {
             let what = "it frames the request, which is hubgate's own to say";
-            import.ledger.lost(own, what);
+            match own.argument(1).is_empty() {
+                true => import.ledger.not_needed(own, what),
+                false => import.ledger.lost(own, what),
+            }
             continue;
         }
         if name == "host" && own.argument(1).is_empty() {
