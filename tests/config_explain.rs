@@ -188,6 +188,7 @@ redirect = { to = "https://$host/new$request_uri", status = 308 }
 certificate = "none"
 hosts = ["a.test", "**.example.net", "www.*", '~^u-(?<user>\w+)\.x$', ""]
 listen = ["127.0.0.1:8082", { address = "unix:/run/s.sock", default = true }, { address = "[::1]:8444", tls = true }]
+fields = "plain"
 paths = "normal"
 merge_slashes = false
 [[site."nginx.test".route]]

@@ -1,7 +1,7 @@
 //! Whether a password belongs to a hash, in the forms that `htpasswd`, `openssl passwd` and `mkpasswd` write.
 //!
-//! `$apr1$` and `$1$` (MD5 crypt), bcrypt, `$5$` and `$6$` (SHA-2 crypt), {SSHA}, {SHA} and {PLAIN}. The oldest form, DES
-//! of eight characters, and yescrypt are not known here. Compares without telling by its time where two differ.
+//! `$apr1$` and `$1$` (MD5 crypt), bcrypt, `$5$` and `$6$` (SHA-2 crypt), {SSHA}, {SHA} and {PLAIN}; the oldest form is
+//! `des_crypt`'s. yescrypt is not known here. Compares without telling by its time where two differ.
 #![deny(clippy::disallowed_methods)]
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -10,6 +10,7 @@ use base64::Engine as _;
 use md5::{Digest as _, Md5};
 use sha_crypt::{PasswordVerifier as _, ShaCrypt};
 
+use super::des_crypt;
 use super::passwords::lenient;
 
 /// What is known of a hash by its form.
@@ -28,9 +29,11 @@ pub(super) fn form(hash: &str) -> Form {
     let begins = |begins: &[&str]| begins.iter().any(|begin| hash.starts_with(begin));
     if begins(&["{PLAIN}", "{SSHA}", "{SHA}"]) {
         Form::Quick
-    } else if begins(&[
-        "$apr1$", "$1$", "$5$", "$6$", "$2y$", "$2b$", "$2a$", "$2x$",
-    ]) {
+    } else if des_crypt::is_one(hash.as_bytes())
+        || begins(&[
+            "$apr1$", "$1$", "$5$", "$6$", "$2y$", "$2b$", "$2a$", "$2x$",
+        ])
+    {
         Form::Slow
     } else {
         Form::Unknown
@@ -58,6 +61,10 @@ pub(super) fn matches(hash: &str, password: &[u8]) -> bool {
     }
     if hash.starts_with("$2") {
         return bcrypt::verify(password, hash).unwrap_or(false);
+    }
+    if des_crypt::is_one(hash.as_bytes()) {
+        let made = des_crypt::crypt(password, hash.as_bytes());
+        return made.is_some_and(|made| same(&made, hash.as_bytes()));
     }
     ShaCrypt::default().verify_password(password, hash).is_ok()
 }
@@ -212,12 +219,12 @@ mod tests {
             "{SSHA}",
             "{SSHA}!!",
             "{SHA}",
-            "rqXexS6ZhobKA",
+            "rqXexS6Zhob:A",
             "$y$j9T$x$y",
         ] {
             assert!(!matches(hash, b"secret"), "{hash}");
         }
-        assert_eq!(form("rqXexS6ZhobKA"), Form::Unknown);
+        assert_eq!(form("rqXexS6Zhob:A"), Form::Unknown);
         assert_eq!(form("$y$j9T$x$y"), Form::Unknown);
     }
 }

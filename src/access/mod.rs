@@ -4,5 +4,6 @@
 //! told is `proxy`'s, when the file is read again `server`'s.
 
 mod crypt;
+mod des_crypt;
 pub mod passwords;
 pub mod rules;

@@ -25,6 +25,7 @@ mod endpoints;
 mod error_pages;
 mod errors;
 mod explain;
+mod field_names;
 mod file;
 mod files;
 mod heads;
@@ -90,6 +91,7 @@ pub use endpoints::endpoints;
 pub use error_pages::{ErrorPages, Language, Page, PageFor};
 pub use errors::{ErrorRule, ErrorStatus, ErrorTarget};
 pub use explain::explain;
+pub use field_names::FieldNames;
 pub use file::{fetch, load, read};
 pub use files::{Attempt, Attempts, Files, FilesPlace, Last, Links, Listing, Packed, Since};
 pub use heads::{

@@ -23,6 +23,7 @@ use super::definition::Definitions;
 use super::detours::Detours;
 use super::discovery::{NamedEndpoints, Resolver};
 use super::error_pages::ErrorPages;
+use super::field_names::FieldNames;
 use super::heads::{RequestHeads, ResponseHeads, SetField};
 use super::health::Health;
 use super::limit::{ConcurrencyZone, RateZone, RouteLimits};
@@ -217,6 +218,8 @@ pub struct Site {
     pub challenge_fallback: Option<UpstreamName>,
     /// What sends its requests elsewhere.
     pub detours: Detours,
+    /// Which fields of its requests count.
+    pub fields: FieldNames,
     /// What routes are matched with.
     pub paths: Paths,
     /// `[[site."HOST".route]]`, in the order of the file, those within a route right after it.

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::action::RouteAction;
 use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
+use super::field_names::FieldNames;
 use super::model::{
     Acme, AcmeAuthority, Admin, CertificateSource, ClientTimeouts, HttpMode, Limits, Listen, Log,
     LogFormat, Paths, Route, Server, Site, Upstream,
@@ -263,6 +264,9 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     if !site.listen.is_empty() {
         let own: Vec<_> = site.listen.iter().map(site_listen).collect();
         entries.push(("listen", format!("[{}]", own.join(", "))));
+    }
+    if site.fields != FieldNames::All {
+        entries.push(("fields", quoted(site.fields.as_str())));
     }
     if let Paths::Normal { merge_slashes } = site.paths {
         entries.push(("paths", quoted("normal")));

@@ -97,6 +97,14 @@ pub enum Variable {
     Https,
     /// `$http2`: `h2`, or nothing.
     Http2,
+    /// `$connections_active`: open client connections.
+    ConnectionsActive,
+    /// `$connections_reading`: those in the middle of a request's head.
+    ConnectionsReading,
+    /// `$connections_writing`: those with a request whose answer is not over.
+    ConnectionsWriting,
+    /// `$connections_waiting`: those without a request.
+    ConnectionsWaiting,
     /// `$realip_remote_addr`: the connection's other end, whoever it speaks for.
     PeerAddr,
     /// `$connection`: the connection's number.

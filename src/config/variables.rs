@@ -148,6 +148,26 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
     ("https", Variable::Https, "on with TLS, else nothing"),
     ("http2", Variable::Http2, "h2, h2c without TLS, or nothing"),
     (
+        "connections_active",
+        Variable::ConnectionsActive,
+        "client connections that are open",
+    ),
+    (
+        "connections_reading",
+        Variable::ConnectionsReading,
+        "those in the middle of a request's head",
+    ),
+    (
+        "connections_writing",
+        Variable::ConnectionsWriting,
+        "those with a request whose answer is not over",
+    ),
+    (
+        "connections_waiting",
+        Variable::ConnectionsWaiting,
+        "those without a request",
+    ),
+    (
         "realip_remote_addr",
         Variable::PeerAddr,
         "the connection's other end, whoever it speaks for",

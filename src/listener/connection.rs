@@ -165,6 +165,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
     };
     let mut facts = facts;
     facts.link = Some(link.clone());
+    facts.metrics = Some(context.shared.metrics.clone());
     let app = Arc::new(App {
         shared: context.shared.clone(),
         pool: context.pool.clone(),

@@ -19,6 +19,7 @@ use super::client::Client;
 use super::decide::{self, Decision};
 use super::detours::error_rule;
 use super::files::{self, Request, Served};
+use super::pace::Pace;
 use super::trace::Trace;
 use crate::config::{Paths, RouteAction};
 use crate::nginx::uri::{self, Uri};
@@ -87,9 +88,16 @@ impl App {
             }
             (RouteAction::Files(files), Ok(uri)) => {
                 let checked = asked.checked;
+                // A route that rules enter has files where the one around it has its path.
+                let site = trace.site.and_then(|site| snapshot.config.sites.get(site));
+                let around = match &route.config.path {
+                    PathPattern::Named(_) => site.and_then(|site| site.outer(&route.config)),
+                    _ => None,
+                };
+                let pattern = around.map_or(&route.config.path, |around| &around.path);
                 let request = Request {
                     head: client.head(),
-                    prefix: prefix(&route.config.path, &uri),
+                    prefix: prefix(pattern, &uri),
                     uri,
                     values: answered::values(self, snapshot, client, checked, id, trace),
                     plain: !trace.detour.in_place,
@@ -267,10 +275,10 @@ impl Detour {
 pub(super) async fn send_large(
     client: &mut Client,
     answer: &Answer,
-    limit: Duration,
+    limits: (Duration, Option<Box<Pace>>),
     trace: &mut Trace,
 ) -> Left {
-    match files::send::send(client, answer, limit, &mut trace.own_body).await {
+    match files::send::send(client, answer, limits, &mut trace.own_body).await {
         Ok(()) => Left::Whole,
         Err(cause) => {
             trace.cause = Some(cause);

@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::app::App;
 use super::checks::Checked;
 use super::client::Client;
+use super::standing::Standing;
 use super::trace::Trace;
 use super::values::Values;
 use crate::config::{OwnAnswer, RouteAction};
@@ -54,17 +55,20 @@ fn plain(status: u16, kind: Option<&'static str>, body: Vec<u8>) -> Answer {
     Answer::new(status, kind.into_iter().collect(), body, None)
 }
 
-/// As nginx's `stub_status` writes them. Which connections are waited for in the middle of a head nobody counts: they are
-/// among those that wait.
+/// As nginx's `stub_status` writes them.
 fn counts(metrics: &Metrics) -> String {
-    let (active, writing) = (metrics.connections_open(), metrics.requests_in_flight());
     let handled = metrics.connections_accepted();
     let accepts = handled + metrics.connections_refused_total_cap.get();
-    let requests = metrics.requests_finished() + writing;
-    let waiting = active.saturating_sub(writing);
+    let Standing {
+        active,
+        reading,
+        writing,
+        waiting,
+    } = Standing::of(metrics);
+    let requests = metrics.requests_finished() + writing + reading;
     format!(
         "Active connections: {active} \nserver accepts handled requests\n {accepts} {handled} {requests} \n\
-         Reading: 0 Writing: {writing} Waiting: {waiting} \n"
+         Reading: {reading} Writing: {writing} Waiting: {waiting} \n"
     )
 }
 

@@ -29,7 +29,7 @@ use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
 use super::trace::Trace;
 use super::{client_certificate, close, fallback, heads, record, refuse, splice};
-use crate::config::CertificateSource;
+use crate::config::{CertificateSource, FieldNames};
 use crate::observe::cause::Cause;
 use crate::observe::events;
 use crate::observe::open::{Entry, Kind, Place, Wait};
@@ -254,6 +254,11 @@ impl App {
         trace.site = site;
         if let Some(site) = site.filter(|_| snapshot.events) {
             events::enter(snapshot.sites[site].access_log.events());
+        }
+        if let Some(site) = site
+            && snapshot.config.sites[site].fields != FieldNames::All
+        {
+            client.leave_out(snapshot.config.sites[site].fields);
         }
         let decision = match site {
             Some(site) if self.facts.is_tls && snapshot.tls.ask() => {

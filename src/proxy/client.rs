@@ -22,6 +22,7 @@ use super::date;
 use super::filter::response::{self, Framing};
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::h2::stream::Stream;
+use crate::config::FieldNames;
 use crate::transport::chunks::write_size;
 use crate::transport::{Link, now};
 use crate::upstream::http1::ResponseHead;
@@ -116,6 +117,21 @@ impl Client {
         head.remove_header(&http::header::TRANSFER_ENCODING);
     }
 
+    /// Leaves out the fields whose names do not count.
+    #[cold]
+    pub(super) fn leave_out(&mut self, names: FieldNames) {
+        let all = self.head().headers.keys();
+        let odd: Vec<_> = all.filter(|name| !names.admit(name.as_str())).collect();
+        let odd: Vec<_> = odd.into_iter().cloned().collect();
+        let head = match self {
+            Self::H1 { session, .. } => session.req_header_mut(),
+            Self::H2(h2) => h2.head_mut(),
+        };
+        for name in &odd {
+            head.remove_header(name);
+        }
+    }
+
     /// Whether this is HTTP/2.
     pub fn is_h2(&self) -> bool {
         matches!(self, Self::H2(_))
@@ -169,9 +185,27 @@ impl Client {
     /// Writes an answer of hubgate's own, without its body when the request was HEAD. What is too large to be held, and all
     /// of a body that changes on its way, is left for [`Self::send_body`] and [`Self::finish`].
     pub fn send_answer(&mut self, answer: &Answer, cx: &mut Context<'_>) -> io::Result<()> {
-        let is_head = self.head().method == http::Method::HEAD;
-        let bodiless = is_head || matches!(answer.status, 204 | 304);
+        self.begin_answer(answer)?;
+        let bodiless = self.has_no_body(answer);
+        if answer.recode.is_some() && !bodiless {
+            return Ok(());
+        }
         let body = if bodiless { &[][..] } else { &answer.body[..] };
+        let length = if bodiless { 0 } else { answer.length() };
+        self.send_body(body, cx)?;
+        if length == body.len() as u64 {
+            self.finish(HeaderMap::new());
+        }
+        Ok(())
+    }
+
+    fn has_no_body(&self, answer: &Answer) -> bool {
+        self.head().method == http::Method::HEAD || matches!(answer.status, 204 | 304)
+    }
+
+    /// Writes the head of an answer of hubgate's own; all of its body is left for [`Self::send_body`] and [`Self::finish`].
+    pub fn begin_answer(&mut self, answer: &Answer) -> io::Result<()> {
+        let bodiless = self.has_no_body(answer);
         let length = if bodiless { 0 } else { answer.length() };
         match self {
             Self::H1 {
@@ -194,13 +228,6 @@ impl Client {
             Self::H2(h2) => {
                 h2.send_head(answer.status(), answer.fields(), now(), length == 0)?;
             }
-        }
-        if answer.recode.is_some() && !bodiless {
-            return Ok(());
-        }
-        self.send_body(body, cx)?;
-        if length == body.len() as u64 {
-            self.finish(HeaderMap::new());
         }
         Ok(())
     }

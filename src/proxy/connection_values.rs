@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::known::{number, seconds};
+use super::standing::Standing;
 use super::values::Values;
 use crate::access::passwords::Credentials;
 use crate::config::{FilesPlace, Lookup as _, RouteAction, Variable};
@@ -26,6 +27,11 @@ impl Values<'_> {
         let facts = self.facts;
         let text = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
         let link = facts.link.as_deref();
+        let standing = |out: &mut Vec<u8>, of: fn(Standing) -> u64| {
+            if let Some(metrics) = &facts.metrics {
+                number(out, of(Standing::of(metrics)));
+            }
+        };
         match variable {
             Variable::RemoteUser => {
                 let shown = self.fields.get(AUTHORIZATION);
@@ -38,6 +44,10 @@ impl Values<'_> {
                 let name = if facts.is_tls { "h2" } else { "h2c" };
                 text(out, if is_h2 { name } else { "" });
             }
+            Variable::ConnectionsActive => standing(out, |standing| standing.active),
+            Variable::ConnectionsReading => standing(out, |standing| standing.reading),
+            Variable::ConnectionsWriting => standing(out, |standing| standing.writing),
+            Variable::ConnectionsWaiting => standing(out, |standing| standing.waiting),
             Variable::PeerAddr => text(out, &facts.peer_text),
             Variable::Connection => number(out, facts.number),
             Variable::ConnectionRequests => number(out, link.map_or(1, |link| link.requests())),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::filter::forwarded;
+use crate::observe::metrics::Metrics;
 use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
 use crate::transport::proxy_protocol::Proxied;
@@ -51,6 +52,8 @@ pub struct Facts {
     pub began: Instant,
     /// Its bytes, once there are requests.
     pub link: Option<Arc<Link>>,
+    /// What all connections are counted in.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 impl Facts {
@@ -75,6 +78,7 @@ impl Facts {
             number: connection_number(),
             began: now(),
             link: None,
+            metrics: None,
         }
     }
 

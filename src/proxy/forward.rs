@@ -444,7 +444,7 @@ impl Course {
 }
 
 /// How fast the route's answers may go.
-fn pace(route: &RunningRoute) -> Option<Box<Pace>> {
+pub(super) fn pace(route: &RunningRoute) -> Option<Box<Pace>> {
     let limits = &route.guard.as_ref()?.limits.as_ref()?.config;
     let rate = limits.bandwidth?;
     Some(Box::new(Pace::new(rate.0, limits.after.0)))

@@ -45,6 +45,7 @@ pub mod request_id;
 pub mod rules;
 mod shared;
 pub mod splice;
+mod standing;
 mod tell;
 pub mod trace;
 pub mod tunnel;

@@ -12,6 +12,7 @@ use http::header::LAST_MODIFIED;
 use super::answer::{self, Answer};
 use super::app::{App, Drain, Left};
 use super::client::Client;
+use super::forward::pace;
 use super::page::bare;
 use super::trace::Trace;
 use super::{anew, close, detours, heads, last_event};
@@ -120,8 +121,12 @@ impl App {
         let is_head = client.head().method == Method::HEAD;
         trace.own_body = if is_head { 0 } else { answer.body.len() as u64 };
         let limit: Duration = snapshot.config.timeouts.write;
-        if answer.rest.is_some() && !is_head {
-            return Box::pin(anew::send_large(client, &answer, limit, trace)).await;
+        let pace = trace
+            .route
+            .and_then(|route| pace(&snapshot.routes[route]))
+            .filter(|_| answer.length() > 0);
+        if (answer.rest.is_some() || pace.is_some()) && !is_head {
+            return Box::pin(anew::send_large(client, &answer, (limit, pace), trace)).await;
         }
         match close::send(client, &answer, limit).await {
             Ok(()) => Left::Whole,

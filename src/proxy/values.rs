@@ -271,6 +271,20 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The first field whose name would be this one if its `_` were `-`, as variables are named.
+    #[cold]
+    fn twin(&self, name: &HeaderName, out: &mut Vec<u8>) {
+        let is_twin = |own: &HeaderName| {
+            let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+            let own = own.as_str().bytes();
+            own.len() == name.as_str().len() && own.map(dashed).eq(name.as_str().bytes())
+        };
+        let mut fields = self.fields.iter();
+        if let Some((_, value)) = fields.find(|(own, _)| is_twin(own)) {
+            out.extend_from_slice(value.as_bytes());
+        }
+    }
+
     /// A field's value; of several, all, as one list (RFC 9110 section 5.3).
     fn field(&self, name: &str, out: &mut Vec<u8>) {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
@@ -278,7 +292,11 @@ impl<'a> Values<'a> {
         };
         // RFC 6265 joins cookies in its own way.
         let between: &[u8] = if name == COOKIE { b"; " } else { b", " };
-        for (index, value) in self.fields.get_all(name).iter().enumerate() {
+        let mut values = self.fields.get_all(&name).iter().peekable();
+        if values.peek().is_none() {
+            return self.twin(&name, out);
+        }
+        for (index, value) in values.enumerate() {
             if index > 0 {
                 out.extend_from_slice(between);
             }

@@ -96,6 +96,7 @@ mod tests {
             redirect_status: None,
             challenge_fallback: None,
             detours: Default::default(),
+            fields: Default::default(),
             paths: Default::default(),
             routes: Vec::new(),
             request: Vec::new(),

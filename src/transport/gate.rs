@@ -3,6 +3,7 @@
 //! Judges bytes as they are delivered and says until when to wait for more. Reading and closing are the link's.
 //! Invariant: while a head is incomplete there is a time by which the wait for it ends.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::chunks::{ChunkFault, ChunkProgress, ChunkScanner};
@@ -13,6 +14,32 @@ use super::head::{HeadFault, HeadLimits, HeadProgress, HeadScanner, is_plain};
 const PREFACE: usize = 24;
 /// Stands for a byte the engine's parser would refuse.
 pub(super) const MASK: u8 = b'_';
+
+/// Connections whose next request's head is there in part.
+static READING: AtomicU64 = AtomicU64::new(0);
+
+/// How many connections are in the middle of a request's head now.
+pub fn heads_begun() -> u64 {
+    READING.load(Ordering::Relaxed)
+}
+
+/// One of them; no longer when dropped.
+#[derive(Debug)]
+struct Reading;
+
+impl Reading {
+    #[cold]
+    fn begin() -> Self {
+        READING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Limits of a [`Gate`].
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +75,7 @@ pub struct Gate {
     pub(super) fault: Option<LinkFault>,
     /// Whether the process is stopping.
     pub(super) draining: bool,
+    reading: Option<Reading>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +114,7 @@ impl Gate {
             chunks: ChunkScanner::default(),
             fault: None,
             draining: false,
+            reading: None,
         }
     }
 
@@ -115,15 +144,18 @@ impl Gate {
                 // Most heads come in one piece, and then nobody asks the clock.
                 if let Phase::Idle(_) = self.phase {
                     self.phase = Phase::Head(now() + self.limits.head_time);
+                    self.reading = Some(Reading::begin());
                 }
                 Ok(bytes.len())
             }
             Ok(HeadProgress::Complete(end)) if self.scanner.is_chunked() => {
+                self.reading = None;
                 self.phase = Phase::Chunked;
                 self.chunks = ChunkScanner::default();
                 self.pass_chunks(&bytes[end..]).map(|()| bytes.len())
             }
             Ok(HeadProgress::Complete(end)) => {
+                self.reading = None;
                 self.phase = Phase::Open;
                 Ok(match self.scanner.may_upgrade() {
                     true => end,
@@ -155,6 +187,7 @@ impl Gate {
     }
 
     pub(super) fn refuse(&mut self, fault: LinkFault) -> LinkFault {
+        self.reading = None;
         self.fault = Some(fault);
         fault
     }

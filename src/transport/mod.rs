@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use buffered::BufferedSocket;
 pub use deadline::{Deadline, now};
 pub use engine::EngineStream;
-pub use gate::{Gate, GateLimits, LinkFault};
+pub use gate::{Gate, GateLimits, LinkFault, heads_begun};
 pub use h2_room::poll_room;
 pub use link::Link;
 pub use socket::{BelowTls, Socket, as_tcp, reset_on_close};

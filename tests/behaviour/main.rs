@@ -45,6 +45,7 @@ mod modules;
 mod names;
 mod nginx_called;
 mod nginx_compare;
+mod nginx_odds;
 mod nginx_servers;
 mod open;
 mod own_addresses;

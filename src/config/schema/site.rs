@@ -23,6 +23,7 @@ use crate::config::bodies::Bodies;
 use crate::config::client_address::ClientAddress;
 use crate::config::detours::Detours;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::field_names::FieldNames;
 use crate::config::model::{CertificateSource, HttpMode, Paths, SiteListen};
 use crate::config::referers::Referers;
 use crate::config::source::Span;
@@ -82,6 +83,12 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         rules::RULES,
         errors::ERRORS,
+        Key::new(
+            "fields",
+            Kind::Word(FieldNames::WORDS),
+            "\"all\"",
+            "Which fields of requests count, by their names: all that HTTP allows, those of letters, digits, `-` and `_` (\"underscores\"), or without `_` (\"plain\", as nginx does unless told otherwise). Others are left out of all that looks at a request, and are not sent on.",
+        ),
         Key::new(
             "paths",
             Kind::Word(&["raw", "normal"]),
@@ -156,6 +163,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) redirect_status: Read<u16>,
     pub(in crate::config) challenge_fallback: Read<String>,
     pub(in crate::config) detours: Option<Detours>,
+    pub(in crate::config) fields: Option<FieldNames>,
     pub(in crate::config) paths: Option<Paths>,
     pub(in crate::config) heads: Option<SiteHeads>,
     pub(in crate::config) bodies: Option<Bodies>,
@@ -207,6 +215,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         redirect_status: reader.optional("redirect_status", Reader::status),
         challenge_fallback: reader.optional("challenge_fallback", Reader::text),
         detours: detours::of_site(reader, context),
+        fields: (reader.word("fields")).and_then(|word| FieldNames::parse(&word.value)),
         paths: paths(reader),
         heads: heads::of_site(reader, context),
         bodies: bodies::bodies(reader, context),

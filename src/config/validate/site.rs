@@ -144,6 +144,7 @@ fn check(
             redirect_status: typed.redirect_status?.map(|at| at.value),
             challenge_fallback: fallback?,
             detours: typed.detours?,
+            fields: typed.fields?,
             paths: paths?,
             routes: routes?,
             request: typed.heads.as_ref()?.request.clone(),

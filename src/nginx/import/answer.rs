@@ -6,7 +6,7 @@ use super::Import;
 use super::draft::{self, Draft};
 use super::rules;
 use super::{access, errors, files, heads, limits, log, mirror};
-use crate::nginx::model::{Location, Scope};
+use crate::nginx::model::{Kind, Location, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
 
@@ -65,8 +65,9 @@ pub(super) fn rest<'t>(import: &mut Import<'t>, site: &str, scope: &Scope<'t>) -
 fn of_block<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
     detours(import, scope, true, route);
     // A `return` comes before anybody is kept out.
-    if !scope.content().iter().any(|own| own.is("return")) {
-        guards(import, scope, route);
+    match rules::returns(scope.content()) {
+        true => limits::speed(import, scope, route),
+        false => guards(import, scope, route),
     }
     heads::of_answers(import, scope, route);
 }
@@ -98,7 +99,9 @@ pub(super) fn detours<'t>(
 
 /// Sets what answers in `scope`. False when it cannot be said; why is told.
 pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) -> bool {
-    match scope.content().iter().find(|own| own.is("return")) {
+    let content = scope.content();
+    let returned_by = content.iter().find(|own| own.is("return"));
+    match returned_by.filter(|_| rules::returns(content)) {
         Some(own) => match returned(import, scope, own) {
             Ok((key, table)) => {
                 import.ledger.carried(own, format!("`{key}`"));
@@ -172,8 +175,15 @@ pub(super) fn returned(
             if !text.is_empty() {
                 words.push(format!("body = {}", draft::text(&text)));
             }
-            let kind = scope.one("default_type");
-            let kind = kind.map_or("text/plain".into(), |own| own.argument(0));
+            let own = match &import.around {
+                Some(Kind::Exact(path)) => files::kind(scope, path),
+                _ => None,
+            };
+            let default = || {
+                let kind = scope.one("default_type");
+                kind.map_or("text/plain".to_owned(), |own| own.argument(0).into_owned())
+            };
+            let kind = own.unwrap_or_else(default);
             if kind != "text/plain" && !matches!(status, 204 | 304) {
                 words.push(format!("type = {}", draft::text(&kind)));
             }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::Import;
 use super::draft::{self, Draft};
-use crate::config::{Text, media_types};
+use super::rules;
+use crate::config::media_types;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::{Directive, Word};
 
@@ -42,11 +43,9 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Dr
     words.push(format!("symlinks = \"{}\"", links(import, scope)));
     conditions(scope, &mut words);
     let table = format!("{{ {} }}", words.join(", "));
-    if let Some(unknown) = unknown(scope) {
+    if let Some(unknown) = unknown(import, scope) {
         let (own, name) = unknown;
-        import
-            .ledger
-            .lost(own, format!("hubgate has no variable `{name}`"));
+        import.ledger.lost(own, name);
         return false;
     }
     route.set("files", table, from);
@@ -116,11 +115,23 @@ fn listing<'t>(import: &mut Import<'t>, scope: &Scope<'t>, words: &mut Vec<Strin
     }
 }
 
-/// Media types, where they are not those that hubgate has anyway.
-fn types(scope: &Scope<'_>) -> Vec<String> {
-    let mut words = Vec::new();
+/// The media type of what is at `path`, by its extension.
+pub(super) fn kind(scope: &Scope<'_>, path: &[u8]) -> Option<String> {
+    let name = path.rsplit(|byte| *byte == b'/').next()?;
+    let dot = name.iter().rposition(|byte| *byte == b'.')?;
+    let extension = String::from_utf8_lossy(name.get(dot + 1..)?).to_ascii_lowercase();
+    known_types(scope).remove(&extension)
+}
+
+fn known_types(scope: &Scope<'_>) -> BTreeMap<String, String> {
     let blocks = scope.all("types");
-    let mut types: BTreeMap<String, String> = BTreeMap::new();
+    if blocks.is_empty() {
+        let own = OWN_TYPES.iter();
+        return own
+            .map(|(extension, kind)| ((*extension).to_owned(), (*kind).to_owned()))
+            .collect();
+    }
+    let mut types = BTreeMap::new();
     for row in blocks.iter().flat_map(|block| block.children()) {
         for extension in row.arguments() {
             types.insert(
@@ -129,12 +140,13 @@ fn types(scope: &Scope<'_>) -> Vec<String> {
             );
         }
     }
-    if blocks.is_empty() {
-        let own = OWN_TYPES.iter();
-        types = own
-            .map(|(extension, kind)| ((*extension).to_owned(), (*kind).to_owned()))
-            .collect();
-    }
+    types
+}
+
+/// Media types, where they are not those that hubgate has anyway.
+fn types(scope: &Scope<'_>) -> Vec<String> {
+    let mut words = Vec::new();
+    let types = known_types(scope);
     let same = types.len() == media_types::all().count()
         && media_types::all()
             .all(|(extension, kind)| types.get(extension).is_some_and(|own| own == kind));
@@ -195,8 +207,8 @@ fn conditions(scope: &Scope<'_>, words: &mut Vec<String>) {
     }
 }
 
-/// The first variable that hubgate does not have.
-fn unknown<'t>(scope: &Scope<'t>) -> Option<(&'t Directive, String)> {
+/// The first text with a variable that hubgate does not have, and why.
+fn unknown<'t>(import: &Import<'t>, scope: &Scope<'t>) -> Option<(&'t Directive, String)> {
     let alias = scope
         .own()
         .iter()
@@ -205,8 +217,8 @@ fn unknown<'t>(scope: &Scope<'t>) -> Option<(&'t Directive, String)> {
         .chain(scope.all("index"))
         .chain(scope.one("root"))
         .flat_map(|own| own.arguments().iter().map(move |word| (own, word)));
-    all.find_map(|(own, word)| match Text::parse(&word.text()) {
-        Ok(_) => None,
-        Err(error) => Some((own, error.to_string())),
+    all.find_map(|(own, word)| {
+        let why = rules::known(import, scope, &word.text()).err()?;
+        Some((own, why))
     })
 }

@@ -118,6 +118,13 @@ pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut D
     }
 }
 
+/// How fast a block answers that limits nothing else.
+pub(super) fn speed(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+    if let Some(words) = bandwidth(import, scope) {
+        route.set("limits", format!("{{ {words} }}"), scope.one("limit_rate"));
+    }
+}
+
 fn bandwidth(import: &mut Import<'_>, scope: &Scope<'_>) -> Option<String> {
     let own = scope.one("limit_rate")?;
     let bytes = |own: &Directive| value::size(&own.arguments().first()?.bytes);

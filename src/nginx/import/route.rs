@@ -15,6 +15,7 @@ use super::limits;
 use super::log;
 use super::mirror;
 use super::pass::{Asked, upstream};
+use super::rules;
 use crate::nginx::model::{Kind, Location, Locations, Place, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -150,7 +151,7 @@ fn route<'t>(
     let mut passes = content.iter().rev();
     let pass = passes.find(|own| own.is("proxy_pass") || own.is("grpc_pass"));
     // The answer of a `return` comes before any pass.
-    let returns = content.iter().any(|own| own.is("return"));
+    let returns = rules::returns(content);
     let Some(pass) = pass.filter(|_| !returns) else {
         return answered(import, site, location, key, path);
     };

@@ -30,12 +30,22 @@ pub(super) fn of<'t>(
     let end = own.iter().position(|own| own.is("return"));
     // After a `rewrite` that goes on, only a rule still comes before another look for a location.
     let before = own.get(..end.unwrap_or_default()).unwrap_or_default();
-    let answers = answers && !before.iter().any(|own| own.is("rewrite"));
+    let answers = answers && !before.iter().any(|own| own.is("rewrite") || breaks(own));
     let end = end.map_or(own.len(), |end| if answers { end } else { end + 1 });
     let own = own.get(..end).unwrap_or_default();
     let rules = list(import, scope, own);
     let first = own.first()?;
     (!rules.is_empty()).then(|| (format!("[{}]", rules.join(", ")), *first))
+}
+
+/// Whether a `return` among these answers whatever came before it: after a `break` there are files, or a pass.
+pub(super) fn returns(own: &[Directive]) -> bool {
+    let end = own.iter().position(|own| own.is("return"));
+    end.is_some_and(|end| !own.iter().take(end).any(breaks))
+}
+
+fn breaks(own: &Directive) -> bool {
+    own.is("break") || (own.is("if") && own.children().iter().any(|own| own.is("break")))
 }
 
 fn list<'t>(import: &mut Import<'t>, scope: &Scope<'t>, own: &[&'t Directive]) -> Vec<String> {

@@ -14,6 +14,7 @@ use super::hosts;
 use super::listen::Listen;
 use super::log;
 use super::route;
+use crate::config::FieldNames;
 use crate::nginx::model::{Locations, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -236,6 +237,14 @@ fn site<'t>(
     }
     certificate(import, server, servers, group, &mut table);
     table.set("redirect_status", "301", None);
+    if server.scope.flag("ignore_invalid_headers", true) {
+        let from = server.scope.one("underscores_in_headers");
+        let names = match server.scope.flag("underscores_in_headers", false) {
+            true => FieldNames::Underscores,
+            false => FieldNames::Plain,
+        };
+        table.set("fields", draft::text(names.as_str()), from);
+    }
     table.set("paths", "\"normal\"", None);
     if !server.scope.flag("merge_slashes", true) {
         let from = server.scope.one("merge_slashes");

@@ -10,26 +10,38 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::super::admit::while_there;
 use super::super::answer::Answer;
 use super::super::client::Client;
+use super::super::pace::Pace;
 use super::super::recode::Recoder;
 use crate::observe::cause::Cause;
 use crate::transport::now;
 
-/// Sends it, counting the bytes of the body that were given in `sent`. A client may take nothing for at most `limit`.
+/// Sends it, counting the bytes of the body that were given in `sent`. A client may take nothing for at most `limit`, and
+/// gets no more than its pace, if there is one, allows.
 ///
 /// # Errors
 /// Why it was not sent whole.
-pub async fn send(
+pub(in crate::proxy) async fn send(
     client: &mut Client,
     answer: &Answer,
-    limit: Duration,
+    (limit, pace): (Duration, Option<Box<Pace>>),
     sent: &mut u64,
 ) -> Result<(), Cause> {
     let mut rest = answer.rest.clone();
     let mut recoder = answer.recode.clone().map(Recoder::new);
-    at_once(client, |client, cx| client.send_answer(answer, cx)).await?;
+    let paced = pace.is_some();
+    let limits = &mut Limits { limit, pace };
+    match paced {
+        true => at_once(client, |client, _| client.begin_answer(answer)).await?,
+        false => at_once(client, |client, cx| client.send_answer(answer, cx)).await?,
+    }
     match &mut recoder {
+        None if paced => {
+            *sent = 0;
+            give(client, &answer.body, limits, sent).await?;
+        }
         None => *sent = answer.body.len() as u64,
         Some(recoder) => recoder.take(&answer.body),
     }
@@ -42,37 +54,53 @@ pub async fn send(
             break;
         };
         match &mut recoder {
-            None => give(client, &piece, limit, sent).await?,
+            None => give(client, &piece, limits, sent).await?,
             Some(recoder) => {
                 recoder.take(&piece);
-                give_recoded(client, recoder, limit, sent).await?;
+                give_recoded(client, recoder, limits, sent).await?;
             }
         }
     }
     if let Some(recoder) = &mut recoder {
         recoder.end();
-        give_recoded(client, recoder, limit, sent).await?;
+        give_recoded(client, recoder, limits, sent).await?;
     }
     client.finish(HeaderMap::new());
     room(client, limit, true).await
 }
 
+/// How fast an answer may go, and how slow.
+struct Limits {
+    limit: Duration,
+    pace: Option<Box<Pace>>,
+}
+
 async fn give(
     client: &mut Client,
-    piece: &[u8],
-    limit: Duration,
+    mut piece: &[u8],
+    limits: &mut Limits,
     sent: &mut u64,
 ) -> Result<(), Cause> {
-    room(client, limit, false).await?;
-    at_once(client, |client, cx| client.send_body(piece, cx)).await?;
-    *sent += piece.len() as u64;
+    while !piece.is_empty() {
+        room(client, limits.limit, false).await?;
+        let mut now_due = piece;
+        if let Some(pace) = &mut limits.pace {
+            let due = while_there(client, poll_fn(|cx| pace.poll_room(*sent, now(), cx)));
+            let due = due.await.ok_or(Cause::ClientGone)?;
+            let due = usize::try_from(due).unwrap_or(usize::MAX);
+            now_due = piece.get(..due).unwrap_or(piece);
+        }
+        at_once(client, |client, cx| client.send_body(now_due, cx)).await?;
+        *sent += now_due.len() as u64;
+        piece = piece.get(now_due.len()..).unwrap_or_default();
+    }
     Ok(())
 }
 
 async fn give_recoded(
     client: &mut Client,
     recoder: &mut Recoder,
-    limit: Duration,
+    limits: &mut Limits,
     sent: &mut u64,
 ) -> Result<(), Cause> {
     while recoder.has_more() {
@@ -80,7 +108,7 @@ async fn give_recoded(
             tracing::error!(event = "recode.failed", %error, "an answer cannot be changed");
             Cause::Internal
         })?;
-        give(client, made, limit, sent).await?;
+        give(client, made, limits, sent).await?;
     }
     Ok(())
 }
