@@ -35,6 +35,7 @@ https = ["[::1]:8443", { address = "[::]:9443", backlog = 9, interface = "lo", t
 redirect_port = 444
 proxy_protocol_from = ["10.0.0.0/8", "192.0.2.9"]
 proxy_protocol_optional = ["127.0.0.1:8080"]
+proxy_protocol_from_anybody = true
 proxy_protocol_required = ["[::1]:8443", "[::1]:7443"]
 h2c = ["127.0.0.1:8080"]
 [limits]

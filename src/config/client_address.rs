@@ -12,6 +12,9 @@ use ipnet::IpNet;
 
 use crate::types::header::X_FORWARDED_FOR;
 
+/// In the place of a field: the address in the PROXY header of the connection.
+const PROXY_HEADER: &str = "proxy_protocol";
+
 /// Whose word is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
@@ -25,8 +28,16 @@ pub struct ClientAddress {
 
 impl ClientAddress {
     /// The address that `peer` names; `None` where its word is not taken, or it says nothing.
-    pub fn named(&self, peer: IpAddr, fields: &HeaderMap) -> Option<IpAddr> {
+    pub fn named(
+        &self,
+        peer: IpAddr,
+        fields: &HeaderMap,
+        proxied: Option<IpAddr>,
+    ) -> Option<IpAddr> {
         let believed = |address: IpAddr| self.from.iter().any(|net| net.contains(&address));
+        if self.header == PROXY_HEADER {
+            return proxied.filter(|_| believed(peer));
+        }
         let mut found = None;
         let mut values: Vec<_> = fields.get_all(&self.header).iter().collect();
         if self.header != X_FORWARDED_FOR {
@@ -78,7 +89,8 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         let peer = "127.0.0.1".parse().unwrap();
-        own.named(peer, &map).map(|address| address.to_string())
+        own.named(peer, &map, None)
+            .map(|address| address.to_string())
     }
 
     #[test]

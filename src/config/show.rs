@@ -71,6 +71,10 @@ pub(super) fn listen(listen: &Listen) -> Vec<Entry> {
             "proxy_protocol_required",
             list(&listen.proxy_protocol.required),
         ),
+        (
+            "proxy_protocol_from_anybody",
+            listen.proxy_protocol.anybody.to_string(),
+        ),
         ("h2c", list(&listen.h2c)),
     ]
 }

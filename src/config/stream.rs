@@ -121,6 +121,8 @@ pub struct ProxyProtocol {
     pub optional: Vec<Address>,
     /// Where it has to.
     pub required: Vec<Address>,
+    /// Whether a header is taken from anybody: from who is not believed it is told, and no more.
+    pub anybody: bool,
 }
 
 impl ProxyProtocol {

@@ -81,16 +81,14 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
         let snapshot = context.shared.snapshot.load();
         let settings = &snapshot.config.listen.proxy_protocol;
         proxy_header::policy(settings, &key.0).map(|policy| {
-            (
-                policy,
-                proxy_header::is_trusted(settings.from_at(&key.0), peer.ip()),
-            )
+            let trusted = proxy_header::is_trusted(settings.from_at(&key.0), peer.ip());
+            (policy, (trusted, trusted || settings.anybody))
         })
     };
     let permit = match (&expected, &key.0) {
         // Whom a load balancer speaks for is not known yet, and it may have more connections than a client; so may
         // who stands behind a unix socket.
-        (Some((_, true)), _) | (_, Address::Unix(_)) => context.caps.try_acquire_unknown(),
+        (Some((_, (true, _))), _) | (_, Address::Unix(_)) => context.caps.try_acquire_unknown(),
         _ => context.caps.try_acquire(peer.ip()),
     };
     let permit = match permit {
@@ -105,12 +103,13 @@ fn take(tcp: TcpStream, peer: SocketAddr, key: &ListenerKey, context: &Arc<Conte
             connection::serve(tcp, (peer, None), key, &context, entry).await;
             drop((permit, open));
         }),
-        Some((policy, trusted)) => tokio::spawn(async move {
+        Some((policy, (trusted, heard))) => tokio::spawn(async move {
             let arrival = Arrival {
                 tcp,
                 peer,
                 permit,
                 trusted,
+                heard,
             };
             if let Some((tcp, client, permit)) = arrival.reveal(policy, &context).await {
                 entry.note(|row| row.client = client.0);
@@ -138,6 +137,8 @@ struct Arrival {
     permit: Permit,
     /// Whether the peer may speak for others; its permit then names no client yet.
     trusted: bool,
+    /// Whether it may send a header.
+    heard: bool,
 }
 
 impl Arrival {
@@ -149,10 +150,7 @@ impl Arrival {
     ) -> Option<(TcpStream, Client, Permit)> {
         let counts = &context.shared.metrics.proxy_headers;
         let limit = context.shared.snapshot.load().config.timeouts.handshake;
-        let taken = timeout(
-            limit,
-            proxy_header::take(&mut self.tcp, self.trusted, policy),
-        );
+        let taken = timeout(limit, proxy_header::take(&mut self.tcp, self.heard, policy));
         let client = match taken.await {
             Ok(Ok(Some((said, values)))) => {
                 counts.taken.inc();
@@ -162,11 +160,13 @@ impl Arrival {
                         destination,
                     } => {
                         let proxied = Proxied {
+                            sender: self.peer,
                             source,
                             destination,
                             values,
                         };
-                        (source, Some(Arc::new(proxied)))
+                        let client = if self.trusted { source } else { self.peer };
+                        (client, Some(Arc::new(proxied)))
                     }
                     Said::Own => (self.peer, None),
                 }

@@ -62,14 +62,15 @@ pub fn is_trusted(from: &[IpNet], peer: IpAddr) -> bool {
     from.iter().any(|network| network.contains(&peer))
 }
 
-/// Takes the header off `tcp` and says what is in it; `None` when the connection begins without one and may.
+/// Takes the header off `tcp`, where its sender is `heard`, and says what is in it; `None` when the connection begins without
+/// one and may.
 pub async fn take(
     tcp: &mut TcpStream,
-    trusted: bool,
+    heard: bool,
     policy: Policy,
 ) -> Result<Option<(Said, Values)>, Refusal> {
     let required = policy == Policy::Required;
-    if required && !trusted {
+    if required && !heard {
         return Err(Refusal::Untrusted);
     }
     let mut bytes = vec![0; USUAL];
@@ -81,7 +82,7 @@ pub async fn take(
             Verdict::Partial => {}
             Verdict::Absent if required => return Err(Refusal::Missing),
             Verdict::Absent => return Ok(None),
-            Verdict::Complete(..) if !trusted => return Err(Refusal::Untrusted),
+            Verdict::Complete(..) if !heard => return Err(Refusal::Untrusted),
             Verdict::Complete(size, said, values) => {
                 let taken = tcp.read_exact(&mut bytes[..size]).await;
                 taken.map_err(|error| Refusal::Gone(Some(error)))?;

@@ -6,17 +6,19 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 
+use super::app::Facts;
 use super::filter::forwarded;
 use crate::snapshot::Snapshot;
 
-/// The client of a request that came from `peer` to these places of the snapshot. A site's own word counts before its
+/// The client of a request on the connection of `facts` to these places of the snapshot. A site's own word counts before its
 /// route's, as nginx asks the server's before the location's; one that has any asks nobody else.
 pub(super) fn of(
     snapshot: &Snapshot,
     (site, route): (Option<usize>, Option<usize>),
-    peer: IpAddr,
+    facts: &Facts,
     fields: &HeaderMap,
 ) -> IpAddr {
+    let peer = facts.peer.ip();
     let site = site.and_then(|site| snapshot.config.sites.get(site));
     let site = site.and_then(|site| site.client_address.as_deref());
     let route = route.and_then(|route| snapshot.routes.get(route));
@@ -25,8 +27,9 @@ pub(super) fn of(
         let trusted_proxies = &snapshot.config.server.trusted_proxies;
         return forwarded::client_address(peer, trusted_proxies, fields);
     }
+    let proxied = facts.proxied.as_ref().map(|proxied| proxied.source.ip());
     let named = [site, route].into_iter().flatten();
     { named }
-        .find_map(|own| own.named(peer, fields))
+        .find_map(|own| own.named(peer, fields, proxied))
         .unwrap_or(peer)
 }

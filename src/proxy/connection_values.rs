@@ -48,7 +48,10 @@ impl Values<'_> {
             Variable::ConnectionsReading => standing(out, |standing| standing.reading),
             Variable::ConnectionsWriting => standing(out, |standing| standing.writing),
             Variable::ConnectionsWaiting => standing(out, |standing| standing.waiting),
-            Variable::PeerAddr => text(out, &facts.peer_text),
+            Variable::PeerAddr => match &facts.proxied {
+                Some(proxied) => text(out, &proxied.sender.ip().to_string()),
+                None => text(out, &facts.peer_text),
+            },
             Variable::Connection => number(out, facts.number),
             Variable::ConnectionRequests => number(out, link.map_or(1, |link| link.requests())),
             Variable::ConnectionTime => {

@@ -64,6 +64,7 @@ mod tests {
             unreachable!("it is whole");
         };
         let proxied = Proxied {
+            sender: ([192, 0, 2, 99], 1).into(),
             source,
             destination,
             values,

@@ -45,7 +45,6 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         return;
     }
     let head = client.head();
-    let peer = app.facts.peer;
     let authority = host_of(head);
     let host = authority
         .as_ref()
@@ -73,7 +72,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     });
     let mut record = Record::new(
         SystemTime::now(),
-        SocketAddr::new(values.client, peer.port()),
+        SocketAddr::new(values.client, values.client_port()),
         &head.headers,
     );
     record.values = Some(&values);

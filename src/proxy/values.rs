@@ -101,7 +101,7 @@ impl Lookup for Values<'_> {
         let (path, query) = target::path_of(self.target);
         match variable {
             Variable::RemoteAddr => text(out, &self.client.to_string()),
-            Variable::RemotePort => text(out, &self.facts.peer.port().to_string()),
+            Variable::RemotePort => text(out, &self.client_port().to_string()),
             Variable::BinaryRemoteAddr => match self.client {
                 IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
                 IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
@@ -231,7 +231,7 @@ impl<'a> Values<'a> {
         let route = place.route.and_then(|route| snapshot.routes.get(route));
         Self {
             facts,
-            client: client_address::of(snapshot, places, facts.peer.ip(), &head.headers),
+            client: client_address::of(snapshot, places, facts, &head.headers),
             method: head.method.as_str(),
             target,
             version: head.version,
@@ -264,6 +264,14 @@ impl<'a> Values<'a> {
     }
 
     /// Of the client's certificate; nothing without one.
+    /// The client's port; where its address is taken from a field, that of the connection.
+    pub(super) fn client_port(&self) -> u16 {
+        let facts = self.facts;
+        let proxied = facts.proxied.as_ref().map(|proxied| proxied.source);
+        let named = proxied.filter(|source| source.ip() == self.client);
+        named.unwrap_or(facts.peer).port()
+    }
+
     fn shown(&self, of: impl FnOnce(&'a Shown) -> &'a str) -> &'a str {
         match &self.facts.client {
             ClientOfTls::Shown(shown) => of(shown),

@@ -133,12 +133,19 @@ impl Lookup for Values<'_> {
 }
 
 impl Values<'_> {
+    /// Who has connected, for whomever.
+    fn sender(&self) -> SocketAddr {
+        self.proxied.map_or(self.peer, |proxied| proxied.sender)
+    }
+
     fn of_connection(&self, name: &str) -> Option<String> {
         Some(match name {
             "remote_addr" => self.peer.ip().to_string(),
             "remote_port" => self.peer.port().to_string(),
             "server_addr" => self.local.ip().to_string(),
             "server_port" => self.local.port().to_string(),
+            "realip_remote_addr" => self.sender().ip().to_string(),
+            "realip_remote_port" => self.sender().port().to_string(),
             "protocol" => self.protocol.to_owned(),
             "connection" => self.number.get().to_string(),
             "nginx_version" => UNDERSTOOD.to_owned(),

@@ -48,6 +48,8 @@ pub enum Said {
 /// A connection that is another one's, carried on, with all that its header says.
 #[derive(Debug)]
 pub struct Proxied {
+    /// Who has sent the header.
+    pub sender: SocketAddr,
     /// Who connected.
     pub source: SocketAddr,
     /// Where to.

@@ -468,3 +468,73 @@ fn a_token_for_an_authority_is_answered_to_clients_without_a_certificate() {
     let mut client = Client::tls(edge.hubgate.https, HOST);
     assert_eq!(client.get(HOST, "/.well-known/acme-challenge/").status, 400);
 }
+
+/// A certificate of version 1 that has signed itself, as `openssl req -x509` made them for long.
+fn version_1(dir: &std::path::Path, name: &str) {
+    std::fs::write(
+        dir.join("openssl.conf"),
+        "[ req ]\nencrypt_key = no\ndistinguished_name = dn\n[ dn ]\n",
+    )
+    .unwrap();
+    let file = |end: &str| dir.join(format!("{name}.{end}"));
+    let made = Command::new("openssl")
+        .args(["req", "-new", "-newkey", "rsa:2048", "-config"])
+        .arg(dir.join("openssl.conf"))
+        .args(["-subj", &format!("/CN={name}/"), "-keyout"])
+        .arg(file("key"))
+        .arg("-out")
+        .arg(file("csr"))
+        .output();
+    assert!(made.unwrap().status.success());
+    let made = Command::new("openssl")
+        .args(["x509", "-req", "-days", "3", "-in"])
+        .arg(file("csr"))
+        .arg("-signkey")
+        .arg(file("key"))
+        .arg("-out")
+        .arg(file("pem"))
+        .output();
+    assert!(made.unwrap().status.success());
+}
+
+#[test]
+fn by_openssl_s_rules_a_certificate_of_version_1_counts_that_stands_among_the_authorities() {
+    let edge = Edge::new(
+        "client_certificate = { mode = \"optional\", ca_file = \"@DIR@/clients.pem\", depth = 1 }",
+    );
+    let dir = edge.hubgate.dir.path().to_path_buf();
+    for name in ["mine", "stranger"] {
+        version_1(&dir, name);
+    }
+    let authorities = std::fs::read_to_string(dir.join("clients.pem")).unwrap();
+    let own = std::fs::read_to_string(dir.join("mine.pem")).unwrap();
+    edge.write("clients.pem", &(authorities + &own));
+    let showing = |name: &str| {
+        let file = |end: &str| dir.join(format!("{name}.{end}")).display().to_string();
+        format!("-cert {} -key {}", file("pem"), file("key"))
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let get = |name: &str| edge.get(&format!("{version} {}", showing(name)));
+        eventually("the new authority counts", || {
+            get("mine")
+                .of("HTTP/1.1 ")
+                .is_some_and(|status| status.starts_with("200"))
+        });
+        get("stranger").says("client_certificate_refused");
+    }
+}
+
+#[test]
+fn an_unverified_client_comes_in_and_the_upstream_hears_why_it_is_not_believed() {
+    let edge = Edge::new("client_certificate = { mode = \"unverified\" }");
+    let dir = edge.hubgate.dir.path().to_path_buf();
+    version_1(&dir, "mine");
+    let showing = format!("-cert {0}/mine.pem -key {0}/mine.key", dir.display());
+    edge.get(&showing).says("HTTP/1.1 200");
+    let told = of_certificate(&edge.upstream.only_request().head);
+    let expected = [
+        "ssl-client-verify: FAILED:self-signed certificate",
+        "ssl-client-subject-dn: CN=mine",
+    ];
+    assert_eq!(told[..2], expected);
+}

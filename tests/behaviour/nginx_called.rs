@@ -1,6 +1,7 @@
 //! Called as `nginx`: what unit files, hooks, log watchers and nginx's own test suite do with it.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -379,6 +380,55 @@ fn a_stream_tells_in_logs_of_its_own_what_nginx_s_tells() {
     });
     assert!(nginx.read("own.log").contains("[info]"));
     assert!(!nginx.read("error.log").contains(&refused));
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn a_proxy_header_is_heard_of_anybody_and_believed_of_those_that_are_named_where_it_is_asked_for() {
+    let nginx = Nginx::new("daemon off;", free_addr());
+    let (addr, stream, believing) = (nginx.addr, free_addr(), free_addr());
+    nginx.write(&format!(
+        r#"daemon off;
+events {{ }}
+http {{
+    access_log off;
+    server {{
+        listen {addr} proxy_protocol;
+        set_real_ip_from 127.0.0.1;
+        location / {{ return 200 "$remote_addr $proxy_protocol_addr:$proxy_protocol_port $proxy_protocol_server_addr"; }}
+        location /real {{ real_ip_header proxy_protocol; return 200 "$remote_addr:$remote_port $realip_remote_addr"; }}
+    }}
+}}
+stream {{
+    server {{ listen {stream} proxy_protocol; set_real_ip_from 198.51.100.0/24; return "$remote_addr $proxy_protocol_addr"; }}
+    server {{ listen {believing} proxy_protocol; set_real_ip_from 127.0.0.1; return "$remote_addr:$remote_port $realip_remote_addr"; }}
+}}
+"#
+    ));
+    let mut child = nginx.start();
+    let head = "PROXY TCP4 192.0.2.1 192.0.2.2 123 5678\r\n";
+    let said = |addr: SocketAddr, text: &str| {
+        let mut tcp = TcpStream::connect(addr).unwrap();
+        tcp.set_read_timeout(Some(LONG)).unwrap();
+        tcp.write_all(format!("{head}{text}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let get = |path: &str| said(addr, &format!("GET {path} HTTP/1.0\r\nHost: a\r\n\r\n"));
+    let answer = get("/");
+    assert!(
+        answer.ends_with("\r\n\r\n127.0.0.1 192.0.2.1:123 192.0.2.2"),
+        "{answer}"
+    );
+    let answer = get("/real");
+    assert!(
+        answer.ends_with("\r\n\r\n192.0.2.1:123 127.0.0.1"),
+        "{answer}"
+    );
+    assert_eq!(said(stream, ""), "127.0.0.1 192.0.2.1");
+    assert_eq!(said(believing, ""), "192.0.2.1:123 127.0.0.1");
     signal(child.id(), "QUIT");
     within(LONG, "it ends", || child.try_wait().unwrap().is_some());
 }

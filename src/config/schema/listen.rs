@@ -51,6 +51,12 @@ pub(in crate::config) static TABLE: Table = Table {
             "Addresses of `http`, of `https` and of streams where a connection without a header is ended.",
         ),
         Key::new(
+            "proxy_protocol_from_anybody",
+            Kind::Flag,
+            "false",
+            "Whether a header is taken from those, too, who are in no `proxy_protocol_from`: their connections stay their own, and `$proxy_protocol_addr` and its like tell what the header says, as in nginx.",
+        ),
+        Key::new(
             "h2c",
             Kind::Addresses,
             "[]",
@@ -68,6 +74,7 @@ pub(in crate::config) struct Listen {
     pub(in crate::config) proxy_from: Vec<IpNet>,
     pub(in crate::config) proxy_optional: Vec<At<Address>>,
     pub(in crate::config) proxy_required: Vec<At<Address>>,
+    pub(in crate::config) proxy_anybody: bool,
     pub(in crate::config) h2c: Vec<At<Address>>,
     /// Whether `http` or `https` is written.
     pub(in crate::config) written: bool,
@@ -82,6 +89,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Listen> {
     let proxy_from = reader.networks("proxy_protocol_from");
     let proxy_optional = reader.addresses("proxy_protocol_optional");
     let proxy_required = reader.addresses("proxy_protocol_required");
+    let proxy_anybody = reader.flag("proxy_protocol_from_anybody");
     let h2c = reader.addresses("h2c");
     Some(Listen {
         http: http?,
@@ -90,6 +98,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Listen> {
         proxy_from: proxy_from?,
         proxy_optional: proxy_optional?,
         proxy_required: proxy_required?,
+        proxy_anybody: proxy_anybody?.value,
         h2c: h2c?,
         written: reader
             .typed("http")

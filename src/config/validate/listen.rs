@@ -186,8 +186,10 @@ fn proxy_protocol(
         own,
         optional: values(optional),
         required: values(required),
+        anybody: typed.proxy_anybody,
     };
-    if let Some(first) = all().find(|at| settings.from_at(&at.value).is_empty()) {
+    let nobody = |at: &&At<Address>| settings.from_at(&at.value).is_empty();
+    if let Some(first) = all().find(nobody).filter(|_| !settings.anybody) {
         return context.sink.refuse(
             Diagnostic::error(
                 "proxy-protocol-from",

@@ -232,6 +232,8 @@ impl<'t> Import<'t> {
             self.proxied.dedup();
             let list = draft::texts(self.proxied.iter().map(ToString::to_string));
             self.listen.set("proxy_protocol_required", list, None);
+            let anybody = "proxy_protocol_from_anybody";
+            self.listen.set(anybody, "true", None);
         }
         let main = self.tree.files.first().cloned().unwrap_or_default();
         let heads = sites

@@ -1,6 +1,6 @@
 //! `set_real_ip_from`, `real_ip_header` and `real_ip_recursive` as `client_address` of sites and routes.
 //!
-//! Addresses from PROXY headers are the listener's affair; see `settings`.
+//! Those who are believed everywhere for PROXY headers are the listener's affair; see `settings`.
 
 use std::net::IpAddr;
 
@@ -16,9 +16,6 @@ pub(super) const WORDS: &[&str] = &["set_real_ip_from", "real_ip_header", "real_
 pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Draft) {
     let header = scope.one("real_ip_header").map(|own| own.argument(0));
     let header = header.as_deref().unwrap_or("X-Real-IP");
-    if header == "proxy_protocol" {
-        return;
-    }
     let mut from = Vec::new();
     let all = scope.all("set_real_ip_from");
     for own in &all {

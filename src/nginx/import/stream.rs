@@ -117,7 +117,7 @@ fn one<'t>(
     let mut made = 0;
     let believed = match listens.proxied_at.is_empty() {
         true => Vec::new(),
-        false => stream_keys::believed(import, scope),
+        false => stream_keys::believed(scope),
     };
     for (names, value) in targets {
         for (address, own, udp) in &listens.all {

@@ -256,18 +256,9 @@ fn certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>, stream: &mut Draf
     }
 }
 
-/// Who is believed about the client: nginx takes a header of anybody, and the client's address of those that are named.
-pub(super) fn believed(import: &mut Import<'_>, scope: &Scope<'_>) -> Vec<String> {
+/// Who is believed about the client; nginx takes a header of anybody.
+pub(super) fn believed(scope: &Scope<'_>) -> Vec<String> {
     let from = scope.all("set_real_ip_from");
     let named = from.iter().map(|own| own.argument(0).into_owned());
-    let named: Vec<_> = named.filter(|network| network != "unix:").collect();
-    if !named.is_empty() {
-        return named;
-    }
-    let guarded = scope.all_of(&["allow", "deny"]);
-    for own in guarded.into_iter().chain(scope.all("limit_conn")) {
-        let what = "it is of the client that the PROXY header names, whoever sends it: write `set_real_ip_from`";
-        import.ledger.lost(own, what);
-    }
-    vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()]
+    named.filter(|network| network != "unix:").collect()
 }
