@@ -47,6 +47,8 @@ pub(super) async fn pass(
     let terminates = key.1 == ListenerKind::Https;
     let back = |tcp| terminates.then_some(tcp);
     let local = match &key.0 {
+        // The socket's own, which need not be asked for.
+        Address::Ip(own) if key.0.is_fixed() && !own.ip().is_unspecified() => *own,
         Address::Ip(_) => tcp.local_addr().ok()?,
         Address::Unix(_) => THIS_HOST,
     };

@@ -1,28 +1,17 @@
-//! Moves bytes between two TCP connections inside the kernel (splice(2)) until both sides have ended.
+//! Moves bytes between two TCP connections until both sides have ended, nothing has moved for too long, or a drain is over.
 //!
-//! Either side may end first: half-closes are passed on. A side that takes nothing stops reading from the other; what
-//! waits is at most a pipe. Idle streams hold no pipes: a worker keeps a few for all. Invariant: bytes are delivered in
-//! order or the stream ends.
+//! Either side may end first: half-closes are passed on. How the bytes of one way move is `way`'s. Invariant: a stream that is
+//! silent ends by its idle time, and one that moves does not.
 
-use std::cell::RefCell;
 use std::future::Future;
-use std::io;
-use std::net::Shutdown;
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::way::Way;
 use crate::observe::open::Moved;
 use crate::transport::now;
-
-/// What a pipe takes, as far as the system lets it; it has 64 KiB at least unless pipes are scarce.
-const PIPE: usize = 256 * 1024;
-/// Empty pipes that a worker keeps.
-const KEPT: usize = 32;
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +46,8 @@ pub(super) struct Clock {
     rest: AtomicU64,
     /// As that, of the endpoint's first byte, and one more; 0 before.
     first: AtomicU64,
+    /// Whether one side has ended.
+    ended: AtomicBool,
 }
 
 impl Clock {
@@ -66,6 +57,7 @@ impl Clock {
             last: AtomicU64::new(0),
             rest: AtomicU64::new(0),
             first: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -90,6 +82,11 @@ impl Clock {
         if before == 0 {
             self.first.store(self.since() + 1, Ordering::Relaxed);
         }
+    }
+
+    /// One side has ended: whether the other had before.
+    pub(super) fn ends(&self) -> bool {
+        self.ended.swap(true, Ordering::Relaxed)
     }
 
     fn last(&self) -> Instant {
@@ -123,9 +120,21 @@ pub(super) async fn both_ways(
     ending: impl Future<Output = ()>,
 ) -> Run {
     let clock = Clock::new();
-    let up = one_way(client, upstream, &moved.up, &clock, false);
-    let down = one_way(upstream, client, &moved.down, &clock, true);
-    until(together(up, down, enough), idle, &clock, ending).await
+    let up = Way {
+        from: client,
+        to: upstream,
+        count: &moved.up,
+        clock: &clock,
+        is_answer: false,
+    };
+    let down = Way {
+        from: upstream,
+        to: client,
+        count: &moved.down,
+        clock: &clock,
+        is_answer: true,
+    };
+    until(together(up.run(), down.run(), enough), idle, &clock, ending).await
 }
 
 /// Both ways, until both sides have ended, or the endpoint's where that is `enough`.
@@ -178,84 +187,9 @@ fn side(broken: Broken, upwards: bool) -> Ended {
     }
 }
 
-async fn one_way(
-    from: &TcpStream,
-    to: &TcpStream,
-    count: &AtomicU64,
-    clock: &Clock,
-    is_answer: bool,
-) -> Result<(), Broken> {
-    loop {
-        from.readable().await.map_err(|_| Broken::From)?;
-        let pipe = Pipe::take().map_err(|_| Broken::From)?;
-        loop {
-            let read = from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &pipe.into, None, PIPE, FLAGS)?)
-            });
-            match read {
-                Ok(0) => {
-                    pipe.keep();
-                    let ended = socket2::SockRef::from(to).shutdown(Shutdown::Write);
-                    return ended.map_err(|_| Broken::To);
-                }
-                Ok(mut held) => {
-                    let before = count.fetch_add(held as u64, Ordering::Relaxed);
-                    if is_answer {
-                        clock.answered(before);
-                    }
-                    while held > 0 {
-                        let give = || Ok(splice(&pipe.out, None, to, None, held, FLAGS)?);
-                        let given = to.async_io(Interest::WRITABLE, give).await;
-                        held -= given.map_err(|_| Broken::To)?;
-                    }
-                    clock.moved();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return Err(Broken::From),
-            }
-            // Others of this worker have their turn, however fast the two sides are.
-            tokio::task::consume_budget().await;
-        }
-        pipe.keep();
-    }
-}
-
-const FLAGS: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
-
-/// A pipe with nothing in it, or with what is on its way.
-struct Pipe {
-    out: OwnedFd,
-    into: OwnedFd,
-}
-
-thread_local! {
-    static EMPTY: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Pipe {
-    fn take() -> io::Result<Self> {
-        if let Some(pipe) = EMPTY.with_borrow_mut(Vec::pop) {
-            return Ok(pipe);
-        }
-        let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        if let Err(error) = fcntl_setpipe_size(&into, PIPE) {
-            tracing::debug!(%error, "a pipe stays small");
-        }
-        Ok(Self { out, into })
-    }
-
-    /// Keeps it for the next; to be called with nothing in it.
-    fn keep(self) {
-        EMPTY.with_borrow_mut(|kept| {
-            if kept.len() < KEPT {
-                kept.push(self);
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::way::{MESSAGE, kept_pipes};
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -319,7 +253,43 @@ mod tests {
         };
         let (ended, heard) = tokio::join!(passed, talk);
         assert!(heard == sent, "{} bytes arrived", heard.len());
+        assert!((1..=2).contains(&kept_pipes()), "pipes are used again");
         assert_eq!(ended, (Ended::BySides, (8_000_000, 0)));
+    }
+
+    #[tokio::test]
+    async fn messages_of_any_size_arrive_both_ways_and_no_end_is_missed() {
+        let (mut client, near) = pair().await;
+        let (far, mut upstream) = pair().await;
+        let passed = run(LONG, near, far);
+        let talk = async {
+            let mut total = (0, 0);
+            // Around what goes through memory at once, and back to less of it.
+            for size in [1, 100, MESSAGE - 1, MESSAGE, MESSAGE + 1, 3 * MESSAGE, 7] {
+                let sent = vec![b'x'; size];
+                client.write_all(&sent).await.unwrap();
+                let mut heard = vec![0; size];
+                upstream.read_exact(&mut heard).await.unwrap();
+                assert!(heard == sent, "{size}");
+                total.0 += size as u64;
+                let sent = vec![b'y'; size];
+                upstream.write_all(&sent).await.unwrap();
+                let mut heard = vec![0; size];
+                client.read_exact(&mut heard).await.unwrap();
+                assert!(heard == sent, "{size}");
+                total.1 += size as u64;
+            }
+            // Its last words and its end may come as one.
+            upstream.write_all(b"end").await.unwrap();
+            drop(upstream);
+            let mut heard = Vec::new();
+            client.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard, b"end");
+            drop(client);
+            (total.0, total.1 + 3)
+        };
+        let (ended, total) = tokio::join!(passed, talk);
+        assert_eq!(ended, (Ended::BySides, total));
     }
 
     #[tokio::test]
@@ -361,7 +331,5 @@ mod tests {
         let ((ended, counts), ()) = tokio::join!(passed, talk);
         assert_eq!((ended, counts.0), (Ended::Idle, 4));
         assert!(begun.elapsed() >= idle * 3);
-        let empty = EMPTY.with_borrow(Vec::len);
-        assert!(empty <= 2, "pipes are used again: {empty}");
     }
 }

@@ -1,8 +1,9 @@
 //! Connections that are passed on as bytes: from the endpoint that is chosen to the line in the log.
 //!
-//! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, and `relay`'s where TLS or a
-//! rate needs them in memory; `special` does what most streams do not ask for, `values` has what texts name, `told` what the
-//! endpoint is told, `sentences` what the log is; `datagrams` has sessions of UDP. Invariant: every stream that began is counted and logged once, however it ends.
+//! Which connections those are is `listener`'s to find out; moving the bytes is `copy`'s, one way of them `way`'s, and
+//! `relay`'s where TLS or a rate needs them in memory; `special` does what most streams do not ask for, `values` has what
+//! texts name, `told` what the endpoint is told, `sentences` what the log is; `datagrams` has sessions of UDP. Invariant:
+//! every stream that began is counted and logged once, however it ends.
 
 mod copy;
 mod datagrams;
@@ -12,6 +13,7 @@ mod sentences;
 mod special;
 mod told;
 mod values;
+mod way;
 
 pub use self::datagrams::{Begun, Session};
 pub use self::values::Hello;
