@@ -326,7 +326,7 @@ mod tests {
         std::fs::write(&path, "alice:$apr1$abcdefgh$2SrabkU2P4TUXsgT4z3OR0\n").unwrap();
         assert!(passwords.refresh());
         assert_eq!(passwords.look(&alice).await, Standing::Wrong);
-        std::fs::write(&path, "bob:rqXexS6ZhobKA\n").unwrap();
+        std::fs::write(&path, "bob:$y$j9T$x$y\n").unwrap();
         assert!(passwords.refresh());
         assert_eq!(passwords.look(&alice).await, Standing::Stranger);
         assert_eq!(passwords.unusable(), ["bob"]);
