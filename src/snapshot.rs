@@ -198,6 +198,7 @@ impl Snapshot {
         }
         let nobody = config::Upstream::plain(UpstreamName::nobody(), [] as [EndpointAddress; 0]);
         let mut parts = Parts {
+            gathers: config.names_body(),
             groups: &groups,
             definitions: &config.definitions,
             logs,
@@ -270,7 +271,8 @@ fn look_into_file(group: &Group, old: Option<&Group>, now: Instant) {
 }
 
 /// How the upstream's endpoints are connected to; `old` itself where nothing has changed. Blocks on files.
-fn connector(
+/// How endpoints of an upstream are connected to; `old` is how they were before.
+pub fn connector(
     upstream: &config::Upstream,
     old: Option<&Connector>,
 ) -> Result<Connector, BuildError> {
@@ -287,6 +289,8 @@ fn connector(
 
 /// What sites and routes are put together from.
 struct Parts<'a> {
+    /// Whether a text names the bodies of requests.
+    gathers: bool,
     groups: &'a BTreeMap<UpstreamName, Arc<Group>>,
     definitions: &'a Definitions,
     logs: &'a AccessLogs,
@@ -336,8 +340,13 @@ impl<'a> Parts<'a> {
                 .guard(route, self.old.map(|old| &old.guarding)),
             ruled: !route.detours.rules.is_empty(),
             intercepts: route.detours.intercepts,
-            special: Special::of(site, route, route.access_log.keeps_heads(self.definitions))
-                .map(Box::new),
+            special: Special::of(
+                site,
+                route,
+                route.access_log.keeps_heads(self.definitions),
+                self.gathers,
+            )
+            .map(Box::new),
             access_log: self.log(&route.access_log)?,
             config: route.clone(),
         })

@@ -160,9 +160,14 @@ upstream = "b"
 [[site."bücher.example".route]]
 path = "/heads/"
 upstream = "$arg_up"
+strangers = "names"
 target = "/x$request_uri"
 request_headers = { Host = "$host", X-Site = "2", "x-b" = "\"$$\"" }
 forwarded = false
+method = "POST"
+client_headers = false
+body = "a=$arg_a"
+accel = true
 response_headers = [{ set = "X-A", value = "$status", always = true }, { add = "x-a", value = "b" }]
 hide_headers = ["Server"]
 compress = { types = ["text/html", "a/b"], min_length = "9B", level = 9, vary = false, proxied = ["no-cache", "auth"], http_1_0 = true, except = ["MSIE [4-6]\\."] }
@@ -280,12 +285,12 @@ half_close = false
 listen = "127.0.0.1:5434"
 respond = "$ssl_preread_server_name $$ $bytes_received\n"
 [upstream."hub.1"]
-endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true }, "hub.example.org.:82", { address = "hub:83", weight = 6 }]
+endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true, max_connections = 9, times = 2 }, "hub.example.org.:82", { address = "hub:83", weight = 6 }]
 balance = "hash"
 hash_on = "header:X-Session"
 sticky = { cookie = "edge", ttl = "2h" }
 slow_start = "31s"
-outlier = { rest = "1s", failures = 6, statuses = ["500", "502-504"], latency = "7s", ejection = "8s", longest_ejection = "9m", max_ejected = "31%" }
+outlier = { rest = "1s", failures = 6, window = "11s", statuses = ["500", "502-504"], latency = "7s", ejection = "8s", longest_ejection = "9m", max_ejected = "31%" }
 health = { path = "/hub/health", host = "h.example", expect = ["204"], body = "well", port = 8081, interval = "15s", jitter = "20%", timeout = "4s", rise = 5, fall = 6, initial = "down" }
 endpoints_srv = "_http._tcp.hub.example.org."
 endpoints_file = "nodes"
@@ -294,6 +299,7 @@ keep_alive_idle = "1h"
 retry_on = ["503", "connect"]
 retry_budget = "7%"
 retry_deadline = "3s"
+retry_tries = 4
 max_connections = 11
 max_in_flight = 12
 queue = 13

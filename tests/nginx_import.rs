@@ -166,8 +166,9 @@ fn a_server_that_an_upstream_names_twice_has_both_shares() {
     );
     loads(&made.toml);
     assert!(
-        made.toml
-            .contains("endpoints = [{ address = \"10.0.0.1:80\", weight = 4 }, \"10.0.0.2:80\"]"),
+        made.toml.contains(
+            "endpoints = [{ address = \"10.0.0.1:80\", weight = 4, times = 3 }, \"10.0.0.2:80\"]"
+        ),
         "{}",
         made.toml
     );

@@ -44,6 +44,7 @@ fn check_a_request(bencher: Bencher<'_, '_>) {
         size: 65_536,
         fields: 100,
         bare_lf: false,
+        as_nginx: false,
     };
     let mut scanner = HeadScanner::new(limits);
     bencher.bench_local(|| {

@@ -9,6 +9,7 @@ const LIMITS: HeadLimits = HeadLimits {
     size: 4096,
     fields: 20,
     bare_lf: false,
+    as_nginx: false,
 };
 
 /// Where the head ends, when it was accepted.

@@ -14,7 +14,7 @@ pub enum RouteAction {
     /// An upstream answers.
     Forward(UpstreamName),
     /// An upstream answers, whose name this text says for each request.
-    Choose(Text),
+    Choose(Text, Strangers),
     /// `respond`: the same text for everybody, but for its variables.
     Respond(Respond),
     /// `redirect`: somebody else is to be asked.
@@ -56,6 +56,29 @@ impl OwnAnswer {
     }
 }
 
+/// Who else may be meant by a text that names no upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strangers {
+    /// Nobody.
+    #[default]
+    None,
+    /// Whoever has the address that it is.
+    Addresses,
+    /// As that, or one of those that it is the name of.
+    Names,
+}
+
+impl Strangers {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Addresses => "addresses",
+            Self::Names => "names",
+        }
+    }
+}
+
 /// An answer made here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Respond {
@@ -81,7 +104,7 @@ impl RouteAction {
     pub fn upstream(&self) -> Option<&UpstreamName> {
         match self {
             Self::Forward(upstream) => Some(upstream),
-            Self::Choose(_)
+            Self::Choose(..)
             | Self::Respond(_)
             | Self::Redirect(_)
             | Self::Files(_)
@@ -91,14 +114,14 @@ impl RouteAction {
 
     /// Whether an upstream answers.
     pub fn forwards(&self) -> bool {
-        matches!(self, Self::Forward(_) | Self::Choose(_))
+        matches!(self, Self::Forward(_) | Self::Choose(..))
     }
 
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let texts = match self {
             Self::Forward(_) | Self::Own(_) => Vec::new(),
-            Self::Choose(name) => vec![name],
+            Self::Choose(name, _) => vec![name],
             Self::Respond(respond) => vec![&respond.body],
             Self::Redirect(redirect) => vec![&redirect.to],
             Self::Files(files) => files.texts(),
@@ -112,7 +135,7 @@ impl fmt::Display for RouteAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forward(upstream) => upstream.fmt(f),
-            Self::Choose(name) => name.fmt(f),
+            Self::Choose(name, _) => name.fmt(f),
             Self::Respond(respond) => write!(f, "({})", respond.status),
             Self::Redirect(redirect) => write!(f, "({} {})", redirect.status, redirect.to),
             Self::Own(own) => write!(f, "({})", own.as_str()),

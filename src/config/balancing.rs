@@ -15,6 +15,10 @@ pub struct Endpoint {
     pub weight: u8,
     /// Whether it gets requests only while no other endpoint can.
     pub backup: bool,
+    /// Requests and tunnels that it has at once; `None` is no limit.
+    pub most: Option<u32>,
+    /// How many endpoints it counts as when a request is tried again.
+    pub times: u8,
 }
 
 impl From<EndpointAddress> for Endpoint {
@@ -23,6 +27,8 @@ impl From<EndpointAddress> for Endpoint {
             address,
             weight: 1,
             backup: false,
+            most: None,
+            times: 1,
         }
     }
 }
@@ -41,6 +47,8 @@ pub enum Balance {
     RoundRobin,
     /// The one with the fewest requests in flight for its weight; above eight endpoints the better of two.
     LeastRequests,
+    /// One drawn by chance, by weight.
+    Random,
     /// The same for the same key, as long as it is not overloaded.
     Hash(HashOn),
 }
@@ -72,6 +80,8 @@ pub struct Outlier {
     pub rest: Duration,
     /// After so many failures in a row it is ejected; 0 never.
     pub failures: u32,
+    /// Failures that follow one another within so long are in a row, whatever went well between.
+    pub window: Option<Duration>,
     /// Statuses that are failures, first and last; none by default.
     pub statuses: Vec<(u16, u16)>,
     /// An answer whose head takes longer is a failure.
@@ -89,6 +99,7 @@ impl Default for Outlier {
         Self {
             rest: Duration::from_secs(10),
             failures: 5,
+            window: None,
             statuses: Vec::new(),
             latency: None,
             ejection: Duration::from_secs(10),

@@ -18,6 +18,10 @@ pub struct NamedEndpoints {
     pub weight: u8,
     /// Whether they get requests only while no other endpoint can.
     pub backup: bool,
+    /// Requests and tunnels that each has at once; `None` is no limit.
+    pub most: Option<u32>,
+    /// How many endpoints each counts as when a request is tried again.
+    pub times: u8,
 }
 
 /// `[resolver]`: how names of endpoints are looked up.

@@ -20,6 +20,23 @@ pub struct RequestHeads {
     pub fields: Vec<SetField>,
     /// `forwarded`: whether hubgate says who the client is.
     pub forwarded: bool,
+    /// `method`: in place of the client's.
+    pub method: Option<Text>,
+    /// `client_headers`: whether the client's fields go on.
+    pub passes: bool,
+    /// `body`: in place of the client's.
+    pub body: Option<Text>,
+}
+
+impl RequestHeads {
+    /// Whether the head is another one than the client's with what hubgate says.
+    pub fn changes(&self) -> bool {
+        !self.forwarded
+            || !self.fields.is_empty()
+            || self.method.is_some()
+            || !self.passes
+            || self.body.is_some()
+    }
 }
 
 impl Default for RequestHeads {
@@ -28,6 +45,9 @@ impl Default for RequestHeads {
             target: None,
             fields: Vec::new(),
             forwarded: true,
+            method: None,
+            passes: true,
+            body: None,
         }
     }
 }
@@ -58,9 +78,17 @@ pub struct ResponseHeads {
     pub expires: Option<Expires>,
     /// `response_headers`
     pub add: Vec<AddField>,
+    /// `accel`: whether `X-Accel-Redirect` of the upstream's leads to another route.
+    pub accel: bool,
 }
 
 impl ResponseHeads {
+    /// Whether a field that is added names one that is sent.
+    pub fn names_sent(&self) -> bool {
+        let mut named = self.add.iter().flat_map(|field| field.value.variables());
+        named.any(|variable| matches!(variable, Variable::SentField(_)))
+    }
+
     /// Whether answers of upstreams are left as they are.
     pub fn spares_upstreams(&self) -> bool {
         self.spares(self.locations.is_empty())

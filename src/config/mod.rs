@@ -77,7 +77,7 @@ mod why;
 
 pub use access::{Access, AddressRule, Ask, Basic, Need, Others, Who};
 pub use access_log::{AccessLog, AccessLogFormat, Escape};
-pub use action::{OwnAnswer, Redirect, Respond, RouteAction};
+pub use action::{OwnAnswer, Redirect, Respond, RouteAction, Strangers};
 pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 pub use bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};
 pub use client_address::ClientAddress;

@@ -25,6 +25,8 @@ pub struct Retries {
     pub budget: u8,
     /// No try begins later than this after the request's first one.
     pub deadline: Duration,
+    /// Tries in all; `None` is one at each endpoint.
+    pub tries: Option<u32>,
 }
 
 /// What a request is tried again for.
@@ -40,23 +42,67 @@ pub enum Retryable {
     BadGateway,
     /// The endpoint answered 503.
     Unavailable,
+    /// It answered 500.
+    Failed,
+    /// It answered 504.
+    Late,
+    /// It answered 403.
+    Forbidden,
+    /// It answered 404.
+    Missing,
+    /// It answered 429.
+    TooMany,
+    /// Not a reason: requests that may have reached an endpoint are tried again though their method does not allow it.
+    AnyMethod,
 }
 
 impl Retryable {
     /// The words a configuration can write, in the order of the kinds.
-    pub(super) const WORDS: &[&str] = &["connect", "reset", "timeout", "502", "503"];
-    const ALL: [Self; 5] = [
+    pub(super) const WORDS: &[&str] = &[
+        "connect",
+        "reset",
+        "timeout",
+        "502",
+        "503",
+        "500",
+        "504",
+        "403",
+        "404",
+        "429",
+        "any-method",
+    ];
+    const ALL: [Self; 11] = [
         Self::Connect,
         Self::Reset,
         Self::Timeout,
         Self::BadGateway,
         Self::Unavailable,
+        Self::Failed,
+        Self::Late,
+        Self::Forbidden,
+        Self::Missing,
+        Self::TooMany,
+        Self::AnyMethod,
     ];
+
+    /// What an answer with this status is.
+    pub fn of_status(status: u16) -> Option<Self> {
+        Some(match status {
+            403 => Self::Forbidden,
+            404 => Self::Missing,
+            429 => Self::TooMany,
+            500 => Self::Failed,
+            502 => Self::BadGateway,
+            503 => Self::Unavailable,
+            504 => Self::Late,
+            _ => return None,
+        })
+    }
 }
 
 /// A set of [`Retryable`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetryOn(u8);
+pub struct RetryOn(u16);
 
 impl RetryOn {
     /// Those of the words that are known.
@@ -76,6 +122,13 @@ impl RetryOn {
         known
             .filter(move |(_, kind)| self.has(*kind))
             .map(|(word, _)| *word)
+    }
+
+    /// Whether a status is in it.
+    pub fn has_statuses(self) -> bool {
+        let statuses = [403, 404, 429, 500, 502, 503, 504];
+        let mut kinds = statuses.into_iter().filter_map(Retryable::of_status);
+        kinds.any(|kind| self.has(kind))
     }
 
     /// Whether `kind` is in it.
@@ -124,6 +177,7 @@ impl Default for Retries {
             on: [Retryable::Connect, Retryable::Reset].into_iter().collect(),
             budget: 20,
             deadline: Duration::from_secs(10),
+            tries: None,
         }
     }
 }
@@ -152,6 +206,6 @@ mod tests {
                 assert_eq!(set.has(kind), other == index, "{word}");
             }
         }
-        assert_eq!(RetryOn::of_words(["500"]), RetryOn::default());
+        assert_eq!(RetryOn::of_words(["501"]), RetryOn::default());
     }
 }

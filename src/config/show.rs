@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use super::action::RouteAction;
+use super::action::{RouteAction, Strangers};
 use super::connection::{Protocol, ServerName, UpstreamTls};
 use super::error_pages::ErrorPages;
 use super::field_names::FieldNames;
@@ -306,6 +306,11 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
         entries.extend(is.then(|| (key, is.to_string())));
     }
     entries.push(action(&route.action));
+    if let RouteAction::Choose(_, strangers @ (Strangers::Addresses | Strangers::Names)) =
+        &route.action
+    {
+        entries.push(("strangers", quoted(strangers.as_str())));
+    }
     entries.extend(detours(&route.detours));
     entries.extend(route.preset.map(|preset| ("preset", quoted(preset.name()))));
     entries.extend(
@@ -327,7 +332,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
 pub(super) fn action(action: &RouteAction) -> Entry {
     match action {
         RouteAction::Forward(upstream) => ("upstream", quoted(upstream)),
-        RouteAction::Choose(name) => ("upstream", quoted(name)),
+        RouteAction::Choose(name, _) => ("upstream", quoted(name)),
         RouteAction::Respond(respond) => {
             let (status, body) = (respond.status, quoted(&respond.body));
             let kind = quoted(&respond.kind);
@@ -391,6 +396,8 @@ fn protection(protection: &Protection) -> Vec<Entry> {
         ("retry_budget", percent(retries.budget)),
         ("retry_deadline", duration(retries.deadline)),
     ];
+    let tries = retries.tries;
+    entries.extend(tries.map(|tries| ("retry_tries", tries.to_string())));
     let most = limits.connections;
     entries.extend(most.map(|most| ("max_connections", most.to_string())));
     let most = limits.in_flight;

@@ -13,10 +13,16 @@ use super::show::{Entry, duration, inline, list, percent, quoted};
 /// The keys and their values.
 pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
     let addresses = upstream.endpoints.iter();
-    let addresses = addresses.map(|one| endpoint(&one.address, one.weight, one.backup));
+    let addresses = addresses.map(|one| {
+        endpoint(
+            &one.address,
+            (one.weight, one.backup),
+            (one.most, one.times),
+        )
+    });
     let names = upstream.named.iter().map(|one| {
         let address = format!("{}:{}", one.name, one.port);
-        endpoint(&address, one.weight, one.backup)
+        endpoint(&address, (one.weight, one.backup), (one.most, one.times))
     });
     let endpoints: Vec<_> = addresses.chain(names).collect();
     let mut entries = Vec::new();
@@ -30,6 +36,7 @@ pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
     match &upstream.balance {
         Balance::RoundRobin => entries.push(("balance", quoted("round-robin"))),
         Balance::LeastRequests => entries.push(("balance", quoted("least-requests"))),
+        Balance::Random => entries.push(("balance", quoted("random"))),
         Balance::Hash(on) => {
             let on = match on {
                 HashOn::Client => quoted("client"),
@@ -53,13 +60,21 @@ pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
 }
 
 /// An address, or a table where there is more to say.
-fn endpoint(address: &dyn Display, weight: u8, backup: bool) -> String {
+fn endpoint(
+    address: &dyn Display,
+    (weight, backup): (u8, bool),
+    (most, times): (Option<u32>, u8),
+) -> String {
     let mut keys = vec![("address", quoted(address))];
     if weight != 1 {
         keys.push(("weight", weight.to_string()));
     }
     if backup {
         keys.push(("backup", "true".to_owned()));
+    }
+    keys.extend(most.map(|most| ("max_connections", most.to_string())));
+    if times != 1 {
+        keys.push(("times", times.to_string()));
     }
     match &*keys {
         [(_, address)] => address.clone(),
@@ -89,6 +104,7 @@ fn outlier(outlier: &Outlier) -> Vec<Entry> {
         ("failures", outlier.failures.to_string()),
         ("statuses", statuses(&outlier.statuses)),
     ];
+    keys.extend(outlier.window.map(|window| ("window", duration(window))));
     keys.extend(outlier.latency.map(|limit| ("latency", duration(limit))));
     keys.extend([
         ("ejection", duration(outlier.ejection)),

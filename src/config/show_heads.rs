@@ -15,6 +15,16 @@ pub(super) fn of_route(request: &RequestHeads, response: &ResponseHeads) -> Vec<
     if !request.forwarded {
         entries.push(("forwarded", "false".to_owned()));
     }
+    let method = request.method.as_ref();
+    entries.extend(method.map(|text| ("method", quoted(text))));
+    if !request.passes {
+        entries.push(("client_headers", "false".to_owned()));
+    }
+    let body = request.body.as_ref();
+    entries.extend(body.map(|text| ("body", quoted(text))));
+    if response.accel {
+        entries.push(("accel", "true".to_owned()));
+    }
     entries.extend(of_site(&request.fields, response));
     if !response.locations.is_empty() {
         entries.push(("location_headers", replacements(&response.locations)));

@@ -7,6 +7,7 @@ use super::definition::Definition;
 use super::detours::Detours;
 use super::model::Config;
 use super::text::Text;
+use super::variable::Variable;
 
 impl Config {
     /// The access logs of requests, whether or not they are on.
@@ -29,6 +30,12 @@ impl Config {
         logs.any(|log| log.keeps_heads(&self.definitions))
     }
 
+    /// Whether a text names the request's body.
+    pub fn names_body(&self) -> bool {
+        let mut named = self.texts().flat_map(Text::variables);
+        named.any(|variable| matches!(variable, Variable::RequestBody))
+    }
+
     /// Every text with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let routes = self.sites.iter().flat_map(|site| &site.routes);
@@ -40,6 +47,7 @@ impl Config {
         let of_routes = routes.flat_map(|route| {
             let fields = route.request.fields.iter().map(|field| &field.value);
             let sent = fields.chain(&route.request.target);
+            let sent = sent.chain(&route.request.method).chain(&route.request.body);
             let heads = sent.chain(route.response.texts());
             let access = route.access.iter().flat_map(|access| access.texts());
             let access = access.chain(route.bodies.texts());

@@ -121,6 +121,8 @@ pub enum Variable {
     NginxVersion,
     /// `$request_completion`: `OK` for an answer that came to its end.
     Completion,
+    /// `$request_body`
+    RequestBody,
     /// `$document_root`: the folder of a route's files.
     DocumentRoot,
     /// `$realpath_root`: as that, without links.

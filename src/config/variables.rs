@@ -291,6 +291,11 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "nothing: early data is not taken",
     ),
     (
+        "request_body",
+        Variable::RequestBody,
+        "the body that went to the upstream, of 64 KiB at most; empty if there was more",
+    ),
+    (
         "upstream_cache_status",
         Variable::Never("upstream_cache_status"),
         "nothing: there is no cache",

@@ -152,6 +152,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
             size: head_size as usize,
             fields: limits.head_fields,
             bare_lf: limits.bare_lf,
+            as_nginx: limits.lenient_hosts,
         },
         head_time: timeouts.head,
         keep_alive: timeouts.keep_alive,

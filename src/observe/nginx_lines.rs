@@ -161,6 +161,7 @@ mod tests {
                 client = %"127.0.0.1",
                 server = "",
                 request = "GET /a HTTP/1.1",
+                event = "limit",
                 "limiting requests, excess: 0.5 by zone \"one\""
             );
             tracing::info!("signal 1 (SIGHUP) received, reconfiguring");

@@ -16,9 +16,12 @@ use super::answered;
 use super::app::{App, Left};
 use super::checks::Checked;
 use super::client::Client;
+use super::close;
 use super::decide::{self, Decision};
 use super::detours::error_rule;
+use super::exchange::Tally;
 use super::files::{self, Request, Served};
+use super::led::{self, Led};
 use super::pace::Pace;
 use super::trace::Trace;
 use crate::config::{Paths, RouteAction};
@@ -27,6 +30,7 @@ use crate::observe::cause::Cause;
 use crate::observe::open::Entry;
 use crate::router::{RouteMatch, target};
 use crate::snapshot::{RunningRoute, Snapshot};
+use crate::transport::now;
 use crate::types::path::PathPattern;
 
 /// Times that one request is routed anew.
@@ -198,6 +202,51 @@ impl App {
             };
             self.follow(asked, found, client, trace).await
         })
+    }
+
+    /// Goes where an upstream leads a request by `X-Accel-Redirect`.
+    pub(super) async fn led(
+        &self,
+        asked: Asked<'_>,
+        led: Led,
+        client: &mut Client,
+        trace: &mut Trace,
+    ) -> Left {
+        if !client.body_is_done() {
+            // What is left of it is for nobody.
+            close::rest_of_body(client).await;
+        }
+        client.becomes_get();
+        trace.settles(now());
+        trace.tally = Tally::default();
+        trace.led = led.fields;
+        trace.said = Some(led.said);
+        let to = String::from_utf8_lossy(&led.to).into_owned();
+        if to.starts_with('@') {
+            return self.named(asked, &to, client, trace).await;
+        }
+        let Some(to) = led::safe(&led.to) else {
+            let (snapshot, id) = (asked.snapshot, asked.id);
+            let refused = self.answer_cause(snapshot, client, Cause::RouteMissing, id, trace);
+            return refused.await;
+        };
+        let target = files::split(&to);
+        let ruled = trace.site.is_some_and(|site| {
+            let rules = &asked.snapshot.config.sites[site].detours.rules;
+            !rules.is_empty()
+        });
+        if !ruled || !trace.detour.next_round() {
+            return self.anew(asked, target, client, trace).await;
+        }
+        // As nginx does, the site's rules see the new path as well.
+        let uri = uri::parse(&target, merges(asked.snapshot, trace)).ok();
+        trace.seen.get_or_insert_default().uri = uri;
+        let checked = with_target(asked.checked, target);
+        let asked = Asked {
+            checked: &checked,
+            ..asked
+        };
+        Box::pin(self.site_rules(asked, client, trace)).await
     }
 
     /// Takes the route with this name, which may have its `@`.

@@ -186,7 +186,7 @@ impl Answer {
                 Self::redirect(redirect.status, &location, None)
             }
             RouteAction::Forward(_)
-            | RouteAction::Choose(_)
+            | RouteAction::Choose(..)
             | RouteAction::Files(_)
             | RouteAction::Own(_) => Self::text(500, Vec::new(), Some(Cause::Internal)),
         }

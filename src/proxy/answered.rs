@@ -84,11 +84,13 @@ pub(super) fn values<'a>(
     id: &'a str,
     trace: &'a Trace,
 ) -> Values<'a> {
-    Values::new(
+    let mut values = Values::new(
         (&app.facts, snapshot),
         (client.head(), &checked.target),
         checked.authority.host.as_str(),
         trace.place(),
         id,
-    )
+    );
+    values.known = trace.known();
+    values
 }

@@ -25,8 +25,10 @@ pub use super::facts::Facts;
 use super::filter::forwarded::{self, Origin};
 use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
+use super::heads::Edits;
 use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
+use super::strangers::introduce;
 use super::trace::Trace;
 use super::{client_certificate, close, fallback, heads, record, refuse, splice};
 use crate::config::{CertificateSource, FieldNames};
@@ -368,7 +370,6 @@ impl App {
         let feed = mirror.map(|mirror| self.mirror(asked, mirror, client, route, trace));
         let prepared = match route.special.as_deref() {
             None => None,
-            // Boxed, as whatever waits for the disk: rare, and large.
             Some(special) if special.files => {
                 return Box::pin(self.files(asked, route, client, trace)).await;
             }
@@ -393,6 +394,12 @@ impl App {
                 let mut prepared = request.prepare(route, special, client.head(), trace);
                 if trace.detour.stayed && special.rewrite.is_some() {
                     prepared.target = None;
+                }
+                if prepared.stranger.is_some() {
+                    let found = introduce(&mut prepared, snapshot, client, trace);
+                    if let Err(cause) = Box::pin(found).await {
+                        return Box::pin(self.failed(snapshot, client, cause, id, trace)).await;
+                    }
                 }
                 Some(prepared)
             }
@@ -421,6 +428,11 @@ impl App {
             request_id: id,
             certificate: client_certificate::lines(&self.facts, snapshot, trace.site),
         };
+        let own = prepared.and_then(|prepared| prepared.fields.as_ref());
+        let framing = request::framing(&client.head().headers, client.h2_has_body());
+        if own.is_some_and(|own| own.body.is_some()) && !client.body_is_done() {
+            Box::pin(close::rest_of_body(client)).await;
+        }
         let forward = Forward {
             strict: snapshot.strict_transport(self.facts.is_tls, trace.site),
             pool: &self.pool,
@@ -433,17 +445,17 @@ impl App {
                     .and_then(|prepared| prepared.target.as_deref())
                     .unwrap_or(&checked.target),
                 origin: &origin,
-                framing: request::framing(&client.head().headers, client.h2_has_body()),
+                framing: own.map_or(framing, |own| own.framing(framing)),
                 session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
                 upgrade: checked.upgrade.clone(),
-                own: prepared.and_then(|prepared| prepared.fields.as_ref()),
+                own,
             },
             edits: prepared.and_then(|prepared| prepared.edits.as_ref()),
             mirror: feed.as_ref(),
         };
         let forwarded = forward.run(client, trace).await;
         if let Some(edits) = forward.edits {
-            trace.kept = edits.kept();
+            edits.leave(trace);
         }
         match forwarded {
             Ok(Forwarded::Response) => {
@@ -457,7 +469,10 @@ impl App {
                 Box::pin(splice::tunnel(self, entry, client, *upstream, route, trace)).await;
                 Left::Broken
             }
-            Err(cause) => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,
+            Err(cause) => match forward.edits.and_then(Edits::led) {
+                Some(led) => Box::pin(self.led(asked, led, client, trace)).await,
+                None => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,
+            },
         }
     }
 }

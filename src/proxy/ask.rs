@@ -84,6 +84,7 @@ impl Question<'_> {
                 let status = said.status.as_u16();
                 tracing::error!(
                     event = "access.ask",
+                    connection = self.app.facts.number,
                     "auth request unexpected status: {status}{told}"
                 );
                 Err(Refusal::of(Cause::AskFailed))
@@ -92,6 +93,7 @@ impl Question<'_> {
                 let path = &ask.path;
                 tracing::error!(
                     event = "access.ask",
+                    connection = self.app.facts.number,
                     "auth request to \"{path}\" was not answered{told}"
                 );
                 Err(Refusal::of(Cause::AskFailed))

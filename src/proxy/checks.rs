@@ -99,7 +99,15 @@ fn lenient_value(head: &RequestHeader, target: &[u8]) -> Result<HeaderValue, Cau
     };
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
     let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    if !authority.iter().all(|byte| may_be_in_authority(*byte)) {
+        return Err(Cause::HostMalformed);
+    }
     HeaderValue::from_bytes(authority).map_err(|_| Cause::HostMalformed)
+}
+
+/// The bytes that nginx takes in the host of a target, be it an address in brackets.
+fn may_be_in_authority(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-:[]_~!$&'()*+,;=".contains(&byte)
 }
 
 /// The path and query (RFC 9112 section 3.2): as received in origin form, what follows the authority in absolute form,

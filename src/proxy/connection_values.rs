@@ -138,6 +138,15 @@ impl Values<'_> {
         let Some(route) = self.running.filter(|route| route.config.action.forwards()) else {
             return;
         };
+        if let Some(said) = &self.proxied_to {
+            let port = said
+                .rsplit_once(':')
+                .and_then(|(_, port)| port.parse().ok());
+            return match variable {
+                Variable::ProxyPort => number(out, port.unwrap_or(80)),
+                _ => out.extend_from_slice(said.as_bytes()),
+            };
+        }
         let upstream = &route.group.config;
         let port = match (&*upstream.endpoints, upstream.tls.is_some()) {
             ([one], _) if upstream.named.is_empty() => one.address.ip().map(|at| at.port()),
@@ -188,7 +197,7 @@ fn certificate(shown: &Shown, variable: &Variable, out: &mut Vec<u8>) {
 }
 
 /// What was escaped, byte by byte.
-fn decoded(escaped: &[u8]) -> Vec<u8> {
+pub(super) fn decoded(escaped: &[u8]) -> Vec<u8> {
     let mut parts = escaped.split(|byte| *byte == b'%');
     let mut out = parts.next().unwrap_or_default().to_vec();
     for part in parts {

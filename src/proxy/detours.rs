@@ -23,6 +23,7 @@ use crate::nginx::uri;
 use crate::observe::cause::Cause;
 use crate::router::target;
 use crate::snapshot::Snapshot;
+use crate::transport::now;
 
 impl App {
     /// Carries out the rules of a site, then finds the route.
@@ -107,6 +108,7 @@ impl App {
             host: asked.checked.authority.host.as_str(),
             at: (trace.site, trace.route),
             id: asked.id,
+            known: trace.known(),
         };
         let ruled = rules::run(rules, ground, &mut seen).await;
         let uri = seen.uri.as_ref();
@@ -179,6 +181,9 @@ impl App {
                 ErrorStatus::OfAnswer => None,
                 ErrorStatus::Fixed(status) => StatusCode::from_u16(status).ok(),
             };
+            // Of one that failed without an answer it is what its client would have got.
+            trace.tally.upstream_status.get_or_insert(status);
+            trace.settles(now());
             trace.tally = super::exchange::Tally::default();
             let value = |text: &Text, client: &Client, trace: &Trace| {
                 let values = answered::values(self, snapshot, client, &checked, id, trace);

@@ -80,6 +80,8 @@ pub(super) struct Course {
     pub(super) at: Instant,
     /// When the first try began.
     begun: Instant,
+    /// How often somebody has been asked.
+    tries: u32,
     /// When all of it ends.
     pub(super) total: Option<Instant>,
     /// Endpoints that are not tried again.
@@ -128,6 +130,7 @@ impl Forward<'_> {
         let mut course = Course {
             at: begun,
             begun,
+            tries: 0,
             total: self.total(trace),
             tried: Vec::new(),
             fresh: upgrade,
@@ -141,6 +144,7 @@ impl Forward<'_> {
                 reused,
                 endpoint: chosen,
             } = self.reach(client, &mut course, trace).await?;
+            course.tries += 1;
             let undelivered = course.undelivered.take();
             if undelivered.is_none() {
                 self.write_head(client, &mut peer);
@@ -192,6 +196,11 @@ impl Forward<'_> {
             exchange.edit(self.edits);
             exchange.pace(pace(self.route));
             exchange.mirror_to(self.mirror);
+            if let Some(own) = self.changes.own
+                && undelivered.is_none()
+            {
+                exchange.replace_body(own.body.clone());
+            }
             exchange.set(Own {
                 cookie: self.cookie(&chosen),
                 strict: self.strict,
@@ -228,6 +237,10 @@ impl Forward<'_> {
                 }
                 Err(failed) => failed,
             };
+            if self.edits.is_some_and(Edits::leads) {
+                chosen.report(answered(trace), now());
+                return Err(Cause::UpstreamError);
+            }
             let intercepted = intercepted.into_inner();
             if intercepted > 0 {
                 trace.detour.intercepted = Some(intercepted);
@@ -257,7 +270,7 @@ impl Forward<'_> {
                 fault,
                 undelivered: course.undelivered.is_some(),
                 whole: course.undelivered.is_some() || trace.tally.body_received == 0,
-                idempotent: is_idempotent(&client.head().method),
+                idempotent: self.repeats(client),
                 // One that says that it has not looked at the request may be asked once more, as after a stale one.
                 reused: (reused || failure.unprocessed && !course.fresh) && failure.silent,
             }
@@ -297,6 +310,7 @@ impl Forward<'_> {
         let again = declined
             || course.next.is_some()
                 && course.is_in_time(retries.deadline)
+                && course.has_tries(retries.tries)
                 && (!counted || self.take_retry(course.at));
         if !again {
             return Err(failure.cause);
@@ -340,9 +354,7 @@ impl Forward<'_> {
     /// Whether answers of the upstream may be thrown away to ask another endpoint.
     fn declines(&self, client: &Client) -> bool {
         let on = self.route.group.config.protection.retries.on;
-        (on.has(Retryable::BadGateway) || on.has(Retryable::Unavailable))
-            && self.changes.upgrade.is_none()
-            && is_idempotent(&client.head().method)
+        on.has_statuses() && self.changes.upgrade.is_none() && self.repeats(client)
     }
 
     /// What is done about errors of the upstream, where they are not passed on.
@@ -361,12 +373,9 @@ impl Forward<'_> {
         hash: Option<u64>,
     ) -> Option<Chosen> {
         let retries = &self.route.group.config.protection.retries;
-        let wanted = match status {
-            502 => retries.on.has(Retryable::BadGateway),
-            503 => retries.on.has(Retryable::Unavailable),
-            _ => false,
-        };
-        if !wanted || tally.body_received > 0 || !course.is_in_time(retries.deadline) {
+        let wanted = Retryable::of_status(status).is_some_and(|kind| retries.on.has(kind));
+        let late = !course.is_in_time(retries.deadline) || !course.has_tries(retries.tries);
+        if !wanted || tally.body_received > 0 || late {
             return None;
         }
         let tried = [&course.tried[..], &[chosen.address]].concat();
@@ -377,6 +386,14 @@ impl Forward<'_> {
         };
         let next = self.route.group.choose(&keys, &tried, at)?;
         self.take_retry(at).then_some(next)
+    }
+
+    /// Whether the request may be sent twice.
+    fn repeats(&self, client: &Client) -> bool {
+        let own = self.changes.own.and_then(|own| own.method.as_ref());
+        let retries = &self.route.group.config.protection.retries;
+        is_idempotent(&client.head().method) && own.is_none_or(is_idempotent)
+            || retries.on.has(Retryable::AnyMethod)
     }
 
     fn take_retry(&self, at: Instant) -> bool {
@@ -432,6 +449,11 @@ impl Forward<'_> {
 }
 
 impl Course {
+    /// Whether one more try is allowed.
+    fn has_tries(&self, most: Option<u32>) -> bool {
+        most.is_none_or(|most| self.tries < most)
+    }
+
     /// Whether another try may begin.
     pub(super) fn is_in_time(&self, deadline: Duration) -> bool {
         self.at.saturating_duration_since(self.begun) < deadline

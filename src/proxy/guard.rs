@@ -10,13 +10,14 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use super::admit::while_there;
 use super::client::Client;
 use super::limited;
+use super::sentences;
 use super::trace::LimitedBy;
-use super::values::{self, Values};
+use super::values::Values;
 use crate::access::passwords::{Credentials, Standing};
 use crate::access::rules;
 use crate::config::Need;
 use crate::limits::concurrency::Place;
-use crate::observe::access_log::sentence::{Told, quoted};
+use crate::observe::access_log::sentence::quoted;
 use crate::observe::cause::Cause;
 use crate::snapshot::RunningRoute;
 use crate::snapshot::guard::{Entry, Guard};
@@ -51,6 +52,8 @@ impl Refusal {
 pub(super) struct Asking {
     /// How its sentences in the log end.
     pub(super) told: String,
+    /// Its connection's number.
+    pub(super) connection: u64,
     pub(super) limits: limited::Asking,
     by_address: Option<bool>,
     credentials: Option<Credentials>,
@@ -66,16 +69,8 @@ impl Asking {
         values: &Values<'_>,
     ) -> Self {
         let mut asking = Self {
-            told: Told {
-                client: values.client,
-                site: values.site,
-                method: values.method,
-                target: values.target,
-                protocol: values::protocol(values.version),
-                host: values.host,
-                secrets: &route.config.access_log.redact,
-            }
-            .to_string(),
+            told: sentences::told(values, "", &route.config.access_log.redact).to_string(),
+            connection: values.facts.number,
             limits: limited::Asking::of(guard.limits.as_ref(), values),
             by_address: None,
             credentials: None,
@@ -162,7 +157,11 @@ async fn let_in(entry: &Entry, asking: &Asking, client: &mut Client) -> Result<N
 
 fn forbidden(asking: &Asking) {
     let told = &asking.told;
-    tracing::error!(event = "access.denied", "access forbidden by rule{told}");
+    tracing::error!(
+        event = "access.denied",
+        connection = asking.connection,
+        "access forbidden by rule{told}"
+    );
 }
 
 async fn by_password(entry: &Entry, asking: &Asking, client: &mut Client) -> Result<(), Refusal> {
@@ -179,6 +178,7 @@ async fn by_password(entry: &Entry, asking: &Asking, client: &mut Client) -> Res
         // nginx tells of it, too, and no louder.
         tracing::info!(
             event = "access.password.missing",
+            connection = asking.connection,
             "no user/password was provided for basic authentication{told}"
         );
         return Err(ask(Cause::PasswordMissing));
@@ -191,6 +191,7 @@ async fn by_password(entry: &Entry, asking: &Asking, client: &mut Client) -> Res
         Some(Standing::Wrong) => {
             tracing::error!(
                 event = "access.password.wrong",
+                connection = asking.connection,
                 "user \"{user}\": password mismatch{told}"
             );
             Err(ask(Cause::PasswordWrong))
@@ -199,6 +200,7 @@ async fn by_password(entry: &Entry, asking: &Asking, client: &mut Client) -> Res
             let file = passwords.path().display();
             tracing::error!(
                 event = "access.password.wrong",
+                connection = asking.connection,
                 "user \"{user}\" was not found in \"{file}\"{told}"
             );
             Err(ask(Cause::PasswordWrong))
@@ -208,6 +210,7 @@ async fn by_password(entry: &Entry, asking: &Asking, client: &mut Client) -> Res
             let file = passwords.path().display();
             tracing::error!(
                 event = "access.passwords.unreadable",
+                connection = asking.connection,
                 "\"{file}\" cannot be read{told}"
             );
             // As nginx: a file that is not there lets nobody in, one that cannot be read is a fault.

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::detours::error_rule;
 use super::guard::{self, Asking, Next, Refusal};
 use super::page;
+use super::tell::status_of;
 use super::trace::Trace;
 use super::values::Values;
 use crate::limits::concurrency::Place;
@@ -155,6 +156,9 @@ impl App {
             && let (_, Some(wait)) = circuit.standing(now())
         {
             answer = answer.again_in(wait);
+        }
+        if cause == Cause::UpstreamDown {
+            answer.status = status_of(cause, snapshot.pages(trace.site).bare);
         }
         answer
     }

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::LOCATION;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 
@@ -17,10 +18,12 @@ use super::client::Client;
 use super::filter::edit::{self, Line};
 use super::filter::request::OwnFields;
 use super::known::{Kept, Known};
+use super::led::Led;
 use super::recode::{self, Asker, Plan, Recoder};
+use super::strangers::{Stranger, split};
 use super::trace::{LimitedBy, Trace, Try};
 use super::values::{Place, Values, host_of};
-use crate::config::{Bodies, Lookup, ResponseHeads, RouteAction, Text};
+use crate::config::{Bodies, Lookup, ResponseHeads, RouteAction, Strangers, Text};
 use crate::router::Seen;
 use crate::snapshot::{RunningRoute, Snapshot, Special};
 use crate::types::name::UpstreamName;
@@ -34,13 +37,18 @@ pub(super) struct Prepared<'a> {
     pub(super) fields: Option<OwnFields<'a>>,
     /// The route with the upstream that this request goes to, where a text names it.
     pub(super) route: Option<RunningRoute>,
+    /// Who that is, where no upstream has the name.
+    pub(super) stranger: Option<Stranger>,
     /// What changes in the answer.
     pub(super) edits: Option<Edits<'a>>,
 }
 
+/// Of a request's body, for texts.
+const MOST_GATHERED: usize = 64 * 1024;
+
 /// What changes in an answer, and what its values are computed from.
 pub struct Edits<'a> {
-    heads: &'a ResponseHeads,
+    pub(super) heads: &'a ResponseHeads,
     /// What happens to the body, if anything may.
     bodies: Option<&'a Bodies>,
     facts: &'a Facts,
@@ -58,6 +66,10 @@ pub struct Edits<'a> {
     keeps: bool,
     /// Those.
     kept: Mutex<Option<Box<Kept>>>,
+    /// What there is of the request's body, where a text names it; `None` once it is too large.
+    pub(super) gathered: Option<Mutex<Option<Vec<u8>>>>,
+    /// Where the upstream leads the request.
+    pub(super) led: Mutex<Option<Led>>,
 }
 
 /// A request on its way.
@@ -91,14 +103,48 @@ impl<'a> Request<'a> {
         let prefix = special.rewrite.as_ref();
         let prefix = prefix.map(|rewrite| rewrite.target(self.target, uri));
         let text = config.request.target.as_ref();
+        let mut values = values;
+        let (mut asked, mut stranger) = (None, None);
         let chosen = match &config.action {
-            RouteAction::Choose(by) => Some(self.choose(route, by, &values)),
+            RouteAction::Choose(by, strangers) => {
+                let said = by.value(&values).into_owned();
+                let (tls, who, what) = match strangers {
+                    Strangers::None => (false, &said[..], &b""[..]),
+                    _ => split(&said),
+                };
+                let who = String::from_utf8_lossy(who).into_owned();
+                asked = (!what.is_empty()).then(|| what.to_vec());
+                let (chosen, found) = self.choose(route, &who);
+                if !found && *strangers != Strangers::None {
+                    let names = *strangers == Strangers::Names;
+                    stranger = Some(Stranger {
+                        address: who.clone(),
+                        tls,
+                        names,
+                    });
+                }
+                values.proxied_to = Some(who.into());
+                Some(chosen)
+            }
             _ => None,
         };
         let prepared = Prepared {
-            target: prefix.or_else(|| text.and_then(|text| wanted(text, &values, self.target))),
+            target: prefix.or_else(|| match (text, asked) {
+                (Some(text), _) => wanted(text, &values, self.target),
+                (None, Some(asked)) => Some(written(&asked)),
+                (None, None) => None,
+            }),
+            stranger,
             fields: special.request.then(|| OwnFields {
                 forwarded: config.request.forwarded,
+                method: config.request.method.as_ref().and_then(|text| {
+                    let said = Method::from_bytes(&text.value(&values)).ok()?;
+                    let alike = (said == Method::HEAD) == (head.method == Method::HEAD);
+                    alike.then_some(said)
+                }),
+                passes: config.request.passes,
+                body: (config.request.body.as_ref())
+                    .map(|text| Bytes::from(text.value(&values).into_owned())),
                 fields: (config.request.fields.iter())
                     .map(|field| (field, field.value.value(&values)))
                     .filter(|(_, value)| HeaderValue::from_bytes(value).is_ok())
@@ -119,6 +165,8 @@ impl<'a> Request<'a> {
                 limited: trace.limited,
                 keeps: special.keeps,
                 kept: Mutex::default(),
+                gathered: special.gathers.then(|| Mutex::new(Some(Vec::new()))),
+                led: Mutex::default(),
             }),
         };
         if config.action.upstream().is_none() {
@@ -128,15 +176,13 @@ impl<'a> Request<'a> {
         Box::new(prepared)
     }
 
-    /// The route with the upstream that the text names; with nobody's where there is none of that name.
-    fn choose(self, route: &RunningRoute, by: &Text, values: &Values<'_>) -> RunningRoute {
-        let name = by.value(values);
-        let name = std::str::from_utf8(&name).ok();
-        let name = name.and_then(|name| UpstreamName::parse(name).ok());
+    /// The route with the upstream of this name, and whether there is one; with nobody's where there is none.
+    fn choose(self, route: &RunningRoute, name: &str) -> (RunningRoute, bool) {
+        let name = UpstreamName::parse(name).ok();
         let group = name
             .as_ref()
             .and_then(|name| self.snapshot.groups.get(name));
-        RunningRoute {
+        let chosen = RunningRoute {
             group: Arc::clone(group.unwrap_or(&route.group)),
             timeouts: route.timeouts.clone(),
             body_limit: route.body_limit,
@@ -146,7 +192,8 @@ impl<'a> Request<'a> {
             intercepts: route.intercepts,
             access_log: route.access_log.clone(),
             config: route.config.clone(),
-        }
+        };
+        (chosen, group.is_some())
     }
 }
 
@@ -156,18 +203,23 @@ fn wanted(text: &Text, values: &Values<'_>, own: &[u8]) -> Option<Vec<u8>> {
     if value.is_empty() || *value == *own {
         return None;
     }
+    Some(written(&value))
+}
+
+/// A target as it can be sent.
+fn written(value: &[u8]) -> Vec<u8> {
     let mut target = Vec::with_capacity(value.len() + 1);
     if value.first() != Some(&b'/') {
         target.push(b'/');
     }
-    for byte in &*value {
+    for byte in value {
         match byte {
             // They would end the request line, or the line itself.
             0..=b' ' | 0x7f => target.extend_from_slice(format!("%{byte:02X}").as_bytes()),
             byte => target.push(*byte),
         }
     }
-    Some(target)
+    target
 }
 
 impl Edits<'_> {
@@ -176,8 +228,34 @@ impl Edits<'_> {
         *self.tries.lock() = (trace.failed().to_vec(), trace.last());
     }
 
+    /// Keeps a piece of the request's body.
+    pub(super) fn gather(&self, piece: &[u8]) {
+        let Some(gathered) = &self.gathered else {
+            return;
+        };
+        let mut gathered = gathered.lock();
+        *gathered = gathered.take().and_then(|mut body| {
+            body.extend_from_slice(piece);
+            (body.len() <= MOST_GATHERED).then_some(body)
+        });
+    }
+
+    /// What there is of the request's body.
+    pub(super) fn body(&self) -> Option<Vec<u8>> {
+        self.gathered.as_ref()?.lock().clone()
+    }
+
+    /// Leaves to `trace` what logs and later texts name.
+    pub(super) fn leave(&self, trace: &mut Trace) {
+        trace.kept = self.kept();
+        if let Some(body) = self.body().filter(|body| !body.is_empty()) {
+            let seen = trace.seen.get_or_insert_default();
+            seen.taken.push(("request_body".into(), body.into()));
+        }
+    }
+
     /// The lines that a log names.
-    pub(super) fn kept(&self) -> Option<Box<Kept>> {
+    fn kept(&self) -> Option<Box<Kept>> {
         self.kept.lock().take()
     }
 
@@ -216,8 +294,23 @@ impl Edits<'_> {
         );
         values.known = Some(known);
         values.limited = self.limited;
+        values.body = self.body();
         let now = SystemTime::now();
         let mut lines = edit::lines(head, self.heads, &values, now);
+        let said;
+        if self.heads.names_sent() {
+            said = Kept {
+                upstream: (head.fields())
+                    .map(|field| (field.name.to_vec(), field.value.to_vec()))
+                    .collect(),
+                sent: with_length(lines, head.length()),
+            };
+            values.known = values.known.map(|known| Known {
+                kept: Some(&said),
+                ..known
+            });
+            lines = edit::lines(head, self.heads, &values, now);
+        }
         let plan = self.bodies.filter(|_| !empty).and_then(|bodies| {
             let of = (head.status().as_u16(), head.length());
             recode::judge(bodies, asker(request), of, (now, &values), &mut lines)
@@ -367,7 +460,21 @@ pub(super) fn add_to(
             edit::complete(value, heads, &values);
         }
     }
-    edit::add(&mut lines, heads, answer.status, &values, SystemTime::now());
+    let (before, now) = (lines.clone(), SystemTime::now());
+    edit::add(&mut lines, heads, answer.status, &values, now);
+    let sent;
+    if heads.names_sent() {
+        // Those before a field are sent when it is made; made twice, it has them all.
+        sent = Kept {
+            upstream: Vec::new(),
+            sent: with_length(std::mem::replace(&mut lines, before), Some(answer.length())),
+        };
+        values.known = values.known.map(|known| Known {
+            kept: Some(&sent),
+            ..known
+        });
+        edit::add(&mut lines, heads, answer.status, &values, now);
+    }
     let written = heads.add.iter().map(|field| field.written.clone());
     answer.written = written.collect();
     take_lines(answer, &lines);

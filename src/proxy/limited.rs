@@ -90,14 +90,14 @@ fn by_rate(
         } => {
             let (excess, zone) = (Thousandths(excess), zone(index));
             let line = format!("delaying request{dry}, excess: {excess}, by zone \"{zone}\"{told}");
-            tell(quieter(config.log), &line);
+            tell(quieter(config.log), asking.connection, &line);
             *said = Some(worded(config, "DELAYED", "DELAYED_DRY_RUN"));
             Ok((!config.dry_run).then_some(wait))
         }
         Verdict::Refused { index, excess } => {
             let (excess, zone) = (Thousandths(excess), zone(index));
             let line = format!("limiting requests{dry}, excess: {excess} by zone \"{zone}\"{told}");
-            tell(config.log, &line);
+            tell(config.log, asking.connection, &line);
             *said = Some(worded(config, "REJECTED", "REJECTED_DRY_RUN"));
             if config.dry_run {
                 return Ok(None);
@@ -133,6 +133,7 @@ fn at_once(
         let (of, told) = (&used.of, &asking.told);
         tell(
             config.log,
+            asking.connection,
             &format!("limiting connections{dry} by zone \"{of}\"{told}"),
         );
         if !config.dry_run {
@@ -167,11 +168,11 @@ fn quieter(log: LimitLog) -> LimitLog {
     }
 }
 
-fn tell(log: LimitLog, line: &str) {
+fn tell(log: LimitLog, connection: u64, line: &str) {
     match log {
-        LimitLog::Error => tracing::error!(event = "limit", "{line}"),
-        LimitLog::Warn => tracing::warn!(event = "limit", "{line}"),
-        LimitLog::Notice => tracing::info!(event = "limit", "{line}"),
-        LimitLog::Info => tracing::info!(event = "limit", severity = "info", "{line}"),
+        LimitLog::Error => tracing::error!(event = "limit", connection, "{line}"),
+        LimitLog::Warn => tracing::warn!(event = "limit", connection, "{line}"),
+        LimitLog::Notice => tracing::info!(event = "limit", connection, "{line}"),
+        LimitLog::Info => tracing::info!(event = "limit", connection, severity = "info", "{line}"),
     }
 }

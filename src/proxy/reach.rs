@@ -100,6 +100,7 @@ impl Forward<'_> {
                     cause = Some(failed);
                     let reason: &dyn std::error::Error = &*error;
                     tracing::warn!(upstream = %group.name(), error = reason, "connect failed");
+                    trace.errno = error.errno();
                     trace.try_failed(cause, course.at);
                     endpoint.report(outcome, course.at);
                     course.tried.push(address);

@@ -10,8 +10,10 @@ use http::HeaderMap;
 use super::app::{App, Facts, Shared};
 use super::client::Client;
 use super::known::Known;
+use super::sentences;
 use super::trace::{self, Trace};
 use super::values::{self, Values, host_of};
+use crate::config::LogFormat;
 use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
 use crate::observe::cause::{Cause, Situation};
 use crate::observe::history::{self, Condition, History};
@@ -40,6 +42,10 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         (None, Some(site)) => &site.access_log,
         (None, None) => &snapshot.access_log,
     };
+    let wrong = trace.cause.is_some() || !trace.failed().is_empty();
+    if wrong && snapshot.config.log.format == LogFormat::Nginx {
+        sentences(app, snapshot, client, trace, id);
+    }
     let kept = app.shared.history.wants(trace.cause, trace.status);
     if !log.enabled() && !kept {
         return;
@@ -112,6 +118,23 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
             (secrets, &conditions),
         );
     }
+}
+
+#[cold]
+fn sentences(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, id: &str) {
+    let head = client.head();
+    let authority = host_of(head);
+    let host = authority
+        .as_ref()
+        .map_or("", |authority| authority.host.as_str());
+    let request = (head, client.target());
+    let values = Values::new((&app.facts, snapshot), request, host, trace.place(), id);
+    let log = match (trace.route, trace.site) {
+        (Some(route), _) => &snapshot.routes[route].config.access_log,
+        (None, Some(site)) => &snapshot.config.sites[site].access_log,
+        (None, None) => &snapshot.config.access_log,
+    };
+    sentences::tell(&values, trace, &log.redact);
 }
 
 /// A request whose head was refused before it could be read.

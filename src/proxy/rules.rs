@@ -11,6 +11,7 @@ use pingora::http::RequestHeader;
 
 use super::answer::Answer;
 use super::app::Facts;
+use super::known::Known;
 use super::values::{Place, Values};
 use crate::config::{
     Act, Condition, FileTest, Lookup as _, Rewriting, RouteAction, Rule, Text, TextPart, Then,
@@ -37,6 +38,8 @@ pub struct Ground<'a> {
     pub at: (Option<usize>, Option<usize>),
     /// `X-Request-ID`.
     pub id: &'a str,
+    /// What upstreams have said before.
+    pub known: Option<Known<'a>>,
 }
 
 /// What rules came to.
@@ -65,13 +68,15 @@ impl<'a> Ground<'a> {
             seen: Some(seen),
         };
         let request = (self.head, self.target);
-        Values::new(
+        let mut values = Values::new(
             (self.facts, self.snapshot),
             request,
             self.host,
             place,
             self.id,
-        )
+        );
+        values.known = self.known;
+        values
     }
 
     fn value(&self, text: &Text, seen: &Seen) -> Vec<u8> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::Method;
 use http::header::LAST_MODIFIED;
+use http::header::SET_COOKIE;
 
 use super::answer::{self, Answer};
 use super::app::{App, Drain, Left};
@@ -75,7 +76,8 @@ impl App {
             // On another connection the client is asked for its certificate again.
             client.close_after_answer();
         }
-        let status = trace.detour.intercepted.take().unwrap_or(cause.status());
+        let usual = status_of(cause, snapshot.pages(trace.site).bare);
+        let status = trace.detour.intercepted.take().unwrap_or(usual);
         if let Some(rule) = detours::error_rule(snapshot, trace, status) {
             let instead = self.instead(snapshot, rule, status, client, id, trace);
             if let Some(left) = instead.await {
@@ -107,6 +109,13 @@ impl App {
                 answer.fields.retain(|(name, _)| *name != LAST_MODIFIED);
             }
         }
+        for (name, value) in std::mem::take(&mut trace.led) {
+            // Several cookies are several fields; of the others there is one.
+            if name != SET_COOKIE {
+                answer.fields.retain(|(own, _)| *own != name);
+            }
+            answer.fields.push((name, value));
+        }
         answer.name_cause(id);
         if bare {
             bare::dress(&mut answer, is_page);
@@ -132,5 +141,13 @@ impl App {
             Ok(()) => Left::Whole,
             Err(_) => Left::Broken,
         }
+    }
+}
+
+/// What a client gets for a cause. Where its pages are nginx's so is the status: 502 when there is nobody to ask.
+pub(super) fn status_of(cause: Cause, bare: bool) -> u16 {
+    match cause {
+        Cause::UpstreamDown if bare => 502,
+        cause => cause.status(),
     }
 }

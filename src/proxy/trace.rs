@@ -4,9 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use http::{HeaderName, HeaderValue};
+
 use super::anew::Detour;
 use super::exchange::Tally;
-use super::known::Kept;
+use super::known::{Kept, Known};
 use super::values::Place;
 use crate::observe::cause::Cause;
 use crate::router::Seen;
@@ -41,6 +43,8 @@ pub struct Try {
     pub bytes: (u64, u64),
     /// Whether another route, or the same one anew, asked it.
     pub anew: bool,
+    /// What the system said of a connection that could not be made.
+    pub errno: Option<i32>,
 }
 
 impl Try {
@@ -58,6 +62,7 @@ impl Try {
             body: 0,
             bytes: (0, 0),
             anew: false,
+            errno: None,
         }
     }
 }
@@ -102,6 +107,8 @@ pub struct Trace {
     begun: Option<Instant>,
     /// Whether it is the first since a detour.
     anew: bool,
+    /// What the system said of its connection, which could not be made.
+    pub errno: Option<i32>,
     /// Those before it; empty, and without memory of its own, for most requests.
     failed: Vec<Try>,
     /// When the request's head was handed to the upstream.
@@ -114,6 +121,10 @@ pub struct Trace {
     pub limited: LimitedBy,
     /// Lines of heads that a log names.
     pub kept: Option<Box<Kept>>,
+    /// The head of an answer that led elsewhere.
+    pub said: Option<Box<Kept>>,
+    /// Fields of an answer that led elsewhere, for the answer from there.
+    pub led: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Trace {
@@ -124,6 +135,20 @@ impl Trace {
             route: self.route,
             seen: self.seen.as_deref(),
         }
+    }
+
+    /// What upstreams have said so far; `None` where none was asked.
+    pub fn known(&self) -> Option<Known<'_>> {
+        let (failed, last) = (self.failed(), self.last());
+        let asked = !failed.is_empty() || last.is_some();
+        asked.then(|| Known {
+            status: self.status,
+            kept: self.said.as_deref().or(self.kept.as_deref()),
+            failed,
+            last,
+            over: last.and_then(|last| last.answered_at),
+            ..Known::default()
+        })
     }
 
     /// Of a request that begins now.
@@ -143,20 +168,28 @@ impl Trace {
             connect_time: None,
             begun: None,
             anew: false,
+            errno: None,
             failed: Vec::new(),
             sent_at: None,
             tunnel: (0, 0),
             whole: false,
             limited: LimitedBy::default(),
             kept: None,
+            said: None,
+            led: Vec::new(),
         }
     }
 
     /// Notes that an upstream is asked, perhaps after another was.
     pub fn asks(&mut self, at: Instant) {
+        self.settles(at);
+        self.anew = !self.failed.is_empty();
+    }
+
+    /// Notes that the try under way is over, for something else answers.
+    pub fn settles(&mut self, at: Instant) {
         if self.begun.is_some() {
             self.try_failed(None, at);
-            self.anew = true;
         }
     }
 
@@ -166,6 +199,7 @@ impl Trace {
         self.begun = Some(at);
         self.connect_time = None;
         self.sent_at = None;
+        self.errno = None;
     }
 
     /// Notes that the try under way failed, and that another may follow. Without a cause it is its status that failed.
@@ -207,6 +241,7 @@ impl Trace {
             body: self.tally.body_sent,
             bytes: self.tally.bytes,
             anew: self.anew,
+            errno: self.errno,
         })
     }
 

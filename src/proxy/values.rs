@@ -62,6 +62,10 @@ pub struct Values<'a> {
     pub body_received: u64,
     /// What limits said of it.
     pub limited: LimitedBy,
+    /// The request's body, as far as it is kept.
+    pub body: Option<Vec<u8>>,
+    /// Who is asked, where a text says it.
+    pub proxied_to: Option<Box<str>>,
     /// The answer, when there is one.
     pub known: Option<Known<'a>>,
 }
@@ -140,8 +144,14 @@ impl Lookup for Values<'_> {
                 out.extend_from_slice(found.unwrap_or_default());
             }
             Variable::RequestField(name) => self.field(name, out),
+            Variable::RequestBody => {
+                let before = || self.seen.and_then(|seen| seen.own("request_body"));
+                out.extend_from_slice(self.body.as_deref().or_else(before).unwrap_or_default());
+            }
             Variable::Never(_) => {}
             Variable::ServerProtocol => text(out, protocol(self.version)),
+            // One without a host is for the site that got it.
+            Variable::Host if self.host.is_empty() => text(out, self.site),
             Variable::Host => text(out, self.host),
             Variable::ServerAddr => {
                 let local = self.facts.local;
@@ -254,6 +264,8 @@ impl<'a> Values<'a> {
             running: route,
             body_received: 0,
             limited: LimitedBy::default(),
+            body: None,
+            proxied_to: None,
             known: None,
         }
     }
@@ -371,6 +383,8 @@ mod tests {
             running: None,
             body_received: 0,
             limited: LimitedBy::default(),
+            body: None,
+            proxied_to: None,
             known: None,
         };
         let text = Text::parse(text).unwrap();

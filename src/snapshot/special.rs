@@ -25,6 +25,8 @@ pub struct Special {
     pub response: bool,
     /// Its log names lines of heads.
     pub keeps: bool,
+    /// The request's body is kept for texts.
+    pub gathers: bool,
     /// The body of its answer may change.
     pub bodies: bool,
     /// It is sent a second time.
@@ -41,15 +43,16 @@ pub struct Mirror {
 }
 
 impl Special {
-    /// What a route of the site does so; `None` for most. `keeps`: its log names lines of heads.
-    pub(super) fn of(site: &Site, route: &Route, keeps: bool) -> Option<Self> {
+    /// What a route of the site does so; `None` for most. `keeps`: its log names lines of heads;
+    /// `gathers`: some text names the request's body.
+    pub(super) fn of(site: &Site, route: &Route, keeps: bool, gathers: bool) -> Option<Self> {
         // A route that rules enter replaces what the one around it is found by.
         let replaced = match &route.path {
             PathPattern::Named(_) => site.outer(route).unwrap_or(route),
             _ => route,
         };
         let request = &route.request;
-        let changes = !request.forwarded || !request.fields.is_empty();
+        let changes = request.changes();
         let special = Self {
             answered: !route.action.forwards(),
             files: matches!(route.action, RouteAction::Files(_)),
@@ -59,8 +62,9 @@ impl Special {
                 normal: site.paths != Paths::Raw,
             }),
             request: changes,
-            response: keeps || !route.response.spares_upstreams(),
+            response: keeps || gathers || !route.response.spares_upstreams(),
             keeps,
+            gathers,
             bodies: route.bodies.change(),
             mirror: route.mirror.clone().map(|config| Mirror {
                 config,

@@ -137,7 +137,7 @@ impl Gate {
         let in_line = self.scanner.in_request_line();
         let progress = self.scanner.feed(bytes);
         if in_line && !self.scanner.has_plain_line() {
-            mask_request_line(bytes);
+            mask_request_line(bytes, self.scanner.hides_target());
         }
         match progress {
             Ok(HeadProgress::Partial) => {
@@ -207,11 +207,13 @@ impl Gate {
     }
 }
 
-/// Replaces what the engine's parser would refuse, up to the line's end, byte for byte.
-fn mask_request_line(bytes: &mut [u8]) {
+/// Replaces what the engine's parser would refuse, up to the line's end, byte for byte; where it `hides` a host, what
+/// makes it one as well.
+fn mask_request_line(bytes: &mut [u8], hides: bool) {
     let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     for byte in &mut bytes[..line] {
-        if !is_plain(*byte) && !matches!(*byte, b' ' | b'\r') {
+        let hidden = hides && *byte == b':';
+        if hidden || !is_plain(*byte) && !matches!(*byte, b' ' | b'\r') {
             *byte = MASK;
         }
     }

@@ -18,6 +18,8 @@ pub struct HeadLimits {
     pub fields: usize,
     /// Whether a line may end with LF alone; the engine's parser takes it so.
     pub bare_lf: bool,
+    /// Whether a target with a host counts before `Host`, and fields that nginx wants once are refused twice.
+    pub as_nginx: bool,
 }
 
 /// What is wrong with a head.
@@ -76,7 +78,21 @@ pub struct HeadScanner {
     codings: u8,
     upgrade: bool,
     odd_target: Option<Box<[u8]>>,
+    /// Which of [`ONCE`] there were.
+    once: u8,
 }
+
+/// Fields that say one thing, so that two of them say none.
+const ONCE: [&[u8]; 8] = [
+    b"expect",
+    b"if-match",
+    b"if-range",
+    b"authorization",
+    b"if-none-match",
+    b"content-range",
+    b"if-modified-since",
+    b"if-unmodified-since",
+];
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for one).
 const EMPTY_LINES: u8 = 4;
@@ -98,6 +114,7 @@ impl HeadScanner {
             codings: 0,
             upgrade: false,
             odd_target: None,
+            once: 0,
         }
     }
 
@@ -139,6 +156,22 @@ impl HeadScanner {
     /// The request target, when it has bytes that no URI may hold: [`is_plain`] says which may be.
     pub fn odd_target(&self) -> Option<&[u8]> {
         self.odd_target.as_deref()
+    }
+
+    /// Whether the target names more than a path, as far as the request line has come, so that the engine is not to see it:
+    /// that judges `Host` by it.
+    pub(super) fn hides_target(&self) -> bool {
+        if !self.limits.as_nginx {
+            return false;
+        }
+        let begins = |target: &[u8]| target.first().is_some_and(|byte| *byte != b'/');
+        match (self.in_request_line, &self.odd_target) {
+            (true, _) => {
+                let space = memchr::memchr(b' ', &self.partial);
+                space.is_some_and(|at| begins(&self.partial[at + 1..]))
+            }
+            (false, target) => target.as_deref().is_some_and(begins),
+        }
     }
 
     /// Takes the next bytes. After `Complete` or a fault the scanner must be reset.
@@ -207,8 +240,9 @@ impl HeadScanner {
             }
             let line = request_line(line)?;
             self.http10 = line.http10;
-            self.is_plain = line.is_plain;
-            if line.odd_target {
+            let hidden = self.limits.as_nginx && line.target.first() != Some(&b'/');
+            self.is_plain = line.is_plain && !hidden;
+            if line.odd_target || hidden {
                 self.odd_target = Some(line.target.into());
             }
             self.in_request_line = false;
@@ -250,6 +284,22 @@ impl HeadScanner {
             }
             _ => {}
         }
+        if self.limits.as_nginx && matches!(name.len(), 6 | 8 | 13 | 17 | 19) {
+            self.only_once(name)?;
+        }
+        Ok(())
+    }
+
+    fn only_once(&mut self, name: &[u8]) -> Result<(), HeadFault> {
+        let mut known = ONCE.iter();
+        let Some(at) = known.position(|once| once.eq_ignore_ascii_case(name)) else {
+            return Ok(());
+        };
+        let bit = 1 << at;
+        if self.once & bit != 0 {
+            return Err(HeadFault::Malformed("a field twice that says one thing"));
+        }
+        self.once |= bit;
         Ok(())
     }
 

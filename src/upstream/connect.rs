@@ -79,6 +79,13 @@ impl ConnectError {
         let source = io::ErrorKind::ConnectionAborted.into();
         Self::Refused { address, source }
     }
+    /// The system's number of why it was refused.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Refused { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
 
     /// Counts it; gives what a client is told, and what the endpoint is held to.
     pub fn count(&self, metrics: &Metrics) -> (Cause, Outcome) {

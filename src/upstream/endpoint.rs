@@ -107,6 +107,10 @@ pub struct Endpoint {
     pub weight: u8,
     /// Whether it gets requests only while no other can.
     pub backup: bool,
+    /// Requests and tunnels that it has at once; `None` is no limit.
+    pub most: Option<u32>,
+    /// How many endpoints it counts as when a request is tried again.
+    pub times: u8,
     pub(super) rules: Arc<Rules>,
     pub(super) state: Arc<State>,
 }
@@ -123,6 +127,8 @@ impl Endpoint {
             label: config.address.to_string().into(),
             weight: config.weight,
             backup: config.backup,
+            most: config.most,
+            times: config.times,
             rules: rules.clone(),
             state: known(),
         }
@@ -131,6 +137,12 @@ impl Endpoint {
     /// Requests and tunnels that are with it now.
     pub fn in_flight(&self) -> u32 {
         self.state.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes one more of a request that was with those in `tried` already.
+    pub(super) fn takes(&self, tried: &[EndpointAddress]) -> bool {
+        let before = tried.iter().filter(|one| **one == self.address).count();
+        before < self.times.into() && self.most.is_none_or(|most| self.in_flight() < most)
     }
 
     /// Takes note of what a request met.

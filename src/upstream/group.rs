@@ -248,6 +248,8 @@ impl Group {
             address: endpoint.address,
             weight: endpoint.weight,
             backup: endpoint.backup,
+            most: endpoint.most,
+            times: endpoint.times,
         };
         self.set.load().endpoints().iter().map(one).collect()
     }

@@ -425,6 +425,8 @@ fn by_names<'a>(
             address: address.into(),
             weight: one.weight,
             backup: one.backup,
+            most: one.most,
+            times: one.times,
         };
         addresses(entries, &one.name, one.port).map(endpoint)
     };
@@ -452,6 +454,8 @@ fn by_service<'a>(
             address: address.into(),
             weight,
             backup,
+            most: None,
+            times: 1,
         };
         addresses(entries, &one.target, one.port).map(endpoint)
     };

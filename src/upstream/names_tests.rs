@@ -25,6 +25,8 @@ fn by_host(text: &str) -> Upstream {
         port: 80,
         weight: 3,
         backup: true,
+        most: None,
+        times: 1,
     };
     Upstream {
         named: vec![one],
@@ -126,6 +128,8 @@ fn endpoints_have_what_was_configured_of_their_name() {
         address: SocketAddr::new(address(1), 80).into(),
         weight: 3,
         backup: true,
+        most: None,
+        times: 1,
     };
     assert_eq!(
         scene.book.endpoints(&scene.upstream),

@@ -73,6 +73,8 @@ pub(super) struct Standing {
     rest: Option<Rest>,
     /// Failures in a row.
     failures: u32,
+    /// When the last of them was.
+    failed_at: Option<Instant>,
     /// Ejections in a row, and when the last ended or ends.
     ejections: u32,
     ejected_until: Option<Instant>,
@@ -223,7 +225,7 @@ impl Standing {
         ledger: &Ledger,
         now: Instant,
     ) -> Option<Event> {
-        self.failures = 0;
+        self.forget(endpoint, now);
         if let Some(rest) = self.rest.take_if(|rest| rest.passes(sent)) {
             self.joined = Some(rest.until.min(now));
             self.end_ejection(endpoint, ledger, now);
@@ -235,6 +237,18 @@ impl Standing {
             self.ejected_until = None;
         }
         self.back(now)
+    }
+
+    /// Failures are in a row no more: after a success, or, within a window, when they are long past.
+    fn forget(&mut self, endpoint: &Endpoint, now: Instant) {
+        let past = |at: Instant, window| now.saturating_duration_since(at) > window;
+        let ended = match (endpoint.rules.outlier.window, self.failed_at) {
+            (Some(window), Some(at)) => past(at, window),
+            _ => true,
+        };
+        if ended {
+            self.failures = 0;
+        }
     }
 
     /// It counts no more as one of those that are ejected.
@@ -322,7 +336,11 @@ impl Standing {
         now: Instant,
     ) -> Option<Event> {
         let (rules, members) = (&endpoint.rules.outlier, endpoint.rules.members);
+        if rules.window.is_some() {
+            self.forget(endpoint, now);
+        }
         self.failures = self.failures.saturating_add(1);
+        self.failed_at = Some(now);
         if rules.failures == 0 || rules.max_ejected == 0 || members < 2 {
             return None;
         }

@@ -22,7 +22,7 @@ pub(super) const ENDPOINTS: Key = Key::either(
     Kind::Endpoints,
     "endpoints_file",
     "[\"192.0.2.10:80\"]",
-    "IP:port or NAME:port of each, or `unix:` and the path of a socket; or a table with that as `address`, `weight` (1 to 255, its share of the requests) and `backup` (true: it gets requests only while no other endpoint can). A name stands for all its addresses, IPv4 and IPv6, which are followed (see [resolver]).",
+    "IP:port or NAME:port of each, or `unix:` and the path of a socket; or a table with that as `address`, `weight` (1 to 255, its share of the requests) `backup` (true: it gets requests only while no other endpoint can), `max_connections` (of requests and tunnels at once) and `times` (as how many endpoints it counts when a request is tried again). A name stands for all its addresses, IPv4 and IPv6, which are followed (see [resolver]).",
 );
 pub(super) const ENDPOINTS_SRV: Key = Key::rule(
     "endpoints_srv",
@@ -40,9 +40,9 @@ pub(super) const ENDPOINTS_FILE: Key = Key::rule(
 );
 pub(super) const BALANCE: Key = Key::new(
     "balance",
-    Kind::Word(&["round-robin", "least-requests", "hash"]),
+    Kind::Word(&["round-robin", "least-requests", "random", "hash"]),
     "\"round-robin\"",
-    "Who gets the next request: each in turn by weight; or the one with the fewest requests and tunnels for its weight (of two drawn by chance, above eight endpoints); or always the same for the same key (see `hash_on`), as long as that has no more than 5/4 of its fair share. When one of n endpoints leaves, only its own keys move.",
+    "Who gets the next request: each in turn by weight; or the one with the fewest requests and tunnels for its weight (of two drawn by chance, above eight endpoints); or one drawn by chance, by weight; or always the same for the same key (see `hash_on`), as long as that has no more than 5/4 of its fair share. When one of n endpoints leaves, only its own keys move.",
 );
 pub(super) const HASH_ON: Key = Key::new(
     "hash_on",
@@ -66,9 +66,9 @@ pub(super) const SLOW_START: Key = Key::new(
 pub(super) const OUTLIER: Key = Key::rule(
     "outlier",
     Kind::Inline,
-    "as in this example, without `statuses` and `latency`",
-    "{ rest = \"10s\", failures = 5, statuses = [\"502-504\"], latency = \"20s\", ejection = \"10s\", longest_ejection = \"1m\", max_ejected = \"67%\" }",
-    "When requests show that an endpoint is unwell. After a connect that failed it gets nothing for `rest`. After `failures` in a row (connections that ended, answers that did not come in time or were not HTTP, and those with one of `statuses` or later than `latency`) it is ejected for `ejection`, the next time in a row twice as long, up to `longest_ejection`; but never more than `max_ejected` of the endpoints at a time, though of two or more always one may be. Then it is on trial: a tenth of its share, a tenth more each second, until three requests in a row went well; one that fails ejects it again. Who fails when no more may be ejected is on trial at once, and when no other endpoint is well, those that are left out are, too. With 0 `failures` none is ejected. Also as a table, [upstream.hub.outlier].",
+    "as in this example, without `window`, `statuses` and `latency`",
+    "{ rest = \"10s\", failures = 5, window = \"10s\", statuses = [\"502-504\"], latency = \"20s\", ejection = \"10s\", longest_ejection = \"1m\", max_ejected = \"67%\" }",
+    "When requests show that an endpoint is unwell. After a connect that failed it gets nothing for `rest`. After `failures` in a row (connections that ended, answers that did not come in time or were not HTTP, and those with one of `statuses` or later than `latency`; with `window` those that follow one another so soon, whatever went well between) it is ejected for `ejection`, the next time in a row twice as long, up to `longest_ejection`; but never more than `max_ejected` of the endpoints at a time, though of two or more always one may be. Then it is on trial: a tenth of its share, a tenth more each second, until three requests in a row went well; one that fails ejects it again. Who fails when no more may be ejected is on trial at once, and when no other endpoint is well, those that are left out are, too. With 0 `failures` none is ejected. Also as a table, [upstream.hub.outlier].",
 );
 
 static ENDPOINT_TABLE: Table = Table {
@@ -83,6 +83,19 @@ static ENDPOINT_TABLE: Table = Table {
         ),
         Key::new("weight", Kind::Count(1, 255), "1", "Its share."),
         Key::new("backup", Kind::Flag, "false", "Only while no other can."),
+        Key::rule(
+            "max_connections",
+            Kind::Count(1, 1_000_000),
+            "no limit",
+            "100",
+            "Requests and tunnels that it has at once.",
+        ),
+        Key::new(
+            "times",
+            Kind::Count(1, 255),
+            "1",
+            "How many endpoints it counts as when a request is tried again.",
+        ),
     ],
 };
 
@@ -106,6 +119,13 @@ static OUTLIER_TABLE: Table = Table {
             "After a failed connect.",
         ),
         Key::new("failures", Kind::Count(0, 1_000_000), "5", "In a row."),
+        Key::rule(
+            "window",
+            Kind::Duration(1),
+            "none",
+            "\"10s\"",
+            "Failures that follow one another so soon are in a row.",
+        ),
         Key::new("statuses", Kind::Texts, "[]", "That are failures."),
         Key::rule(
             "latency",
@@ -184,6 +204,7 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
         endpoints_file: file.map(|at| at.value),
         balance: match balance?.value.as_str() {
             "least-requests" => Balance::LeastRequests,
+            "random" => Balance::Random,
             "hash" => Balance::Hash(on),
             _ => Balance::RoundRobin,
         },
@@ -200,18 +221,22 @@ enum Typed {
 }
 
 impl Typed {
-    fn new(target: Target, weight: u8, backup: bool) -> Self {
+    fn new(target: Target, weight: u8, backup: bool, most: Option<u32>, times: u8) -> Self {
         match target {
             Target::Address(address) => Self::Fixed(Endpoint {
                 address,
                 weight,
                 backup,
+                most,
+                times,
             }),
             Target::Name(name, port) => Self::Named(NamedEndpoints {
                 name,
                 port,
                 weight,
                 backup,
+                most,
+                times,
             }),
         }
     }
@@ -219,13 +244,27 @@ impl Typed {
 
 fn endpoint(field: &Field<'_>, context: Context<'_>) -> Option<Typed> {
     let DeValue::Table(table) = field.raw() else {
-        return Some(Typed::new(field.endpoint(context.source)?, 1, false));
+        return Some(Typed::new(
+            field.endpoint(context.source)?,
+            1,
+            false,
+            None,
+            1,
+        ));
     };
     let table = Some((table, field.span()));
     let reader = Reader::new(&ENDPOINT_TABLE, "the endpoint".to_owned(), table, context);
     let address = reader.field("address", |field| field.endpoint(context.source));
     let (weight, backup) = (reader.count("weight"), reader.flag("backup"));
-    Some(Typed::new(value(address)?, value(weight)?, value(backup)?))
+    let most = reader.optional("max_connections", Reader::count);
+    let times = reader.count("times");
+    Some(Typed::new(
+        value(address)?,
+        value(weight)?,
+        value(backup)?,
+        most?.map(|at| at.value),
+        value(times)?,
+    ))
 }
 
 fn service(field: &Field<'_>) -> Option<DnsName> {
@@ -325,6 +364,7 @@ fn sticky(reader: &Reader<'_>) -> Option<Sticky> {
 fn outlier(reader: &Reader<'_>) -> Option<Outlier> {
     let rest = reader.duration("rest");
     let failures = reader.count("failures");
+    let window = reader.optional("window", Reader::duration);
     let statuses = reader.list("statuses", statuses);
     let latency = reader.optional("latency", Reader::duration);
     let ejection = reader.duration("ejection");
@@ -333,6 +373,7 @@ fn outlier(reader: &Reader<'_>) -> Option<Outlier> {
     Some(Outlier {
         rest: value(rest)?,
         failures: value(failures)?,
+        window: window?.map(|at| at.value),
         statuses: statuses?.into_iter().map(|at| at.value).collect(),
         latency: latency?.map(|at| at.value),
         ejection: value(ejection)?,

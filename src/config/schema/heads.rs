@@ -45,6 +45,32 @@ pub(super) const FORWARDED: Key = Key::new(
     "true",
     "Whether the upstream is told who the client is, by X-Forwarded-*, X-Real-IP, X-Scheme and X-Request-ID that no client can forge. With false what a client sends of them passes, as with nginx.",
 );
+pub(super) const METHOD: Key = Key::rule(
+    "method",
+    Kind::Text,
+    "the client's",
+    "\"POST\"",
+    "The method that the upstream is asked with, with $variables; not where it, or the client's, is HEAD and the other is not. Empty is the client's own.",
+);
+pub(super) const CLIENT_HEADERS: Key = Key::new(
+    "client_headers",
+    Kind::Flag,
+    "true",
+    "Whether the client's fields go on; what frames its body does in any case.",
+);
+pub(super) const BODY: Key = Key::rule(
+    "body",
+    Kind::Text,
+    "the client's",
+    "\"name=$arg_name\"",
+    "What is sent in place of the client's body, with $variables; \"\" is none. The client's is thrown away.",
+);
+pub(super) const ACCEL: Key = Key::new(
+    "accel",
+    Kind::Flag,
+    "false",
+    "Whether an answer of the upstream with `X-Accel-Redirect` is thrown away and the route of the path in it answers in its place, also an `internal` one or `@NAME`; `Content-Type`, `Content-Disposition`, `Cache-Control`, `Expires` and `Set-Cookie` are kept. `X-Accel-*` does not reach clients then. Only for upstreams that may read all that these routes have.",
+);
 pub(super) const RESPONSE_HEADERS: Key = Key::rule(
     "response_headers",
     Kind::Inlines,
@@ -171,6 +197,10 @@ pub(super) fn of_site(reader: &Reader<'_>, context: Context<'_>) -> Option<SiteH
 pub(super) fn of_route(reader: &Reader<'_>, context: Context<'_>) -> Option<RouteHeads> {
     let target = line(reader, "target");
     let forwarded = reader.flag("forwarded");
+    let method = line(reader, "method");
+    let passes = reader.flag("client_headers");
+    let body = line(reader, "body");
+    let accel = reader.flag("accel");
     let expires = reader.optional("expires", expires);
     let locations = pairs(reader, "location_headers", replacement(false));
     let cookies = reader.inline("cookies", &COOKIES_TABLE, context, cookies);
@@ -182,11 +212,15 @@ pub(super) fn of_route(reader: &Reader<'_>, context: Context<'_>) -> Option<Rout
             target: target.map(|at| at.value),
             fields: site.request,
             forwarded: forwarded?.value,
+            method: method?.map(|at| at.value),
+            passes: passes?.value,
+            body: body?.map(|at| at.value),
         },
         response: ResponseHeads {
             locations: locations?,
             cookies: cookies?.unwrap_or_default(),
             expires: expires?,
+            accel: accel?.value,
             ..site.response
         },
     })

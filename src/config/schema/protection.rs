@@ -10,7 +10,7 @@ pub(super) const RETRY_ON: Key = Key::new(
     "retry_on",
     Kind::Words(Retryable::WORDS),
     "[\"connect\", \"reset\"]",
-    "When a request is tried again, on another endpoint: no connection could be made (any request, as nothing was sent); the connection ended before anything was answered, or what came is not HTTP; no head came in `response_timeout`; the endpoint answered 502 or 503. All but the first only for methods that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) and while no byte of a body was taken. A POST is never sent twice.",
+    "When a request is tried again, on another endpoint: no connection could be made (any request, as nothing was sent); the connection ended before anything was answered, or what came is not HTTP; no head came in `response_timeout`; the endpoint answered with this status. All but the first only for methods that may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) and while no byte of a body was taken. A POST is never sent twice, but with \"any-method\", which is no reason itself.",
 );
 pub(super) const RETRY_BUDGET: Key = Key::new(
     "retry_budget",
@@ -23,6 +23,13 @@ pub(super) const RETRY_DEADLINE: Key = Key::new(
     Kind::Duration(1),
     "\"10s\"",
     "No try begins later than this after the first one.",
+);
+pub(super) const RETRY_TRIES: Key = Key::rule(
+    "retry_tries",
+    Kind::Count(1, 1000),
+    "one at each endpoint",
+    "2",
+    "Tries of a request in all, the first one included.",
 );
 pub(super) const MAX_CONNECTIONS: Key = Key::rule(
     "max_connections",
@@ -111,10 +118,12 @@ fn retries(reader: &Reader<'_>) -> Option<Retries> {
     let on = reader.words("retry_on");
     let budget = reader.percent("retry_budget");
     let deadline = reader.duration("retry_deadline");
+    let tries = reader.optional("retry_tries", Reader::count);
     Some(Retries {
         on: RetryOn::of_words(on?.iter().map(|word| word.value.as_str())),
         budget: value(budget)?,
         deadline: value(deadline)?,
+        tries: tries?.map(|at| at.value),
     })
 }
 

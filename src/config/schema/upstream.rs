@@ -40,6 +40,7 @@ pub(in crate::config) static TABLE: Table = Table {
         protection::RETRY_ON,
         protection::RETRY_BUDGET,
         protection::RETRY_DEADLINE,
+        protection::RETRY_TRIES,
         protection::MAX_CONNECTIONS,
         protection::MAX_IN_FLIGHT,
         protection::QUEUE,

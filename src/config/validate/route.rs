@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::upstream::Names;
 use crate::config::access::Access;
 use crate::config::access_log::AccessLog;
-use crate::config::action::RouteAction;
+use crate::config::action::{RouteAction, Strangers};
 use crate::config::bodies::Bodies;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::limit::RouteLimits;
@@ -127,9 +127,14 @@ fn action(
     let redirect = typed.redirect.as_ref()?.as_ref();
     let files = typed.files.as_ref()?.as_ref();
     let answer = typed.answer.as_ref()?.as_ref();
+    let strangers = match &*typed.strangers.as_ref()?.value {
+        "addresses" => Strangers::Addresses,
+        "names" => Strangers::Names,
+        _ => Strangers::None,
+    };
     // A route whose upstream has a fault of its own must not be told that two things answer.
     let found = upstream.map(|name| match name.value.contains('$') {
-        true => chosen(name, names, context),
+        true => chosen(name, strangers, names, context),
         false => names.find(name, who, relations).map(RouteAction::Forward),
     });
     let own = [
@@ -168,10 +173,15 @@ fn action(
 }
 
 /// An upstream that is named for each request: any of them may be.
-fn chosen(name: &At<String>, names: &Names, context: Context<'_>) -> Option<RouteAction> {
+fn chosen(
+    name: &At<String>,
+    strangers: Strangers,
+    names: &Names,
+    context: Context<'_>,
+) -> Option<RouteAction> {
     names.use_all();
     match Text::parse_line(&name.value, context.own) {
-        Ok(text) => Some(RouteAction::Choose(text)),
+        Ok(text) => Some(RouteAction::Choose(text, strangers)),
         Err(error) => {
             let fault = Diagnostic::error("bad-text", name.span.clone(), error.to_string());
             context

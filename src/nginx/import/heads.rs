@@ -52,7 +52,58 @@ pub(super) fn of_route<'t>(
             import.ledger.carried(own, "`hide_headers` of its routes");
         }
     }
+    if family == "proxy" {
+        small(import, scope, hub, route);
+    }
     of_answers(import, scope, route);
+}
+
+/// `proxy_method`, `proxy_pass_request_headers`, and whether upstreams may lead elsewhere.
+fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draft) {
+    if let Some(own) = scope.one("proxy_method") {
+        match variables::text(import, own.argument(0).as_bytes(), &Known::default()) {
+            Ok(text) => {
+                route.set("method", draft::text(&text), Some(own));
+                carried(import, own, "`method` of its routes");
+            }
+            Err(unknown) => import.ledger.lost(own, unknown),
+        }
+    }
+    let keeps = scope.one("proxy_pass_request_body");
+    let without = keeps.filter(|_| !scope.flag("proxy_pass_request_body", true));
+    let body = scope
+        .one("proxy_set_body")
+        .map(|own| (own, own.argument(0)));
+    if let Some((own, word)) = body.or(without.map(|own| (own, "".into()))) {
+        match variables::text(import, word.as_bytes(), &Known::default()) {
+            Ok(text) => {
+                route.set("body", draft::text(&text), Some(own));
+                carried(import, own, "`body` of its routes");
+            }
+            Err(unknown) => import.ledger.lost(own, unknown),
+        }
+    }
+    if let Some(own) = scope.one("proxy_pass_request_headers") {
+        if !scope.flag("proxy_pass_request_headers", true) {
+            route.set("client_headers", "false", Some(own));
+        }
+        carried(import, own, "`client_headers` of its routes");
+    }
+    let ignored = scope.one("proxy_ignore_headers");
+    let names = ignored.map(Directive::arguments).unwrap_or_default();
+    let redirect = names
+        .iter()
+        .any(|word| word.text().eq_ignore_ascii_case("X-Accel-Redirect"));
+    if let Some(own) = ignored {
+        carried(
+            import,
+            own,
+            "`accel` of its routes; of the other fields none is acted on",
+        );
+    }
+    if !hub && !redirect {
+        route.set("accel", "true", ignored);
+    }
 }
 
 /// Sets the keys of any route: what its answers get.
@@ -170,7 +221,7 @@ fn request(
     route: &mut Draft,
 ) {
     let mut fields: Vec<(String, String)> = Vec::new();
-    let known = known(pass);
+    let known = known(pass, route.get("strangers").is_some());
     let mut from = None;
     for own in sets {
         let name = own.argument(0).to_ascii_lowercase();
@@ -220,7 +271,7 @@ fn request(
 }
 
 /// What the location's variables about its upstream are worth.
-fn known(pass: &Directive) -> Known {
+fn known(pass: &Directive, stranger: bool) -> Known {
     let Some(address) = address(pass) else {
         // A variable that is all of the host: nginx sends what it is worth.
         let word = pass.argument(0).into_owned();
@@ -228,8 +279,12 @@ fn known(pass: &Directive) -> Known {
             .split_once("://$")
             .map(|(_, rest)| rest.split(['/', '$']));
         let host = host.and_then(|mut parts| parts.next().map(|name| format!("${{{name}}}")));
+        let host = host.filter(|host| !host.contains(['.', ':']));
         return Known {
-            proxy_host: host.filter(|host| !host.contains(['.', ':'])),
+            proxy_host: match stranger {
+                true => Some("${proxy_host}".to_owned()),
+                false => host,
+            },
             proxy_port: None,
         };
     };
@@ -277,7 +332,7 @@ fn locations(
             carried(import, own, "`location_headers` of its routes");
             continue;
         }
-        match pair(import, own, &known(pass)) {
+        match pair(import, own, &known(pass, route.get("strangers").is_some())) {
             Ok(pair) => {
                 pairs.push(pair);
                 carried(import, own, "`location_headers` of its routes");

@@ -112,9 +112,12 @@ pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut D
     if !words.is_empty() {
         let from = rates.first().or(concurrency.first()).copied();
         let from = from.or(scope.one("limit_rate"));
+        let from = from.or(scope.one("proxy_limit_rate"));
         route.set("limits", format!("{{ {} }}", words.join(", ")), from);
-    } else if scope.mentions(&["limit_rate"]) {
-        route.set("limits", "{}", scope.one("limit_rate"));
+    } else if scope.mentions(&["limit_rate", "proxy_limit_rate"]) {
+        let from = scope.one("limit_rate");
+        let from = from.or(scope.one("proxy_limit_rate"));
+        route.set("limits", "{}", from);
     }
 }
 
@@ -126,7 +129,7 @@ pub(super) fn speed(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draf
 }
 
 fn bandwidth(import: &mut Import<'_>, scope: &Scope<'_>) -> Option<String> {
-    let own = scope.one("limit_rate")?;
+    let own = (scope.one("limit_rate")).or_else(|| scope.one("proxy_limit_rate"))?;
     let bytes = |own: &Directive| value::size(&own.arguments().first()?.bytes);
     let Some(rate) = bytes(own) else {
         let what = "how fast depends on the request: answers go at full speed";

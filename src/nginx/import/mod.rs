@@ -91,6 +91,8 @@ struct Import<'t> {
     around: Option<Kind>,
     /// Routes for what its conditions hold, to be put within its own.
     entered: Vec<Draft>,
+    /// Who else may be asked by the location that is being converted.
+    strangers: Option<&'static str>,
     /// Such routes so far.
     conditions: usize,
 }
@@ -126,6 +128,7 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         tables: Vec::new(),
         around: None,
         entered: Vec::new(),
+        strangers: None,
         conditions: 0,
     };
     let sites = match http {

@@ -51,11 +51,7 @@ pub(super) fn upstream<'t>(
             let filled = text.fill(|part| constant(scope, part));
             let address = crate::nginx::model::Address::parse(&filled).ok();
             let Some(address) = address.filter(|address| can_go(import, address)) else {
-                import.ledger.lost(
-                    directive,
-                    format!("`{written}`: where it goes depends on the request"),
-                );
-                return None;
+                return stranger(import, directive, scope, &written);
             };
             let asked = by_text(import, directive, &address.uri, scope)?;
             (address, asked)
@@ -81,11 +77,47 @@ pub(super) fn upstream<'t>(
     Some((name, asked))
 }
 
+/// A `proxy_pass` that may go anywhere: to any upstream of the file, and to whatever else the text says.
+fn stranger<'t>(
+    import: &mut Import<'t>,
+    directive: &'t Directive,
+    scope: &Scope<'t>,
+    written: &str,
+) -> Option<(String, Asked)> {
+    let text = match variables::text(import, written.as_bytes(), &Known::default()) {
+        Ok(text) => text,
+        Err(unknown) => {
+            import.ledger.lost(directive, unknown);
+            return None;
+        }
+    };
+    for block in import.upstreams.names() {
+        let target = Target {
+            host: &block,
+            default_port: 80,
+        };
+        let more = |table: &mut Draft| of_scope(scope, table, false, false, &block);
+        let ledger = &mut import.ledger;
+        import.upstreams.table(target, directive, ledger, more);
+    }
+    let strangers = match scope.one("resolver") {
+        Some(_) => "names",
+        None => "addresses",
+    };
+    import.strangers = Some(strangers);
+    let place = import.tree.show(directive.place());
+    let told = format!("clients may be able to choose who is asked: `{written}`");
+    import.advice.push((place, told));
+    let to = "the route's `upstream` and `strangers`";
+    import.ledger.carried(directive, to);
+    Some((text, Asked::Same))
+}
+
 /// Whether a host is one, or a variable all of whose values are known.
 fn can_go(import: &Import<'_>, address: &crate::nginx::model::Address) -> bool {
     match address.host.strip_prefix('$') {
         Some(variable) => definitions::values(import, variable).is_some(),
-        None => !address.host.contains('$'),
+        None => !address.host.contains(|c: char| c == '$' || c.is_control()),
     }
 }
 
@@ -236,11 +268,24 @@ fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &
         let words = own.arguments().iter().flat_map(|word| match &*word.text() {
             "error" => vec!["connect", "reset"],
             "timeout" => vec!["timeout"],
+            "non_idempotent" => vec!["any-method"],
+            "http_403" => vec!["403"],
+            "http_404" => vec!["404"],
+            "http_429" => vec!["429"],
+            "http_500" => vec!["500"],
             "http_502" => vec!["502"],
             "http_503" => vec!["503"],
+            "http_504" => vec!["504"],
             _ => Vec::new(),
         });
         table.set("retry_on", draft::texts(words), Some(own));
+        // nginx counts none.
+        table.set("retry_budget", "\"100%\"", Some(own));
+    }
+    if let Some(own) = directive("next_upstream_tries")
+        && own.argument(0).parse::<u32>().is_ok_and(|tries| tries > 0)
+    {
+        table.set("retry_tries", own.argument(0).into_owned(), Some(own));
     }
     if let Some(own) = directive("next_upstream_timeout")
         && let Some(time) = own

@@ -169,6 +169,9 @@ fn route<'t>(
     );
     route.set(key, draft::text(path), None);
     route.set("upstream", draft::text(&upstream), Some(pass));
+    if let Some(strangers) = import.strangers.take() {
+        route.set("strangers", draft::text(strangers), Some(pass));
+    }
     let rewrite = match asked {
         Asked::Target(text) => {
             route.set("target", draft::text(&text), Some(pass));

@@ -93,6 +93,11 @@ impl<'t> Upstreams<'t> {
         }
     }
 
+    /// The names of all blocks.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.blocks.keys().cloned().collect()
+    }
+
     /// What was made.
     pub(super) fn into_tables(self) -> impl Iterator<Item = Draft> {
         self.made.into_values()
@@ -192,6 +197,11 @@ fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft
             }
             "server" => join(server(directive, default_port, &mut table, ledger)),
             "ip_hash" => table.set("balance", "\"hash\"", Some(directive)),
+            // Two drawn, and the better of them taken.
+            "random" if directive.argument(0) == "two" => {
+                table.set("balance", "\"least-requests\"", Some(directive));
+            }
+            "random" => table.set("balance", "\"random\"", Some(directive)),
             "least_conn" => table.set("balance", "\"least-requests\"", Some(directive)),
             "hash" => hash(directive, &mut table, ledger),
             "keepalive" => {
@@ -221,11 +231,15 @@ struct Server {
     endpoint: String,
     weight: Option<u32>,
     backup: bool,
+    most: Option<u32>,
+    times: u32,
 }
 
 impl Server {
     /// To nginx a server that is named twice is two, each with its share; a backup of itself helps nobody.
     fn join(&mut self, again: &Self) {
+        self.times = (self.times + again.times).min(HEAVIEST);
+        self.most = self.most.zip(again.most).map(|(one, other)| one + other);
         if self.backup == again.backup {
             self.weight = Some((self.share() + again.share()).min(HEAVIEST));
         } else if self.backup {
@@ -243,6 +257,8 @@ impl Server {
         let mut words = vec![format!("address = {address}")];
         words.extend(self.weight.map(|weight| format!("weight = {weight}")));
         words.extend(self.backup.then(|| "backup = true".to_owned()));
+        words.extend(self.most.map(|most| format!("max_connections = {most}")));
+        words.extend((self.times > 1).then(|| format!("times = {}", self.times)));
         match words.len() {
             1 => address,
             _ => format!("{{ {} }}", words.join(", ")),
@@ -266,17 +282,24 @@ fn server(
         return None;
     };
     let (mut weight, mut backup, mut down) = (None, false, false);
+    let mut most = None;
+    let (mut fails, mut window) = (1_u32, 10);
     let mut lost = Vec::new();
     for word in directive.arguments().iter().skip(1) {
         let word = word.text();
         match word.split_once('=').unwrap_or((&word, "")) {
             ("weight", number) => weight = Some(number.to_owned()),
             ("backup", _) => backup = true,
+            ("max_conns", number) => most = number.parse().ok().filter(|most| *most > 0),
             ("down", _) => down = true,
-            ("max_fails", number) => outlier(table, "failures", number, directive),
+            ("max_fails", number) => {
+                outlier(table, "failures", number, directive);
+                fails = number.parse().unwrap_or(1);
+            }
             ("fail_timeout", time) => {
                 if let Some(time) = value::seconds(time.as_bytes()).filter(|time| *time > 0) {
                     outlier(table, "ejection", &draft::time(time * 1000), directive);
+                    window = time;
                 }
             }
             // Every name is followed.
@@ -288,6 +311,9 @@ fn server(
             }
             _ => lost.push(format!("`{word}`")),
         }
+    }
+    if fails > 1 {
+        outlier(table, "window", &draft::time(window * 1000), directive);
     }
     let weight = match weight.as_deref().map(str::parse::<u32>) {
         Some(Ok(weight)) if weight > HEAVIEST => {
@@ -306,6 +332,8 @@ fn server(
         endpoint,
         weight,
         backup,
+        most,
+        times: 1,
     })
 }
 

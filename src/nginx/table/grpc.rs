@@ -16,7 +16,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("grpc_intercept_errors", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().lost("the upstream's errors pass as they are"),
     rule("grpc_next_upstream", any(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().carried("`retry_on` of the upstream"),
     rule("grpc_next_upstream_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`retry_deadline` of the upstream"),
-    rule("grpc_next_upstream_tries", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("`retry_budget` bounds tries by their share of all requests"),
+    rule("grpc_next_upstream_tries", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().carried("`retry_tries` of the upstream"),
     rule("grpc_pass", exactly(1), &[LOCATION, LOCATION_IF]).once().carried("the route's `upstream`, with `protocol = \"h2c\"` or `\"h2\"`"),
     rule("grpc_pass_header", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().not_needed("all fields of answers pass, but those of the connection"),
     rule("grpc_read_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`response_timeout`, `idle_timeout`, `tunnel_idle_timeout`"),

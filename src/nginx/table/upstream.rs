@@ -15,7 +15,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("keepalive_time", exactly(1), &[UPSTREAM]).form(Form::Time).once().not_needed("how connections are kept and closed is hubgate's affair"),
     rule("keepalive_timeout", exactly(1), &[UPSTREAM]).form(Form::Time).once().carried("`timeouts.keep_alive`; in `upstream` `keep_alive_idle`"),
     rule("least_conn", exactly(0), &[UPSTREAM]).carried("`balance = \"least-requests\"`"),
-    rule("random", between(0, 2), &[UPSTREAM]).lost("requests are balanced by turn; `balance = \"least-requests\"` draws two by chance above eight endpoints"),
+    rule("random", between(0, 2), &[UPSTREAM]).carried("`balance`"),
     rule("server", any(1), &[UPSTREAM]).carried("a `[site]`, an endpoint in `upstream`, a `[[stream]]` in `stream`"),
     rule("zone", between(1, 2), &[UPSTREAM]).not_needed("state of endpoints is shared by all workers as it is"),
 ];

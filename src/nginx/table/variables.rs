@@ -80,7 +80,7 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     same("remote_port"),
     same("remote_user"),
     same("request"),
-    lost("request_body", "bodies are streamed, never gathered"),
+    but("request_body", "of routes with an upstream, when its answer has come; of 64 KiB at most"),
     lost("request_body_file", "bodies are streamed, never gathered"),
     same("request_completion"),
     but("request_filename", "of routes with files, and where the import writes it out"),

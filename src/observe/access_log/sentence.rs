@@ -22,8 +22,12 @@ pub struct Told<'a> {
     pub target: &'a [u8],
     /// As `HTTP/1.1`.
     pub protocol: &'a str,
-    /// Its host.
-    pub host: &'a str,
+    /// What an upstream was asked for; empty where none was.
+    pub upstream: &'a str,
+    /// Its host, as it was written.
+    pub host: &'a [u8],
+    /// Where it comes from, as it says; empty where it does not.
+    pub referrer: &'a [u8],
     /// Parameters that are secret, in lower case.
     pub secrets: &'a [String],
 }
@@ -37,11 +41,21 @@ impl fmt::Display for Told<'_> {
         line.push(b' ');
         line.extend_from_slice(self.protocol.as_bytes());
         let line = String::from_utf8_lossy(&line);
-        let (client, site, host) = (self.client, self.site, self.host);
-        write!(
-            f,
-            ", client: {client}, server: {site}, request: \"{line}\", host: \"{host}\""
-        )
+        let (client, site) = (self.client, self.site);
+        write!(f, ", client: {client}, server: {site}, request: \"{line}\"")?;
+        let referrer = redact::url(self.referrer, self.secrets);
+        let upstream = redact::url(self.upstream.as_bytes(), self.secrets);
+        let rest = [
+            ("upstream", &*upstream),
+            ("host", self.host),
+            ("referrer", &*referrer),
+        ];
+        for (name, value) in rest.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let mut safe = Vec::with_capacity(value.len());
+            escape::text(value, &mut safe);
+            write!(f, ", {name}: \"{}\"", String::from_utf8_lossy(&safe))?;
+        }
+        Ok(())
     }
 }
 
@@ -64,12 +78,14 @@ mod tests {
             method: "GET",
             target: b"/\"x\n?token=abc",
             protocol: "HTTP/1.1",
-            host: "hub.test",
+            upstream: "http://192.0.2.9:80/?token=abc",
+            host: b"hub.test",
+            referrer: b"",
             secrets: &["token".to_owned()],
         };
         assert_eq!(
             told.to_string(),
-            ", client: 192.0.2.1, server: hub.test, request: \"GET /\\x22x\\x0A?token=REDACTED HTTP/1.1\", host: \"hub.test\""
+            ", client: 192.0.2.1, server: hub.test, request: \"GET /\\x22x\\x0A?token=REDACTED HTTP/1.1\", upstream: \"http://192.0.2.9:80/?token=REDACTED\", host: \"hub.test\""
         );
         assert_eq!(quoted("a\"\n"), "a\\x22\\x0A");
     }

@@ -81,10 +81,7 @@ impl Exchange<'_> {
     pub(super) fn declined(&mut self, status: u16) -> Failure {
         self.tally.upstream_status = Some(status);
         Failure {
-            fault: Some(match status {
-                502 => Retryable::BadGateway,
-                _ => Retryable::Unavailable,
-            }),
+            fault: Some(Retryable::of_status(status).unwrap_or(Retryable::Unavailable)),
             ..failure(Cause::UpstreamDown)
         }
     }

@@ -11,6 +11,7 @@ mod failure;
 mod limits;
 mod patience;
 mod recoded;
+mod settings;
 mod tally;
 
 use std::future::Future;
@@ -115,6 +116,8 @@ pub struct Exchange<'a> {
     events: Option<Place>,
     /// Who else gets the request's body.
     mirror: Option<&'a Feed>,
+    /// What is sent in place of the client's body.
+    body: Option<Bytes>,
     /// What changes the response's body.
     recoder: Option<Box<Recoder>>,
 }
@@ -154,22 +157,8 @@ impl<'a> Exchange<'a> {
             events: None,
             recoder: None,
             mirror: None,
+            body: None,
         }
-    }
-
-    /// Gives the client these with the answer's head.
-    pub fn set(&mut self, own: Own<'a>) {
-        self.own = own;
-    }
-
-    /// Changes the answer's head.
-    pub(super) fn edit(&mut self, edits: Option<&'a Edits<'a>>) {
-        self.edits = edits;
-    }
-
-    /// Throws answers away that `decline` says so of.
-    pub fn decline(&mut self, decline: Option<&'a Decline<'a>>) {
-        self.decline = decline;
     }
 
     /// Goes on with a request that another endpoint got nothing of, in place of its head.
@@ -248,6 +237,9 @@ impl<'a> Exchange<'a> {
     /// From the client to the upstream; true when something moved.
     fn move_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;
+        if let Some(body) = self.body.take() {
+            moved = self.send_own(body, cx);
+        }
         while self.uplink == Uplink::Moving && self.upstream.waiting() < HIGH_WATER {
             match self.client.poll_body(cx) {
                 Poll::Ready(Ok(Some(piece))) => {
@@ -259,6 +251,9 @@ impl<'a> Exchange<'a> {
                     }
                     if let Some(mirror) = self.mirror {
                         mirror.give(&piece);
+                    }
+                    if let Some(edits) = self.edits {
+                        edits.gather(&piece);
                     }
                     match &mut self.upstream {
                         Peer::H1(h1) => {
@@ -379,6 +374,11 @@ impl<'a> Exchange<'a> {
         }
         if let Some(decline) = self.decline
             && decline(status.as_u16(), self.tally)
+        {
+            return Err(self.declined(status.as_u16()));
+        }
+        if let Some(edits) = self.edits
+            && edits.is_led_elsewhere(&head)
         {
             return Err(self.declined(status.as_u16()));
         }

@@ -26,10 +26,10 @@ use tracing::Level;
 use super::answer::Answer;
 use super::heads::asker;
 use super::recode;
-use super::values::{self, Values};
+use super::sentences;
+use super::values::Values;
 use crate::config::{Bodies, Files, FilesPlace, Last, Listing, Lookup, Packed, Text, Variable};
 use crate::nginx::uri::{self, Uri};
-use crate::observe::access_log::sentence::Told;
 use crate::observe::cause::Cause;
 use crate::observe::log::AS_NGINX;
 
@@ -128,16 +128,10 @@ fn tell(found: &Found, named: &str, request: &Request<'_>) {
     };
     let values = &request.values;
     let log = values.running.map(|route| &route.config.access_log);
-    let told = Told {
-        client: values.client,
-        site: values.site,
-        method: values.method,
-        target: values.target,
-        protocol: values::protocol(values.version),
-        host: values.host,
-        secrets: log.map_or(&[], |log| &log.redact),
-    };
-    tracing::error!(target: AS_NGINX, "{what}{told}");
+    let secrets = log.map_or(&[][..], |log| &log.redact);
+    let told = sentences::told(values, "", secrets);
+    let connection = values.facts.number;
+    tracing::error!(target: AS_NGINX, connection, "{what}{told}");
 }
 
 /// A path and a query as a target.

@@ -25,6 +25,13 @@ pub fn lines(
 ) -> Vec<Line> {
     let mut lines = response::lines(head);
     lines.retain(|(name, _)| !heads.hide.iter().any(|hidden| is(name, hidden.as_str())));
+    if heads.accel {
+        let of_accel = |name: &[u8]| {
+            let begin = name.get(..8).unwrap_or_default();
+            is(begin, "x-accel-")
+        };
+        lines.retain(|(name, _)| !of_accel(name));
+    }
     for (name, value) in &mut lines {
         if is(name, "location") {
             if rewrite(value, 0, &heads.locations, values) {

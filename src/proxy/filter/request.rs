@@ -8,8 +8,9 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 
 use super::forwarded::{self, Origin};
@@ -43,9 +44,24 @@ pub struct OwnFields<'a> {
     pub fields: Vec<(&'a SetField, Cow<'a, [u8]>)>,
     /// Whether the upstream is told who the client is.
     pub forwarded: bool,
+    /// In place of the client's.
+    pub method: Option<Method>,
+    /// Whether the client's fields go on.
+    pub passes: bool,
+    /// In place of the client's body.
+    pub body: Option<Bytes>,
 }
 
 impl OwnFields<'_> {
+    /// How the body is framed that is sent, where the client's is framed so.
+    pub fn framing(&self, of_client: RequestBody) -> RequestBody {
+        match &self.body {
+            None => of_client,
+            Some(body) if body.is_empty() && of_client == RequestBody::None => of_client,
+            Some(_) => RequestBody::Length,
+        }
+    }
+
     fn value(&self, name: &HeaderName) -> Option<&[u8]> {
         let mut fields = self.fields.iter();
         let found = fields.find(|(field, _)| field.name == *name);
@@ -59,14 +75,18 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
     // HTTP/2 splits them; of one that is ours the rest goes on.
     let says = |name: &HeaderName| changes.own.and_then(|own| own.value(name));
     let tells = changes.own.is_none_or(|own| own.forwarded);
+    let passes = changes.own.is_none_or(|own| own.passes);
+    let own_body = changes.own.and_then(|own| own.body.as_ref());
     let joins = (head.version == Version::HTTP_2 || changes.session.is_some())
-        && says(&header::COOKIE).is_none();
+        && says(&header::COOKIE).is_none()
+        && passes;
     let mut named = hop_by_hop::named_by_connection(&head.headers);
     let forwards = hop_by_hop::max_forwards(&head.method, &head.headers);
     if forwards.is_some() {
         named.push(MAX_FORWARDS);
     }
-    wire.extend_from_slice(head.method.as_str().as_bytes());
+    let method = changes.own.and_then(|own| own.method.as_ref());
+    wire.extend_from_slice(method.unwrap_or(&head.method).as_str().as_bytes());
     wire.push(b' ');
     wire.extend_from_slice(changes.target);
     wire.extend_from_slice(b" HTTP/1.1\r\nHost: ");
@@ -80,6 +100,8 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
             || named.contains(name)
             || forwarded::is_dropped(name, changes.origin.trusted, tells)
             || says(name).is_some()
+            || (!passes && *name != header::CONTENT_LENGTH)
+            || (own_body.is_some() && *name == header::CONTENT_LENGTH)
             || (changes.origin.certificate.is_some() && forwarded::tells_of_certificate(name))
             || (joins && *name == header::COOKIE)
             // CGI servers read `Proxy` as an outgoing proxy's address (CVE-2016-5385); no client needs it.
@@ -100,6 +122,12 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
         None if !changes.origin.trusted => forwarded::write_untrusted(changes.origin, wire),
         None => forwarded::write(&head.headers, changes.origin, |_| false, wire),
         Some(own) => write_own(head, changes.origin, own, wire),
+    }
+    match own_body {
+        Some(body) if changes.framing == RequestBody::Length => {
+            field(wire, b"Content-Length", body.len().to_string().as_bytes());
+        }
+        _ => {}
     }
     if changes.framing == RequestBody::Chunked {
         wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

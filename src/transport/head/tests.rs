@@ -9,6 +9,7 @@ const LIMITS: HeadLimits = HeadLimits {
     size: 1024,
     fields: 5,
     bare_lf: false,
+    as_nginx: false,
 };
 
 fn scan(bytes: &[u8]) -> Result<HeadProgress, HeadFault> {
@@ -55,6 +56,7 @@ fn heads_that_parsers_read_differently_are_refused() {
 fn lines_may_end_with_lf_alone_where_that_is_allowed_in_any_segmentation() {
     let limits = HeadLimits {
         bare_lf: true,
+        as_nginx: false,
         ..LIMITS
     };
     let head = b"GET / HTTP/1.1\nHost: x\r\nA: b\n\n";
@@ -67,6 +69,30 @@ fn lines_may_end_with_lf_alone_where_that_is_allowed_in_any_segmentation() {
     }
     let bare = HeadScanner::new(limits).feed(b"GET / HTTP/1.1\nHost: x\rA: b\n\n");
     assert!(matches!(bare, Err(HeadFault::Malformed(_))));
+}
+
+#[test]
+fn as_nginx_a_host_in_the_target_is_hidden_in_any_segmentation_and_single_fields_are_refused_twice()
+{
+    let limits = HeadLimits {
+        as_nginx: true,
+        ..LIMITS
+    };
+    let line = b"GET http://h:1/ HTTP/1.1\r\n";
+    for cut in b"GET h".len()..line.len() {
+        let mut scanner = HeadScanner::new(limits);
+        let (first, rest) = line.split_at(cut);
+        assert_eq!(scanner.feed(first), Ok(HeadProgress::Partial));
+        assert!(scanner.hides_target(), "cut at {cut}");
+        assert_eq!(scanner.feed(rest), Ok(HeadProgress::Partial));
+        assert!(scanner.hides_target() && !scanner.has_plain_line());
+        assert_eq!(scanner.odd_target(), Some(&b"http://h:1/"[..]));
+    }
+    let head = b"GET /a:b HTTP/1.1\r\nHost: x\r\nIf-Range: a\r\nX: a\r\nif-range: b\r\n\r\n";
+    let mut scanner = HeadScanner::new(limits);
+    assert!(matches!(scanner.feed(head), Err(HeadFault::Malformed(_))));
+    assert!(!scanner.hides_target() && scanner.has_plain_line());
+    assert!(scan(head).is_ok());
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct Keys<'a> {
 pub(super) fn hashed(balance: &Balance, keys: &Keys<'_>) -> Option<u64> {
     match balance {
         Balance::Hash(on) => consistent_hash::key(on, keys),
-        Balance::RoundRobin | Balance::LeastRequests => None,
+        Balance::RoundRobin | Balance::LeastRequests | Balance::Random => None,
     }
 }
 
@@ -53,6 +53,11 @@ pub(super) fn pick<'s>(
     let picked = match (set.turns(), balance) {
         ([only], _) => set.untried(*only, tried),
         (_, Balance::RoundRobin) => round_robin::pick(set, tried, turn()),
+        (_, Balance::Random) => {
+            // The place in a round in which endpoints with more weight come more often.
+            let chance = consistent_hash::mixed(turn() as u64);
+            round_robin::pick(set, tried, (chance >> 16) as usize)
+        }
         (_, Balance::LeastRequests) => least_requests::pick(set, tried, turn()),
         (_, Balance::Hash(on)) => consistent_hash::pick(on, set, keys, tried, in_flight(), turn),
     };

@@ -191,10 +191,10 @@ impl Set {
         self.untried(*self.sessions.get(&endpoint)?, tried)
     }
 
-    /// The endpoint of this index, unless it is in `tried`.
+    /// The endpoint of this index, unless it is in `tried` or full.
     pub(super) fn untried(&self, index: u32, tried: &[EndpointAddress]) -> Option<&Arc<Endpoint>> {
         let endpoint = self.endpoints.get(index as usize)?;
-        (!tried.contains(&endpoint.address)).then_some(endpoint)
+        endpoint.takes(tried).then_some(endpoint)
     }
 }
 
