@@ -105,7 +105,7 @@ pub use log_target::{ErrorLog, LogLevel, LogTarget, Syslog, SyslogServer};
 pub use manual::manual_page;
 pub use mirror::MirrorTo;
 pub use model::*;
-pub use own_names::OwnNames;
+pub use own_names::{ARGS, OwnNames};
 pub use page::{Piece, Placeholder, Template};
 pub use parse::{Loaded, parse};
 pub use plan::{Action, Change, Field, Plan, Subject};

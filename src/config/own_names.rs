@@ -12,6 +12,9 @@ use super::variable::Variable;
 /// Tables whose keys are variables.
 const TABLES: &[&str] = &["map", "geo", "split"];
 
+/// The query, which `set` changes.
+pub const ARGS: &str = "args";
+
 /// How groups of regexes are named.
 const GROUPS: &[(&str, char)] = &[("(?<", '>'), ("(?P<", '>'), ("(?'", '\'')];
 
@@ -57,7 +60,9 @@ impl OwnNames {
     fn keys_of(&mut self, value: &DeValue<'_>) {
         if let DeValue::Table(table) = value {
             let keys = table.iter().map(|(key, _)| key.get_ref().to_string());
-            self.0.extend(keys.filter(|key| is_name(key)));
+            // That of the query is there already: setting it changes the query.
+            self.0
+                .extend(keys.filter(|key| is_name(key) && key != ARGS));
         }
     }
 

@@ -64,9 +64,21 @@ impl Tree {
         self.files.get(index).map_or("", String::as_str)
     }
 
+    /// Whether a directive of this name is anywhere.
+    pub fn has(&self, name: &str) -> bool {
+        self.directives.iter().any(|own| own.has(name))
+    }
+
     /// `FILE:LINE`, as in messages.
     pub fn show(&self, place: Place) -> String {
         format!("{}:{}", self.file(place), place.line)
+    }
+}
+
+impl Directive {
+    /// Whether it has this name, or one within it has.
+    fn has(&self, name: &str) -> bool {
+        self.is(name) || self.children().iter().any(|own| own.has(name))
     }
 }
 

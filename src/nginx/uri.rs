@@ -165,6 +165,45 @@ pub fn escape(path: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What was taken from a decoded path, escaped as nginx escapes it in a query and in a redirect.
+pub fn escape_argument(taken: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(taken.len());
+    for &byte in taken {
+        match byte {
+            0..=b' ' | 0x7f.. | b'#' | b'%' | b'&' | b'+' | b';' | b'?' => hex(&mut out, byte),
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+/// The address of a redirect with what need not be escaped in it decoded, as nginx does: up to the first `?`, which may be
+/// decoded itself.
+pub fn decode_redirect(address: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(address.len());
+    let mut rest = address;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => match decoded(*high, *low) {
+                Some(byte @ (b'&'..0x7f)) => (byte, after),
+                _ => {
+                    out.extend([b'%', *high, *low]);
+                    rest = after;
+                    continue;
+                }
+            },
+            other => other,
+        };
+        out.push(byte);
+        rest = after;
+        if byte == b'?' {
+            break;
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
 /// A segment of a path, with every byte escaped that is not unreserved (RFC 3986 section 2.3), as in links.
 pub fn escape_component(segment: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(segment.len());
@@ -188,6 +227,23 @@ fn hex(out: &mut Vec<u8>, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_is_decoded_up_to_its_query_where_that_changes_nothing() {
+        for (address, want) in [
+            ("/a%20b%25c%41", "/a%20b%25cA"),
+            ("https://h/a%3Fb%41", "https://h/a?b%41"),
+            ("/a?%41", "/a?%41"),
+            ("/%zz%4", "/%zz%4"),
+            ("/%E4", "/%E4"),
+        ] {
+            assert_eq!(decode_redirect(address.as_bytes()), want.as_bytes());
+        }
+        assert_eq!(
+            escape_argument(b"a b/c?d&e=f;%"),
+            b"a%20b/c%3Fd%26e=f%3B%25"
+        );
+    }
 
     fn path(target: &str) -> Option<String> {
         let uri = parse(target.as_bytes(), true).ok()?;

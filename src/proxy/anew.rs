@@ -349,6 +349,7 @@ pub(super) fn with_target(checked: &Checked, target: Vec<u8>) -> Checked {
         authority: checked.authority.clone(),
         host_value: checked.host_value.clone(),
         target: target.into(),
+        replaced: Some(checked.asked().into()),
         upgrade: checked.upgrade.clone(),
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn values<'a>(
 ) -> Values<'a> {
     let mut values = Values::new(
         (&app.facts, snapshot),
-        (client.head(), &checked.target),
+        (client.head(), checked.asked()),
         checked.authority.host.as_str(),
         trace.place(),
         id,

@@ -387,8 +387,7 @@ impl App {
                 let request = heads::Request {
                     facts: &self.facts,
                     snapshot,
-                    target: &checked.target,
-                    host: checked.authority.host.as_str(),
+                    checked,
                     id,
                 };
                 let mut prepared = request.prepare(route, special, client.head(), trace);

@@ -114,7 +114,7 @@ impl Question<'_> {
         let route = beside.route(trace.site, &ask.path, &mut own)?;
         let special = route.special.as_deref();
         let host = self.checked.authority.host.as_str();
-        let target = &*self.checked.target;
+        let target = self.checked.asked();
         if special.is_some_and(|special| special.answered) {
             let values = Values::new((facts, snapshot), (&head, target), host, own.place(), id);
             let answer = Answer::of_route(&route.config.action, &values);
@@ -127,8 +127,7 @@ impl Question<'_> {
         let request = heads::Request {
             facts,
             snapshot,
-            target,
-            host,
+            checked: self.checked,
             id,
         };
         let prepared = special.map(|special| request.prepare(route, special, &head, &mut own));

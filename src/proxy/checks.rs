@@ -19,10 +19,19 @@ pub struct Checked {
     pub authority: Authority,
     /// `Host` as received (or `:authority`), with its port.
     pub host_value: HeaderValue,
-    /// The origin-form target, raw.
+    /// The origin-form target: raw, or what rules have put in its place.
     pub target: Box<[u8]>,
+    /// The raw one, where rules have put another in its place.
+    pub replaced: Option<Box<[u8]>>,
     /// The protocol it wants to upgrade to.
     pub upgrade: Option<HeaderValue>,
+}
+
+impl Checked {
+    /// The target that the client asked for.
+    pub fn asked(&self) -> &[u8] {
+        self.replaced.as_deref().unwrap_or(&self.target)
+    }
 }
 
 /// Checks a head and its raw `target`. `server_name` is the host of the TLS handshake, when it named one. Where it is
@@ -66,6 +75,7 @@ pub fn check(
     }
     Ok(Checked {
         target: origin_form(head, target)?,
+        replaced: None,
         upgrade: upgrade(head),
         authority,
         host_value,

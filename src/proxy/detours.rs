@@ -49,7 +49,7 @@ impl App {
                 self.follow(asked, found, client, trace).await
             }
             // Where rules of a site end, its routes begin.
-            Ok((Ruled::Find | Ruled::Stay, target)) => {
+            Ok((Ruled::Find | Ruled::Stay | Ruled::Query, target)) => {
                 self.anew(asked, target, client, trace).await
             }
             other => self.ruled_so(asked, other, client, trace).await,
@@ -69,8 +69,8 @@ impl App {
             trace.detour.ruled = true;
             match self.ruling(asked, rules, client, trace).await {
                 Ok((Ruled::Through, _)) => self.forward(asked, route, client, trace).await,
-                Ok((Ruled::Stay, target)) => {
-                    trace.detour.stayed = true;
+                Ok((ruled @ (Ruled::Stay | Ruled::Query), target)) => {
+                    trace.detour.stayed = matches!(ruled, Ruled::Stay);
                     let checked = with_target(asked.checked, target);
                     let asked = Asked {
                         checked: &checked,
@@ -104,7 +104,7 @@ impl App {
             facts: &self.facts,
             snapshot: asked.snapshot,
             head: client.head(),
-            target: &asked.checked.target,
+            target: asked.checked.asked(),
             host: asked.checked.authority.host.as_str(),
             at: (trace.site, trace.route),
             id: asked.id,
@@ -143,7 +143,7 @@ impl App {
                 };
                 self.named(asked, &name, client, trace).await
             }
-            Ok((Ruled::Find | Ruled::Stay | Ruled::Through, target)) => {
+            Ok((Ruled::Find | Ruled::Stay | Ruled::Query | Ruled::Through, target)) => {
                 self.anew(asked, target, client, trace).await
             }
             Err(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,

@@ -63,7 +63,7 @@ impl App {
         let asking = {
             let values = Values::new(
                 (&self.facts, snapshot),
-                (client.head(), &checked.target),
+                (client.head(), checked.asked()),
                 checked.authority.host.as_str(),
                 trace.place(),
                 id,

@@ -14,6 +14,7 @@ use pingora::http::RequestHeader;
 
 use super::answer::Answer;
 use super::app::Facts;
+use super::checks::Checked;
 use super::client::Client;
 use super::filter::edit::{self, Line};
 use super::filter::request::OwnFields;
@@ -77,8 +78,7 @@ pub struct Edits<'a> {
 pub(super) struct Request<'a> {
     pub(super) facts: &'a Facts,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) target: &'a [u8],
-    pub(super) host: &'a str,
+    pub(super) checked: &'a Checked,
     pub(super) id: &'a str,
 }
 
@@ -93,15 +93,15 @@ impl<'a> Request<'a> {
     ) -> Box<Prepared<'a>> {
         let values = Values::new(
             (self.facts, self.snapshot),
-            (head, self.target),
-            self.host,
+            (head, self.checked.asked()),
+            self.checked.authority.host.as_str(),
             trace.place(),
             self.id,
         );
         let config = &route.config;
         let uri = trace.seen.as_ref().and_then(|seen| seen.uri.as_ref());
         let prefix = special.rewrite.as_ref();
-        let prefix = prefix.map(|rewrite| rewrite.target(self.target, uri));
+        let prefix = prefix.map(|rewrite| rewrite.target(&self.checked.target, uri));
         let text = config.request.target.as_ref();
         let mut values = values;
         let (mut asked, mut stranger) = (None, None);
@@ -130,7 +130,7 @@ impl<'a> Request<'a> {
         };
         let prepared = Prepared {
             target: prefix.or_else(|| match (text, asked) {
-                (Some(text), _) => wanted(text, &values, self.target),
+                (Some(text), _) => wanted(text, &values, &self.checked.target),
                 (None, Some(asked)) => Some(written(&asked)),
                 (None, None) => None,
             }),
@@ -156,8 +156,8 @@ impl<'a> Request<'a> {
                 bodies: special.bodies.then_some(&config.bodies),
                 facts: self.facts,
                 snapshot: self.snapshot,
-                target: self.target,
-                host: self.host,
+                target: self.checked.asked(),
+                host: self.checked.authority.host.as_str(),
                 place: (trace.site, trace.route),
                 seen: trace.seen.clone(),
                 id: self.id,

@@ -185,8 +185,7 @@ impl Mirrored {
         let request = heads::Request {
             facts: &self.facts,
             snapshot: &self.snapshot,
-            target: &self.checked.target,
-            host: self.checked.authority.host.as_str(),
+            checked: &self.checked,
             id: &self.id,
         };
         let prepared = special.map(|special| request.prepare(route, special, &self.head, &mut own));

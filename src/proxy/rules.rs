@@ -14,8 +14,8 @@ use super::app::Facts;
 use super::known::Known;
 use super::values::{Place, Values};
 use crate::config::{
-    Act, Condition, FileTest, Lookup as _, Rewriting, RouteAction, Rule, Text, TextPart, Then,
-    Variable,
+    ARGS, Act, Condition, FileTest, Lookup as _, Rewriting, RouteAction, Rule, Text, TextPart,
+    Then, Variable,
 };
 use crate::nginx::uri;
 use crate::router::Seen;
@@ -51,6 +51,8 @@ pub enum Ruled {
     Find,
     /// The path has changed, and this route answers all the same.
     Stay,
+    /// The query has changed, and nothing else.
+    Query,
     /// This is answered.
     Answer(Box<Answer>),
     /// The route with this name is taken, for the path as it is now.
@@ -86,7 +88,7 @@ impl<'a> Ground<'a> {
 
 /// Carries out `rules`, whose words see and change what was `seen`.
 pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
-    let mut changed = false;
+    let (mut changed, mut queried) = (false, false);
     let mut entered: Option<&str> = None;
     let mut under_way = vec![rules.iter()];
     while let Some(rules) = under_way.last_mut() {
@@ -103,7 +105,10 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
             Act::Set(values) => {
                 for (name, text) in values {
                     let value = ground.value(text, seen);
-                    seen.captures.set(name, value);
+                    match seen.uri.as_mut().filter(|_| **name == *ARGS) {
+                        Some(uri) => (uri.args, queried) = (value, true),
+                        None => seen.captures.set(name, value),
+                    }
                 }
             }
             Act::Rewrite(rewriting) => match rewrite(rewriting, ground, seen) {
@@ -113,7 +118,7 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
                     changed = true;
                     match rewriting.then {
                         Then::Find => return Ruled::Find,
-                        Then::Stay => return stay(entered, true),
+                        Then::Stay => return stay(entered, true, queried),
                         Then::Next | Then::Redirect(_) => {}
                     }
                 }
@@ -128,22 +133,23 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
                 return Ruled::Answer(Box::new(Answer::redirect(redirect.status, &to, None)));
             }
             Act::Rules(rules) => under_way.push(rules.iter()),
-            Act::Stop => return stay(entered, changed),
+            Act::Stop => return stay(entered, changed, queried),
             // As with nginx's conditions, what comes after it is still carried out, and the last one counts.
             Act::Enter(name) => entered = Some(name),
         }
     }
     match changed {
         true => Ruled::Find,
-        false => stay(entered, false),
+        false => stay(entered, false, queried),
     }
 }
 
 /// What it is when no other route is looked for.
-fn stay(entered: Option<&str>, changed: bool) -> Ruled {
+fn stay(entered: Option<&str>, changed: bool, queried: bool) -> Ruled {
     match entered {
-        Some(name) => Ruled::Enter(name.into(), changed),
+        Some(name) => Ruled::Enter(name.into(), changed || queried),
         None if changed => Ruled::Stay,
+        None if queried => Ruled::Query,
         None => Ruled::Through,
     }
 }
@@ -159,7 +165,8 @@ fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option
     let (quoted, old) = (uri.quoted, uri.args.clone());
     let captures = rewriting.pattern.find(&uri.path)?;
     seen.take(captures);
-    let (path, args) = filled(&rewriting.to, ground, seen, quoted);
+    let redirects = matches!(rewriting.then, Then::Redirect(_)) || leads_away(&rewriting.to);
+    let (path, args) = filled(&rewriting.to, ground, seen, (quoted, redirects));
     let args = match args {
         None => old,
         // A mark at the very end: the old query is not wanted.
@@ -174,12 +181,9 @@ fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option
             args
         }
     };
-    let elsewhere = [&b"http://"[..], b"https://"]
-        .iter()
-        .any(|own| path.starts_with(own));
     let status = match rewriting.then {
         Then::Redirect(status) => Some(status),
-        _ if elsewhere => Some(302),
+        _ if redirects => Some(302),
         _ => None,
     };
     let Some(status) = status else {
@@ -187,7 +191,7 @@ fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option
         (uri.path, uri.args) = (path, args);
         return Some(Rewritten::Path);
     };
-    let mut location = path;
+    let mut location = uri::decode_redirect(&path);
     if !args.is_empty() {
         location.push(b'?');
         location.extend_from_slice(&args);
@@ -196,17 +200,26 @@ fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option
     Some(Rewritten::Redirect(Box::new(answer)))
 }
 
+/// Whether a rewrite's text is an address, and no path.
+fn leads_away(to: &Text) -> bool {
+    match to.parts().first() {
+        Some(TextPart::Literal(text)) => {
+            text.starts_with("http://") || text.starts_with("https://")
+        }
+        Some(TextPart::Variable(variable)) => *variable == Variable::Scheme,
+        None => false,
+    }
+}
+
 /// The new path, and the new query with whether the old one is added to it; none when the old one stays.
 fn filled(
     to: &Text,
     ground: Ground<'_>,
     seen: &Seen,
-    quoted: bool,
+    (quoted, redirects): (bool, bool),
 ) -> (Vec<u8>, Option<(Vec<u8>, bool)>) {
     let values = ground.values(seen);
     let (mut path, mut args) = (Vec::new(), None::<Vec<u8>>);
-    let redirects =
-        matches!(to.parts().first(), Some(TextPart::Literal(text)) if text.contains("://"));
     for part in to.parts() {
         match part {
             TextPart::Literal(text) => match (&mut args, text.split_once('?')) {
@@ -223,7 +236,7 @@ fn filled(
                 // What was decoded is escaped again where it is not a path that is matched.
                 let taken = matches!(variable, Variable::Capture(_));
                 if taken && quoted && (args.is_some() || redirects) {
-                    value = uri::escape(&value);
+                    value = uri::escape_argument(&value);
                 }
                 args.as_mut().unwrap_or(&mut path).extend_from_slice(&value);
             }

@@ -56,6 +56,8 @@ pub struct Values<'a> {
     pub definitions: Option<&'a Definitions>,
     /// What runs.
     pub snapshot: Option<&'a Snapshot>,
+    /// The site, by its place in the snapshot.
+    placed: Option<usize>,
     /// The route that matched, as it runs.
     pub running: Option<&'a RunningRoute>,
     /// Bytes of its body.
@@ -136,7 +138,9 @@ impl Lookup for Values<'_> {
                 text(out, if is_empty { "" } else { "?" });
             }
             Variable::Argument(name) => {
-                let found = argument(query.unwrap_or_default(), name);
+                let query = query.unwrap_or_default();
+                let query = self.uri().map_or(query, |uri| &uri.args);
+                let found = argument(query, name);
                 out.extend_from_slice(found.unwrap_or_default());
             }
             Variable::Cookie(name) => {
@@ -150,8 +154,7 @@ impl Lookup for Values<'_> {
             }
             Variable::Never(_) => {}
             Variable::ServerProtocol => text(out, protocol(self.version)),
-            // One without a host is for the site that got it.
-            Variable::Host if self.host.is_empty() => text(out, self.site),
+            Variable::Host if self.host.is_empty() => text(out, &self.first_host()),
             Variable::Host => text(out, self.host),
             Variable::ServerAddr => {
                 let local = self.facts.local;
@@ -261,6 +264,7 @@ impl<'a> Values<'a> {
             },
             definitions: Some(&snapshot.config.definitions),
             snapshot: Some(snapshot),
+            placed: place.site,
             running: route,
             body_received: 0,
             limited: LimitedBy::default(),
@@ -275,7 +279,15 @@ impl<'a> Values<'a> {
         self.seen?.uri.as_ref()
     }
 
-    /// Of the client's certificate; nothing without one.
+    /// The first host of the site that got a request without one; nothing where it has none.
+    #[cold]
+    fn first_host(&self) -> String {
+        let sites = self.snapshot.map(|snapshot| &snapshot.config.sites);
+        let site = sites.and_then(|sites| sites.get(self.placed?));
+        let host = site.and_then(|site| site.hosts.first());
+        host.map(ToString::to_string).unwrap_or_default()
+    }
+
     /// The client's port; where its address is taken from a field, that of the connection.
     pub(super) fn client_port(&self) -> u16 {
         let facts = self.facts;
@@ -284,6 +296,7 @@ impl<'a> Values<'a> {
         named.unwrap_or(facts.peer).port()
     }
 
+    /// Of the client's certificate; nothing without one.
     fn shown(&self, of: impl FnOnce(&'a Shown) -> &'a str) -> &'a str {
         match &self.facts.client {
             ClientOfTls::Shown(shown) => of(shown),
@@ -380,6 +393,7 @@ mod tests {
             referers: None,
             definitions: None,
             snapshot: None,
+            placed: None,
             running: None,
             body_received: 0,
             limited: LimitedBy::default(),

@@ -98,6 +98,8 @@ fn rules_lead_where_nginx_s_do() {
             "GET /add/v",
             "GET /chain/a",
             "GET /perm/a?b",
+            "GET /perm/a%20b%25c?d%20e",
+            "GET /away/a%20b%3Fc",
             "GET /temp/a?b",
             "GET /away/x?y",
             "GET /stay/there",
@@ -119,6 +121,58 @@ fn rules_lead_where_nginx_s_do() {
             "HEAD /made/",
             "GET /echo/a%3Fb%25",
             "GET /nothing",
+        ],
+    );
+}
+
+#[test]
+fn a_request_that_was_rewritten_is_told_by_what_was_asked_and_by_what_it_became() {
+    let upstream = Upstream::start(|conn| {
+        while let Some(head) = conn.request() {
+            let target = String::from_utf8_lossy(&head.target()).into_owned();
+            let told = head.all("x-told").concat();
+            let text = format!("{target} {told}");
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}",
+                text.len()
+            ));
+        }
+    });
+    let told = "$request_uri $uri $args $arg_a $request";
+    let block = format!(
+        r#"server {{ listen @LISTEN@; root www; error_page 404 /told/missing?c=3; error_page 403 @told;
+        rewrite ^/outer/(.*)$ /old/$1?o=1;
+        location /told/ {{ return 200 "{told}"; }}
+        location @told {{ return 200 "{told}"; }}
+        location /old/ {{ rewrite ^/old/(.*)$ /told/$1?a=2 last; }}
+        location /up/ {{ rewrite ^/up/(.*)$ /via/$1?a=2 last; }}
+        location /via/ {{ proxy_set_header X-Told "{told}"; proxy_pass http://{addr}; }}
+        location /as/ {{ rewrite ^/as/(.*)$ /asked/$1 last; }}
+        location /asked/ {{ proxy_pass http://{addr}$request_uri; }}
+        location /stay/ {{ rewrite ^ /other?b=1 break; proxy_set_header X-Told "{told}"; proxy_pass http://{addr}; }}
+        location /set/ {{ set $args a=9; return 200 "{told}"; }}
+        location /query/ {{ set $args "b=2&$args"; proxy_pass http://{addr}; }}
+        location /none/ {{ set $args ""; proxy_pass http://{addr}/x/; }}
+        location /gone/ {{ return 404; }}
+        location /shut/ {{ deny all; }}
+        }}"#,
+        addr = upstream.addr
+    );
+    alike(
+        &block,
+        &[
+            "GET /told/x?a=1&b=2",
+            "GET /old/x?a=1&b=2",
+            "GET /old/x%20y",
+            "GET /outer/x?a=1",
+            "GET /up/x?a=1&b=2",
+            "GET /as/x?a=1",
+            "GET /stay/x?a=1",
+            "GET /set/x?a=1",
+            "GET /query/x%20y?a=1",
+            "GET /none/x?a=1",
+            "GET /gone/x?a=1",
+            "GET /shut/x?a=1",
         ],
     );
 }

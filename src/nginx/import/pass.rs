@@ -170,8 +170,9 @@ fn by_text(
     uri: &[u8],
     scope: &Scope<'_>,
 ) -> Option<Asked> {
-    if uri == RAW && scope.own().iter().any(|own| own.is("internal")) {
-        // Asked for beside a request, it is that one's target that goes on.
+    let rewritten = || import.tree.has("rewrite");
+    if uri == RAW && (scope.own().iter().any(|own| own.is("internal")) || rewritten()) {
+        // Asked for beside a request, or for another path, it is the client's own target that goes on.
         import
             .ledger
             .carried(directive, "the route's `upstream` and `target`");

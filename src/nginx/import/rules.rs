@@ -51,7 +51,10 @@ fn breaks(own: &Directive) -> bool {
 fn list<'t>(import: &mut Import<'t>, scope: &Scope<'t>, own: &[&'t Directive]) -> Vec<String> {
     let mut rules = Vec::new();
     for directive in own {
-        if directive.is("set") && !is_used(&import.tree.directives, &directive.argument(0)) {
+        if directive.is("set")
+            && directive.argument(0) != "$args"
+            && !is_used(&import.tree.directives, &directive.argument(0))
+        {
             let why = "nothing asks for the variable";
             import.ledger.not_needed(directive, why);
             continue;
