@@ -7,7 +7,7 @@ use hubgate::nginx::import::import;
 use hubgate::nginx::{Memory, Options, read};
 
 use crate::support::hubgate::{HOST, one_site};
-use crate::support::nginx::Nginx;
+use crate::support::nginx::{Nginx, assert_alike};
 use crate::support::{Client, Conn, Head, Hubgate, Upstream};
 
 /// An upstream whose answer has something for each rule; `s=` in the target is its status.
@@ -370,4 +370,40 @@ fn the_redirect_to_a_missing_slash_gets_what_the_route_behind_it_adds() {
     let slash = hubgate.plain().get(HOST, "/deep");
     assert_eq!((slash.status, slash.head.one("x-deep")), (301, "1".into()));
     assert!(!hubgate.plain().get(HOST, "/other").head.has("x-deep"));
+}
+
+#[test]
+fn a_server_that_only_answers_adds_to_that_what_nginx_adds() {
+    let block = format!(
+        "server {{ listen @LISTEN@; server_name {HOST}; \
+         add_header Strict-Transport-Security max-age=5 always; add_header X-Fine 1; expires 1h; \
+         if ($arg_if) {{ return 302 /if; }} return 301 https://x.test$request_uri; }}"
+    );
+    assert_alike(
+        (&block, |_| {}),
+        &["GET /a?b", "POST /a", "GET /a?if=1"],
+        |client, line| {
+            let request = format!("{line} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n");
+            let answer = client.exchange(&request);
+            let told = [
+                "location",
+                "strict-transport-security",
+                "x-fine",
+                "cache-control",
+            ];
+            // What a condition answers has no route, and so nothing that is added.
+            let told = if line.ends_with("if=1") {
+                &told[..0]
+            } else {
+                &told[..]
+            };
+            let path = |value: String| {
+                value
+                    .rsplit_once(".test")
+                    .map_or(value.clone(), |(_, path)| path.to_owned())
+            };
+            let told = told.iter().map(|name| path(answer.head.all(name).concat()));
+            format!("{} {:?}", answer.status, told.collect::<Vec<_>>())
+        },
+    );
 }

@@ -44,14 +44,31 @@ pub(super) fn answered<'t>(
     Some(route)
 }
 
-/// A route for the paths that no location of a server is for: nginx looks for files.
+/// Whether a server without locations has one answer for whatever its conditions let through.
+pub(super) fn returns_always(scope: &Scope<'_>) -> bool {
+    let own = scope.own();
+    let stands = |name: &str| own.iter().position(|own| own.is(name));
+    let rewritten = stands("rewrite") < stands("return") && stands("rewrite").is_some();
+    stands("location").is_none() && rules::returns(own) && !rewritten
+}
+
+/// A route for the paths that no location of a server is for: its `return`, or else nginx looks for files.
 pub(super) fn rest<'t>(import: &mut Import<'t>, site: &str, scope: &Scope<'t>) -> Option<Draft> {
     let returns = scope.own().iter().any(|own| own.is("return"));
-    if returns {
+    if returns && !returns_always(scope) {
         return None;
     }
     let mut route = Draft::new(format!("[[site.{}.route]]", draft::text(site)), None);
     route.set("path", "\"/\"", None);
+    if returns {
+        // As a route's, and no rule's, the answer gets what answers of routes get.
+        return set(import, scope, &mut route).then(|| {
+            // nginx answers before it looks for a location, whose limit that is.
+            route.set("body_limit", "\"none\"", None);
+            heads::of_answers(import, scope, &mut route);
+            route
+        });
+    }
     if !own(import, scope, &mut route) && !files::set(import, scope, &mut route) {
         return None;
     }

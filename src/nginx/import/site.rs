@@ -250,7 +250,8 @@ fn site<'t>(
         let from = server.scope.one("merge_slashes");
         table.set("merge_slashes", "false", from);
     }
-    answer::detours(import, &server.scope, false, &mut table);
+    let answers = answer::returns_always(&server.scope);
+    answer::detours(import, &server.scope, answers, &mut table);
     bodies::of_site(import, &server.scope, &mut table);
     let named = server.scope.one("server_name").map(|own| own.argument(0));
     import.named = named.unwrap_or_default().into_owned();
