@@ -23,8 +23,8 @@ pub use special::{Mirror, Rewrite, Special};
 
 use self::stream::RunningStream;
 use crate::config::{
-    self, AccessLog, Config, Definitions, HttpMode, LogTarget, Route, RouteTimeouts, Site, Text,
-    Variable,
+    self, AccessLog, Config, Definitions, FieldNames, HttpMode, LogTarget, Route, RouteTimeouts,
+    Site, Text, Variable,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
@@ -86,12 +86,12 @@ pub struct RunningSite {
     pub first_route: u32,
     /// What plain HTTP does for it.
     pub http: HttpMode,
-    /// Whether its clients are asked for certificates.
-    pub asks: bool,
     /// Whether browsers are told to come by https only.
     pub strict: bool,
     /// Whether it has rules.
     pub ruled: bool,
+    /// Which fields of its requests count.
+    pub fields: FieldNames,
     /// Its log.
     pub access_log: AccessLogHandle,
     /// Who gets challenge tokens that are not ours.
@@ -314,9 +314,9 @@ impl<'a> Parts<'a> {
             paths: PathTable::of(site),
             first_route,
             http: site.http,
-            asks: site.tls.policy.clients.is_some(),
             strict: site.tls.hsts.is_some(),
             ruled: !site.detours.rules.is_empty(),
+            fields: site.fields,
             access_log: self.log(&site.access_log)?,
             challenge_fallback: site
                 .challenge_fallback

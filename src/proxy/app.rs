@@ -258,9 +258,9 @@ impl App {
             events::enter(snapshot.sites[site].access_log.events());
         }
         if let Some(site) = site
-            && snapshot.config.sites[site].fields != FieldNames::All
+            && snapshot.sites[site].fields != FieldNames::All
         {
-            client.leave_out(snapshot.config.sites[site].fields);
+            client.leave_out(snapshot.sites[site].fields);
         }
         let decision = match site {
             Some(site) if self.facts.is_tls && snapshot.tls.ask() => {
