@@ -118,11 +118,10 @@ impl Client {
     }
 
     /// Leaves out the fields whose names do not count.
-    #[cold]
     pub(super) fn leave_out(&mut self, names: FieldNames) {
         let all = self.head().headers.keys();
-        let odd: Vec<_> = all.filter(|name| !names.admit(name.as_str())).collect();
-        let odd: Vec<_> = odd.into_iter().cloned().collect();
+        let odd = all.filter(|name| !names.admit(name.as_str()));
+        let odd: Vec<_> = odd.cloned().collect();
         let head = match self {
             Self::H1 { session, .. } => session.req_header_mut(),
             Self::H2(h2) => h2.head_mut(),

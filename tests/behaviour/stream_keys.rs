@@ -184,14 +184,20 @@ fn a_rate_holds_back_what_comes_from_either_side_and_loses_nothing() {
     }
 }
 
-#[test]
-fn tls_is_ended_at_a_stream_for_whatever_name_and_begun_again_to_its_endpoint() {
+/// An authority, and a folder with its file and with a certificate and a key of `edge.test`.
+fn edge() -> (Authority, TempDir) {
     let authority = Authority::new("ours");
     let issued = authority.issue(&["edge.test"]);
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("edge.pem"), &issued.chain).unwrap();
     std::fs::write(dir.path().join("edge.key"), &issued.key).unwrap();
     authority.file(dir.path());
+    (authority, dir)
+}
+
+#[test]
+fn tls_is_ended_at_a_stream_for_whatever_name_and_begun_again_to_its_endpoint() {
+    let (authority, dir) = edge();
     let plain = Upstream::saying("plain");
     let server = authority.issue(&["hub.internal"]).server(&[]);
     let (secured, _) = Upstream::secured(server, |conn| {
@@ -243,12 +249,7 @@ fn tls_is_ended_at_a_stream_for_whatever_name_and_begun_again_to_its_endpoint() 
 
 #[test]
 fn an_endpoint_is_told_of_tls_that_was_ended_here_and_not_what_a_sender_said_of_its_own() {
-    let authority = Authority::new("ours");
-    let issued = authority.issue(&["edge.test"]);
-    let dir = TempDir::new().unwrap();
-    std::fs::write(dir.path().join("edge.pem"), &issued.chain).unwrap();
-    std::fs::write(dir.path().join("edge.key"), &issued.key).unwrap();
-    authority.file(dir.path());
+    let (authority, dir) = edge();
     let upstream_ = Upstream::saying("ok");
     let behind_at = "[listen]\nproxy_protocol_from = [\"127.0.0.1\"]\nproxy_protocol_required = [\"@HTTP@\"]\n\
         [access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$proxy_protocol_tlv_alpn|$proxy_protocol_tlv_authority|$proxy_protocol_tlv_ssl_version|$proxy_protocol_tlv_ssl_cipher|$proxy_protocol_tlv_ssl_cn|$proxy_protocol_tlv_ssl_verify\"\n";

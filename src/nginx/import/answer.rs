@@ -47,9 +47,7 @@ pub(super) fn answered<'t>(
 /// Whether a server without locations has one answer for whatever its conditions let through.
 pub(super) fn returns_always(scope: &Scope<'_>) -> bool {
     let own = scope.own();
-    let stands = |name: &str| own.iter().position(|own| own.is(name));
-    let rewritten = stands("rewrite") < stands("return") && stands("rewrite").is_some();
-    stands("location").is_none() && rules::returns(own) && !rewritten
+    !own.iter().any(|own| own.is("location")) && rules::returns_unmoved(own)
 }
 
 /// A route for the paths that no location of a server is for: its `return`, or else nginx looks for files.

@@ -28,9 +28,7 @@ pub(super) fn of<'t>(
         .filter(|own| RULES.iter().any(|name| own.is(name)))
         .collect();
     let end = own.iter().position(|own| own.is("return"));
-    // After a `rewrite` that goes on, only a rule still comes before another look for a location.
-    let before = own.get(..end.unwrap_or_default()).unwrap_or_default();
-    let answers = answers && !before.iter().any(|own| own.is("rewrite") || breaks(own));
+    let answers = answers && returns_unmoved(scope.own());
     let end = end.map_or(own.len(), |end| if answers { end } else { end + 1 });
     let own = own.get(..end).unwrap_or_default();
     let rules = list(import, scope, own);
@@ -42,6 +40,13 @@ pub(super) fn of<'t>(
 pub(super) fn returns(own: &[Directive]) -> bool {
     let end = own.iter().position(|own| own.is("return"));
     end.is_some_and(|end| !own.iter().take(end).any(breaks))
+}
+
+/// As [`returns`], with nothing rewritten before: after a `rewrite` that goes on, only a rule still comes before another
+/// look for a location.
+pub(super) fn returns_unmoved(own: &[Directive]) -> bool {
+    let before = own.iter().take_while(|own| !own.is("return"));
+    returns(own) && !{ before }.any(|own| own.is("rewrite"))
 }
 
 fn breaks(own: &Directive) -> bool {

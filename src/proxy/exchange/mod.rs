@@ -238,7 +238,8 @@ impl<'a> Exchange<'a> {
     fn move_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;
         if let Some(body) = self.body.take() {
-            moved = self.send_own(body, cx);
+            self.send_own(body, cx);
+            moved = true;
         }
         while self.uplink == Uplink::Moving && self.upstream.waiting() < HIGH_WATER {
             match self.client.poll_body(cx) {

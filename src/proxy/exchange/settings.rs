@@ -34,7 +34,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends what takes the place of the client's body.
-    pub(super) fn send_own(&mut self, body: Bytes, cx: &mut Context<'_>) -> bool {
+    pub(super) fn send_own(&mut self, body: Bytes, cx: &mut Context<'_>) {
         self.uplink = Uplink::Complete;
         match &mut self.upstream {
             Peer::H1(h1) => match h1.write_body(&body, cx) {
@@ -46,6 +46,5 @@ impl<'a> Exchange<'a> {
                 h2.finish_body(HeaderMap::new());
             }
         }
-        true
     }
 }

@@ -176,13 +176,13 @@ impl Wanted {
             let path = [&self.path[..], name].concat();
             match self.stat(&path) {
                 Ok(_) => return Ok(Found::Find(path)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 // Without the folder there is nothing at all, whatever else it should be looked for in.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !there => {
+                Err(_) if !there => {
                     self.stat(&self.path)?;
                     there = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(_) => {}
             }
         }
         if !there {
