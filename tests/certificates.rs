@@ -18,6 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hubgate::config::PairFiles;
 use hubgate::tls::pem::{LoadError, load_pair};
 use hubgate::tls::watch::FileWatch;
 use hubgate::tls::{Certificates, FileCertificates, FileSpec, Origin, self_signed};
@@ -26,6 +27,15 @@ use support::{events, eventually};
 use tempfile::TempDir;
 
 const HOST: &str = "hub.test";
+
+fn files(chain: PathBuf, key: PathBuf) -> Vec<PairFiles> {
+    let passwords = None;
+    vec![PairFiles {
+        chain,
+        key,
+        passwords,
+    }]
+}
 
 fn setup() -> TempDir {
     events::keep();
@@ -76,8 +86,7 @@ impl Watched {
         let certificates = Certificates::new();
         let spec = FileSpec {
             patterns: vec![pattern()],
-            chain: chain.clone(),
-            key: key.clone(),
+            files: files(chain.clone(), key.clone()),
         };
         let files = FileCertificates::load(vec![spec]).unwrap();
         files.insert_into(&certificates);
@@ -192,8 +201,7 @@ fn every_bad_pair_is_told_at_once_with_its_file() {
     fs::write(at("empty.pem"), "").unwrap();
     let spec = |chain: &str, key: &str| FileSpec {
         patterns: vec![pattern()],
-        chain: at(chain),
-        key: at(key),
+        files: files(at(chain), at(key)),
     };
     let specs = vec![
         spec("a.pem", "a.key"),
@@ -227,8 +235,10 @@ fn only_what_changed_is_loaded_again() {
     let (stays, changes) = (pattern(), HostPattern::parse("b.test").unwrap());
     let spec = |pattern: &HostPattern, name: &str| FileSpec {
         patterns: vec![pattern.clone()],
-        chain: at(name).with_extension("pem"),
-        key: at(name).with_extension("key"),
+        files: files(
+            at(name).with_extension("pem"),
+            at(name).with_extension("key"),
+        ),
     };
     let specs = || vec![spec(&stays, "a"), spec(&changes, "b")];
     write(&at("a.pem"), &at("a.key"));
@@ -262,8 +272,7 @@ fn sites_that_name_the_same_files_share_a_pair() {
     let other = HostPattern::parse("b.test").unwrap();
     let spec = |pattern: &HostPattern| FileSpec {
         patterns: vec![pattern.clone()],
-        chain: at("a.pem"),
-        key: at("a.key"),
+        files: files(at("a.pem"), at("a.key")),
     };
     let certificates = Certificates::new();
     let files = FileCertificates::load(vec![spec(&pattern()), spec(&other)]).unwrap();
@@ -413,8 +422,7 @@ fn a_certificate_without_the_sites_name_is_warned_about() {
     write(&chain, &key);
     let spec = FileSpec {
         patterns: vec![pattern(), HostPattern::parse("*.hub.test").unwrap()],
-        chain,
-        key,
+        files: files(chain, key),
     };
     let doubts = FileCertificates::load(vec![spec]).unwrap().doubts();
     assert_eq!(doubts.len(), 1, "{doubts:?}");
@@ -433,4 +441,83 @@ fn nothing_is_swapped_in_after_the_watch_was_dropped() {
     still.comes_to_serve(&write(&chain, &key)); // another watch has seen it: the dropped one would have, too
     std::thread::sleep(Duration::from_millis(50)); // and a moment for a wrong one to follow
     assert_eq!(certificates.get(&pattern()).unwrap().leaf.serial, first);
+}
+
+#[test]
+fn an_encrypted_key_is_opened_by_one_of_the_passwords() {
+    let dir = TempDir::new().unwrap();
+    let request = "-nodes -keyout key.pem -out chain.pem -subj /CN=hub.test -days 2";
+    openssl(&dir, &format!("req -x509 -newkey rsa:2048 {request}"));
+    for (name, how) in [
+        ("aes256", "pkcs8 -topk8 -v2 aes-256-cbc"),
+        (
+            "aes128",
+            "pkcs8 -topk8 -v2 aes-128-cbc -v2prf hmacWithSHA512",
+        ),
+        ("aes192", "rsa -traditional -aes192"),
+        ("des", "pkcs8 -topk8 -v2 des3"),
+        ("old", "rsa -traditional -des3"),
+    ] {
+        openssl(
+            &dir,
+            &format!("{how} -in key.pem -passout pass:open -out {name}"),
+        );
+    }
+    fs::write(dir.path().join("passwords"), "wrong\nopen\n").unwrap();
+    fs::write(dir.path().join("none"), "wrong\n").unwrap();
+    let load = |key: &str, passwords: &str| {
+        hubgate::tls::pem::load_files(&PairFiles {
+            chain: dir.path().join("chain.pem"),
+            key: dir.path().join(key),
+            passwords: Some(dir.path().join(passwords)),
+        })
+    };
+    for key in ["key.pem", "aes256", "aes128", "aes192"] {
+        load(key, "passwords").unwrap();
+    }
+    for key in ["aes256", "aes192"] {
+        let error = load(key, "none").unwrap_err();
+        assert!(matches!(error, LoadError::Password { .. }), "{error}");
+    }
+    for key in ["des", "old"] {
+        let error = load(key, "passwords").unwrap_err();
+        assert!(
+            matches!(error, LoadError::UnknownEncryption { .. }),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn of_several_certificates_a_client_gets_the_one_it_can_check_and_of_one_kind_the_last() {
+    use rustls::SignatureScheme::{ECDSA_NISTP256_SHA256, ED25519, RSA_PSS_SHA256};
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let curve = "ec -pkeyopt ec_paramgen_curve:prime256v1";
+    for (name, kind) in [("a", curve), ("b", "rsa:2048"), ("c", curve)] {
+        let files = format!("-nodes -keyout {name}.key -out {name}.pem -subj /CN={name}");
+        openssl(&dir, &format!("req -x509 -newkey {kind} {files} -days 2"));
+    }
+    let all = ["a", "b", "c"].map(|name| {
+        let (chain, key) = (at(&format!("{name}.pem")), at(&format!("{name}.key")));
+        load_pair(&chain, &key).unwrap()
+    });
+    let serial = |name: &str| {
+        load_pair(&at(&format!("{name}.pem")), &at(&format!("{name}.key")))
+            .unwrap()
+            .leaf
+            .serial
+            .clone()
+    };
+    let whole = hubgate::tls::pem::Pair::of(all.to_vec()).unwrap();
+    for (schemes, name) in [
+        (vec![RSA_PSS_SHA256, ECDSA_NISTP256_SHA256], "b"),
+        (vec![ECDSA_NISTP256_SHA256, RSA_PSS_SHA256], "c"),
+        (vec![ED25519], "c"),
+    ] {
+        let key = whole.for_client(&schemes);
+        let leaf = hubgate::tls::pem::Leaf::parse(&key.cert[0]).unwrap();
+        assert_eq!(leaf.serial, serial(name), "{schemes:?}");
+    }
+    assert_eq!(whole.all().count(), 2);
 }

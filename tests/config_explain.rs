@@ -55,6 +55,7 @@ write = "5s"
 [tls]
 profile = "modern"
 minimum_version = "1.3"
+maximum_version = "1.3"
 cipher_suites = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]
 groups = ["X25519", "SecP256r1MLKEM768"]
 session_tickets = false
@@ -273,7 +274,7 @@ access = ["allow 10.0.0.0/8", "deny all"]
 limits = { concurrency = [{ of = "a b", most = 3, status = 503 }], log = "info", dry_run = true }
 upload_rate = "1KiB"
 download_rate = "3B"
-certificate = { chain = "a.pem", key = "b.pem" }
+certificate = [{ chain = "a.pem", key = "b.pem" }, { chain = "c.pem", key = "d.pem", passwords = "e" }]
 alpn = ["xmpp", "a b"]
 tls = { minimum_version = "1.3", client_certificate = { mode = "required", ca_file = "ca.pem" } }
 tls_to_upstream = true

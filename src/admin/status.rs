@@ -229,7 +229,7 @@ impl SiteStatus {
             config::CertificateSource::Acme => "acme",
             config::CertificateSource::SelfSigned => "self-signed",
             config::CertificateSource::None => "none",
-            config::CertificateSource::Files { .. } => "file",
+            config::CertificateSource::Files(_) => "file",
         };
         let http = match site.http {
             config::HttpMode::Redirect => "redirect",

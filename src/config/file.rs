@@ -122,7 +122,11 @@ mod tests {
         let key = folder.path().join("k.pem");
         assert_eq!(
             config.sites[0].certificate,
-            super::super::CertificateSource::Files { chain, key }
+            super::super::CertificateSource::Files(vec![super::super::PairFiles {
+                chain,
+                key,
+                passwords: None,
+            }])
         );
     }
 }

@@ -61,6 +61,7 @@ mod show_heads;
 mod show_limit;
 mod show_listener;
 mod show_stream;
+mod show_tls;
 mod site_place;
 mod source;
 mod stream;
@@ -120,6 +121,8 @@ pub use stream::{
     ProxyFields, ProxyProtocol, ProxyVersion, Stream, StreamAction, StreamMore, StreamTls, Udp,
 };
 pub use text::{Lookup, Text, TextError, TextPart};
-pub use tls::{CipherSuite, ClientTrust, Group, Hsts, Tls, TlsPolicy, TlsProfile, TlsVersion};
+pub use tls::{
+    CipherSuite, ClientTrust, Group, Hsts, PairFiles, Tls, TlsPolicy, TlsProfile, TlsVersion,
+};
 pub use variable::{ProxyFact, Variable};
 pub use why::Why;

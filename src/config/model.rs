@@ -34,7 +34,7 @@ use super::protection::Protection;
 use super::referers::Referers;
 pub use super::site_place::{Paths, SiteListen};
 use super::stream::{ProxyProtocol, Stream};
-use super::tls::Tls;
+use super::tls::{PairFiles, Tls};
 use super::why::Why;
 use crate::types::address::Address;
 use crate::types::amount::ByteSize;
@@ -270,13 +270,8 @@ pub enum CertificateSource {
     SelfSigned,
     /// None: plain HTTP only.
     None,
-    /// A chain and its key, watched and read again on change.
-    Files {
-        /// PEM, leaf first.
-        chain: PathBuf,
-        /// PEM: PKCS#8, SEC1 or PKCS#1.
-        key: PathBuf,
-    },
+    /// Chains and their keys, one at least, of different kinds; watched and read again on change.
+    Files(Vec<PairFiles>),
 }
 
 /// What plain HTTP does for a site, after challenges.

@@ -101,7 +101,7 @@ pub(super) fn kind(kind: &Kind) -> String {
         Kind::Inlines => "A list of tables".to_owned(),
         Kind::Texts => "A list of texts".to_owned(),
         Kind::Pairs => "A list of pairs of texts".to_owned(),
-        Kind::Certificate => "A word, or a table of two files".to_owned(),
+        Kind::Certificate => "A word, a table of two files, or a list of such tables".to_owned(),
         Kind::Tls => "true, false or a table".to_owned(),
         Kind::Status(_) => "A status".to_owned(),
         Kind::Table => "A table".to_owned(),

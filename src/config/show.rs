@@ -27,7 +27,7 @@ use super::show_limit::limits as limits_of;
 pub(super) use super::show_limit::{concurrency, rate};
 use super::show_listener::{listeners, site_listen};
 pub(super) use super::show_stream::stream;
-use super::tls::{CipherSuite, ClientTrust, Group, Tls, TlsPolicy};
+pub(super) use super::show_tls::{pairs, tls, tls_policy};
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -102,62 +102,6 @@ pub(super) fn timeouts(timeouts: &ClientTimeouts) -> Vec<Entry> {
         ("body", duration(timeouts.body)),
         ("write", duration(timeouts.write)),
     ]
-}
-
-pub(super) fn tls(tls: &Tls) -> Vec<Entry> {
-    let mut entries = vec![
-        ("profile", quoted(tls.profile.as_str())),
-        ("ticket_rotation", duration(tls.ticket_rotation)),
-    ];
-    entries.extend(tls_policy(&tls.policy));
-    let hsts = tls.hsts.map_or("false".to_owned(), |hsts| {
-        inline(&[
-            ("max_age", duration(hsts.max_age)),
-            ("include_subdomains", hsts.include_subdomains.to_string()),
-            ("preload", hsts.preload.to_string()),
-        ])
-    });
-    entries.push(("hsts", hsts));
-    entries
-}
-
-/// What handshakes are made by.
-pub(super) fn tls_policy(policy: &TlsPolicy) -> Vec<Entry> {
-    let suites: Vec<_> = policy
-        .cipher_suites
-        .iter()
-        .map(|one| CipherSuite::name(*one))
-        .collect();
-    let groups: Vec<_> = policy.groups.iter().map(|one| Group::name(*one)).collect();
-    let clients = match &policy.clients {
-        None => vec![("mode", quoted("off"))],
-        Some(trust) => client_trust(trust),
-    };
-    vec![
-        ("minimum_version", quoted(policy.minimum_version.as_str())),
-        ("cipher_suites", list(&suites)),
-        ("groups", list(&groups)),
-        ("session_tickets", policy.session_tickets.to_string()),
-        ("client_certificate", inline(&clients)),
-    ]
-}
-
-fn client_trust(trust: &ClientTrust) -> Vec<Entry> {
-    let mode = match (trust.required, trust.lenient) {
-        (true, _) => "required",
-        (false, false) => "optional",
-        (false, true) => "unverified",
-    };
-    let lists: Vec<_> = trust.crl_files.iter().map(|file| file.display()).collect();
-    let mut entries = vec![("mode", quoted(mode))];
-    entries.extend(trust.ca_file.as_ref().map(|file| ("ca_file", path(file))));
-    let trusted = trust.trusted_file.as_ref();
-    entries.extend(trusted.map(|file| ("trusted_file", path(file))));
-    entries.push(("crl_files", list(&lists)));
-    entries.extend(trust.depth.map(|depth| ("depth", depth.to_string())));
-    let pass = trust.pass_certificate.to_string();
-    entries.push(("pass_certificate", pass));
-    entries
 }
 
 pub(super) fn log(log: &Log) -> Vec<Entry> {
@@ -246,9 +190,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
         CertificateSource::Acme => quoted("acme"),
         CertificateSource::SelfSigned => quoted("self-signed"),
         CertificateSource::None => quoted("none"),
-        CertificateSource::Files { chain, key } => {
-            format!("{{ chain = {}, key = {} }}", path(chain), path(key))
-        }
+        CertificateSource::Files(files) => pairs(files),
     };
     let http = match site.http {
         HttpMode::Redirect => "redirect",

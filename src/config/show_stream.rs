@@ -2,7 +2,7 @@
 //!
 //! What is printed loads to an equal value. Its access log is `show`'s.
 
-use super::show::{Entry, duration, inline, list, path, quoted, tls_policy};
+use super::show::{Entry, duration, inline, list, pairs, quoted, tls_policy};
 use super::show_limit::limits;
 use super::show_listener::listener;
 use super::stream::{ProxyVersion, Stream, StreamAction, StreamMore};
@@ -62,9 +62,7 @@ fn rest(more: &StreamMore) -> Vec<Entry> {
         entries.extend(rate.map(|bytes| (key, quoted(bytes))));
     }
     if let Some(tls) = &more.tls {
-        let (chain, key) = (path(&tls.chain), path(&tls.key));
-        let files = format!("{{ chain = {chain}, key = {key} }}");
-        entries.push(("certificate", files));
+        entries.push(("certificate", pairs(&tls.pairs)));
         entries.push(("alpn", list(&tls.alpn)));
         entries.push(("tls", inline(&tls_policy(&tls.policy))));
     }

@@ -3,7 +3,6 @@
 //! Values only; `schema` and `validate` make them, `snapshot` and `stream` act on them.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::limit::RouteLimits;
 use super::listener::Listener;
 use super::model::Listen;
 use super::text::Text;
-use super::tls::TlsPolicy;
+use super::tls::{PairFiles, TlsPolicy};
 use super::variable::Variable;
 use crate::types::address::Address;
 use crate::types::amount::ByteSize;
@@ -89,10 +88,8 @@ pub struct StreamMore {
 /// TLS that is ended at a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamTls {
-    /// PEM, leaf first.
-    pub chain: PathBuf,
-    /// PEM: PKCS#8, SEC1 or PKCS#1.
-    pub key: PathBuf,
+    /// Of different kinds; one at least.
+    pub pairs: Vec<PairFiles>,
     /// What handshakes are made by.
     pub policy: Arc<TlsPolicy>,
     /// Protocols that are agreed to (RFC 7301); none is as good as any.

@@ -6,6 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A certificate with its key, in files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PairFiles {
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+    /// Passwords, one a line, of which one opens the key.
+    pub passwords: Option<PathBuf>,
+}
+
 /// `[tls]`, as it is in force for a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
@@ -62,6 +73,8 @@ impl Default for Tls {
 pub struct TlsPolicy {
     /// Older ones are refused.
     pub minimum_version: TlsVersion,
+    /// Newer ones are not spoken.
+    pub maximum_version: TlsVersion,
     /// Those that a client chooses from; some for each version.
     pub cipher_suites: Vec<CipherSuite>,
     /// Those that a client chooses from; some for each version.
@@ -140,7 +153,7 @@ macro_rules! named {
             }
 
             /// What it is called elsewhere.
-            pub(super) fn other_names(self) -> &'static [&'static str] {
+            pub fn other_names(self) -> &'static [&'static str] {
                 match self {
                     $(Self::$variant => $other,)*
                 }
@@ -203,6 +216,7 @@ impl TlsProfile {
         let suites = CipherSuite::ALL.iter().copied();
         TlsPolicy {
             minimum_version,
+            maximum_version: TlsVersion::V13,
             cipher_suites: suites
                 .filter(|suite| suite.version() >= minimum_version)
                 .collect(),

@@ -22,6 +22,7 @@ use crate::observe::metrics::TlsRefused;
 use crate::proxy::app::Facts;
 use crate::proxy::refuse;
 use crate::tls::client::Client;
+use crate::tls::pem::Pair;
 use crate::tls::{self, UNRECOGNIZED_NAME, names};
 use crate::transport::BelowTls;
 use crate::types::host::Host;
@@ -145,12 +146,12 @@ async fn shake(
         snapshot.server_tls(facts.arrival(), facts.server_name.as_ref())
     };
     let shown = own.flatten();
-    let other = |key: &Arc<CertifiedKey>| {
+    let other = |pair: &Pair| {
         let usual = context.certificates.find(known);
-        usual.is_none_or(|usual| !Arc::ptr_eq(&usual, key))
+        usual.is_none_or(|usual| !Arc::ptr_eq(&usual, &pair.key))
     };
     let config = match shown.filter(other) {
-        Some(key) => tls::server_config::showing(&current.config, key),
+        Some(pair) => tls::server_config::showing(&current.config, pair),
         None => Arc::clone(&current.config),
     };
     match start.into_stream(config).await {
@@ -169,7 +170,7 @@ async fn shake(
 
 /// What the site with addresses of its own shows that is meant; within, nothing for one that has no certificate. `None`
 /// where hosts alone decide.
-fn own_certificate(facts: &Facts, context: &Context) -> Option<Option<Arc<CertifiedKey>>> {
+fn own_certificate(facts: &Facts, context: &Context) -> Option<Option<Pair>> {
     let snapshot = context.shared.snapshot.load();
     let site = snapshot.own_site(facts.arrival(), facts.server_name.as_ref())?;
     match snapshot.config.sites[site].certificate {

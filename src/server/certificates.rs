@@ -38,7 +38,7 @@ pub(super) fn prepare(
             CertificateSource::Acme => {
                 acme_hosts.extend(site.hosts.iter().filter_map(HostPattern::exact).cloned());
             }
-            CertificateSource::Files { chain, key } => {
+            CertificateSource::Files(files) => {
                 let mut served = served(site);
                 if !site.listen.is_empty() {
                     served.push(HostPattern::of_site(&site.name()));
@@ -46,8 +46,7 @@ pub(super) fn prepare(
                 patterns.extend(served.iter().cloned());
                 specs.push(FileSpec {
                     patterns: served,
-                    chain: chain.clone(),
-                    key: key.clone(),
+                    files: files.clone(),
                 });
             }
             CertificateSource::SelfSigned => {

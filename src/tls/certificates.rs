@@ -168,9 +168,7 @@ impl Certificates {
 
     /// Whether a client that sent this server name has a certificate to be shown.
     pub fn has(&self, server_name: Option<&str>) -> bool {
-        let table = self.table.load();
-        let named = server_name.and_then(|name| table.find(name));
-        named.or_else(|| table.default()).is_some()
+        self.table.load().asked(server_name).is_some()
     }
 
     /// Keeps the rows that `keep` wants.
@@ -187,18 +185,15 @@ impl Certificates {
     /// The certificate for a client that sent this server name; `None` when the handshake is to be refused.
     pub fn find(&self, server_name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let table = self.table.load();
-        let row = match server_name {
-            Some(name) => table.find(name).or_else(|| table.default()),
-            None => table.default(),
-        };
+        let row = table.asked(server_name);
         row.map(|row| Arc::clone(&row.pair.key))
     }
 
-    /// The certificate of the site of this name, where it has addresses of its own.
-    pub fn of_site(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+    /// The certificates of the site of this name, where it has addresses of its own.
+    pub fn of_site(&self, name: &str) -> Option<Pair> {
         let table = self.table.load();
         let row = table.of_sites.get(name)?;
-        Some(Arc::clone(&row.pair.key))
+        Some(row.pair.clone())
     }
 
     /// What is served for exactly this pattern.
@@ -237,7 +232,9 @@ impl fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(hello.server_name())
+        let table = self.table.load();
+        let pair = &table.asked(hello.server_name())?.pair;
+        Some(Arc::clone(pair.for_client(hello.signature_schemes())))
     }
 }
 
@@ -275,6 +272,12 @@ impl Table {
                 self.others.sort_by_key(|row| row.pattern.precedence());
             }
         };
+    }
+
+    /// What a client gets that sent this name.
+    fn asked(&self, server_name: Option<&str>) -> Option<&Row> {
+        let named = server_name.and_then(|name| self.find(name));
+        named.or_else(|| self.default())
     }
 
     fn find(&self, name: &str) -> Option<&Row> {

@@ -4,7 +4,7 @@
 //! What changes afterwards is `watch`'s. Blocks on files.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::pem::{self, LoadError, Pair, Place};
 use super::{Certificates, Origin};
+use crate::config::PairFiles;
 use crate::types::host::HostPattern;
 
 /// One pair of files and whom it is served for.
@@ -19,10 +20,29 @@ use crate::types::host::HostPattern;
 pub struct FileSpec {
     /// The site's hosts.
     pub patterns: Vec<HostPattern>,
-    /// PEM, leaf first.
-    pub chain: PathBuf,
-    /// PEM.
-    pub key: PathBuf,
+    /// Chains with their keys, one at least.
+    pub files: Vec<PairFiles>,
+}
+
+impl FileSpec {
+    /// The first chain, as in messages.
+    pub(super) fn chain(&self) -> &Path {
+        self.files
+            .first()
+            .map_or(Path::new(""), |files| &files.chain)
+    }
+
+    /// All that is to be read.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().flat_map(|files| {
+            let all = [
+                Some(&files.chain),
+                Some(&files.key),
+                files.passwords.as_ref(),
+            ];
+            all.into_iter().flatten().map(PathBuf::as_path)
+        })
+    }
 }
 
 /// Pairs read from files, every one of them good.
@@ -45,17 +65,16 @@ pub(super) struct Loaded {
 /// The good pairs by the paths of chain and key, with what the files held. Reading is cheap beside checking a pair, so
 /// what still holds the same bytes is not checked again, and sites that name the same files share a pair.
 #[derive(Clone, Debug, Default)]
-pub struct Known(Arc<Mutex<HashMap<Paths, Good>>>);
+pub struct Known(Arc<Mutex<HashMap<Vec<PairFiles>, Good>>>);
 
-type Paths = (PathBuf, PathBuf);
 type Good = (Arc<Content>, Pair);
 
-/// What the two files hold.
+/// What the files hold.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Content {
-    chain: Vec<u8>,
-    key: Vec<u8>,
-}
+pub(super) struct Content(Box<[Texts]>);
+
+/// Chain, key and passwords.
+type Texts = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 impl FileCertificates {
     /// Reads every pair; fails with everything that is wrong with any of them.
@@ -92,7 +111,7 @@ impl FileCertificates {
         }
         let doubts = loaded.iter().flat_map(|Loaded { spec, pair, .. }| {
             let doubts = doubts(spec, pair).into_iter();
-            doubts.map(|doubt| (spec.chain.clone(), doubt))
+            doubts.map(|doubt| (spec.chain().to_owned(), doubt))
         });
         Ok(Self {
             doubts: doubts.collect(),
@@ -131,46 +150,42 @@ impl FileCertificates {
 impl Known {
     pub(super) fn put(&self, spec: &FileSpec, content: &Arc<Content>, pair: &Pair) {
         let good = (Arc::clone(content), pair.clone());
-        self.0.lock().insert(paths(spec), good);
+        self.0.lock().insert(spec.files.clone(), good);
     }
 
     fn get(&self, spec: &FileSpec, content: &Content) -> Option<(Pair, Arc<Content>)> {
         let known = self.0.lock();
-        let (seen, pair) = known.get(&paths(spec))?;
+        let (seen, pair) = known.get(&spec.files)?;
         (**seen == *content).then(|| (pair.clone(), Arc::clone(seen)))
     }
 }
 
-fn paths(spec: &FileSpec) -> Paths {
-    (spec.chain.clone(), spec.key.clone())
-}
-
 impl Content {
     pub(super) fn read(spec: &FileSpec) -> Result<Self, LoadError> {
-        Ok(Self {
-            chain: pem::read(&spec.chain)?,
-            key: pem::read(&spec.key)?,
-        })
+        let texts = spec.files.iter().map(|files| {
+            let passwords = files.passwords.as_deref().map(pem::read).transpose()?;
+            Ok((pem::read(&files.chain)?, pem::read(&files.key)?, passwords))
+        });
+        texts.collect::<Result<_, _>>().map(Self)
     }
 
     pub(super) fn parse(&self, spec: &FileSpec) -> Result<Pair, LoadError> {
-        let (chain, key) = (
-            Place::File(spec.chain.clone()),
-            Place::File(spec.key.clone()),
-        );
-        pem::parse_pair(&self.chain, chain, &self.key, key)
+        let all = spec.files.iter().zip(&self.0);
+        let all = all.map(|(files, (chain, key, passwords))| {
+            pem::parse_files(files, (chain, key, passwords.as_deref()))
+        });
+        let all: Vec<Pair> = all.collect::<Result<_, _>>()?;
+        Pair::of(all).ok_or_else(|| LoadError::NoCertificate {
+            place: Place::Memory("the configuration"),
+            found: "nothing".to_owned(),
+        })
     }
 }
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Never the key.
-        write!(
-            f,
-            "Content({} + {} bytes)",
-            self.chain.len(),
-            self.key.len()
-        )
+        write!(f, "Content({} pairs)", self.0.len())
     }
 }
 
@@ -186,7 +201,7 @@ fn rows(spec: &FileSpec, pair: &Pair) -> impl Iterator<Item = (HostPattern, Pair
 
 pub(super) fn warn_of_doubts(spec: &FileSpec, pair: &Pair) {
     for doubt in doubts(spec, pair) {
-        warn_of(&spec.chain.display(), &doubt);
+        warn_of(&spec.chain().display(), &doubt);
     }
 }
 
@@ -196,8 +211,11 @@ fn warn_of(chain: &std::path::Display<'_>, doubt: &str) {
 
 fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {
     let mut doubts = Vec::new();
-    if let Ok(Some(mode)) = pem::exposed_mode(&spec.key) {
-        let key = spec.key.display();
+    for files in &spec.files {
+        let Ok(Some(mode)) = pem::exposed_mode(&files.key) else {
+            continue;
+        };
+        let key = files.key.display();
         doubts.push(format!("the key `{key}` can be read by others than its owner (mode {mode:03o}); run `chmod 600 {key}`"));
     }
     for pattern in spec
@@ -207,23 +225,25 @@ fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {
     {
         doubts.push(format!(
             "the certificate in `{}` does not name `{pattern}`, so browsers will refuse it there",
-            spec.chain.display()
+            spec.chain().display()
         ));
     }
     let now = time::OffsetDateTime::now_utc();
-    if pair.leaf.not_after < now {
-        doubts.push(format!(
-            "the certificate in `{}` expired at {}",
-            spec.chain.display(),
-            pair.leaf.not_after
-        ));
-    }
-    if pair.leaf.not_before > now {
-        doubts.push(format!(
-            "the certificate in `{}` is not valid before {}",
-            spec.chain.display(),
-            pair.leaf.not_before
-        ));
+    for pair in pair.all() {
+        if pair.leaf.not_after < now {
+            doubts.push(format!(
+                "the certificate in `{}` expired at {}",
+                spec.chain().display(),
+                pair.leaf.not_after
+            ));
+        }
+        if pair.leaf.not_before > now {
+            doubts.push(format!(
+                "the certificate in `{}` is not valid before {}",
+                spec.chain().display(),
+                pair.leaf.not_before
+            ));
+        }
     }
     doubts
 }

@@ -13,6 +13,7 @@ mod certificates;
 mod chain;
 pub mod client;
 mod distinguished_name;
+mod encrypted_key;
 mod files;
 pub mod key_log;
 pub mod leaf;

@@ -10,16 +10,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::{RootCertStore, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::encrypted_key::EncryptedKey;
 pub use super::leaf::Leaf;
+use crate::config::PairFiles;
 
 /// Larger files are no PEM pair; a chain of four RSA certificates is 8 KiB.
 const MAX_FILE: u64 = 1 << 20;
+
+/// So many passwords of a file are tried.
+const MOST_PASSWORDS: usize = 100;
 
 /// A chain with its key, matched, and what the leaf says.
 #[derive(Clone)]
@@ -28,6 +33,43 @@ pub struct Pair {
     pub key: Arc<CertifiedKey>,
     /// The first certificate of the chain.
     pub leaf: Arc<Leaf>,
+    /// More, with keys of other kinds, for clients that cannot check this one.
+    pub others: Option<Arc<[Pair]>>,
+}
+
+impl Pair {
+    /// One of them all; `None` without any. Of two with the same kind of key the last counts.
+    pub fn of(pairs: Vec<Self>) -> Option<Self> {
+        let mut kinds: Vec<Self> = Vec::new();
+        for pair in pairs {
+            let kind = pair.key.key.algorithm();
+            match { kinds.iter_mut() }.find(|one| one.key.key.algorithm() == kind) {
+                Some(one) => *one = pair,
+                None => kinds.push(pair),
+            }
+        }
+        let others = kinds.split_off(kinds.len().min(1));
+        let mut first = kinds.pop()?;
+        first.others = (!others.is_empty()).then(|| others.into());
+        Some(first)
+    }
+
+    /// The one for a client that can check signatures by `schemes`, the best first.
+    pub fn for_client(&self, schemes: &[SignatureScheme]) -> &Arc<CertifiedKey> {
+        let Some(others) = &self.others else {
+            return &self.key;
+        };
+        let all = || std::iter::once(&self.key).chain(others.iter().map(|other| &other.key));
+        let able = |scheme| all().find(|own| own.key.choose_scheme(&[scheme]).is_some());
+        let able = schemes.iter().copied().find_map(able);
+        able.unwrap_or(&self.key)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        let others = self.others.iter().flat_map(|others| others.iter());
+        std::iter::once(self).chain(others)
+    }
 }
 
 impl fmt::Debug for Pair {
@@ -76,9 +118,15 @@ pub enum LoadError {
     )]
     NoKey { place: Place, found: String },
     #[error(
-        "the private key in `{place}` is encrypted and nobody is there to type its passphrase; decrypt it with `openssl pkey -in OLD -out NEW`"
+        "the private key in `{place}` is encrypted and nobody is there to type its passphrase; decrypt it with `openssl pkey -in OLD -out NEW`, or name a file of `passwords`"
     )]
     Encrypted { place: Place },
+    #[error("none of the passwords in `{passwords}` opens the private key in `{place}`")]
+    Password { place: Place, passwords: Place },
+    #[error(
+        "the private key in `{place}` is encrypted by a method that is not known here ({reason}); write it anew with `openssl pkey -aes256 -in OLD -out NEW`"
+    )]
+    UnknownEncryption { place: Place, reason: String },
     #[error("a certificate in `{place}` cannot be a root ({reason})")]
     BadRoot { place: Place, reason: String },
     #[error("the first certificate in `{place}` cannot be read ({reason})")]
@@ -113,6 +161,45 @@ pub fn load_pair_from_memory(chain: &[u8], key: &[u8]) -> Result<Pair, LoadError
     )
 }
 
+/// Reads a pair whose key may be encrypted. Blocks; bounded to 1 MiB each.
+pub fn load_files(files: &PairFiles) -> Result<Pair, LoadError> {
+    let texts = (read(&files.chain)?, read(&files.key)?);
+    let passwords = files.passwords.as_deref().map(read).transpose()?;
+    parse_files(files, (&texts.0, &texts.1, passwords.as_deref()))
+}
+
+/// Takes a pair from what its files hold: chain, key and passwords.
+pub fn parse_files(
+    files: &PairFiles,
+    (chain, key, passwords): (&[u8], &[u8], Option<&[u8]>),
+) -> Result<Pair, LoadError> {
+    let place = |path: &Path| Place::File(path.to_owned());
+    let (chain_at, key_at) = (place(&files.chain), place(&files.key));
+    let Some((path, passwords)) = files.passwords.as_deref().zip(passwords) else {
+        return parse_pair(chain, chain_at, key, key_at);
+    };
+    if !is_encrypted(key) {
+        return parse_pair(chain, chain_at, key, key_at);
+    }
+    let encrypted = EncryptedKey::find(key).map_err(|reason| LoadError::UnknownEncryption {
+        place: key_at.clone(),
+        reason,
+    })?;
+    let lines = passwords.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let opened = lines.take(MOST_PASSWORDS).find_map(|password| {
+        let key = encrypted.open(password)?;
+        super::provider().key_provider.load_private_key(key).ok()
+    });
+    match opened {
+        Some(signer) => pair(chain, chain_at, signer, key_at),
+        None => Err(LoadError::Password {
+            place: key_at,
+            passwords: place(path),
+        }),
+    }
+}
+
 /// Takes a pair from PEM texts; the places only serve the messages.
 pub fn parse_pair(
     chain: &[u8],
@@ -120,12 +207,12 @@ pub fn parse_pair(
     key: &[u8],
     key_place: Place,
 ) -> Result<Pair, LoadError> {
-    let certificates = certificates(chain, &chain_place)?;
-    let private = private_key(key, &key_place)?;
-    let leaf = Leaf::parse(&certificates[0]).map_err(|reason| LoadError::BadCertificate {
-        place: chain_place.clone(),
-        reason,
-    })?;
+    let private = private_key(key, &key_place);
+    // What is wrong with the chain is told first.
+    let private = match private {
+        Ok(private) => private,
+        Err(fault) => return certificates(chain, &chain_place).and(Err(fault)),
+    };
     let signer = super::provider()
         .key_provider
         .load_private_key(private)
@@ -133,18 +220,35 @@ pub fn parse_pair(
             place: key_place.clone(),
             source,
         })?;
+    pair(chain, chain_place, signer, key_place)
+}
+
+/// A chain with a key that can be used.
+fn pair(
+    chain: &[u8],
+    chain_place: Place,
+    signer: Arc<dyn SigningKey>,
+    key_place: Place,
+) -> Result<Pair, LoadError> {
+    let certificates = certificates(chain, &chain_place)?;
+    let leaf = Leaf::parse(&certificates[0]).map_err(|reason| LoadError::BadCertificate {
+        place: chain_place.clone(),
+        reason,
+    })?;
     let certified = CertifiedKey::new(certificates, signer);
     match certified.keys_match() {
         // webpki reads no certificate of version 1, which nginx serves.
         Err(rustls::Error::InvalidCertificate(_)) if same_key(&certified) => Ok(Pair {
             key: Arc::new(certified),
             leaf: Arc::new(leaf),
+            others: None,
         }),
         // Unknown: the kind of key does not tell its public half; every kind of aws-lc-rs does.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(Pair {
                 key: Arc::new(certified),
                 leaf: Arc::new(leaf),
+                others: None,
             })
         }
         Err(_) => Err(LoadError::Mismatch {
@@ -226,7 +330,7 @@ fn certificates(text: &[u8], place: &Place) -> Result<Vec<CertificateDer<'static
 
 fn private_key(text: &[u8], place: &Place) -> Result<PrivateKeyDer<'static>, LoadError> {
     let found = describe(text);
-    if found.contains("ENCRYPTED PRIVATE KEY") || contains(text, b"Proc-Type: 4,ENCRYPTED") {
+    if is_encrypted(text) {
         return Err(LoadError::Encrypted {
             place: place.clone(),
         });
@@ -243,6 +347,11 @@ fn private_key(text: &[u8], place: &Place) -> Result<PrivateKeyDer<'static>, Loa
                 reason: other.to_string(),
             },
         })
+}
+
+fn is_encrypted(text: &[u8]) -> bool {
+    contains(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || contains(text, b"Proc-Type: 4,ENCRYPTED")
 }
 
 /// Names what a text holds: its PEM labels, or that it has none.

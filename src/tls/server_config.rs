@@ -17,6 +17,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
+use super::pem::Pair;
 use super::policies::Ground;
 use super::tickets::{Mark, Ticketer};
 use crate::config::{CipherSuite, Group, TlsPolicy, TlsVersion};
@@ -36,7 +37,7 @@ pub fn build(
     ground: &Ground,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider_for(policy)))
-        .with_protocol_versions(versions(policy.minimum_version))?
+        .with_protocol_versions(versions(policy))?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::clone(&ground.certificates) as _);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -65,11 +66,12 @@ fn provider_for(policy: &TlsPolicy) -> CryptoProvider {
     }
 }
 
-fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+fn versions(policy: &TlsPolicy) -> &'static [&'static SupportedProtocolVersion] {
     static ALL: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
-    match minimum {
-        TlsVersion::V12 => ALL,
-        TlsVersion::V13 => &ALL[..1],
+    match (policy.minimum_version, policy.maximum_version) {
+        (TlsVersion::V12, TlsVersion::V13) => ALL,
+        (TlsVersion::V13, _) => &ALL[..1],
+        (_, TlsVersion::V12) => &ALL[1..],
     }
 }
 
@@ -98,19 +100,19 @@ fn group(group: Group) -> &'static dyn SupportedKxGroup {
 }
 
 /// `config` for one handshake that shows this certificate, whatever name it is asked for.
-pub fn showing(config: &ServerConfig, key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+pub fn showing(config: &ServerConfig, pair: Pair) -> Arc<ServerConfig> {
     let mut config = config.clone();
-    config.cert_resolver = Arc::new(Always(key));
+    config.cert_resolver = Arc::new(Always(pair));
     Arc::new(config)
 }
 
-/// One certificate for everybody.
+/// The same for everybody, whatever name is asked for.
 #[derive(Debug)]
-struct Always(Arc<CertifiedKey>);
+struct Always(Pair);
 
 impl ResolvesServerCert for Always {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(self.0.for_client(hello.signature_schemes())))
     }
 }
 

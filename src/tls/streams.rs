@@ -1,4 +1,4 @@
-//! TLS that is ended at a stream: one certificate for whatever name is asked for, with a policy as sites have.
+//! TLS that is ended at a stream: the same certificates for whatever name is asked for, with a policy as sites have.
 //!
 //! Read with a snapshot; a file that cannot be used refuses it, so what runs stays. Sessions are resumed with the same
 //! certificate and the same authorities only.
@@ -8,12 +8,11 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::client::Judge;
-use super::pem::{self, LoadError};
+use super::pem::{self, LoadError, Pair};
 use super::policies::{self, Ground, PolicyError};
-use super::server_config::build;
+use super::server_config::{build, showing};
 use super::tickets::Mark;
 use crate::config::StreamTls;
 
@@ -41,11 +40,12 @@ pub enum StreamTlsError {
 
 /// What `settings` ask for. Blocks on files.
 pub fn load(settings: &StreamTls, ground: &Ground) -> Result<StreamServer, StreamTlsError> {
-    let pair = pem::load_pair(&settings.chain, &settings.key)?;
+    let all = settings.pairs.iter().map(pem::load_files);
+    let all: Vec<Pair> = all.collect::<Result<_, _>>()?;
     let clients = settings.policy.clients.as_ref();
     let judge = clients.map(policies::judge).transpose()?;
     let mut seen = Vec::new();
-    for certificate in &pair.key.cert {
+    for certificate in all.iter().flat_map(|pair| &pair.key.cert) {
         seen.extend_from_slice(certificate);
     }
     let verifier = match &judge {
@@ -58,8 +58,10 @@ pub fn load(settings: &StreamTls, ground: &Ground) -> Result<StreamServer, Strea
     let mut mark = Mark::default();
     mark.copy_from_slice(digest(&SHA256, &seen).as_ref());
     let config = build(&settings.policy, (verifier, mark), ground).map_err(PolicyError::from)?;
-    let mut config = (*config).clone();
-    config.cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::clone(&pair.key)));
+    let mut config = match Pair::of(all) {
+        Some(pair) => (*showing(&config, pair)).clone(),
+        None => (*config).clone(),
+    };
     config.alpn_protocols = settings
         .alpn
         .iter()

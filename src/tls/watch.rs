@@ -3,6 +3,7 @@
 //! When to look is `crate::watch`'s to say; here contents are compared, so that a touch changes nothing. Invariant: the
 //! last good pair stays until a whole, matching one is there; each change is warned of once.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -86,12 +87,7 @@ async fn run(loaded: Vec<Loaded>, serving: Serving) {
         let work = tokio::task::spawn_blocking({
             let serving = serving.clone();
             move || {
-                folders.follow(
-                    files
-                        .followed
-                        .iter()
-                        .flat_map(|file| [&*file.spec.chain, &*file.spec.key]),
-                );
+                folders.follow(files.followed.iter().flat_map(|file| file.spec.paths()));
                 for some in files.followed.chunks_mut(AT_ONCE) {
                     some.iter_mut().for_each(|file| file.check(&serving));
                     breathe(some.len());
@@ -167,7 +163,13 @@ impl Followed {
             return;
         }
         self.seen = seen;
-        let (chain, key) = (self.spec.chain.display(), self.spec.key.display());
+        let chain = self.spec.chain().display();
+        let key = self
+            .spec
+            .files
+            .first()
+            .map_or(Path::new(""), |files| &files.key);
+        let key = key.display();
         match loaded {
             Ok(pair) => {
                 warn_of_doubts(&self.spec, &pair);

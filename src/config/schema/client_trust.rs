@@ -19,14 +19,14 @@ static TABLE: Table = Table {
     keys: &[
         Key::new(
             "mode",
-            Kind::Word(&["required", "optional", "unverified", "off"]),
+            Kind::Word(&["required", "optional", "unverified", "nobody", "off"]),
             "\"required\"",
-            "Whether a client has to have one; \"unverified\": any will do, and $ssl_client_verify says whether it is believed.",
+            "Whether a client has to have one; \"unverified\": any will do, and $ssl_client_verify says whether it is believed; \"nobody\": none will do.",
         ),
         Key::rule(
             "ca_file",
             Kind::Path,
-            "none, for \"unverified\" only",
+            "none, for \"unverified\" and \"nobody\" only",
             "\"clients.pem\"",
             "PEM: the authorities.",
         ),
@@ -75,6 +75,22 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Read<Option<Cli
     let depth = inner.optional("depth", Reader::count::<u8>);
     let (ca_file, lists) = (ca_file?, lists?);
     let lenient = mode.value == "unverified";
+    let nobody = mode.value == "nobody";
+    if nobody {
+        return Some(Some(At {
+            value: Some(ClientTrust {
+                required: true,
+                lenient: false,
+                trusted_file: None,
+                // Rules that work without an authority.
+                depth: Some(0),
+                ca_file: None,
+                crl_files: Vec::new(),
+                pass_certificate: false,
+            }),
+            span,
+        }));
+    }
     if ca_file.is_none() && !lenient {
         let fault = Diagnostic::error(
             "missing-key",

@@ -2,7 +2,6 @@
 //!
 //! As typed, with its routes and its certificate's source; what hosts and sites mean together is for `validate`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::de::DeValue;
@@ -28,6 +27,7 @@ use crate::config::model::{CertificateSource, HttpMode, Paths, SiteListen};
 use crate::config::referers::Referers;
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
+use crate::config::tls::PairFiles;
 
 pub(in crate::config) static TABLE: Table = Table {
     header: "[site.\"HOST\"]",
@@ -58,7 +58,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "certificate",
             Kind::Certificate,
             "\"acme\"",
-            "\"acme\", \"self-signed\" (for trials), \"none\" (plain HTTP only), or { chain = \"FILE\", key = \"FILE\" } (PEM; relative to this file's folder, read again on change).",
+            "\"acme\", \"self-signed\" (for trials), \"none\" (plain HTTP only), or { chain = \"FILE\", key = \"FILE\" } (PEM; relative to this file's folder, read again on change). A list of such tables has keys of several kinds (ECDSA and RSA): clients get the one that they can check; of one kind the last counts.",
         ),
         Key::rule(
             "http",
@@ -145,6 +145,13 @@ pub(super) static CERTIFICATE: Table = Table {
             Kind::Path,
             "\"tls/privkey.pem\"",
             "PEM: PKCS#8, SEC1 or PKCS#1.",
+        ),
+        Key::rule(
+            "passwords",
+            Kind::Path,
+            "none",
+            "\"tls/passwords\"",
+            "Passwords, one a line, of which one opens the key where it is encrypted.",
         ),
     ],
 };
@@ -291,19 +298,46 @@ fn certificate(
                 ),
             ),
         },
-        DeValue::Table(table) => {
-            let name = format!("the certificate of {}", reader.name());
-            let inner = Reader::new(&CERTIFICATE, name, Some((table, field.span())), context);
-            let file = |key| -> Option<PathBuf> { inner.path(key).map(|path| path.value) };
-            let (chain, key) = (file("chain"), file("key"));
-            Some(CertificateSource::Files {
-                chain: chain?,
-                key: key?,
-            })
+        DeValue::Table(_) | DeValue::Array(_) => {
+            pairs(field, reader, context).map(CertificateSource::Files)
         }
         _ => field.wrong_type(
-            "a word or a table",
+            "a word, a table or a list of tables",
             Some("as in `certificate = \"acme\"`".to_owned()),
         ),
     }
+}
+
+/// One table of files, or a list of such.
+pub(super) fn pairs(
+    field: &Field<'_>,
+    reader: &Reader<'_>,
+    context: Context<'_>,
+) -> Option<Vec<PairFiles>> {
+    let one = |field: &Field<'_>| {
+        let DeValue::Table(table) = field.raw() else {
+            let example = "as in { chain = \"FILE\", key = \"FILE\" }";
+            return field.wrong_type("a table", Some(example.to_owned()));
+        };
+        let name = format!("the certificate of {}", reader.name());
+        let inner = Reader::new(&CERTIFICATE, name, Some((table, field.span())), context);
+        let passwords = inner.optional("passwords", Reader::path);
+        let (chain, key) = (inner.path("chain"), inner.path("key"));
+        Some(PairFiles {
+            chain: chain?.value,
+            key: key?.value,
+            passwords: passwords?.map(|at| at.value),
+        })
+    };
+    if matches!(field.raw(), DeValue::Table(_)) {
+        return one(field).map(|pair| vec![pair]);
+    }
+    let list = field.list()?;
+    if list.is_empty() {
+        let message = "there is no certificate in it".to_owned();
+        return field.refuse("bad-certificate", message, None);
+    }
+    // All are read: one run finds every fault.
+    let pairs: Vec<_> = list.iter().map(one).collect();
+    pairs.into_iter().collect()
 }

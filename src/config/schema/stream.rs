@@ -3,7 +3,6 @@
 //! As typed; which listeners and names meet, and what goes with what, is for `validate`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::address_rules;
@@ -19,6 +18,7 @@ use crate::config::listener::Listener;
 use crate::config::source::Span;
 use crate::config::stream::ProxyVersion;
 use crate::config::text::Text;
+use crate::config::tls::PairFiles;
 use crate::types::amount::ByteSize;
 
 pub(in crate::config) static TABLE: Table = Table {
@@ -96,7 +96,7 @@ pub(in crate::config) static TABLE: Table = Table {
             Kind::Inline,
             "none: TLS is passed on unopened",
             "{ chain = \"stream.pem\", key = \"stream.key\" }",
-            "Ends the TLS of its clients with this certificate (PEM), whatever name they ask for; the files are read again at a reload. Not with `sni`.",
+            "Ends the TLS of its clients with this certificate (PEM), whatever name they ask for, or with one of a list of certificates, by what the client can check; the files are read again at a reload. Not with `sni`.",
         ),
         Key::new(
             "alpn",
@@ -201,7 +201,7 @@ pub(in crate::config) struct Stream {
     pub(in crate::config) limits: Option<Option<Limits>>,
     pub(in crate::config) upload: Read<ByteSize>,
     pub(in crate::config) download: Read<ByteSize>,
-    pub(in crate::config) certificate: Read<(PathBuf, PathBuf)>,
+    pub(in crate::config) certificate: Read<Vec<PairFiles>>,
     pub(in crate::config) alpn: Option<Vec<At<String>>>,
     pub(in crate::config) tls: Option<tls::Overlay>,
     pub(in crate::config) tls_to_upstream: Option<At<bool>>,
@@ -239,7 +239,9 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
         limits: limit::read(reader, context),
         upload: reader.optional("upload_rate", Reader::size),
         download: reader.optional("download_rate", Reader::size),
-        certificate: certificate(reader, context),
+        certificate: reader.optional("certificate", |reader, key| {
+            reader.field(key, |field| site::pairs(field, reader, context))
+        }),
         alpn: reader.texts("alpn"),
         tls: tls::read(reader, context),
         tls_to_upstream: reader.flag("tls_to_upstream"),
@@ -265,16 +267,6 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
         access_log: read_access_log(reader, context),
         span: reader.span(),
     }
-}
-
-fn certificate(reader: &Reader<'_>, context: Context<'_>) -> Read<(PathBuf, PathBuf)> {
-    reader.inline("certificate", &site::CERTIFICATE, context, |inner| {
-        let (chain, key) = (inner.path("chain"), inner.path("key"));
-        Some(At {
-            value: (chain?.value, key?.value),
-            span: inner.span(),
-        })
-    })
 }
 
 fn bind(reader: &Reader<'_>, key: &'static str) -> Option<At<IpAddr>> {

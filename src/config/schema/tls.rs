@@ -41,6 +41,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "Older versions of TLS are refused.",
         ),
         Key::rule(
+            "maximum_version",
+            Kind::Word(&["1.2", "1.3"]),
+            "\"1.3\"",
+            "\"1.2\"",
+            "Newer versions of TLS are not spoken. Only for clients that are the worse for TLS 1.3.",
+        ),
+        Key::rule(
             "cipher_suites",
             Kind::Words(CipherSuite::NAMES),
             "the profile's",
@@ -88,6 +95,7 @@ pub(in crate::config) static TABLE: Table = Table {
 pub(in crate::config) struct Overlay {
     pub(in crate::config) profile: Read<TlsProfile>,
     pub(in crate::config) minimum_version: Read<TlsVersion>,
+    pub(in crate::config) maximum_version: Read<TlsVersion>,
     pub(in crate::config) cipher_suites: Option<Option<Vec<At<CipherSuite>>>>,
     pub(in crate::config) groups: Option<Option<Vec<At<Group>>>>,
     pub(in crate::config) session_tickets: Read<bool>,
@@ -119,6 +127,7 @@ impl Overlay {
         let groups = self.groups.as_ref()?.as_deref().map(values);
         let policy = TlsPolicy {
             minimum_version: written(&self.minimum_version)?.unwrap_or(base.minimum_version),
+            maximum_version: written(&self.maximum_version)?.unwrap_or(base.maximum_version),
             cipher_suites: suites.unwrap_or(base.cipher_suites),
             groups: groups.unwrap_or(base.groups),
             session_tickets: written(&self.session_tickets)?.unwrap_or(base.session_tickets),
@@ -157,6 +166,7 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
     Some(Overlay {
         profile: reader.optional("profile", |r, key| r.word(key).map(profile)),
         minimum_version: reader.optional("minimum_version", |r, key| r.word(key).map(version)),
+        maximum_version: reader.optional("maximum_version", |r, key| r.word(key).map(version)),
         cipher_suites: reader.optional("cipher_suites", |r, key| {
             some_of(r, key, CipherSuite::ALL, |suite| {
                 (suite.name(), suite.other_names())

@@ -169,7 +169,6 @@ fn ended(
         }
         return Some(None);
     };
-    let (chain, key) = certificate.value.clone();
     for name in alpn {
         if name.value.is_empty() || name.value.len() > 255 {
             let message = "a protocol's name has 1 to 255 bytes";
@@ -178,8 +177,7 @@ fn ended(
         }
     }
     Some(Some(StreamTls {
-        chain,
-        key,
+        pairs: certificate.value.clone(),
         policy: policy.policy.clone(),
         alpn: alpn.iter().map(|at| at.value.as_str().into()).collect(),
     }))

@@ -31,8 +31,16 @@ pub(super) fn check(
     let minimum = typed.minimum_version.as_ref()?.as_ref();
     let policy = &tls.policy;
     let mut good = true;
+    if policy.minimum_version > policy.maximum_version {
+        let maximum = typed.maximum_version.as_ref()?.as_ref();
+        let at = maximum.or(minimum).map_or(head, |at| &at.span);
+        let message = "`minimum_version` is newer than `maximum_version`: nothing is spoken";
+        let fault = Diagnostic::error("nothing-in-common", at.clone(), message);
+        context.sink.push(fault);
+        good = false;
+    }
     for version in [TlsVersion::V12, TlsVersion::V13] {
-        if version < policy.minimum_version {
+        if version < policy.minimum_version || version > policy.maximum_version {
             continue;
         }
         let spoken = policy

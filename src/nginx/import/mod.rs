@@ -28,6 +28,7 @@ mod settings;
 mod site;
 mod stream;
 mod stream_keys;
+mod tls;
 mod told;
 mod upstream;
 mod variables;

@@ -14,11 +14,11 @@ use super::hosts;
 use super::listen::Listen;
 use super::log;
 use super::route;
+use super::tls;
 use crate::config::FieldNames;
 use crate::nginx::model::{Locations, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
-use crate::nginx::value;
 use crate::types::host::HostPattern;
 
 /// The host of a server that answers for others' names only.
@@ -231,11 +231,16 @@ fn site<'t>(
         server.scope.one("server_name"),
     );
     table.set("listen", listened(&group.listens), None);
-    let tls = group.listens.iter().any(|own| own.tls);
     if !group.listens.iter().all(|own| own.tls) {
         table.set("http", "\"forward-all\"", None);
     }
-    certificate(import, server, servers, group, &mut table);
+    let at = group.listens.iter().find(|own| own.tls);
+    let at = at.map(|own| own.address.as_str());
+    let ground = at.map_or(&server.scope, |at| ground(server, servers, at));
+    match at {
+        Some(_) => tls::certificate(import, &server.scope, ground, &mut table),
+        None => table.set("certificate", "\"none\"", None),
+    }
     table.set("redirect_status", "301", None);
     if server.scope.flag("ignore_invalid_headers", true) {
         let from = server.scope.one("underscores_in_headers");
@@ -261,8 +266,8 @@ fn site<'t>(
     }
     let (logs, events) = log::own(&server.scope);
     log::set(import, (&logs, &events), &mut table);
-    if tls {
-        tls_of(import, server, &mut table);
+    if at.is_some() {
+        tls::of_site(import, &server.scope, ground, &mut table);
     }
     let mut site = Site {
         table,
@@ -285,6 +290,26 @@ fn site<'t>(
     site
 }
 
+/// What says how a server's TLS is spoken at an address: without a certificate of its own the address's default server,
+/// as far as that has one.
+fn ground<'s, 't>(server: &'s Server<'t>, servers: &'s [Server<'t>], at: &str) -> &'s Scope<'t> {
+    let has = |server: &Server<'t>| server.scope.one("ssl_certificate").is_some();
+    if has(server) || server.scope.flag("ssl_reject_handshake", false) {
+        return &server.scope;
+    }
+    let here = |other: &&Server<'t>| {
+        let mut own = other.listens.iter();
+        has(other) && own.any(|own| own.address == at)
+    };
+    let is_default = |other: &&Server<'t>| {
+        let mut own = other.listens.iter();
+        own.any(|own| own.address == at && own.default)
+    };
+    let all = || servers.iter().filter(here);
+    let other = all().find(is_default).or_else(|| all().next());
+    other.map_or(&server.scope, |other| &other.scope)
+}
+
 /// `listen` of a site.
 fn listened(listens: &[Own]) -> String {
     let all = listens.iter().map(|own| {
@@ -296,174 +321,4 @@ fn listened(listens: &[Own]) -> String {
         }
     });
     format!("[{}]", all.collect::<Vec<_>>().join(", "))
-}
-
-/// Files, or ACME where certbot or nginx-acme has looked after them.
-fn certificate<'t>(
-    import: &mut Import<'t>,
-    server: &Server<'t>,
-    servers: &[Server<'t>],
-    group: &Group,
-    table: &mut Draft,
-) {
-    let Some(at) = group.listens.iter().find(|own| own.tls) else {
-        table.set("certificate", "\"none\"", None);
-        return;
-    };
-    if server.scope.flag("ssl_reject_handshake", false) {
-        // A handshake for which there is no certificate is refused.
-        table.set(
-            "certificate",
-            "\"none\"",
-            server.scope.one("ssl_reject_handshake"),
-        );
-        return;
-    }
-    let has = |server: &Server<'t>| server.scope.one("ssl_certificate").is_some();
-    // nginx shows the certificate of the address's default server in place of one that is not there.
-    let defaults = servers.iter().filter(|other| {
-        let mut own = other.listens.iter();
-        has(other) && own.any(|own| own.address == at.address)
-    });
-    let scope = match has(server) {
-        true => &server.scope,
-        false => match { defaults }.next() {
-            Some(other) => &other.scope,
-            None => &server.scope,
-        },
-    };
-    let chains = scope.all("ssl_certificate");
-    let keys = scope.all("ssl_certificate_key");
-    let (Some(chain), Some(key)) = (chains.first(), keys.first()) else {
-        table.set("certificate", "\"acme\"", None);
-        return;
-    };
-    let path = chain.argument(0);
-    if path.contains("/letsencrypt/live/") || path.starts_with("$acme") {
-        table.set("certificate", "\"acme\"", Some(chain));
-        for own in [chain, key] {
-            import.ledger.carried(
-                own,
-                "`certificate = \"acme\"`: hubgate orders and renews by itself",
-            );
-        }
-        for own in server
-            .scope
-            .own()
-            .iter()
-            .filter(|own| own.name().starts_with("acme_"))
-        {
-            import.ledger.carried(own, "`certificate = \"acme\"`");
-        }
-        return;
-    }
-    if path.contains('$') || path.starts_with("data:") || path.starts_with("engine:") {
-        import.ledger.lost(
-            chain,
-            "certificates are files, or ordered: `certificate = \"acme\"` was put there",
-        );
-        table.set("certificate", "\"acme\"", Some(chain));
-        return;
-    }
-    let (chain_file, key_file) = (import.absolute(&path), import.absolute(&key.argument(0)));
-    let value = format!(
-        "{{ chain = {}, key = {} }}",
-        draft::text(&chain_file),
-        draft::text(&key_file)
-    );
-    table.set("certificate", value, Some(chain));
-    for more in chains.iter().skip(1).chain(keys.iter().skip(1)) {
-        import
-            .ledger
-            .lost(more, "a site has one certificate: the first one");
-    }
-}
-
-/// `ssl_protocols` as the site's minimum, and who is asked for a certificate.
-fn tls_of<'t>(import: &mut Import<'t>, server: &Server<'t>, table: &mut Draft) {
-    let words = policy(import, &server.scope);
-    if !words.is_empty() {
-        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
-    }
-}
-
-/// The entries of a `tls` table.
-pub(super) fn policy<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
-    let mut words = Vec::new();
-    if let Some(own) = scope.one("ssl_protocols") {
-        let has = |version: &str| {
-            own.arguments()
-                .iter()
-                .any(|word| word.text().eq_ignore_ascii_case(version))
-        };
-        let old = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"]
-            .iter()
-            .any(|version| has(version));
-        match (old, has("TLSv1.2")) {
-            (false, false) => {
-                words.push("minimum_version = \"1.3\"".to_owned());
-                import.ledger.carried(own, "`tls.minimum_version`");
-            }
-            (false, true) => import.ledger.carried(own, "TLS 1.2 and 1.3, as by default"),
-            (true, _) => import
-                .ledger
-                .lost(own, "TLS 1.2 and 1.3 only: older versions are not spoken"),
-        }
-    }
-    // Sessions are kept in tickets alone, where nginx may keep them itself.
-    let cache = scope.one("ssl_session_cache").map(|own| own.argument(0));
-    let kept = cache.is_some_and(|kind| kind.starts_with("shared:") || kind.starts_with("builtin"));
-    if !kept && !scope.flag("ssl_session_tickets", true) {
-        words.push("session_tickets = false".to_owned());
-    }
-    words.extend(client_certificate(import, scope));
-    words
-}
-
-/// Whom a server asks for a certificate, and which it believes.
-fn client_certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
-    let own = scope.one("ssl_verify_client")?;
-    let mode = match &*own.argument(0) {
-        "on" => "required",
-        "optional" => "optional",
-        "optional_no_ca" => "unverified",
-        _ => return None,
-    };
-    let authority = scope.one("ssl_client_certificate");
-    if authority.is_none() && mode != "unverified" {
-        import.ledger.lost(
-            own,
-            "without `ssl_client_certificate` no authority is believed",
-        );
-        return None;
-    }
-    let mut words = vec![format!("mode = \"{mode}\"")];
-    import.ledger.carried(own, "`tls.client_certificate.mode`");
-    for (from, key) in [
-        (authority, "ca_file"),
-        (scope.one("ssl_trusted_certificate"), "trusted_file"),
-    ] {
-        if let Some(from) = from {
-            let file = draft::text(&import.absolute(&from.argument(0)));
-            words.push(format!("{key} = {file}"));
-            let to = format!("`tls.client_certificate.{key}`");
-            import.ledger.carried(from, &to);
-        }
-    }
-    let depth = scope.one("ssl_verify_depth");
-    let count = depth.and_then(|own| value::number(&own.arguments().first()?.bytes));
-    words.push(format!("depth = {}", count.unwrap_or(1).clamp(0, 100)));
-    if let Some(own) = depth {
-        import.ledger.carried(own, "`tls.client_certificate.depth`");
-    }
-    if let Some(crl) = scope.one("ssl_crl") {
-        words.push(format!(
-            "crl_files = {}",
-            draft::texts([import.absolute(&crl.argument(0))])
-        ));
-        import
-            .ledger
-            .carried(crl, "`tls.client_certificate.crl_files`");
-    }
-    Some(format!("client_certificate = {{ {} }}", words.join(", ")))
 }

@@ -5,7 +5,7 @@
 use super::draft::{self, Draft};
 use super::stream::Listens;
 use super::variables::{self, Known};
-use super::{Import, limits, site};
+use super::{Import, limits, tls};
 use crate::config::AddressRule;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
@@ -226,31 +226,14 @@ fn rates(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {
 
 /// TLS that is ended at the stream.
 fn certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>, stream: &mut Draft) {
-    let (chains, keys) = (
-        scope.all("ssl_certificate"),
-        scope.all("ssl_certificate_key"),
-    );
-    let pair = chains.first().zip(keys.first());
-    let Some((chain, key)) = pair else {
-        return;
-    };
-    let (files, key_file) = (chain.argument(0), key.argument(0));
-    if files.contains('$') || files.starts_with("data:") || key_file.starts_with("engine:") {
-        import.ledger.lost(chain, "certificates are files");
-    }
-    let (files, key_file) = (import.absolute(&files), import.absolute(&key_file));
-    let (files, key_file) = (draft::text(&files), draft::text(&key_file));
-    let value = format!("{{ chain = {files}, key = {key_file} }}");
-    stream.set("certificate", value, Some(chain));
-    for more in chains.iter().skip(1).chain(keys.iter().skip(1)) {
-        let what = "a stream has one certificate: the first one";
-        import.ledger.lost(more, what);
+    if let Some((value, from)) = tls::pairs(import, scope, "certificates are files") {
+        stream.set("certificate", value, Some(from));
     }
     if let Some(own) = scope.one("ssl_alpn") {
         let names = own.arguments().iter().map(|word| word.text());
         stream.set("alpn", draft::texts(names), Some(own));
     }
-    let words = site::policy(import, scope);
+    let words = tls::policy(import, scope);
     if !words.is_empty() {
         stream.set("tls", format!("{{ {} }}", words.join(", ")), None);
     }

@@ -13,7 +13,7 @@ use crate::acme::storage::Storage;
 use crate::admin::StatusReport;
 use crate::config::CertificateSource;
 use crate::observe::reasons::with_reasons;
-use crate::tls::pem::load_pair;
+use crate::tls::pem::load_files;
 use crate::tls::verify;
 use crate::types::host::Host;
 use crate::types::moment::rfc3339;
@@ -31,9 +31,9 @@ pub(super) fn look(look: &Look, hosts: &[Host]) -> Vec<Finding> {
         findings.extend(hosts.iter().map(|host| kept(&storage, host)));
     }
     for site in &look.config.sites {
-        if let CertificateSource::Files { chain, key } = &site.certificate {
+        if let CertificateSource::Files(files) = &site.certificate {
             let about = site.name();
-            findings.push(match load_pair(chain, key) {
+            findings.extend(files.iter().map(|files| match load_files(files) {
                 Ok(pair) => dates(&about, pair.leaf.not_before, pair.leaf.not_after),
                 Err(error) => Finding::of(
                     Level::Broken,
@@ -41,7 +41,7 @@ pub(super) fn look(look: &Look, hosts: &[Host]) -> Vec<Finding> {
                     with_reasons(&error),
                     "put a good pair there; the running process serves the last good one until then",
                 ),
-            });
+            }));
         }
     }
     findings.extend(process(look));
