@@ -141,8 +141,31 @@ impl Passwords {
         new
     }
 
-    /// What the credentials are worth now.
-    pub async fn look(&self, shown: &Credentials) -> Standing {
+    /// What the credentials are worth now. Before they are worth nothing the file is asked whether it says something new.
+    pub async fn look(self: &Arc<Self>, shown: &Credentials) -> Standing {
+        let standing = self.known_of(shown).await;
+        let is_final = matches!(standing, Standing::Right | Standing::Busy);
+        match is_final || !self.refreshed().await {
+            true => standing,
+            false => self.known_of(shown).await,
+        }
+    }
+
+    /// As [`Self::refresh`], among those that wait for a thread; false where too many do.
+    async fn refreshed(self: &Arc<Self>) -> bool {
+        let (Some(place), Ok(permit)) = (Place::take(), HASHING.acquire().await) else {
+            return false;
+        };
+        let own = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let new = own.refresh();
+            drop((permit, place));
+            new
+        });
+        reading.await.unwrap_or(false)
+    }
+
+    async fn known_of(&self, shown: &Credentials) -> Standing {
         let hash = match self.users.load().as_ref() {
             Err(unreadable) => return Standing::Unreadable(*unreadable),
             Ok(users) => match users.get(&shown.user) {
@@ -311,16 +334,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_file_counts_once_it_is_read_again_and_so_do_passwords_that_are_known() {
+    async fn a_changed_file_counts_at_once_for_whoever_was_not_let_in_and_else_once_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users");
         let alice = Credentials::of(b"Basic YWxpY2U6c2VjcmV0").unwrap();
-        let passwords = Passwords::read(&path);
+        let passwords = Arc::new(Passwords::read(&path));
         let missing = Standing::Unreadable(Unreadable { missing: true });
         assert_eq!(passwords.look(&alice).await, missing);
         std::fs::write(&path, "alice:$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/\n").unwrap();
-        assert!(passwords.refresh() && !passwords.refresh());
         assert_eq!(passwords.look(&alice).await, Standing::Right);
+        assert!(!passwords.refresh());
         assert_eq!(passwords.known().len(), 1);
         assert_eq!(passwords.look(&alice).await, Standing::Right);
         std::fs::write(&path, "alice:$apr1$abcdefgh$2SrabkU2P4TUXsgT4z3OR0\n").unwrap();

@@ -82,8 +82,8 @@ pub struct Basic {
 pub struct Ask {
     /// The path that is asked for.
     pub path: Box<str>,
-    /// Variables that get values, and the fields of the answer they come from, in lower case.
-    pub take: BTreeMap<Box<str>, Box<str>>,
+    /// Variables that get values once it has answered.
+    pub take: BTreeMap<Box<str>, Text>,
 }
 
 /// How many must agree.
@@ -118,8 +118,12 @@ impl Access {
 
     /// Its texts with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
-        let others = self.others.iter().flat_map(|others| &others.access.basic);
-        self.basic.iter().chain(others).map(|basic| &basic.realm)
+        let others = self.others.iter().map(|others| &*others.access);
+        [self].into_iter().chain(others).flat_map(|own| {
+            let realm = own.basic.iter().map(|basic| &basic.realm);
+            let taken = own.ask.iter().flat_map(|ask| ask.take.values());
+            realm.chain(taken)
+        })
     }
 }
 

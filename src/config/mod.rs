@@ -74,6 +74,7 @@ pub mod trust;
 mod validate;
 mod variable;
 mod variables;
+mod variables_of_streams;
 mod why;
 
 pub use access::{Access, AddressRule, Ask, Basic, Need, Others, Who};
@@ -124,5 +125,5 @@ pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{
     CipherSuite, ClientTrust, Group, Hsts, PairFiles, Tls, TlsPolicy, TlsProfile, TlsVersion,
 };
-pub use variable::{ProxyFact, Variable};
+pub use variable::{ProxyFact, TcpFact, Variable};
 pub use why::Why;

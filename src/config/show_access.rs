@@ -28,10 +28,8 @@ fn keys(access: &Access) -> Vec<Entry> {
         entries.push(("basic", inline(&basic)));
     }
     if let Some(ask) = &access.ask {
-        let taken = ask.take.iter().map(|(name, field)| {
-            let variable = format!("$upstream_http_{}", field.replace('-', "_"));
-            format!("{} = {}", key_text(name), quoted(variable))
-        });
+        let taken = ask.take.iter();
+        let taken = taken.map(|(name, text)| format!("{} = {}", key_text(name), quoted(text)));
         let taken: Vec<_> = taken.collect();
         let ask = [
             ("path", quoted(&ask.path)),

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::variables::{OF_STREAMS, VARIABLES};
+use super::variables::VARIABLES;
+use super::variables_of_streams::OF_STREAMS;
 
 /// What a text can name, as `$name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +120,10 @@ pub enum Variable {
     Pipe,
     /// `$nginx_version`: nginx's version whose configuration is understood.
     NginxVersion,
+    /// `$gzip_ratio`: how many times larger the body was before it was compressed.
+    GzipRatio,
+    /// `$tcpinfo_...`: what the kernel knows of the client's connection.
+    TcpInfo(TcpFact),
     /// `$request_completion`: `OK` for an answer that came to its end.
     Completion,
     /// `$request_body`
@@ -214,6 +219,19 @@ pub enum ProxyFact {
     TlsValue(u8),
     /// What came of the check of the client's certificate.
     TlsVerify,
+}
+
+/// What the kernel knows of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TcpFact {
+    /// The round trip, in microseconds.
+    Rtt,
+    /// How much it varies.
+    RttVariance,
+    /// Packets that may be under way.
+    Window,
+    /// Room for what arrives, in bytes.
+    Space,
 }
 
 /// Makes a variable of a field's name.

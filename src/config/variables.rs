@@ -2,7 +2,7 @@
 //!
 //! The reference prints them and messages suggest from them; what each is in a request is said where values are made.
 
-use super::variable::{ProxyFact, Variable};
+use super::variable::{ProxyFact, TcpFact, Variable};
 
 /// Every variable with a fixed name, with its meaning.
 pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
@@ -202,6 +202,31 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "nginx_version",
         Variable::NginxVersion,
         "nginx's version whose configuration is understood",
+    ),
+    (
+        "gzip_ratio",
+        Variable::GzipRatio,
+        "how many times larger the body was before it was compressed; nothing for one that was not",
+    ),
+    (
+        "tcpinfo_rtt",
+        Variable::TcpInfo(TcpFact::Rtt),
+        "of the client's connection: the round trip in microseconds",
+    ),
+    (
+        "tcpinfo_rttvar",
+        Variable::TcpInfo(TcpFact::RttVariance),
+        "how much it varies",
+    ),
+    (
+        "tcpinfo_snd_cwnd",
+        Variable::TcpInfo(TcpFact::Window),
+        "packets that may be under way to it",
+    ),
+    (
+        "tcpinfo_rcv_space",
+        Variable::TcpInfo(TcpFact::Space),
+        "room for what it sends, in bytes",
     ),
     (
         "request_completion",
@@ -422,49 +447,6 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "proxy_protocol_tlv_ssl_verify",
         Variable::ProxyProtocol(ProxyFact::TlsVerify),
         "0 when the client's certificate was good there, or there was none to check",
-    ),
-];
-
-/// What only streams have. By the names that they share with requests, `$remote_addr` and the like, they have their own.
-pub(super) static OF_STREAMS: &[(&str, &str)] = &[
-    ("protocol", "TCP or UDP"),
-    ("connection", "the connection's number"),
-    ("pid", "the process's number"),
-    (
-        "nginx_version",
-        "of the nginx whose configuration is understood",
-    ),
-    ("bytes_sent", "bytes to the client"),
-    ("bytes_received", "bytes from the client"),
-    ("session_time", "seconds, with milliseconds"),
-    ("upstream_bytes_sent", "bytes to the endpoint"),
-    ("upstream_bytes_received", "bytes from the endpoint"),
-    (
-        "upstream_first_byte_time",
-        "seconds to the endpoint's first byte",
-    ),
-    ("upstream_session_time", "seconds with the endpoint"),
-    (
-        "ssl_cipher",
-        "the suite of the TLS that is ended, by OpenSSL's name",
-    ),
-    ("ssl_curve", "its key exchange"),
-    ("ssl_alpn_protocol", "the protocol that was agreed on"),
-    (
-        "ssl_session_reused",
-        "r when the session was resumed, else .",
-    ),
-    (
-        "ssl_preread_server_name",
-        "the name that the ClientHello asks for",
-    ),
-    (
-        "ssl_preread_protocol",
-        "the highest version it offers: TLSv1.3",
-    ),
-    (
-        "ssl_preread_alpn_protocols",
-        "the protocols it offers: h2,http/1.1",
     ),
 ];
 

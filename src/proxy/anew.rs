@@ -328,7 +328,10 @@ pub(super) async fn send_large(
     trace: &mut Trace,
 ) -> Left {
     match files::send::send(client, answer, limits, &mut trace.own_body).await {
-        Ok(()) => Left::Whole,
+        Ok(squeezed) => {
+            trace.tally.squeezed = squeezed;
+            Left::Whole
+        }
         Err(cause) => {
             trace.cause = Some(cause);
             client.abort();

@@ -1,7 +1,7 @@
 //! Asks one of the site's own routes whether a request may go on, as nginx's `auth_request` does.
 //!
 //! A GET with the request's own fields and no body; the route is found as for a path of a client, internal ones too, and
-//! neither its limits nor its access count. Of the answer its status counts, and the fields that are taken; its body is
+//! neither its limits nor its access count. Of the answer its status counts, and what variables take of its head; its body is
 //! not read. A pooled connection that turns out to be closed is replaced. Bounded by the route's own time limits.
 
 use std::future::poll_fn;
@@ -21,7 +21,8 @@ use super::filter::forwarded;
 use super::filter::request::{self, Changes};
 use super::guard::Refusal;
 use super::heads;
-use super::trace::Trace;
+use super::known::{Kept, Known};
+use super::trace::{Trace, Try};
 use super::values::Values;
 use crate::config::Ask;
 use crate::observe::cause::Cause;
@@ -51,7 +52,10 @@ pub(super) struct Question<'a> {
 struct Said {
     status: StatusCode,
     challenge: Option<HeaderValue>,
-    taken: Vec<(Box<str>, Box<[u8]>)>,
+    /// The lines of its head, where variables are given values.
+    kept: Kept,
+    /// Who said it.
+    tried: Option<Try>,
 }
 
 impl Question<'_> {
@@ -68,13 +72,12 @@ impl Question<'_> {
             return Err(Refusal::of(Cause::ClientGone));
         };
         let told = self.told;
+        if let Some(said) = said.as_ref().filter(|_| !ask.take.is_empty()) {
+            let taken = self.taken(ask, said, client.head(), trace);
+            trace.seen.get_or_insert_default().taken = taken;
+        }
         match said {
-            Some(said) if said.status.is_success() => {
-                if !said.taken.is_empty() {
-                    trace.seen.get_or_insert_default().taken = said.taken;
-                }
-                Ok(())
-            }
+            Some(said) if said.status.is_success() => Ok(()),
             Some(said) if matches!(said.status.as_u16(), 401 | 403) => Err(Refusal {
                 status: Some(said.status.as_u16()),
                 field: said.challenge.map(|value| (WWW_AUTHENTICATE, value)),
@@ -101,6 +104,30 @@ impl Question<'_> {
         }
     }
 
+    /// What variables are worth now that this was said.
+    fn taken(
+        self,
+        ask: &Ask,
+        said: &Said,
+        head: &RequestHeader,
+        trace: &Trace,
+    ) -> Vec<(Box<str>, Box<[u8]>)> {
+        let host = self.checked.authority.host.as_str();
+        let request = (head, self.checked.asked());
+        let place = trace.place();
+        let own = (&self.app.facts, self.snapshot);
+        let mut values = Values::new(own, request, host, place, self.id);
+        values.known = Some(Known {
+            status: said.status.as_u16(),
+            kept: Some(&said.kept),
+            last: said.tried,
+            ..Known::default()
+        });
+        let taken = ask.take.iter();
+        let taken = taken.map(|(name, text)| (name.clone(), text.value(&values).into()));
+        taken.collect()
+    }
+
     /// What the route says; `None` when there is none or nobody answers.
     async fn said(self, ask: &Ask, head: RequestHeader, trace: &Trace) -> Option<Said> {
         let (facts, snapshot, id) = (&self.app.facts, self.snapshot, self.id);
@@ -121,7 +148,8 @@ impl Question<'_> {
             return Some(Said {
                 status: answer.status(),
                 challenge: None,
-                taken: Vec::new(),
+                kept: Kept::default(),
+                tried: None,
             });
         }
         let request = heads::Request {
@@ -172,6 +200,7 @@ impl Question<'_> {
             let line = group.connector.line(address);
             let pooled = pool.take(&line, now());
             let reused = pooled.is_some();
+            let begun = Try::begun(address, now());
             let connection = match pooled {
                 Some(connection) => connection,
                 None => match group.connector.connect(address, limits).await {
@@ -186,7 +215,13 @@ impl Question<'_> {
                 },
             };
             match exchange(connection, ask, head, changes).await {
-                Some((said, connection)) => {
+                Some((mut said, connection)) => {
+                    said.tried = Some(Try {
+                        status: Some(said.status.as_u16()),
+                        answered_at: Some(now()),
+                        ended: Some(now()),
+                        ..begun
+                    });
                     if let Some(connection) = connection {
                         pool.put(line, connection, &group.config, now());
                     }
@@ -242,16 +277,18 @@ async fn exchange(
         let found = fields.find(|field| field.name.eq_ignore_ascii_case(wanted.as_bytes()));
         found.map(|field| field.value)
     };
-    let taken = ask.take.iter().map(|(name, wanted)| {
-        let value = field(wanted).unwrap_or_default();
-        (name.clone(), value.into())
-    });
+    let lines = response.fields().filter(|_| !ask.take.is_empty());
+    let lines = lines.map(|field| (field.name.to_vec(), field.value.to_vec()));
     let said = Said {
         status: response.status(),
         challenge: field("www-authenticate")
             .filter(|_| response.status() == StatusCode::UNAUTHORIZED)
             .and_then(|value| HeaderValue::from_bytes(value).ok()),
-        taken: taken.collect(),
+        kept: Kept {
+            upstream: lines.collect(),
+            sent: Vec::new(),
+        },
+        tried: None,
     };
     let whole = upstream.body_is_complete()
         || matches!(upstream.take_early_body(|_| {}), Ok(BodyProgress::Complete));

@@ -57,6 +57,11 @@ impl Values<'_> {
             Variable::ConnectionTime => {
                 seconds(out, Some(now().saturating_duration_since(facts.began)));
             }
+            Variable::TcpInfo(fact) => {
+                if let Some(known) = link.and_then(|link| link.tcp_info(*fact)) {
+                    number(out, known.into());
+                }
+            }
             Variable::Pid => number(out, std::process::id().into()),
             Variable::Pipe => {
                 let together = link.is_some_and(|link| link.is_pipelined());

@@ -58,6 +58,8 @@ pub(super) struct Asking {
     by_address: Option<bool>,
     credentials: Option<Credentials>,
     realm: Option<HeaderValue>,
+    /// Whether the realm says that nobody is asked for a password.
+    open: bool,
 }
 
 impl Asking {
@@ -75,6 +77,7 @@ impl Asking {
             by_address: None,
             credentials: None,
             realm: None,
+            open: false,
         };
         let Some(entry) = guard.entry(method) else {
             return asking;
@@ -84,7 +87,9 @@ impl Asking {
         if let Some(basic) = &entry.config.basic {
             let shown = values.fields.get(AUTHORIZATION);
             asking.credentials = shown.and_then(|shown| Credentials::of(shown.as_bytes()));
-            let realm = [b"Basic realm=\"", &*basic.realm.value(values), b"\""].concat();
+            let realm = basic.realm.value(values);
+            asking.open = &*realm == b"off" && basic.realm.as_constant().is_none();
+            let realm = [b"Basic realm=\"", &*realm, b"\""].concat();
             asking.realm = HeaderValue::from_bytes(&realm).ok();
         }
         asking
@@ -133,7 +138,7 @@ async fn let_in(entry: &Entry, asking: &Asking, client: &mut Client) -> Result<N
         }
         _ => {}
     }
-    if entry.passwords.is_some() {
+    if entry.passwords.is_some() && !asking.open {
         match by_password(entry, asking, client).await {
             Ok(()) if any => return Ok(Next::In),
             Ok(()) => {}

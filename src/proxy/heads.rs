@@ -342,7 +342,7 @@ pub(super) fn recode(
     answer: &mut Answer,
     (facts, snapshot): (&Facts, &Snapshot),
     client: &Client,
-    (trace, id): (&Trace, &str),
+    (trace, id): (&mut Trace, &str),
 ) {
     let bodies = match (trace.route, trace.site) {
         (Some(route), _) => &snapshot.routes[route].config.bodies,
@@ -373,8 +373,9 @@ pub(super) fn recode(
         return take_lines(answer, &lines);
     }
     match Recoder::whole(plan, &answer.body) {
-        Ok(body) => {
+        Ok((body, squeezed)) => {
             answer.body = body;
+            trace.tally.squeezed = squeezed;
             take_lines(answer, &lines);
         }
         Err(error) => tracing::error!(event = "recode.failed", %error, "an answer goes as it is"),

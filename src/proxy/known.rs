@@ -30,6 +30,8 @@ pub struct Known<'a> {
     pub whole: bool,
     /// Bytes of its body.
     pub body: u64,
+    /// Bytes of it before compression and after.
+    pub squeezed: (u64, u64),
 }
 
 /// The lines of heads that a log names.
@@ -47,6 +49,7 @@ impl Known<'_> {
         match variable {
             Variable::Status => number(out, u64::from(self.status)),
             Variable::BodyBytesSent => number(out, self.body),
+            Variable::GzipRatio => ratio(self.squeezed, out),
             Variable::Completion if self.whole => out.extend_from_slice(b"OK"),
             Variable::UpstreamAddr => self.list(out, |one, out| {
                 let written = write!(out, "{}", one.endpoint);
@@ -143,6 +146,15 @@ pub(super) fn number(out: &mut Vec<u8>, number: u64) {
     debug_assert!(written.is_ok(), "a Vec takes every write");
 }
 
+/// How many times larger the first is, in hundredths; nothing where nothing was made.
+fn ratio((from, to): (u64, u64), out: &mut Vec<u8>) {
+    let hundredths = from.saturating_mul(1000) / to.max(1) + 5;
+    if to > 0 {
+        let written = write!(out, "{}.{:02}", hundredths / 1000, hundredths % 1000 / 10);
+        debug_assert!(written.is_ok(), "a Vec takes every write");
+    }
+}
+
 /// Seconds with milliseconds, or `-`.
 pub(super) fn seconds(out: &mut Vec<u8>, time: Option<Duration>) {
     let Some(time) = time else {
@@ -196,6 +208,21 @@ mod tests {
             text(&known, &Variable::UpstreamResponseTime),
             "1.500 : 0.007"
         );
+    }
+
+    #[test]
+    fn a_ratio_is_rounded_to_hundredths_and_nothing_without_compression() {
+        let ratio = |squeezed| {
+            let known = Known {
+                squeezed,
+                ..Known::default()
+            };
+            text(&known, &Variable::GzipRatio)
+        };
+        assert_eq!(ratio((1000, 30)), "33.33");
+        assert_eq!(ratio((1999, 1000)), "2.00");
+        assert_eq!(ratio((10, 30)), "0.33");
+        assert_eq!(ratio((0, 0)), "");
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         over: Some(crate::transport::now()),
         whole: trace.whole,
         body,
+        squeezed: trace.tally.squeezed,
     });
     let mut record = Record::new(
         SystemTime::now(),

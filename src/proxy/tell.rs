@@ -123,7 +123,12 @@ impl App {
         // To what the answer is by now: conditions and values are about its status and its page.
         heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
         answer.fields.extend(strict.map(answer::strict));
-        heads::recode(&mut answer, (&self.facts, snapshot), client, (trace, id));
+        heads::recode(
+            &mut answer,
+            (&self.facts, snapshot),
+            client,
+            (&mut *trace, id),
+        );
         heads::keep(&answer, snapshot, trace);
         trace.status = answer.status;
         trace.cause = answer.cause;

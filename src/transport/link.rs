@@ -8,12 +8,14 @@
 use std::cell::{RefCell, RefMut};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use fragile::Fragile;
+use pingora::protocols::l4::ext::get_tcp_info;
 use tokio::io::ReadBuf;
 
 use super::Deadline;
@@ -21,6 +23,7 @@ use super::buffered::BufferedSocket;
 use super::deadline::now;
 use super::gate::{Gate, LinkFault, Phase};
 use super::socket::Socket;
+use crate::config::TcpFact;
 
 /// The most that is read ahead of the engine while an exchange watches for the peer's end.
 const READ_AHEAD: usize = 16 * 1024;
@@ -154,6 +157,18 @@ impl Link {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// What the kernel knows of the connection; `None` of one that is no TCP.
+    pub fn tcp_info(&self, fact: TcpFact) -> Option<u32> {
+        let state = self.state();
+        let known = get_tcp_info(state.wire.socket.tcp().as_raw_fd()).ok()?;
+        Some(match fact {
+            TcpFact::Rtt => known.tcpi_rtt,
+            TcpFact::RttVariance => known.tcpi_rttvar,
+            TcpFact::Window => known.tcpi_snd_cwnd,
+            TcpFact::Space => known.tcpi_rcv_space,
+        })
     }
 
     /// Has `write` append to what is to leave next.

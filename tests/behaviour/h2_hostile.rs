@@ -378,6 +378,16 @@ fn floods_of_frames_that_want_an_answer_cost_no_memory() {
 }
 
 #[test]
+fn a_head_in_one_frame_may_be_as_long_as_any_head() {
+    let upstream = Upstream::saying("yes");
+    let hubgate = Hubgate::before(upstream.addr);
+    let mut wire = h2_frames::open(hubgate.https, HOST);
+    let long = [&b"/"[..], &b"x".repeat(40_000)].concat();
+    let outcome = h2_frames::outcome_of(&mut wire, &with(":path", &long));
+    assert_eq!(outcome, Outcome::Answered("yes".to_owned()));
+}
+
+#[test]
 fn empty_data_without_end_is_not_an_upload_that_moves() {
     let upstream = Upstream::start(|conn| {
         conn.request();

@@ -49,6 +49,7 @@ mod nginx_odds;
 mod nginx_servers;
 mod nginx_tls;
 mod nginx_upstreams;
+mod nginx_values;
 mod open;
 mod own_addresses;
 mod pages;

@@ -1,7 +1,7 @@
 //! `nginx -v`, `-V` and `-h`: what this is, and which of nginx's modules it stands for.
 //!
-//! A module counts as built in when the import carries its leading directive over; the table of directives decides, so
-//! that this says no more than what is done. The version is the one whose configuration is understood.
+//! A module counts as built in when its leading directive is not lost; the table of directives decides, so that this
+//! says no more than what is done. The version is the one whose configuration is understood.
 
 use super::options::{ERROR_LOG, FILE, Options, PREFIX};
 use crate::nginx::UNDERSTOOD as VERSION;
@@ -109,15 +109,15 @@ fn configure() -> String {
         format!("--error-log-path={ERROR_LOG}"),
         format!("--pid-path={PID}"),
     ];
-    let wished = WISHED.iter().filter(|(_, leads)| is_carried(leads));
+    let wished = WISHED.iter().filter(|(_, leads)| is_there(leads));
     words.extend(wished.map(|(module, _)| format!("--with-{module}")));
-    let usual = USUAL.iter().filter(|(_, leads)| !is_carried(leads));
+    let usual = USUAL.iter().filter(|(_, leads)| !is_there(leads));
     words.extend(usual.map(|(module, _)| format!("--without-{module}")));
     words.join(" ")
 }
 
-/// Whether a directive is carried over, of `stream` where the word comes first.
-fn is_carried(leads: &str) -> bool {
+/// Whether a directive is carried over or done without, of `stream` where the word comes first.
+fn is_there(leads: &str) -> bool {
     let (name, stream) = match leads.split_once(' ') {
         Some((_, name)) => (name, true),
         None => (leads, false),
@@ -127,7 +127,7 @@ fn is_carried(leads: &str) -> bool {
             .contexts
             .iter()
             .any(|own| own.as_str().starts_with("stream"));
-        of_stream == stream && matches!(rule.fate, Fate::Carried(_))
+        of_stream == stream && !matches!(rule.fate, Fate::Lost(_))
     }) || (leads == "stream"
         && table::rules("stream").any(|rule| matches!(rule.fate, Fate::Carried(_))))
 }
@@ -171,7 +171,9 @@ mod tests {
         ] {
             assert!(words.split(' ').any(|own| own == word), "{word}: {words}");
         }
-        assert!(!words.contains("--without-http_proxy_module"));
+        for module in ["http_proxy", "http_upstream_random", "http_upstream_zone"] {
+            assert!(!words.contains(&format!("--without-{module}_module")));
+        }
         assert!(!words.contains("--with-mail "));
     }
 

@@ -2,16 +2,15 @@
 //!
 //! The table is read here whole; that a route without one has its site's is for `validate`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
 
 use super::action::text;
 use super::reader::{At, Context, Reader, value};
+use super::rules::values;
 use super::{Key, Kind, Table};
 use crate::config::access::{Access, AddressRule, Ask, Basic, Need, Others};
-use crate::config::diagnostic::Diagnostic;
 use crate::config::text::Text;
 
 pub(super) const ACCESS: Key = Key::rule(
@@ -19,7 +18,7 @@ pub(super) const ACCESS: Key = Key::rule(
     Kind::Inline,
     "everybody is let in; in a route: as its site says",
     "{ rules = [\"allow 10.0.0.0/8\", \"deny all\"], basic = { realm = \"staff\", file = \"htpasswd\" }, ask = { path = \"/auth\", take = { user = \"$upstream_http_x_user\" } }, need = \"all\" }",
-    "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `ask`: a route of the site, internal or not, is asked with a GET, the request's own fields and no body: 2xx lets in, 401 and 403 are the answer, anything else is 500; `take` gives variables the values of fields of its answer. `need`: \"all\" of them must agree, or \"any\" one is enough. `delay`: whoever gets 401 waits so long for it. `others = { than = [\"GET\"], rules = [\"deny all\"] }`: what counts instead for all methods but these, with the same keys. `access = {}` in a route lets everybody in. Also as a table.",
+    "Who is let in. `rules`: \"allow\" or \"deny\" with an address, a network, \"all\" or \"unix:\"; the first that matches counts. `basic`: a name and a password from a file that `htpasswd` writes (bcrypt, SHA-2 crypt, `$apr1$`, `$1$`, {SSHA}, {SHA}, {PLAIN}), read again on change; `realm` is what browsers show, with $variables. `ask`: a route of the site, internal or not, is asked with a GET, the request's own fields and no body: 2xx lets in, 401 and 403 are the answer, anything else is 500; `take` gives variables values when it has answered, such as fields of its answer. A `realm` with $variables that comes to `off` asks nobody. `need`: \"all\" of them must agree, or \"any\" one is enough. `delay`: whoever gets 401 waits so long for it. `others = { than = [\"GET\"], rules = [\"deny all\"] }`: what counts instead for all methods but these, with the same keys. `access = {}` in a route lets everybody in. Also as a table.",
 );
 
 const RULES_KEY: Key = Key::new("rules", Kind::Texts, "[]", "By address.");
@@ -96,7 +95,7 @@ static ASK: Table = Table {
     ],
 };
 
-fn ask(reader: &Reader<'_>) -> Option<Ask> {
+fn ask(reader: &Reader<'_>, context: Context<'_>) -> Option<Ask> {
     let path = reader.field("path", |field| {
         let path = field.text()?;
         match path.starts_with('/') && !path.contains(['?', '#', ' ']) {
@@ -104,35 +103,11 @@ fn ask(reader: &Reader<'_>) -> Option<Ask> {
             false => field.refuse("bad-path", format!("`{path}` is no path"), None),
         }
     });
-    let mut take = BTreeMap::new();
-    let mut good = true;
-    for (name, value) in reader
-        .table("take")?
-        .iter()
-        .flat_map(|(table, _)| table.iter())
-    {
-        let field = value.get_ref().as_str().and_then(field_of);
-        match field {
-            Some(field) => drop(take.insert(name.get_ref().to_string().into(), field)),
-            None => {
-                let message = format!("`{}` takes no field", name.get_ref());
-                let fault = Diagnostic::error("bad-take", value.span(), message);
-                reader
-                    .note(fault.hint("write it as `$upstream_http_x_user`, a field of the answer"));
-                good = false;
-            }
-        }
-    }
-    let path = value(path)?;
-    good.then_some(Ask { path, take })
-}
-
-/// The field that `$upstream_http_NAME` names.
-fn field_of(text: &str) -> Option<Box<str>> {
-    let name = text.strip_prefix("$upstream_http_")?.to_ascii_lowercase();
-    let name = name.replace('_', "-");
-    http::HeaderName::from_bytes(name.as_bytes()).ok()?;
-    Some(name.into())
+    let take = values(reader, "take", context);
+    Some(Ask {
+        path: value(path)?,
+        take: take?.unwrap_or_default().into_iter().collect(),
+    })
 }
 
 /// Rules by address.
@@ -191,7 +166,7 @@ fn keys(reader: &Reader<'_>, context: Context<'_>) -> Option<Access> {
             file: value(file)?,
         })
     });
-    let ask = reader.inline("ask", &ASK, context, ask);
+    let ask = reader.inline("ask", &ASK, context, |reader| ask(reader, context));
     let need = reader.word("need");
     let delay = reader.optional("delay", Reader::duration);
     Some(Access {

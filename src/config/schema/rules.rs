@@ -77,7 +77,7 @@ fn rule(reader: &Reader<'_>, context: Context<'_>, depth: usize) -> Option<Rule>
     let when = reader.optional("when", |reader, key| {
         reader.field(key, |field| condition(field, context))
     });
-    let set = set(reader, context);
+    let set = values(reader, "set", context);
     let rewrite = rewrite(reader, context);
     let respond = respond(reader, context);
     let redirect = redirect(reader, context);
@@ -120,12 +120,16 @@ fn rule(reader: &Reader<'_>, context: Context<'_>, depth: usize) -> Option<Rule>
 /// Names with their values.
 pub(in crate::config) type Values = Vec<(Box<str>, Text)>;
 
-/// The variables that a `set` gives values, in the order they are written.
-pub(super) fn set(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<Values>> {
-    let Some(table) = reader.table("set")? else {
+/// The variables that a table gives values, in the order they are written.
+pub(super) fn values(
+    reader: &Reader<'_>,
+    key: &'static str,
+    context: Context<'_>,
+) -> Option<Option<Values>> {
+    let Some(table) = reader.table(key)? else {
         return Some(None);
     };
-    let name = format!("`set` of {}", reader.name());
+    let name = format!("`{key}` of {}", reader.name());
     let reader = Reader::open(&SET, name, Some(table), context, |_| true);
     let mut values = Vec::new();
     let mut whole = true;

@@ -11,7 +11,7 @@ use super::action::text;
 use super::limit::{self, Limits};
 use super::reader::{At, Context, Reader};
 use super::route::{Read, read_access_log};
-use super::rules::{Values, set};
+use super::rules::{Values, values};
 use super::{Key, Kind, Table, site, tls};
 use crate::config::access::AddressRule;
 use crate::config::listener::Listener;
@@ -234,7 +234,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
                 text(field, Text::parse_with(field.text()?, reader.own()))
             })
         }),
-        set: set(reader, context),
+        set: values(reader, "set", context),
         access: address_rules(reader, "access"),
         limits: limit::read(reader, context),
         upload: reader.optional("upload_rate", Reader::size),

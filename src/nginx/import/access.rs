@@ -4,7 +4,8 @@
 
 use super::Import;
 use super::draft::{self, Draft};
-use crate::config::{AddressRule, OwnNames, Text};
+use super::variables::{self, Known};
+use crate::config::AddressRule;
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -64,7 +65,6 @@ fn words<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> (Vec<String>, Option
     if !kept.is_empty() {
         words.push(format!("rules = {}", draft::texts(kept)));
     }
-    let own = OwnNames::default();
     let file = scope.one("auth_basic_user_file");
     let basic = scope
         .one("auth_basic")
@@ -75,15 +75,13 @@ fn words<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> (Vec<String>, Option
             let what = "which file has the passwords depends on the request: nobody gets in";
             import.ledger.lost(file, what);
         }
-        if Text::parse_line(&realm, &own).is_err() {
+        let known = variables::text(import, realm.as_bytes(), &Known::default());
+        if known.is_err() {
             let what =
                 "a realm with variables that hubgate does not know: it is shown as it is written";
             import.ledger.lost(basic, what);
         }
-        let realm = match Text::parse_line(&realm, &own) {
-            Ok(_) => realm.into_owned(),
-            Err(_) => realm.replace('$', "$$"),
-        };
+        let realm = known.unwrap_or_else(|_| realm.replace('$', "$$"));
         words.push(format!(
             "basic = {{ realm = {}, file = {} }}",
             draft::text(&realm),
@@ -120,14 +118,9 @@ fn ask(import: &mut Import<'_>, scope: &Scope<'_>) -> Option<String> {
     for set in scope.all("auth_request_set") {
         let (name, value) = (set.argument(0), set.argument(1));
         let name = name.trim_start_matches('$');
-        match value.strip_prefix("$upstream_http_") {
-            Some(field) if !field.contains('$') => {
-                taken.push(format!("{name} = {}", draft::text(&value)));
-            }
-            _ => import.ledger.lost(
-                set,
-                "only fields of the answer are taken: write `$upstream_http_NAME`",
-            ),
+        match variables::text(import, value.as_bytes(), &Known::default()) {
+            Ok(value) => taken.push(format!("{name} = {}", draft::text(&value))),
+            Err(unknown) => import.ledger.lost(set, unknown),
         }
     }
     let take = match taken.is_empty() {

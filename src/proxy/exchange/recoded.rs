@@ -65,6 +65,7 @@ impl Exchange<'_> {
         let given = self.client.send_body(made, cx);
         given.map_err(|_| failure(Cause::ClientGone))?;
         if recoder.is_done() {
+            self.tally.squeezed = recoder.squeezed();
             self.completes();
         }
         Ok(true)

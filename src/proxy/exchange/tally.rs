@@ -23,4 +23,6 @@ pub struct Tally {
     pub between_events: bool,
     /// Whether it was an event stream that the end of a drain ended.
     pub ended_early: bool,
+    /// Bytes of the response's body before it was compressed and after; none of one that was not.
+    pub squeezed: (u64, u64),
 }

@@ -18,7 +18,7 @@ use super::super::recode::Recoder;
 use crate::observe::cause::Cause;
 use crate::transport::now;
 
-/// Sends it, counting the bytes of the body that were given in `sent`. A client may take nothing for at most `limit`, and
+/// Sends it, counting the bytes of the body that were given in `sent`, and gives those before and after compression. A client may take nothing for at most `limit`, and
 /// gets no more than its pace, if there is one, allows.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub(in crate::proxy) async fn send(
     answer: &Answer,
     (limit, pace): (Duration, Option<Box<Pace>>),
     sent: &mut u64,
-) -> Result<(), Cause> {
+) -> Result<(u64, u64), Cause> {
     let mut rest = answer.rest.clone();
     let mut recoder = answer.recode.clone().map(Recoder::new);
     let paced = pace.is_some();
@@ -66,7 +66,8 @@ pub(in crate::proxy) async fn send(
         give_recoded(client, recoder, limits, sent).await?;
     }
     client.finish(HeaderMap::new());
-    room(client, limit, true).await
+    room(client, limit, true).await?;
+    Ok(recoder.map_or((0, 0), |recoder| recoder.squeezed()))
 }
 
 /// How fast an answer may go, and how slow.

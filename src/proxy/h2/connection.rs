@@ -30,6 +30,9 @@ use crate::transport::{Deadline, EngineStream, now};
 /// What one stream, and one connection, may send ahead of its reader.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// One frame of a client. More than the 16 KiB that everybody must take (RFC 9113 section 4.2), for a head that is let in by
+/// the usual `limits.head_size` may come in one frame; not more, for what of a frame has come waits here for the rest of it.
+const FRAME: u32 = 64 * 1024;
 /// For a client to answer the first GOAWAY, before a connection without streams is closed all the same.
 const LAST_CALL: Duration = Duration::from_millis(500);
 /// Malformed heads that a connection may send before it is closed.
@@ -58,6 +61,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         .max_header_list_size(limits.head_size)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
         .handshake::<_, Bytes>(stream)
         .await;
     let connection = match handshake {

@@ -27,6 +27,11 @@ impl Gzip {
         }
     }
 
+    /// Bytes taken and made so far.
+    pub(super) fn squeezed(&self) -> (u64, u64) {
+        (self.stream.total_in(), self.stream.total_out())
+    }
+
     pub(super) fn write(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), RecodeError> {
         self.unread |= !piece.is_empty();
         self.run(piece, FlushCompress::None, out)

@@ -89,6 +89,11 @@ impl Recoder {
         self.done
     }
 
+    /// Bytes before compression and after; none without.
+    pub(super) fn squeezed(&self) -> (u64, u64) {
+        self.rest.gzip.as_ref().map_or((0, 0), Gzip::squeezed)
+    }
+
     fn holds(&self) -> bool {
         self.at < self.held.len() || self.gunzip.as_ref().is_some_and(|own| own.has_more)
     }
@@ -140,11 +145,11 @@ impl Recoder {
         Ok(&self.made)
     }
 
-    /// What becomes of a whole body.
+    /// What becomes of a whole body, and what it was compressed from and to.
     ///
     /// # Errors
     /// It is not what its head says.
-    pub(super) fn whole(plan: Plan, body: &[u8]) -> Result<Vec<u8>, RecodeError> {
+    pub(super) fn whole(plan: Plan, body: &[u8]) -> Result<(Vec<u8>, (u64, u64)), RecodeError> {
         let mut recoder = Self::new(plan);
         recoder.take(body);
         recoder.end();
@@ -152,7 +157,7 @@ impl Recoder {
         while recoder.has_more() {
             all.extend_from_slice(recoder.make()?);
         }
-        Ok(all)
+        Ok((all, recoder.squeezed()))
     }
 }
 
@@ -205,11 +210,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn gzip(body: &[u8]) -> Vec<u8> {
-        Recoder::whole(Plan::gzip(4, None), body).unwrap()
+        Recoder::whole(Plan::gzip(4, None), body).unwrap().0
     }
 
     fn plain(body: &[u8]) -> Result<Vec<u8>, RecodeError> {
-        Recoder::whole(Plan::gunzip(), body)
+        Recoder::whole(Plan::gunzip(), body).map(|(body, _)| body)
     }
 
     #[test]
