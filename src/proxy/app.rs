@@ -75,8 +75,10 @@ impl App {
             if pipelined.is_none() {
                 poll_fn(|cx| self.link.poll_request(cx)).await;
             }
-            // Boxed, so that a connection that waits for its next request is small.
-            let served = Box::pin(self.serve_request(stream, pipelined, shutdown)).await;
+            // Boxed, so that a connection that waits for its next request is small; made where it stays.
+            let room = Box::new_uninit();
+            let served = Box::write(room, self.serve_request(stream, pipelined, shutdown));
+            let served = Box::into_pin(served).await;
             let Some(reusable) = served else {
                 return;
             };
@@ -93,8 +95,8 @@ impl App {
         pipelined: Option<BytesMut>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusableHttpStream> {
-        // Boxed at once: it is large, and moves from hand to hand.
-        let mut session = Box::new(H1Session::new(stream));
+        // Boxed at once, and made where it stays: it is large, and moves from hand to hand.
+        let mut session = Box::write(Box::new_uninit(), H1Session::new(stream));
         // The link's gate watches the waits; the engine's own timers would only cost.
         session.set_read_timeout(None);
         session.set_server_keepalive(Some(0));
