@@ -198,7 +198,7 @@ impl Question<'_> {
             let endpoint = group.choose(&Keys::default(), &tried, now())?;
             let address = endpoint.address;
             let line = group.connector.line(address);
-            let pooled = pool.take(&line, now());
+            let pooled = pool.take(&line, now(), false);
             let reused = pooled.is_some();
             let begun = Try::begun(address, now());
             let connection = match pooled {

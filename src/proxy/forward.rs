@@ -389,7 +389,7 @@ impl Forward<'_> {
     }
 
     /// Whether the request may be sent twice.
-    fn repeats(&self, client: &Client) -> bool {
+    pub(super) fn repeats(&self, client: &Client) -> bool {
         let own = self.changes.own.and_then(|own| own.method.as_ref());
         let retries = &self.route.group.config.protection.retries;
         is_idempotent(&client.head().method) && own.is_none_or(is_idempotent)

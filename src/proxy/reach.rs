@@ -48,7 +48,7 @@ impl Forward<'_> {
             let by_h2 = group.connector.http2 && self.changes.upgrade.is_none();
             if !by_h2
                 && !course.fresh
-                && let Some(connection) = self.pool.take(&line, course.at)
+                && let Some(connection) = self.pool.take(&line, course.at, !self.repeats(client))
             {
                 self.metrics.upstream_connections_reused.inc();
                 self.note(address, Wait::Answer);

@@ -71,6 +71,11 @@ impl BufferedSocket {
         !self.ended && self.waiting() == 0 && self.socket.is_quiet()
     }
 
+    /// As that, and the kernel knows of nothing either that the event loop has not met yet.
+    pub fn is_idle_now(&self) -> bool {
+        self.is_idle() && self.socket.is_quiet_now()
+    }
+
     /// Whether the end that was read may not be the peer's own: see [`Socket::was_cut`].
     pub fn was_cut(&self) -> bool {
         self.socket.was_cut()

@@ -132,11 +132,12 @@ impl Socket {
         if matches!(self, Self::TlsClient(_)) && self.has_decrypted() {
             return false;
         }
-        let tcp = self.tcp();
-        let mut byte = [MaybeUninit::uninit()];
-        let peek = || socket2::SockRef::from(tcp).peek(&mut byte);
-        let peeked = tcp.try_io(Interest::READABLE, peek);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        would_wait(self.tcp().try_io(Interest::READABLE, || peek(self.tcp())))
+    }
+
+    /// As [`Socket::is_quiet`], and the kernel is asked in any case: the event loop hears of an end only when it turns.
+    pub fn is_quiet_now(&self) -> bool {
+        self.is_quiet() && would_wait(peek(self.tcp()))
     }
 
     /// Ready when there may be something to read, or an end. Reads nothing.
@@ -214,4 +215,13 @@ impl Socket {
             _ => Poll::Pending,
         }
     }
+}
+
+fn peek(tcp: &TcpStream) -> io::Result<usize> {
+    let mut byte = [MaybeUninit::uninit()];
+    socket2::SockRef::from(tcp).peek(&mut byte)
+}
+
+fn would_wait(peeked: io::Result<usize>) -> bool {
+    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -56,12 +56,17 @@ impl Pool {
         self.lines.get().borrow_mut()
     }
 
-    /// The most recently used connection on `line` that can still be used.
-    pub fn take(&self, line: &Line, now: Instant) -> Option<Box<Connection>> {
+    /// The most recently used connection on `line` that can still be used. `once`: what it is for can be sent but once, so
+    /// the kernel is asked whether the other side has ended it; a call to the system more.
+    pub fn take(&self, line: &Line, now: Instant, once: bool) -> Option<Box<Connection>> {
         let mut lines = self.lines();
         let connections = lines.get_mut(line)?;
         while let Some(idle) = connections.idle.pop_back() {
-            if idle.until > now && idle.connection.is_idle() {
+            let usable = match once {
+                true => idle.connection.is_idle_now(),
+                false => idle.connection.is_idle(),
+            };
+            if idle.until > now && usable {
                 return Some(idle.connection);
             }
         }
@@ -165,8 +170,21 @@ mod tests {
             address: address.into(),
             security: 1,
         };
-        assert!(pool.take(&secured, now).is_none());
-        assert!(pool.take(&line(address), now).is_some());
+        assert!(pool.take(&secured, now, false).is_none());
+        assert!(pool.take(&line(address), now, false).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_the_event_loop_has_not_met_is_seen_before_what_can_be_sent_but_once() {
+        let (address, first, far) = pair().await;
+        let (pool, now) = (Pool::default(), Instant::now());
+        pool.put(line(address), first, &upstream(address), now);
+        drop(far);
+        // The loop has not turned since.
+        let unaware = pool.take(&line(address), now, false).unwrap();
+        pool.put(line(address), unaware, &upstream(address), now);
+        assert!(pool.take(&line(address), now, true).is_none());
+        assert!(pool.is_empty());
     }
 
     #[tokio::test]
@@ -175,7 +193,7 @@ mod tests {
         let (pool, now) = (Pool::default(), Instant::now());
         pool.put(line(address), connection, &upstream(address), now);
         assert!(
-            pool.take(&line(address), now + Duration::from_secs(5))
+            pool.take(&line(address), now + Duration::from_secs(5), false)
                 .is_none()
         );
     }
@@ -190,7 +208,7 @@ mod tests {
             tokio::task::yield_now().await;
             pool.sweep(now);
         }
-        assert!(pool.take(&line(address), now).is_none());
+        assert!(pool.take(&line(address), now, false).is_none());
     }
 
     #[tokio::test]

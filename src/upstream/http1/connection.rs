@@ -302,6 +302,11 @@ impl Connection {
         self.wire.is_idle()
     }
 
+    /// As that, and the kernel knows of nothing either that the event loop has not met yet.
+    pub fn is_idle_now(&self) -> bool {
+        self.wire.is_idle_now()
+    }
+
     /// Gives back memory that a large exchange needed, before the connection waits.
     pub fn trim(&mut self) {
         self.wire.trim();
