@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::background::step_back;
 use super::control::{self, Door};
@@ -37,6 +39,8 @@ use crate::types::address::Address;
 
 /// For log lines that are still queued at the end.
 const FLUSH: Duration = Duration::from_secs(2);
+/// For what the old process said last, once this one ends.
+const LETTING_GO: Duration = Duration::from_millis(500);
 
 /// How a process comes to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +103,8 @@ pub fn run(
             Err(error) => return Err(refused(successor, error)),
         };
         names::settle(&prepared.process.shared.snapshot.load_full()).await;
-        let (process, left) = begin(prepared, successor)?;
-        let outcome = live(&process, signals, (habits.as_ref(), left), ready).await;
+        let (process, succession) = begin(prepared, successor)?;
+        let outcome = live(&process, signals, (habits.as_ref(), succession), ready).await;
         if !process.access_logs.flush(FLUSH) || !process.log.flush(FLUSH) {
             // Where the lines would have gone is what does not take them.
             tracing::error!("log lines were lost at the stop");
@@ -134,17 +138,26 @@ fn refused(successor: Option<Successor>, error: StartError) -> StartError {
     }
 }
 
-/// Has the process serve, when a predecessor lets it. Also gives what tells when the predecessor dies before it let go.
+/// What a process waits for that takes over from another.
+struct Succession {
+    /// Tells when the predecessor dies before it let go.
+    left: oneshot::Receiver<StartError>,
+    /// Ends once the work is this process's alone.
+    settling: Option<JoinHandle<()>>,
+}
+
+/// Has the process serve, when a predecessor lets it.
 fn begin(
     prepared: Ready,
     successor: Option<Successor>,
-) -> Result<(Arc<Process>, oneshot::Receiver<StartError>), StartError> {
+) -> Result<(Arc<Process>, Succession), StartError> {
     let (leave, left) = oneshot::channel();
     let Some(mut successor) = successor else {
         let process = prepared.begin(&Carried::default());
         // Over a restart the service manager has kept them.
         process.own_files();
-        return Ok((process, left));
+        let settling = None;
+        return Ok((process, Succession { left, settling }));
     };
     let carried = successor.ready()?;
     prepared.process.notify.mute(true);
@@ -152,7 +165,7 @@ fn begin(
     process.shared.metrics.upgrades_done.inc();
     tracing::info!(predecessor = successor.pid, "taking over");
     let settled = process.clone();
-    tokio::task::spawn_blocking(move || {
+    let settling = tokio::task::spawn_blocking(move || {
         let outcome = successor.settle();
         // Until now the old process could have taken everything back.
         settled.own_files();
@@ -172,14 +185,15 @@ fn begin(
             }
         }
     });
-    Ok((process, left))
+    let settling = Some(settling);
+    Ok((process, Succession { left, settling }))
 }
 
 /// The process at work: admin and signals, until it is told to stop and has drained.
 async fn live(
     process: &Arc<Process>,
     mut signals: Signals,
-    (habits, left): (Option<&Habits>, oneshot::Receiver<StartError>),
+    (habits, succession): (Option<&Habits>, Succession),
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let admin = Admin::new(
@@ -227,7 +241,7 @@ async fn live(
     let mut succeeded = process.successor.subscribe();
     let mut outcome = Ok(());
     let mut left = std::pin::pin!(async {
-        match left.await {
+        match succession.left.await {
             Ok(error) => error,
             Err(_) => std::future::pending().await,
         }
@@ -290,6 +304,10 @@ async fn live(
         if let Ok(Err(error)) = serving.await {
             tracing::error!(%error, "the operator's door was never open");
         }
+    }
+    if let Some(settling) = succession.settling {
+        // The old process may have let go a moment ago, and then the files are this one's to remove.
+        drop(timeout(LETTING_GO, settling).await);
     }
     // These must be gone when the process is.
     process.admin_socket.file.remove();
