@@ -107,6 +107,8 @@ pub fn echo(wire: Wire) {
     let Some(mut socket) = accept(wire) else {
         return;
     };
+    // It is the peer's to end it, however long a slow machine makes it silent.
+    socket.get_ref().tcp().set_read_timeout(None).unwrap();
     while let Ok(message) = socket.read() {
         if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).is_err()
         {
