@@ -74,6 +74,8 @@ pub struct Snapshot {
     pub keeps: bool,
     /// Whether a site or a route has logs of events of its own.
     pub events: bool,
+    /// Whether a site or a route says what its clients get.
+    pub terms: bool,
 }
 
 /// A site as it runs.
@@ -238,6 +240,7 @@ impl Snapshot {
             names,
             keeps,
             events: config.has_events(),
+            terms: config.has_terms(),
             config,
         })
     }

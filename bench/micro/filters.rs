@@ -45,6 +45,7 @@ fn check_a_request(bencher: Bencher<'_, '_>) {
         fields: 100,
         bare_lf: false,
         as_nginx: false,
+        buffers: None,
     };
     let mut scanner = HeadScanner::new(limits);
     bencher.bench_local(|| {

@@ -10,6 +10,7 @@ const LIMITS: HeadLimits = HeadLimits {
     fields: 20,
     bare_lf: false,
     as_nginx: false,
+    buffers: None,
 };
 
 /// Where the head ends, when it was accepted.

@@ -1,7 +1,7 @@
 //! Response heads: whatever an upstream sends, what is written to a client says one framing, and the one that was meant.
 
 use http::{Method, Version};
-use hubgate::proxy::filter::response::{Client, Framing, Own, framing, write};
+use hubgate::proxy::filter::response::{Afterwards, Client, Framing, Own, framing, write};
 use hubgate::upstream::http1::Parsed;
 
 /// Holds what the header says of this input.
@@ -17,7 +17,14 @@ pub(crate) fn run(input: &[u8]) {
     }
     let framing = framing(&head, Client::of(&Method::GET, Version::HTTP_11), false);
     let mut wire = Vec::new();
-    write(&head, framing, true, b"today", &Own::default(), &mut wire);
+    write(
+        &head,
+        framing,
+        Afterwards::Keep,
+        b"today",
+        &Own::default(),
+        &mut wire,
+    );
     let mut again = Parsed::default();
     assert_eq!(again.parse(&wire), Ok(Some(wire.len())));
     let to = again.with(&wire);

@@ -18,6 +18,7 @@ use super::action::RouteAction;
 use super::balancing::{Balance, Endpoint, Outlier, Sticky};
 use super::bodies::Bodies;
 use super::client_address::ClientAddress;
+use super::client_terms::ClientTerms;
 use super::connection::{Protocol, UpstreamTls};
 use super::definition::Definitions;
 use super::detours::Detours;
@@ -234,6 +235,8 @@ pub struct Site {
     pub referers: Option<Arc<Referers>>,
     /// Whose word for clients' addresses is taken; a route's where its site's finds nothing.
     pub client_address: Option<Arc<ClientAddress>>,
+    /// What its clients get, where it says so; what its routes inherit.
+    pub client: Option<Arc<ClientTerms>>,
     /// How much of it is served; what its routes inherit.
     pub limits: Option<Arc<RouteLimits>>,
     /// Who is let in; what its routes inherit.
@@ -320,6 +323,8 @@ pub struct Route {
     pub body_limit: Option<ByteSize>,
     /// Time limits towards the upstream.
     pub timeouts: RouteTimeouts,
+    /// What its clients get, where it or its site says so.
+    pub client: Option<Arc<ClientTerms>>,
     /// How much of it is served: its own, or the site's.
     pub limits: Option<Arc<RouteLimits>>,
     /// Who is let in: its own, or the site's.

@@ -20,6 +20,7 @@ pub(super) use super::show_access_log::{access_log, events};
 use super::show_balancing::balancing;
 pub(super) use super::show_balancing::resolver;
 use super::show_bodies;
+use super::show_client_terms::client;
 use super::show_detours::detours;
 use super::show_files::files;
 use super::show_heads;
@@ -229,6 +230,7 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
     );
     entries.extend(show_heads::of_site(&site.request, &site.response));
     entries.extend(show_bodies::of_site(site));
+    entries.extend(site.client.as_deref().map(client));
     entries.extend(site.limits.as_deref().map(limits_of));
     entries.extend(site.access.as_deref().map(access));
     entries.extend(detours(&site.detours));
@@ -266,6 +268,7 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
     entries.extend(preset_keys(route.body_limit, &route.timeouts));
     let total = route.timeouts.total;
     entries.extend(total.map(|total| ("total_timeout", duration(total))));
+    entries.extend(route.client.as_deref().map(client));
     entries.extend(route.limits.as_deref().map(limits_of));
     entries.extend(route.access.as_deref().map(access));
     entries

@@ -24,6 +24,14 @@ impl Config {
         logs.any(|log| !log.events.is_empty())
     }
 
+    /// Whether a site or a route says what its clients get.
+    pub fn has_terms(&self) -> bool {
+        let mut sites = self.sites.iter();
+        sites.any(|site| {
+            site.client.is_some() || site.routes.iter().any(|route| route.client.is_some())
+        })
+    }
+
     /// Whether a log names lines of answers' heads.
     pub fn keeps_heads(&self) -> bool {
         let mut logs = self.access_logs();

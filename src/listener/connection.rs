@@ -16,13 +16,14 @@ use tokio::time::timeout;
 use super::accept::{Client, ListenerKey};
 use super::handshake::handshake;
 use super::{passthrough, peek};
+use crate::config::HeadBuffers;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::open::{Book, Entry, Kind, Wait};
 use crate::proxy::app::{App, Drain, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
 use crate::tls::Certificates;
-use crate::transport::head::HeadLimits;
+use crate::transport::head::{Buffers, HeadLimits};
 use crate::transport::{EngineStream, Gate, GateLimits, Link, Socket};
 use crate::types::address::Address;
 use crate::upstream::pool::Pool;
@@ -139,13 +140,23 @@ async fn begins_h2(tcp: &TcpStream, context: &Context) -> bool {
     }
 }
 
+fn room(own: HeadBuffers) -> Buffers {
+    Buffers {
+        first: own.first,
+        more: own.more,
+        size: own.size,
+    }
+}
+
 async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, entry: Entry) {
     entry.note(|row| {
         row.kind = if h2 { Kind::Http2 } else { Kind::Http1 };
         row.wait = Wait::Request;
     });
     let snapshot = context.shared.snapshot.load();
-    let (limits, timeouts) = (&snapshot.config.limits, &snapshot.config.timeouts);
+    let terms = snapshot.terms_at(facts.arrival(), facts.server_name.as_ref());
+    let limits = &snapshot.config.limits;
+    let timeouts = terms.map_or(&snapshot.config.timeouts, |terms| &terms.times);
     let head_size = u32::try_from(limits.head_size.0).unwrap_or(u32::MAX);
     let gate = GateLimits {
         head: HeadLimits {
@@ -153,14 +164,18 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
             fields: limits.head_fields,
             bare_lf: limits.bare_lf,
             as_nginx: limits.lenient_hosts,
+            buffers: terms.and_then(|terms| terms.head_buffers).map(room),
         },
         head_time: timeouts.head,
-        keep_alive: timeouts.keep_alive,
+        // Before its first request it is waited for as for a head, where a site says how long that is.
+        keep_alive: terms.map_or(timeouts.keep_alive, |terms| terms.times.head),
         write: timeouts.write,
     };
     let link = Arc::new(Link::new(socket, Some(Gate::new(gate, h2))));
     let h2_limits = H2Limits {
-        streams: limits.h2_streams,
+        streams: terms
+            .and_then(|terms| terms.h2_streams)
+            .unwrap_or(limits.h2_streams),
         head_size,
         idle: timeouts.keep_alive,
     };

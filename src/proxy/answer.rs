@@ -12,7 +12,7 @@ use pingora::http::RequestHeader;
 
 use super::files::body::FileBody;
 use super::filter::request::{field, named_field};
-use super::filter::response::{self, Framing};
+use super::filter::response::{self, Afterwards, Framing};
 use super::page::Facts;
 use super::page::form::{self, Form};
 use super::recode::Plan;
@@ -239,7 +239,7 @@ impl Answer {
     }
 
     /// Writes its head for HTTP/1.1. `date` is the value of `Date`.
-    pub fn write_head(&self, date: &[u8], framing: Framing, keep_alive: bool, wire: &mut Vec<u8>) {
+    pub fn write_head(&self, date: &[u8], framing: Framing, after: Afterwards, wire: &mut Vec<u8>) {
         let status = self.status();
         let usual = status.canonical_reason().unwrap_or("Error");
         let reason = self.reason.unwrap_or(usual);
@@ -258,7 +258,7 @@ impl Answer {
         if framing == Framing::Chunked {
             wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        response::write_connection(keep_alive, wire);
+        response::write_connection(after, wire);
         wire.extend_from_slice(b"\r\n");
     }
 }
@@ -313,7 +313,7 @@ mod tests {
         for (status, says) in [(200, true), (204, false), (304, false)] {
             let answer = Answer::text(status, Vec::new(), None);
             let mut wire = Vec::new();
-            answer.write_head(b"today", Framing::Length(0), true, &mut wire);
+            answer.write_head(b"today", Framing::Length(0), Afterwards::Keep, &mut wire);
             let text = String::from_utf8(wire).unwrap();
             assert_eq!(text.contains("Content-Length: 0"), says, "{text}");
             let fields = answer.fields();

@@ -4,7 +4,7 @@
 //! What the answer says is the configuration's; sending it is `close`'s.
 
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderValue, LAST_MODIFIED};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LAST_MODIFIED};
 
 use super::answer::Answer;
 use super::app::App;
@@ -93,4 +93,11 @@ pub(super) fn values<'a>(
     );
     values.known = trace.known();
     values
+}
+
+/// Whether a request says of its body that it is larger than this.
+pub(super) fn is_too_large(client: &Client, limit: u64) -> bool {
+    let length = client.head().headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > limit)
 }

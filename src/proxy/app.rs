@@ -4,11 +4,9 @@
 //! HTTP/1 requests, one after the other; `h2` gives the streams of HTTP/2. Invariant: every request that began is counted and logged once,
 //! whatever becomes of it; a panic ends one request with 500, and nothing else.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -17,9 +15,12 @@ use pingora::protocols::http::v1::server::HttpSession as H1Session;
 use pingora::server::ShutdownWatch;
 
 use super::anew::Asked;
-use super::answered::answered;
+use super::answered::{answered, is_too_large};
 use super::checks::{self, Checked};
 use super::client::Client;
+use super::contained::contained;
+#[cfg(debug_assertions)]
+use super::contained::defect;
 use super::decide::{Decision, decide};
 pub use super::facts::Facts;
 use super::filter::forwarded::{self, Origin};
@@ -129,7 +130,15 @@ impl App {
             row.kind = Kind::Http1;
             row.wait = Wait::Request;
         });
-        let Client::H1 { mut session, .. } = client else {
+        let kept = client.will_keepalive();
+        if kept && left == Left::Whole && !client.body_is_done() {
+            // Boxed, for most have none.
+            Box::pin(close::discard_body(&mut client)).await;
+        }
+        let Client::H1 {
+            mut session, terms, ..
+        } = client
+        else {
             return None;
         };
         if left != Left::Whole {
@@ -137,7 +146,8 @@ impl App {
         }
         let body_done = session.is_body_done();
         if !session.will_keepalive() || !body_done {
-            close::gracefully(&self.link, !body_done).await;
+            // What did not come in time does not come later.
+            close::after_answer(&self.link, !body_done && !kept, terms.as_deref()).await;
             return None;
         }
         session.reuse().await.ok().flatten()
@@ -348,6 +358,9 @@ impl App {
         if snapshot.events {
             events::enter(route.access_log.events());
         }
+        if snapshot.terms {
+            self.agree(snapshot, client, trace);
+        }
         if route.ruled && !trace.detour.ruled {
             return self.route_rules(asked, index, client, trace).await;
         }
@@ -372,6 +385,10 @@ impl App {
         let feed = mirror.map(|mirror| self.mirror(asked, mirror, client, route, trace));
         let prepared = match route.special.as_deref() {
             None => None,
+            Some(special) if special.answered && is_too_large(client, route.body_limit) => {
+                let refused = self.answer_cause(snapshot, client, Cause::BodyTooLarge, id, trace);
+                return Box::pin(refused).await;
+            }
             Some(special) if special.files => {
                 return Box::pin(self.files(asked, route, client, trace)).await;
             }
@@ -440,7 +457,7 @@ impl App {
             entry,
             metrics: &self.shared.metrics,
             route,
-            timeouts: &snapshot.config.timeouts,
+            timeouts: snapshot.times(trace.site, trace.route),
             changes: Changes {
                 target: prepared
                     .and_then(|prepared| prepared.target.as_deref())
@@ -475,27 +492,5 @@ impl App {
                 None => Box::pin(self.failed(snapshot, client, cause, id, trace)).await,
             },
         }
-    }
-}
-
-/// The end of a request, or `None` when it panicked. What a panic leaves behind belongs to that request, which ends here, and to
-/// guards.
-async fn contained(mut request: Pin<&mut impl Future<Output = Left>>) -> Option<Left> {
-    poll_fn(|cx| {
-        let poll = AssertUnwindSafe(|| request.as_mut().poll(cx));
-        match catch_unwind(poll) {
-            Ok(polled) => polled.map(Some),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await
-}
-
-/// A defect for tests of how one is contained, in debug builds only: for requests that have this field.
-#[cfg(debug_assertions)]
-#[expect(clippy::panic, reason = "that is what it is for")]
-fn defect(client: &Client) {
-    if client.head().headers.contains_key("x-hubgate-defect") {
-        panic!("a defect on demand");
     }
 }

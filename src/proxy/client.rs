@@ -19,10 +19,11 @@ use pingora::protocols::http::v1::server::HttpSession as H1Session;
 
 use super::answer::Answer;
 use super::date;
-use super::filter::response::{self, Framing};
+use super::filter::response::{self, Afterwards, Framing};
 use super::filter::trailers::{allowed, passing, write_last_chunk};
 use super::h2::stream::Stream;
-use crate::config::FieldNames;
+use super::terms::leaves_body;
+use crate::config::{ClientTerms, FieldNames};
 use crate::transport::chunks::write_size;
 use crate::transport::{Link, now};
 use crate::upstream::http1::ResponseHead;
@@ -44,6 +45,8 @@ pub enum Client {
         framing: Option<Framing>,
         /// Whether anything was given since the link was last seen empty: most questions to it can then be spared.
         given: bool,
+        /// What its site or route says that it gets.
+        terms: Option<Arc<ClientTerms>>,
     },
     /// A stream of HTTP/2.
     H2(Box<Stream>),
@@ -69,6 +72,7 @@ impl Client {
             link,
             framing: None,
             given: false,
+            terms: None,
         }
     }
 
@@ -212,6 +216,7 @@ impl Client {
                 link,
                 framing,
                 given,
+                terms,
                 ..
             } => {
                 *given = true;
@@ -219,9 +224,11 @@ impl Client {
                     true => Framing::Length(0),
                     false => answer.framing(session.req_header().version),
                 };
-                let keep_alive = keeps_alive(session, link, whole == Framing::UntilClose);
+                let ends = whole == Framing::UntilClose
+                    || !session.is_body_done() && !leaves_body(answer.status);
+                let after = afterwards(session, link, terms.as_deref(), ends);
                 let date = date::at(now());
-                link.append(|wire| answer.write_head(&date, whole, keep_alive, wire));
+                link.append(|wire| answer.write_head(&date, whole, after, wire));
                 *framing = Some(whole);
             }
             Self::H2(h2) => {
@@ -240,16 +247,17 @@ impl Client {
         end: bool,
         own: &response::Own<'_>,
     ) -> io::Result<()> {
-        let (session, link, framing) = match self {
+        let (session, link, framing, terms) = match self {
             Self::H1 {
                 session,
                 link,
                 framing,
                 given,
+                terms,
                 ..
             } => {
                 *given = true;
-                (session, link, framing)
+                (session, link, framing, terms)
             }
             Self::H2(h2) => {
                 let mut fields = response::fields(&head, own).map_err(io::Error::other)?;
@@ -273,8 +281,9 @@ impl Client {
             return Ok(());
         }
         let body = response::framing(&head, view, own.recoded);
-        let keep_alive = keeps_alive(session, link, body == Framing::UntilClose);
-        link.append(|wire| response::write(&head, body, keep_alive, &date::at(at), own, wire));
+        let ends = body == Framing::UntilClose || !session.is_body_done();
+        let after = afterwards(session, link, terms.as_deref(), ends);
+        link.append(|wire| response::write(&head, body, after, &date::at(at), own, wire));
         *framing = Some(body);
         Ok(())
     }
@@ -447,13 +456,21 @@ fn write_framed(
     }
 }
 
-/// Whether the connection goes on after the response, whose head is written now. Not when the request's body is still
-/// coming, nor when the response ends with the connection, nor in a drain.
-fn keeps_alive(session: &mut H1Session, link: &Link, until_close: bool) -> bool {
-    if until_close || link.is_leaving() || !session.is_body_done() {
+/// Whether the connection goes on after the response, whose head is written now, unless that `ends` it, or a drain.
+fn afterwards(
+    session: &mut H1Session,
+    link: &Link,
+    terms: Option<&ClientTerms>,
+    ends: bool,
+) -> Afterwards {
+    if ends || link.is_leaving() {
         session.set_server_keepalive(None);
     }
-    session.will_keepalive()
+    match (session.will_keepalive(), terms.and_then(|terms| terms.told)) {
+        (false, _) => Afterwards::Close,
+        (true, None) => Afterwards::Keep,
+        (true, Some(told)) => Afterwards::KeepFor(told.as_secs()),
+    }
 }
 
 fn body_error(error: Box<pingora::Error>, refused: bool) -> ClientError {

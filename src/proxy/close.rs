@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::client::Client;
+use crate::config::{ClientTerms, Linger};
 use crate::observe::cause::Cause;
 use crate::transport::head::HeadFault;
 use crate::transport::{Link, LinkFault};
@@ -81,6 +82,27 @@ pub async fn gracefully(link: &Link, linger: bool) {
     }
 }
 
+/// As [`gracefully`], as its site or route says.
+pub async fn after_answer(link: &Link, needed: bool, terms: Option<&ClientTerms>) {
+    let Some(terms) = terms else {
+        return gracefully(link, needed).await;
+    };
+    let lingers = match terms.linger {
+        Linger::Never => false,
+        Linger::Needed => needed,
+        Linger::Always => true,
+    };
+    let finished = timeout(FINISH, poll_fn(|cx| link.poll_finish(cx))).await;
+    if !lingers || !matches!(finished, Ok(Ok(()))) {
+        return;
+    }
+    let idle = terms.linger_idle;
+    let read = async { while let Ok(true) = timeout(idle, link.discard_some()).await {} };
+    if timeout(terms.linger_time, read).await.is_err() {
+        tracing::trace!("the client went on sending after its answer");
+    }
+}
+
 /// Ends a connection that waited for a request in vain, because of a drain. A request that is on its way meanwhile meets
 /// an end without an answer, not a reset: its client knows that nobody has taken it, and sends it elsewhere.
 pub async fn politely(link: &Link) {
@@ -103,6 +125,23 @@ pub async fn rest_of_body(client: &mut Client) {
     }
 }
 
+/// As [`rest_of_body`], so that the next request can be read; as long as its site or route says.
+pub async fn discard_body(client: &mut Client) {
+    let terms = match client {
+        Client::H1 { terms, .. } => terms.clone(),
+        Client::H2(_) => None,
+    };
+    let (time, idle) = terms.map_or((LINGER, LINGER), |terms| {
+        (terms.linger_time, terms.linger_idle)
+    });
+    let rest = async {
+        while let Ok(Ok(Some(_))) = timeout(idle, poll_fn(|cx| client.poll_body(cx))).await {}
+    };
+    if timeout(time, rest).await.is_err() {
+        tracing::trace!("the client went on sending after its answer");
+    }
+}
+
 /// Why a head was refused, with a detail for the client; `None` when there is nobody to tell.
 pub fn head_cause(
     fault: Option<LinkFault>,
@@ -115,7 +154,7 @@ pub fn head_cause(
         Some(LinkFault::Head(fault)) => {
             let cause = match fault {
                 HeadFault::Malformed(_) => Cause::HeadMalformed,
-                HeadFault::TooLarge => Cause::HeadTooLarge,
+                HeadFault::TooLarge | HeadFault::LineTooLong => Cause::HeadTooLarge,
                 HeadFault::TooManyFields => Cause::HeadTooManyFields,
                 HeadFault::TargetTooLong => Cause::TargetTooLong,
                 HeadFault::Version => Cause::VersionUnsupported,

@@ -6,6 +6,7 @@ use http::Version;
 
 use super::answer::{self, Answer};
 use super::app::{Facts, Shared};
+use super::filter::response::Afterwards;
 use super::page::bare;
 use super::request_id::RequestId;
 use super::trace::Trace;
@@ -40,7 +41,12 @@ pub fn unread(shared: &Shared, facts: &Facts, cause: Cause, detail: &str) -> Vec
     record::unread(shared, facts, &trace, id);
     let mut wire = Vec::with_capacity(1024);
     let framing = answer.framing(Version::HTTP_11);
-    answer.write_head(&date::at(trace.started), framing, false, &mut wire);
+    answer.write_head(
+        &date::at(trace.started),
+        framing,
+        Afterwards::Close,
+        &mut wire,
+    );
     wire.extend_from_slice(&answer.body);
     wire
 }

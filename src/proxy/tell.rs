@@ -3,6 +3,7 @@
 //! A part of `app`. What stands on a page is `page`'s, what else an answer says the route's (`heads`), and who answers in
 //! place of an error is `detours`'. Invariant: the trace says what the client got.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,11 @@ impl App {
             _ => cause,
         };
         let gone = cause.status() == 499;
+        if cause == Cause::BodyTimeout && client.resets(cause) {
+            trace.cause = Some(cause);
+            trace.status = cause.status();
+            return Left::Broken;
+        }
         if gone || trace.tally.response_begun {
             trace.cause = Some(cause);
             trace.status = match (gone, trace.tally.upstream_status) {
@@ -44,13 +50,16 @@ impl App {
                 _ => cause.status(),
             };
             if let Some(event) = last_event::of(snapshot, client.target(), cause, id, trace) {
-                let limit = snapshot.config.timeouts.write;
+                let limit = snapshot.times(trace.site, trace.route).write;
                 return match close::with_event(client, &event, limit).await {
                     Ok(()) => Left::Whole,
                     Err(_) => Left::Broken,
                 };
             }
             client.abort();
+            if client.resets(cause) {
+                return Left::Broken;
+            }
             if !gone {
                 // What came before the cut still belongs to the client.
                 close::drained(client, ends()).await;
@@ -96,6 +105,9 @@ impl App {
         id: &str,
         trace: &mut Trace,
     ) -> Left {
+        if snapshot.terms {
+            self.agree(snapshot, client, trace);
+        }
         let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
         let bare = snapshot.pages(trace.site).bare;
         let is_page = bare && bare::is_page(&answer);
@@ -116,6 +128,9 @@ impl App {
             }
             answer.fields.push((name, value));
         }
+        if bare {
+            client.continues(answer.status);
+        }
         answer.name_cause(id);
         if bare {
             bare::dress(&mut answer, is_page);
@@ -134,7 +149,7 @@ impl App {
         trace.cause = answer.cause;
         let is_head = client.head().method == Method::HEAD;
         trace.own_body = if is_head { 0 } else { answer.body.len() as u64 };
-        let limit: Duration = snapshot.config.timeouts.write;
+        let limit: Duration = snapshot.times(trace.site, trace.route).write;
         let pace = trace
             .route
             .and_then(|route| pace(&snapshot.routes[route]))
@@ -144,7 +159,12 @@ impl App {
         }
         match close::send(client, &answer, limit).await {
             Ok(()) => Left::Whole,
-            Err(_) => Left::Broken,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    client.resets(Cause::ClientStalled);
+                }
+                Left::Broken
+            }
         }
     }
 }

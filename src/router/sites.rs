@@ -104,6 +104,7 @@ mod tests {
             bodies: Default::default(),
             referers: None,
             client_address: None,
+            client: None,
             limits: None,
             access: None,
             access_log: AccessLog::off(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::Snapshot;
-use crate::config::ErrorPages;
+use crate::config::{ClientTerms, ClientTimeouts, ErrorPages};
 use crate::router::Arrival;
 use crate::tls::policies::Current;
 use crate::types::host::Host;
@@ -23,6 +23,38 @@ impl Snapshot {
     pub fn pages(&self, site: Option<usize>) -> &ErrorPages {
         let of_site = site.map(|site| &self.config.sites[site].error_pages);
         of_site.unwrap_or(&self.config.error_pages)
+    }
+
+    /// What clients get at a route, or else at a site; `None` where neither says anything.
+    pub fn terms(&self, site: Option<usize>, route: Option<usize>) -> Option<&Arc<ClientTerms>> {
+        if !self.terms {
+            return None;
+        }
+        match (route, site) {
+            (Some(route), _) => self.routes[route].config.client.as_ref(),
+            (None, Some(site)) => self.config.sites[site].client.as_ref(),
+            (None, None) => None,
+        }
+    }
+
+    /// How long a client is waited for there.
+    pub fn times(&self, site: Option<usize>, route: Option<usize>) -> &ClientTimeouts {
+        let terms = self.terms(site, route);
+        terms.map_or(&self.config.timeouts, |terms| &terms.times)
+    }
+
+    /// What clients get before they have asked for anything.
+    pub fn terms_at(
+        &self,
+        arrival: Arrival<'_>,
+        server_name: Option<&Host>,
+    ) -> Option<&Arc<ClientTerms>> {
+        if !self.terms {
+            return None;
+        }
+        let named = server_name.and_then(|name| self.router.site_at(arrival, name, &mut None));
+        let site = named.or_else(|| self.router.default_at(arrival));
+        self.terms(site, None)
     }
 
     /// The site with addresses of its own that a client means who sent this server name.

@@ -20,6 +20,19 @@ pub struct HeadLimits {
     pub bare_lf: bool,
     /// Whether a target with a host counts before `Host`, and fields that nginx wants once are refused twice.
     pub as_nginx: bool,
+    /// Room for lines, when it is bounded by more than `size`.
+    pub buffers: Option<Buffers>,
+}
+
+/// Pieces of memory that a head is read into as by nginx: no line is in two of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffers {
+    /// Bytes of the first.
+    pub first: usize,
+    /// How many more there may be.
+    pub more: usize,
+    /// Bytes of each of those.
+    pub size: usize,
 }
 
 /// What is wrong with a head.
@@ -31,6 +44,9 @@ pub enum HeadFault {
     /// Longer than the limit.
     #[error("the head is longer than the limit")]
     TooLarge,
+    /// A field line longer than there is room for.
+    #[error("a field line is longer than the limit")]
+    LineTooLong,
     /// More fields than the limit.
     #[error("the head has more fields than the limit")]
     TooManyFields,
@@ -80,6 +96,8 @@ pub struct HeadScanner {
     odd_target: Option<Box<[u8]>>,
     /// Which of [`ONCE`] there were.
     once: u8,
+    /// Bytes left in the buffer that is being filled, and how many more there have been.
+    room: (usize, usize),
 }
 
 /// Fields that say one thing, so that two of them say none.
@@ -115,6 +133,7 @@ impl HeadScanner {
             upgrade: false,
             odd_target: None,
             once: 0,
+            room: (limits.buffers.map_or(usize::MAX, |own| own.first), 0),
         }
     }
 
@@ -197,6 +216,7 @@ impl HeadScanner {
                 line_end = 1;
             }
             self.count(end + 1 - at)?;
+            self.fit(self.partial.len() + end + 1 - at, true)?;
             let complete = if self.partial.is_empty() {
                 self.line(&bytes[at..end + 1 - line_end])?
             } else {
@@ -215,6 +235,7 @@ impl HeadScanner {
         }
         let rest = &bytes[at..];
         self.count(rest.len())?;
+        self.fit(self.partial.len() + rest.len(), false)?;
         self.partial.extend_from_slice(rest);
         Ok(HeadProgress::Partial)
     }
@@ -226,6 +247,29 @@ impl HeadScanner {
             true => Err(HeadFault::TooLarge),
             false => Ok(()),
         }
+    }
+
+    /// Finds room for a line of so many bytes, which is not over unless it is `whole`.
+    fn fit(&mut self, bytes: usize, whole: bool) -> Result<(), HeadFault> {
+        let Some(buffers) = self.limits.buffers else {
+            return Ok(());
+        };
+        let (mut left, mut more) = self.room;
+        if bytes > left {
+            let fault = match self.in_request_line {
+                true => HeadFault::TargetTooLong,
+                false => HeadFault::LineTooLong,
+            };
+            if bytes > buffers.size || more == buffers.more {
+                return Err(fault);
+            }
+            (left, more) = (buffers.size, more + 1);
+        }
+        if whole {
+            left -= bytes;
+        }
+        self.room = (left, more);
+        Ok(())
     }
 
     /// Takes a whole line without its end; true when it ended the head.

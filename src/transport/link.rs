@@ -320,6 +320,31 @@ impl Link {
         Poll::Pending
     }
 
+    /// Reads and throws away what comes next; false at the end.
+    pub async fn discard_some(&self) -> bool {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state();
+            state.ahead.clear();
+            if state.wire.ended {
+                return Poll::Ready(false);
+            }
+            let mut scratch = [const { MaybeUninit::<u8>::uninit() }; DISCARD];
+            let read = state.wire.poll_read(cx, &mut ReadBuf::uninit(&mut scratch));
+            // An error is an end, which it has noted.
+            read.map(|_| !state.wire.ended)
+        })
+        .await
+    }
+
+    /// How long the connection waits for its next request.
+    pub fn keep_alive(&self, time: Duration) {
+        if let Some(gate) = &mut self.state().gate
+            && !gate.draining
+        {
+            gate.limits.keep_alive = time;
+        }
+    }
+
     /// Makes the close a reset and drops what waits to be written.
     pub fn abort(&self) {
         self.state().wire.abort();

@@ -17,6 +17,7 @@ mod causes;
 mod client_address;
 mod client_certificates;
 mod client_hello;
+mod client_terms;
 mod compress;
 mod datagrams;
 mod deadlines;

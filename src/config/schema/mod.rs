@@ -11,6 +11,7 @@ mod address;
 pub(super) mod admin;
 pub(super) mod balancing;
 mod bodies;
+pub(super) mod client_terms;
 mod client_trust;
 pub(super) mod definition;
 mod detours;

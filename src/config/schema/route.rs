@@ -9,7 +9,9 @@ use super::access;
 use super::access_log::{self, Overlay};
 use super::limit::{self, Limits};
 use super::reader::{At, Context, Reader};
-use super::{Key, Kind, Table, action, bodies, detours, errors, files, heads, mirror, rules};
+use super::{
+    Key, Kind, Table, action, bodies, client_terms, detours, errors, files, heads, mirror, rules,
+};
 use crate::config::access::Access;
 use crate::config::action::{OwnAnswer, Redirect, Respond};
 use crate::config::bodies::Bodies;
@@ -183,6 +185,7 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"10m\"",
             "From the request's head to the last byte of its response, waiting for a place and all tries included. It ends uploads, downloads and event streams that move; for tunnels it counts until they are open.",
         ),
+        client_terms::CLIENT,
         limit::LIMITS,
         access::ACCESS,
         Key::table("access_log", "as [access_log], for this route"),
@@ -228,6 +231,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) tunnel_idle: Read<Duration>,
     pub(in crate::config) total: Read<Duration>,
     /// `Some(None)` is not written.
+    pub(in crate::config) client: Option<Option<client_terms::Overlay>>,
+    /// `Some(None)` is not written.
     pub(in crate::config) limits: Option<Option<Limits>>,
     /// `Some(None)` is not written.
     pub(in crate::config) access: Option<Option<Arc<Access>>>,
@@ -272,6 +277,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         tunnel_handshake: reader.optional("tunnel_handshake_timeout", Reader::duration),
         tunnel_idle: reader.optional("tunnel_idle_timeout", Reader::duration),
         total: reader.optional("total_timeout", Reader::duration),
+        client: client_terms::read(reader, context),
         limits: limit::read(reader, context),
         access: access::read(reader, context),
         access_log: read_access_log(reader, context),

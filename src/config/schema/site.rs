@@ -16,7 +16,7 @@ use super::reader::{At, Context, Reader};
 use super::route::{self, Read, Route, read_access_log};
 use super::tls;
 use super::value::Field;
-use super::{Key, Kind, Table, detours, errors, rules};
+use super::{Key, Kind, Table, client_terms, detours, errors, rules};
 use crate::config::access::Access;
 use crate::config::bodies::Bodies;
 use crate::config::client_address::ClientAddress;
@@ -111,6 +111,7 @@ pub(in crate::config) static TABLE: Table = Table {
         bodies::REPLACE,
         bodies::REFERERS,
         bodies::CLIENT_ADDRESS,
+        client_terms::CLIENT,
         limit::LIMITS,
         access::ACCESS,
         Key::table("route", "see [[site.\"HOST\".route]]"),
@@ -179,6 +180,8 @@ pub(in crate::config) struct Site {
     pub(in crate::config) client_address: Option<Option<Arc<ClientAddress>>>,
     pub(in crate::config) routes: Option<Vec<Route>>,
     /// `Some(None)` is not written.
+    pub(in crate::config) client: Option<Option<client_terms::Overlay>>,
+    /// `Some(None)` is not written.
     pub(in crate::config) limits: Option<Option<Limits>>,
     /// `Some(None)` is not written.
     pub(in crate::config) access: Option<Option<Arc<Access>>>,
@@ -229,6 +232,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
         referers: bodies::referers(reader),
         client_address: bodies::client_address(reader, context),
         routes: route::read_all(reader, context),
+        client: client_terms::read(reader, context),
         limits: limit::read(reader, context),
         access: access::read(reader, context),
         access_log: read_access_log(reader, context),

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::client_terms::ClientTerms;
 use super::diagnostic::{Diagnostic, Sink};
 use super::error_pages::ErrorPages;
 use super::listener::Listener;
@@ -148,6 +149,7 @@ pub(super) fn document(
     let sites = site::check_all(
         (sites, only_streams),
         (access_log.as_ref(), error_pages.as_ref(), tls.as_ref()),
+        &ClientTerms::usual(timeouts.as_ref()),
         (listen.as_ref(), acme.as_ref()),
         &names,
         context,

@@ -9,6 +9,7 @@ use crate::config::access::Access;
 use crate::config::access_log::AccessLog;
 use crate::config::action::{RouteAction, Strangers};
 use crate::config::bodies::Bodies;
+use crate::config::client_terms::ClientTerms;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::limit::RouteLimits;
 use crate::config::model::{Paths, Preset, Route, RouteTimeouts};
@@ -26,6 +27,9 @@ use crate::types::pattern::Pattern;
 pub(super) struct Inherited<'a> {
     pub(super) access_log: &'a AccessLog,
     pub(super) access: Option<&'a Arc<Access>>,
+    pub(super) client: Option<&'a Arc<ClientTerms>>,
+    /// What clients get where nothing is said of it.
+    pub(super) usual: &'a ClientTerms,
     pub(super) limits: Option<&'a Arc<RouteLimits>>,
     pub(super) paths: Paths,
     pub(super) heads: &'a SiteHeads,
@@ -102,6 +106,10 @@ pub(super) fn check(
                     .tunnel_idle?
                     .map_or(timeouts.tunnel_idle, |at| at.value),
                 total: typed.total?.map(|at| at.value),
+            },
+            client: match typed.client? {
+                Some(own) => Some(own.over(inherited.client.map_or(inherited.usual, |own| own))),
+                None => inherited.client.cloned(),
             },
             limits: match typed.limits? {
                 Some(own) => Some(own.value),

@@ -102,7 +102,8 @@ fn within(
             let (access, limits) = (route.access.clone(), route.limits.clone());
             {
                 let more = (route.bodies.clone(), route.referers.clone());
-                (route.access_log.clone(), access, limits, more)
+                let client = route.client.clone();
+                (route.access_log.clone(), access, (limits, client), more)
             }
         });
         all.push(Seen {
@@ -112,14 +113,17 @@ fn within(
         let around = Around {
             inherited: match &own {
                 None => around.inherited,
-                Some((access_log, access, limits, (bodies, referers))) => route::Inherited {
-                    access_log,
-                    access: access.as_ref(),
-                    limits: limits.as_ref(),
-                    bodies,
-                    referers: referers.as_ref(),
-                    ..around.inherited
-                },
+                Some((access_log, access, (limits, client), (bodies, referers))) => {
+                    route::Inherited {
+                        access_log,
+                        access: access.as_ref(),
+                        limits: limits.as_ref(),
+                        client: client.as_ref(),
+                        bodies,
+                        referers: referers.as_ref(),
+                        ..around.inherited
+                    }
+                }
             },
             outer: Some((index, path.as_deref())),
         };

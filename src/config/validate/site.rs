@@ -9,6 +9,7 @@ use super::upstream::Names;
 use super::{detours, each_once, route, routes, tls};
 use crate::config::access_log::AccessLog;
 use crate::config::bodies::Bodies;
+use crate::config::client_terms::ClientTerms;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::error_pages::ErrorPages;
 use crate::config::model::{
@@ -30,6 +31,7 @@ pub(super) fn check_all(
         Option<&Arc<ErrorPages>>,
         Option<&Arc<Tls>>,
     ),
+    usual: &ClientTerms,
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
@@ -46,7 +48,8 @@ pub(super) fn check_all(
     let access_log = access_log.unwrap_or(&fallback);
     let built_in = Arc::default();
     let tls = tls.cloned().unwrap_or_default();
-    let inherited = (access_log, error_pages.unwrap_or(&built_in), &tls);
+    let error_pages = error_pages.unwrap_or(&built_in);
+    let inherited = (access_log, error_pages, &tls, usual);
     check_defaults(&sites, relations);
     let checked: Vec<_> = sites
         .into_iter()
@@ -62,7 +65,7 @@ pub(super) fn check_all(
 
 fn check(
     typed: Typed,
-    (access_log, error_pages, tls): (&AccessLog, &Arc<ErrorPages>, &Arc<Tls>),
+    (access_log, error_pages, tls, usual): (&AccessLog, &Arc<ErrorPages>, &Arc<Tls>, &ClientTerms),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,
@@ -112,9 +115,13 @@ fn check(
     let paths = typed.paths;
     let access = typed.access.as_ref().and_then(Option::as_ref);
     let limits = typed.limits.as_ref().and_then(Option::as_ref);
+    let client = typed.client.clone();
+    let client = client.map(|own| own.map(|own| own.over(usual)));
     let inherited = access_log.as_ref().map(|access_log| route::Inherited {
         access_log,
         access,
+        client: client.as_ref().and_then(Option::as_ref),
+        usual,
         limits: limits.map(|limits| &limits.value),
         paths: paths.unwrap_or_default(),
         heads,
@@ -152,6 +159,7 @@ fn check(
             bodies: typed.bodies.clone()?,
             referers: typed.referers.clone()?,
             client_address: typed.client_address?,
+            client: client?,
             limits: typed.limits?.map(|limits| limits.value),
             access: typed.access?,
             access_log: access_log?,

@@ -4,8 +4,9 @@
 
 use super::Import;
 use super::draft::{self, Draft};
+use super::route::body_limit;
 use super::rules;
-use super::{access, errors, files, heads, limits, log, mirror};
+use super::{access, clients, errors, files, heads, limits, log, mirror};
 use crate::nginx::model::{Kind, Location, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -41,6 +42,10 @@ pub(super) fn answered<'t>(
     }
     of_block(import, &location.scope, &mut route);
     log::of_location(import, &location.scope, &mut route);
+    clients::of_scope(&location.scope, &mut route);
+    if location.scope.one("client_max_body_size").is_some() {
+        body_limit(&location.scope, &mut route);
+    }
     Some(route)
 }
 

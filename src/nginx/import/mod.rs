@@ -7,6 +7,7 @@ mod access;
 mod advice;
 mod answer;
 mod bodies;
+mod clients;
 mod definitions;
 mod draft;
 mod errors;

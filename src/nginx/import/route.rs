@@ -8,6 +8,7 @@ use super::Import;
 use super::access;
 use super::advice;
 use super::answer::{answered, detours};
+use super::clients;
 use super::draft::{self, Draft};
 use super::errors;
 use super::heads;
@@ -209,6 +210,7 @@ fn route<'t>(
     detours(import, scope, false, &mut route);
     errors::intercept(import, scope, &mut route);
     log::of_location(import, scope, &mut route);
+    clients::of_scope(scope, &mut route);
     advice::of_route(import, location, pass, path, &route);
     heads::of_route(import, location, pass, &mut route);
     Some(route)
@@ -250,16 +252,19 @@ fn times(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
             None => route.set("idle_timeout", draft::time(time), Some(from)),
         }
     }
-    if let Some(from) = scope.one("client_max_body_size")
-        && let Some(size) = scope.size("client_max_body_size")
-    {
-        let size = if size == 0 {
-            "\"none\"".to_owned()
-        } else {
-            draft::size(size)
-        };
-        route.set("body_limit", size, Some(from));
+    if scope.one("client_max_body_size").is_some() {
+        body_limit(scope, route);
     } else if !advice::is_of_a_hub(scope, route) {
         route.set("body_limit", "\"1MiB\"", None);
     }
+}
+
+/// How large a body may be, where that is said.
+pub(super) fn body_limit(scope: &Scope<'_>, route: &mut Draft) {
+    let size = match scope.size("client_max_body_size") {
+        None => return,
+        Some(0) => "\"none\"".to_owned(),
+        Some(size) => draft::size(size),
+    };
+    route.set("body_limit", size, scope.one("client_max_body_size"));
 }

@@ -1,6 +1,6 @@
 //! What nginx is told as a whole: workers, logs, limits and times of clients, real addresses.
 //!
-//! hubgate has one value for all sites where nginx may have one for each: `http`'s own counts.
+//! What single servers and locations say of clients is for `clients`; of the rest `http`'s own counts.
 
 use super::Import;
 use super::draft::{self, Draft};
@@ -27,11 +27,7 @@ pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         }
     }
     let mut limits = Draft::new("[limits]", None);
-    if let Some(own) = scope.one("large_client_header_buffers")
-        && let [count, size] = own.arguments()
-        && let Some(bytes) = value::number(&count.bytes).zip(value::size(&size.bytes))
-    {
-        let bytes = bytes.0.saturating_mul(bytes.1).clamp(65_536, 524_288);
+    if let Some((bytes, own)) = largest_heads(scope.own()) {
         limits.set("head_size", draft::size(bytes), Some(own));
     }
     if let Some(own) = scope.one("http2_max_concurrent_streams") {
@@ -46,6 +42,21 @@ pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         .tables
         .extend(tables.into_iter().filter(|own| !own.is_empty()));
     import.tables.extend(access);
+}
+
+/// The most that any server takes of a head.
+fn largest_heads(http: &[Directive]) -> Option<(i64, &Directive)> {
+    let servers = http.iter().filter(|own| own.is("server"));
+    let all = http.iter().chain(servers.flat_map(Directive::children));
+    let all = all.filter(|own| own.is("large_client_header_buffers"));
+    let sizes = all.filter_map(|own| {
+        let [count, size] = own.arguments() else {
+            return None;
+        };
+        let bytes = value::number(&count.bytes)?.saturating_mul(value::size(&size.bytes)?);
+        Some((bytes.clamp(65_536, 524_288), own))
+    });
+    sizes.max_by_key(|(bytes, _)| *bytes)
 }
 
 fn connections(import: &mut Import<'_>, limits: &mut Draft) {

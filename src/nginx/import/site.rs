@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Import;
 use super::answer;
 use super::bodies;
+use super::clients;
 use super::draft::{self, Draft};
 use super::heads;
 use super::hosts;
@@ -258,6 +259,7 @@ fn site<'t>(
     let answers = answer::returns_always(&server.scope);
     answer::detours(import, &server.scope, answers, &mut table);
     bodies::of_site(import, &server.scope, &mut table);
+    clients::of_site(import, &server.scope, &mut table);
     let named = server.scope.one("server_name").map(|own| own.argument(0));
     import.named = named.unwrap_or_default().into_owned();
     import.base = heads::base(import, &server.scope);

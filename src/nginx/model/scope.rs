@@ -87,6 +87,16 @@ impl<'t> Scope<'t> {
         Vec::new()
     }
 
+    /// All of a name in this block and those around it, innermost first.
+    pub fn outward(&self, name: &str) -> impl Iterator<Item = &'t Directive> {
+        let levels = self
+            .levels
+            .iter()
+            .rev()
+            .flat_map(|(_, own)| own.iter().rev());
+        levels.filter(move |own| own.is(name))
+    }
+
     /// Whether this block or one around it says one of the names, whatever counts.
     pub fn mentions(&self, names: &[&str]) -> bool {
         let is_one = |own: &Directive| names.iter().any(|name| own.is(name));

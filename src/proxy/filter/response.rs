@@ -84,7 +84,7 @@ pub fn framing(head: &ResponseHead<'_>, client: Client, recoded: bool) -> Framin
 pub fn write(
     head: &ResponseHead<'_>,
     framing: Framing,
-    keep_alive: bool,
+    after: Afterwards,
     date: &[u8],
     own: &Own<'_>,
     wire: &mut Vec<u8>,
@@ -105,7 +105,7 @@ pub fn write(
         }
         _ => {}
     }
-    write_connection(keep_alive, wire);
+    write_connection(after, wire);
     write_rest(head, own.lines.as_deref(), own.strict.is_some(), wire);
     if let Some(cookie) = &own.cookie {
         field(wire, b"Set-Cookie", cookie.as_bytes());
@@ -157,11 +157,25 @@ pub fn write_length(length: u64, wire: &mut Vec<u8>) {
 }
 
 /// `Connection`, as its end or its going on asks for.
-pub fn write_connection(keep_alive: bool, wire: &mut Vec<u8>) {
-    wire.extend_from_slice(match keep_alive {
-        true => &b"Connection: keep-alive\r\n"[..],
-        false => b"Connection: close\r\n",
+pub fn write_connection(after: Afterwards, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(match after {
+        Afterwards::Close => b"Connection: close\r\n",
+        _ => &b"Connection: keep-alive\r\n"[..],
     });
+    if let Afterwards::KeepFor(seconds) = after {
+        field(wire, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
+    }
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It is closed.
+    Close,
+    /// It is kept.
+    Keep,
+    /// As that, and its client is told for how many seconds.
+    KeepFor(u64),
 }
 
 /// The fields that pass as they came, in their order and case, or `lines` in their place; `strict` when the edge says one
@@ -253,7 +267,14 @@ mod tests {
             let client = Client::of(&method, version);
             let framing = framing(&head, client, false);
             let mut wire = Vec::new();
-            write(&head, framing, true, b"today", &Own::default(), &mut wire);
+            write(
+                &head,
+                framing,
+                Afterwards::Keep,
+                b"today",
+                &Own::default(),
+                &mut wire,
+            );
             String::from_utf8(wire).unwrap()
         })
     }
@@ -329,7 +350,7 @@ mod tests {
                 let from = parsed.with(head.as_bytes());
                 let framing = framing(&from, Client::of(&method, Version::HTTP_11), false);
                 let mut wire = Vec::new();
-                write(&from, framing, true, b"today", &Own::default(), &mut wire);
+                write(&from, framing, Afterwards::Keep, b"today", &Own::default(), &mut wire);
                 let mut again = Parsed::default();
                 prop_assert_eq!(again.parse(&wire), Ok(Some(wire.len())));
                 let to = again.with(&wire);

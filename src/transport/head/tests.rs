@@ -10,6 +10,7 @@ const LIMITS: HeadLimits = HeadLimits {
     fields: 5,
     bare_lf: false,
     as_nginx: false,
+    buffers: None,
 };
 
 fn scan(bytes: &[u8]) -> Result<HeadProgress, HeadFault> {
