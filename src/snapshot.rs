@@ -23,8 +23,8 @@ pub use special::{Mirror, Rewrite, Special};
 
 use self::stream::RunningStream;
 use crate::config::{
-    self, AccessLog, Config, Definitions, FieldNames, HttpMode, LogTarget, Route, RouteTimeouts,
-    Site, Text, Variable,
+    self, AccessLog, Balance, Config, Definitions, FieldNames, HashOn, HttpMode, LogTarget, Route,
+    RouteTimeouts, Site, Text, Variable,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
@@ -331,11 +331,13 @@ impl<'a> Parts<'a> {
     }
 
     fn route(&mut self, site: &'a Site, route: &'a Arc<Route>) -> Result<RunningRoute, BuildError> {
+        let group = match route.action.upstream() {
+            Some(name) => self.group(name)?,
+            None => self.nobody.clone(),
+        };
+        let hashes = matches!(group.config.balance, Balance::Hash(HashOn::Text(_)));
         Ok(RunningRoute {
-            group: match route.action.upstream() {
-                Some(name) => self.group(name)?,
-                None => self.nobody.clone(),
-            },
+            group,
             timeouts: self.timeouts(&route.timeouts),
             body_limit: route.body_limit.map_or(u64::MAX, |limit| limit.0),
             guard: self
@@ -346,8 +348,11 @@ impl<'a> Parts<'a> {
             special: Special::of(
                 site,
                 route,
-                route.access_log.keeps_heads(self.definitions),
-                self.gathers,
+                (
+                    route.access_log.keeps_heads(self.definitions),
+                    self.gathers,
+                    hashes,
+                ),
             )
             .map(Box::new),
             access_log: self.log(&route.access_log)?,

@@ -167,6 +167,7 @@ target = "/x$request_uri"
 request_headers = { Host = "$host", X-Site = "2", "x-b" = "\"$$\"" }
 forwarded = false
 method = "POST"
+bind = "$server_addr"
 client_headers = false
 body = "a=$arg_a"
 accel = true
@@ -307,12 +308,14 @@ max_in_flight = 12
 queue = 13
 queue_timeout = "14ms"
 circuit = { failure_rate = "51%", window = "11s", min_requests = 21, open_for = "12s", trials = 4 }
-tls = { server_name = "hub.internal", ca_file = "ca.pem", client_certificate = "edge.pem", client_key = "edge.key", verify = true }
+tls = { server_name = "hub.internal", ca_file = "ca.pem", client_certificate = "edge.pem", client_key = "edge.key", verify = true, sni = false, depth = 3, crl_files = ["crl.pem"], version = "1.2" }
 [upstream.c]
 endpoints = ["192.0.2.3:80"]
 [upstream.b]
 endpoints = ["192.0.2.2:80"]
 protocol = "h2c"
+balance = "hash"
+hash_on = "$host$uri"
 "#;
 
 #[test]

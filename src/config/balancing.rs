@@ -2,6 +2,7 @@
 //!
 //! Values only; `schema` and `validate` make them, `upstream` acts on them.
 
+use super::text::Text;
 use crate::types::endpoint_address::EndpointAddress;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub enum HashOn {
     Header(http::HeaderName),
     /// The value of a cookie.
     Cookie(Box<str>),
+    /// What a text with variables comes to.
+    Text(Text),
 }
 
 /// `sticky`: a browser stays with the endpoint that answered it first.

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::tls::TlsVersion;
 use crate::types::host::Host;
 
 /// What is spoken to an upstream's endpoints.
@@ -26,6 +27,14 @@ pub struct UpstreamTls {
     pub client: Option<ClientCertificate>,
     /// Whether certificates are verified at all.
     pub verify: bool,
+    /// `sni`: whether endpoints are told the name.
+    pub says_name: bool,
+    /// `depth`: where it is said, chains and names are judged as OpenSSL does, with at most so many certificates between.
+    pub depth: Option<u8>,
+    /// What authorities have revoked; counts with `depth`.
+    pub crl_files: Vec<PathBuf>,
+    /// The only version that is spoken, where not both are.
+    pub version: Option<TlsVersion>,
 }
 
 /// The name that an endpoint's certificate must have.

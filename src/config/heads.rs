@@ -26,6 +26,8 @@ pub struct RequestHeads {
     pub passes: bool,
     /// `body`: in place of the client's.
     pub body: Option<Text>,
+    /// `bind`: the address of this machine that connections to endpoints come from.
+    pub bind: Option<Text>,
 }
 
 impl RequestHeads {
@@ -36,6 +38,7 @@ impl RequestHeads {
             || self.method.is_some()
             || !self.passes
             || self.body.is_some()
+            || self.bind.is_some()
     }
 }
 
@@ -48,6 +51,7 @@ impl Default for RequestHeads {
             method: None,
             passes: true,
             body: None,
+            bind: None,
         }
     }
 }

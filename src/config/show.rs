@@ -376,6 +376,16 @@ fn upstream_tls(tls: &UpstreamTls) -> Vec<Entry> {
         entries.push(("client_key", path(&client.key)));
     }
     entries.push(("verify", tls.verify.to_string()));
+    if !tls.says_name {
+        entries.push(("sni", "false".to_owned()));
+    }
+    entries.extend(tls.depth.map(|depth| ("depth", depth.to_string())));
+    if !tls.crl_files.is_empty() {
+        let files = tls.crl_files.iter().map(|file| file.display());
+        entries.push(("crl_files", list(&files.collect::<Vec<_>>())));
+    }
+    let version = tls.version;
+    entries.extend(version.map(|version| ("version", quoted(version.as_str()))));
     entries
 }
 

@@ -42,6 +42,7 @@ pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
                 HashOn::Client => quoted("client"),
                 HashOn::Header(name) => quoted(format_args!("header:{name}")),
                 HashOn::Cookie(name) => quoted(format_args!("cookie:{name}")),
+                HashOn::Text(text) => quoted(text),
             };
             entries.extend([("balance", quoted("hash")), ("hash_on", on)]);
         }

@@ -22,6 +22,8 @@ pub(super) fn of_route(request: &RequestHeads, response: &ResponseHeads) -> Vec<
     }
     let body = request.body.as_ref();
     entries.extend(body.map(|text| ("body", quoted(text))));
+    let bind = request.bind.as_ref();
+    entries.extend(bind.map(|text| ("bind", quoted(text))));
     if response.accel {
         entries.push(("accel", "true".to_owned()));
     }

@@ -3,6 +3,7 @@
 //! A key with a text has to be here: what is not is not known to name anything.
 
 use super::access_log::AccessLog;
+use super::balancing::{Balance, HashOn};
 use super::definition::Definition;
 use super::detours::Detours;
 use super::model::Config;
@@ -56,6 +57,7 @@ impl Config {
             let fields = route.request.fields.iter().map(|field| &field.value);
             let sent = fields.chain(&route.request.target);
             let sent = sent.chain(&route.request.method).chain(&route.request.body);
+            let sent = sent.chain(&route.request.bind);
             let heads = sent.chain(route.response.texts());
             let access = route.access.iter().flat_map(|access| access.texts());
             let access = access.chain(route.bodies.texts());
@@ -68,7 +70,16 @@ impl Config {
             let of_routes = site.routes.iter().map(|route| &route.detours);
             [&site.detours].into_iter().chain(of_routes)
         });
-        let own = zones.chain(defined).chain(detours.flat_map(Detours::texts));
+        let hashed = self.upstreams.values().filter_map(|upstream| {
+            let Balance::Hash(HashOn::Text(text)) = &upstream.balance else {
+                return None;
+            };
+            Some(text)
+        });
+        let own = zones
+            .chain(hashed)
+            .chain(defined)
+            .chain(detours.flat_map(Detours::texts));
         formats.chain(of_sites).chain(of_routes).chain(own)
     }
 }

@@ -203,7 +203,7 @@ impl Question<'_> {
             let begun = Try::begun(address, now());
             let connection = match pooled {
                 Some(connection) => connection,
-                None => match group.connector.connect(address, limits).await {
+                None => match group.connector.connect(line, limits).await {
                     Ok(connection) => connection,
                     Err(error) => {
                         let reason: &dyn std::error::Error = &error;

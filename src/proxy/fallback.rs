@@ -148,7 +148,8 @@ pub async fn ask(
         trace.try_begins(endpoint.address, Instant::now().into_std());
         tried.push(endpoint.address);
         let asked = async {
-            let connecting = group.connector.connect(endpoint.address, CONNECT);
+            let line = group.connector.line(endpoint.address);
+            let connecting = group.connector.connect(line, CONNECT);
             let Ok(upstream) = connecting.await else {
                 endpoint.report(Outcome::ConnectFailed, Instant::now().into_std());
                 return None;

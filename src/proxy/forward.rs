@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 
@@ -18,6 +19,7 @@ use super::filter::response::Own;
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
 use super::mirror::Feed;
+use super::outcome::{answered, asks_who, blamed};
 use super::pace::Pace;
 use super::reach::Reached;
 use super::trace::Trace;
@@ -29,9 +31,8 @@ use crate::snapshot::RunningRoute;
 use crate::transport::now;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::admission::Place;
-use crate::upstream::endpoint::Outcome;
 use crate::upstream::group::Chosen;
-use crate::upstream::http1::{Connection, Request};
+use crate::upstream::http1::{Connection, Request, ResponseHead};
 use crate::upstream::peer::Peer;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::{Tried, Verdict, is_idempotent};
@@ -162,11 +163,13 @@ impl Forward<'_> {
             let declines = self.declines(client);
             let intercepts = self.intercepts(trace);
             let intercepted = AtomicU16::new(0);
+            let challenge = Mutex::new(None);
             let decline = (declines || intercepts.is_some()).then(|| {
                 let hash = self.route.group.hashed(&self.keys(client));
                 let (course, chosen, next) = (&course, &chosen, &next);
-                let intercepted = &intercepted;
-                move |status: u16, tally: &Tally| {
+                let (intercepted, challenge) = (&intercepted, &challenge);
+                move |head: &ResponseHead<'_>, tally: &Tally| {
+                    let status = head.status().as_u16();
                     if declines {
                         *next.lock() = self.instead(status, tally, course, chosen, hash);
                     }
@@ -175,6 +178,7 @@ impl Forward<'_> {
                     let kept = rules.and_then(|rules| ErrorRule::find(rules, status));
                     if kept.is_some() {
                         intercepted.store(status, Ordering::Relaxed);
+                        *challenge.lock() = asks_who(head);
                     }
                     thrown || kept.is_some()
                 }
@@ -244,6 +248,9 @@ impl Forward<'_> {
             let intercepted = intercepted.into_inner();
             if intercepted > 0 {
                 trace.detour.intercepted = Some(intercepted);
+                let challenge = challenge.into_inner();
+                let line = challenge.map(|challenge| (WWW_AUTHENTICATE, challenge));
+                trace.led.extend(line);
                 chosen.report(answered(trace), now());
                 return Err(Cause::UpstreamError);
             }
@@ -331,7 +338,7 @@ impl Forward<'_> {
             client: self.changes.origin.client,
             headers: Some(&client.head().headers),
             unix: self.sessions().map_or(0, |_| unix_now()),
-            hash: None,
+            hash: self.changes.own.and_then(|own| own.hash),
         }
     }
 
@@ -374,12 +381,13 @@ impl Forward<'_> {
     ) -> Option<Chosen> {
         let retries = &self.route.group.config.protection.retries;
         let wanted = Retryable::of_status(status).is_some_and(|kind| retries.on.has(kind));
-        let late = !course.is_in_time(retries.deadline) || !course.has_tries(retries.tries);
+        let at = now();
+        let late = at.saturating_duration_since(course.begun) >= retries.deadline;
+        let late = late || !course.has_tries(retries.tries);
         if !wanted || tally.body_received > 0 || late {
             return None;
         }
         let tried = [&course.tried[..], &[chosen.address]].concat();
-        let at = now();
         let keys = Keys {
             hash,
             ..Keys::default()
@@ -476,25 +484,4 @@ pub(super) fn pace(route: &RunningRoute) -> Option<Box<Pace>> {
 fn unix_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
-}
-
-/// What the endpoint did in an exchange that went well.
-fn answered(trace: &Trace) -> Outcome {
-    Outcome::Answered {
-        status: trace.tally.upstream_status.unwrap_or(0),
-        latency: trace.response_time().unwrap_or_default(),
-    }
-}
-
-/// What the endpoint did when an exchange failed for this cause; `None` when it was not its doing.
-fn blamed(cause: Cause) -> Option<Outcome> {
-    match cause {
-        Cause::UpstreamClosed
-        | Cause::UpstreamTruncated
-        | Cause::UpstreamReset
-        | Cause::UpstreamSend => Some(Outcome::Reset),
-        Cause::UpstreamResponseTimeout | Cause::UpstreamIdle => Some(Outcome::TimedOut),
-        Cause::UpstreamMalformed => Some(Outcome::Malformed),
-        _ => None,
-    }
 }

@@ -3,6 +3,7 @@
 //! Made only for routes that change something. Values are computed for the request at hand; those that cannot stand where
 //! they are to go are left out, so that nothing a client sends can end a line.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -143,6 +144,9 @@ impl<'a> Request<'a> {
                     alike.then_some(said)
                 }),
                 passes: config.request.passes,
+                from: (config.request.bind.as_ref())
+                    .and_then(|text| address(str::from_utf8(&text.value(&values)).ok()?)),
+                hash: chosen.as_ref().unwrap_or(route).group.hashed_by(&values),
                 body: (config.request.body.as_ref())
                     .map(|text| Bytes::from(text.value(&values).into_owned())),
                 fields: (config.request.fields.iter())
@@ -204,6 +208,12 @@ fn wanted(text: &Text, values: &Values<'_>, own: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     Some(written(&value))
+}
+
+/// An address, perhaps with a port, which does not count.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = text.parse::<SocketAddr>().map(|address| address.ip());
+    with_port.or_else(|_| text.parse()).ok()
 }
 
 /// A target as it can be sent.

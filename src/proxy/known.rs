@@ -114,6 +114,10 @@ impl Known<'_> {
             (None, Some(head)) => head.fields().for_each(|field| add(field.name, field.value)),
             (None, None) => {}
         }
+        // It has no line of its own where lines are kept.
+        if sent && first && self.status == 101 && name.eq_ignore_ascii_case("connection") {
+            out.extend_from_slice(b"upgrade");
+        }
     }
 
     /// The value of the cookie that the upstream sets, without what it says of it.

@@ -214,7 +214,7 @@ impl Mirrored {
             tls: route.timeouts.tls,
         };
         let line = group.connector.line(endpoint.address);
-        let connected = group.connector.connect(endpoint.address, limits).await;
+        let connected = group.connector.connect(line, limits).await;
         let Ok(mut upstream) = connected else {
             endpoint.report(Outcome::ConnectFailed, now());
             return None;

@@ -36,6 +36,7 @@ mod last_event;
 mod led;
 mod limited;
 mod mirror;
+mod outcome;
 mod pace;
 pub mod page;
 pub mod proxied;

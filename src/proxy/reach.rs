@@ -44,7 +44,8 @@ impl Forward<'_> {
         while let Some(endpoint) = course.next.take().or_else(|| self.choose(client, course)) {
             let address = endpoint.address;
             trace.try_begins(address, course.at);
-            let line = group.connector.line(address);
+            let mut line = group.connector.line(address);
+            line.from = self.changes.own.and_then(|own| own.from);
             let by_h2 = group.connector.http2 && self.changes.upgrade.is_none();
             if !by_h2
                 && !course.fresh
@@ -64,12 +65,9 @@ impl Forward<'_> {
             let limits = self.within(course, begun);
             let connected = match by_h2 {
                 // Boxed: larger than all the rest, and most requests find a connection.
-                false => Box::pin(while_there(
-                    client,
-                    group.connector.connect(address, limits),
-                ))
-                .await
-                .map(|connected| Ok((Peer::H1(connected.map_err(Arc::new)?), false, true))),
+                false => Box::pin(while_there(client, group.connector.connect(line, limits)))
+                    .await
+                    .map(|connected| Ok((Peer::H1(connected.map_err(Arc::new)?), false, true))),
                 true => {
                     let taking = self.stream(line, limits, course.fresh);
                     Box::pin(while_there(client, taking)).await

@@ -63,7 +63,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         id,
     );
     let mut values = values;
-    let body = trace.tally.body_sent + trace.own_body;
+    let body = trace.tally.body_sent + trace.own_body + trace.tunnel.1;
     values.body_received = trace.tally.body_received;
     values.limited = trace.limited;
     values.known = Some(Known {

@@ -101,6 +101,10 @@ impl Stranger {
             ca_file: None,
             client: None,
             verify: false,
+            says_name: true,
+            depth: None,
+            crl_files: Vec::new(),
+            version: None,
         });
         let upstream = Upstream {
             keep_alive: 0,

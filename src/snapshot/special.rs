@@ -44,15 +44,20 @@ pub struct Mirror {
 
 impl Special {
     /// What a route of the site does so; `None` for most. `keeps`: its log names lines of heads;
-    /// `gathers`: some text names the request's body.
-    pub(super) fn of(site: &Site, route: &Route, keeps: bool, gathers: bool) -> Option<Self> {
+    /// `gathers`: some text names the request's body; `hashes`: its upstream goes by a text.
+    pub(super) fn of(
+        site: &Site,
+        route: &Route,
+        (keeps, gathers, hashes): (bool, bool, bool),
+    ) -> Option<Self> {
         // A route that rules enter replaces what the one around it is found by.
         let replaced = match &route.path {
             PathPattern::Named(_) => site.outer(route).unwrap_or(route),
             _ => route,
         };
         let request = &route.request;
-        let changes = request.changes();
+        let chooses = matches!(route.action, RouteAction::Choose(..));
+        let changes = request.changes() || hashes || chooses;
         let special = Self {
             answered: !route.action.forwards(),
             files: matches!(route.action, RouteAction::Files(_)),

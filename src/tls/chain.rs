@@ -1,11 +1,14 @@
-//! Whether a client's certificate leads to an authority, by OpenSSL's rules as nginx uses them, and in their words.
+//! Whether a certificate leads to an authority, by OpenSSL's rules as nginx uses them, and in their words.
 //!
 //! Certificates of version 1 count, and so does a self-signed one that stands among the authorities itself. Every certificate
 //! has to be in its time; revocation lists, where there are any, are asked for each. Pure: what files hold and the time come in.
 #![deny(clippy::disallowed_methods)]
 
+use std::net::IpAddr;
+
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::X509Version;
@@ -21,6 +24,8 @@ pub(super) struct Rules<'a> {
     pub(super) revocations: &'a [CertificateRevocationListDer<'static>],
     /// Certificates between the client's and the authority's, at most.
     pub(super) depth: usize,
+    /// Whether those who show the certificates are servers.
+    pub(super) of_servers: bool,
 }
 
 /// Why not, in OpenSSL's words.
@@ -55,7 +60,7 @@ pub(super) fn judge(
     if chain.len() > rules.depth.saturating_add(2) {
         return Err(TOO_LONG);
     }
-    if !is_for_clients(leaf) {
+    if !is_for(leaf, rules.of_servers) {
         return Err(PURPOSE);
     }
     if !chain.iter().skip(1).all(|above| is_authority(above)) {
@@ -147,11 +152,69 @@ fn is_authority(own: &Certificate<'_>) -> bool {
     }
 }
 
-fn is_for_clients(leaf: &Certificate<'_>) -> bool {
+fn is_for(leaf: &Certificate<'_>, servers: bool) -> bool {
     match leaf.extended_key_usage() {
+        Ok(Some(usage)) if servers => usage.value.server_auth || usage.value.any,
         Ok(Some(usage)) => usage.value.client_auth || usage.value.any,
         _ => true,
     }
+}
+
+/// Whether a server's certificate is for this host, a name or an address: by its alternative names, or where none of
+/// those is a name, by its common name.
+pub(super) fn names(leaf: &CertificateDer<'_>, host: &str) -> bool {
+    let Ok((_, leaf)) = X509Certificate::from_der(leaf) else {
+        return false;
+    };
+    let alternatives = leaf.subject_alternative_name().ok().flatten();
+    let alternatives = alternatives.map_or(&[][..], |said| &said.value.general_names);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        let octets = match address {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        let mut known = alternatives.iter();
+        if known.any(|one| matches!(one, GeneralName::IPAddress(own) if **own == octets)) {
+            return true;
+        }
+    }
+    let mut own = alternatives.iter().filter_map(|one| match one {
+        GeneralName::DNSName(name) => Some(*name),
+        _ => None,
+    });
+    match own.next() {
+        Some(first) => is_named(first, host) || own.any(|name| is_named(name, host)),
+        None => {
+            let mut names = leaf.subject().iter_common_name();
+            names.any(|name| name.as_str().is_ok_and(|name| is_named(name, host)))
+        }
+    }
+}
+
+/// A `*` stands for a whole first label or a part of one, before two labels at least.
+fn is_named(pattern: &str, host: &str) -> bool {
+    if pattern.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    let (Some((label, rest)), Some((first, others))) =
+        (pattern.split_once('.'), host.split_once('.'))
+    else {
+        return false;
+    };
+    let Some((begin, end)) = label.split_once('*') else {
+        return false;
+    };
+    let whole = begin.is_empty() && end.is_empty();
+    let first = first.to_ascii_lowercase();
+    let (begin, end) = (begin.to_ascii_lowercase(), end.to_ascii_lowercase());
+    rest.contains('.')
+        && rest.eq_ignore_ascii_case(others)
+        && host.parse::<IpAddr>().is_err()
+        && (whole || !first.starts_with("xn--"))
+        && !end.contains('*')
+        && first.len() > begin.len() + end.len()
+        && first.starts_with(&begin)
+        && first.ends_with(&end)
 }
 
 fn listed(
@@ -208,6 +271,7 @@ mod tests {
             authorities: &authorities,
             revocations: &[],
             depth,
+            of_servers: false,
         };
         judge(&der(shown), &rules, now)
     }
@@ -243,6 +307,22 @@ mod tests {
             ),
         ] {
             assert_eq!(said(shown, authorities, depth, NOW), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label_or_a_part_of_it() {
+        for (pattern, host, expected) in [
+            ("a.example.org", "A.example.org", true),
+            ("*.example.org", "a.example.org", true),
+            ("*.example.org", "a.b.example.org", false),
+            ("*.example.org", "example.org", false),
+            ("*.org", "example.org", false),
+            ("w*.example.org", "www.example.org", true),
+            ("w*.example.org", "a.example.org", false),
+            ("*.0.0.1", "127.0.0.1", false),
+        ] {
+            assert_eq!(is_named(pattern, host), expected, "{pattern} {host}");
         }
     }
 

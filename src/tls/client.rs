@@ -278,6 +278,7 @@ impl Judge {
             authorities,
             revocations,
             depth: depth.into(),
+            of_servers: false,
         };
         let now = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
         chain::judge(chain, &rules, now).map_err(|fault| match fault {
@@ -368,14 +369,9 @@ impl ClientCertVerifier for Asking {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &super::provider().signature_verification_algorithms;
         let checked = verify_tls13_signature(message, leaf, signature, known);
-        match signature.scheme {
-            // Not for handshakes of TLS 1.3 (RFC 8446 section 4.2.3), whoever asks.
-            SignatureScheme::RSA_PKCS1_SHA256
-            | SignatureScheme::RSA_PKCS1_SHA384
-            | SignatureScheme::RSA_PKCS1_SHA512
-            | SignatureScheme::RSA_PKCS1_SHA1
-            | SignatureScheme::ECDSA_SHA1_Legacy => checked,
-            _ => checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known)),
+        match is_of_tls12(signature.scheme) {
+            true => checked,
+            false => checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known)),
         }
     }
 
@@ -386,8 +382,20 @@ impl ClientCertVerifier for Asking {
     }
 }
 
+/// Whether handshakes of TLS 1.3 may not be signed so (RFC 8446 section 4.2.3), whoever asks.
+pub(super) fn is_of_tls12(scheme: SignatureScheme) -> bool {
+    matches!(
+        scheme,
+        SignatureScheme::RSA_PKCS1_SHA256
+            | SignatureScheme::RSA_PKCS1_SHA384
+            | SignatureScheme::RSA_PKCS1_SHA512
+            | SignatureScheme::RSA_PKCS1_SHA1
+            | SignatureScheme::ECDSA_SHA1_Legacy
+    )
+}
+
 /// A certificate that webpki does not read, as those of version 1, has a key all the same, which the signature has to be by.
-fn by_bare_key(
+pub(super) fn by_bare_key(
     error: Error,
     (message, leaf, signature): (&[u8], &CertificateDer<'_>, &DigitallySignedStruct),
     known: &WebPkiSupportedAlgorithms,

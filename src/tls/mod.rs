@@ -1,7 +1,7 @@
 //! Certificates and the TLS configurations that serve them.
 //!
 //! [`pem`] reads pairs, [`self_signed`] makes them, [`Certificates`] holds those being served, [`policies`] and
-//! [`server_config`] serve from it, [`tickets`] lets clients resume, [`client`] knows them, `chain` believes as OpenSSL, [`streams`] ends TLS at streams, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
+//! [`server_config`] serve from it, [`tickets`] lets clients resume, [`client`] knows them, `chain` and [`servers`] believe as OpenSSL, [`streams`] ends TLS at streams, [`watch`] keeps files up to date, [`verify`] says whether a pair is good for a host,
 //! [`peek`] what a listener shows, [`key_log`] what it must not, [`unverified`] takes any. Orders are `acme`'s, sockets are `listener`'s. Invariant: a pair enters
 //! [`Certificates`] only after its key was matched to its leaf, and leaves it only for another or by request.
 
@@ -23,6 +23,7 @@ pub mod pem;
 pub mod policies;
 pub mod self_signed;
 pub mod server_config;
+pub mod servers;
 pub mod streams;
 pub mod tickets;
 pub mod unverified;

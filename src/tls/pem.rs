@@ -311,7 +311,7 @@ pub fn roots(text: &[u8], place: Place) -> Result<RootCertStore, LoadError> {
 }
 
 /// All certificates, at least one.
-fn certificates(text: &[u8], place: &Place) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+pub fn certificates(text: &[u8], place: &Place) -> Result<Vec<CertificateDer<'static>>, LoadError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text)
         .map(|certificate| certificate.map(CertificateDer::into_owned))
         .collect();

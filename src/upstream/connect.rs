@@ -2,6 +2,7 @@
 //!
 //! What becomes of the endpoint after a failed connect is `group`'s matter.
 
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -115,12 +116,21 @@ impl ConnectError {
 }
 
 /// What connections to an endpoint have in common: only such may stand in for each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The endpoint.
     pub address: EndpointAddress,
     /// 0 for plain TCP, else that of the TLS settings and files.
     pub security: u32,
+    /// The address that they come from, where that is not the system's choice.
+    pub from: Option<IpAddr>,
+}
+
+/// Few lines differ by where they come from alone.
+impl Hash for Line {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.address, self.security).hash(state);
+    }
 }
 
 impl Line {
@@ -158,16 +168,20 @@ impl Connector {
     /// The line to `address` as connections are made now.
     pub fn line(&self, address: EndpointAddress) -> Line {
         let security = self.tls.as_ref().map_or(0, |tls| tls.id());
-        Line { address, security }
+        Line {
+            address,
+            security,
+            from: None,
+        }
     }
 
-    /// Connects to `address` for HTTP/1.1.
+    /// Connects on `line` for HTTP/1.1.
     pub async fn connect(
         &self,
-        address: EndpointAddress,
+        line: Line,
         limits: ConnectLimits,
     ) -> Result<Box<Connection>, ConnectError> {
-        let socket = self.socket(address, limits, Alpn::Http1).await?;
+        let socket = self.socket(line, limits, Alpn::Http1).await?;
         Ok(Box::new(Connection::new(socket)))
     }
 
@@ -178,16 +192,17 @@ impl Connector {
         limits: ConnectLimits,
     ) -> Result<(), ConnectError> {
         let alpn = if self.http2 { Alpn::Http2 } else { Alpn::Http1 };
-        self.socket(address, limits, alpn).await.map(drop)
+        let line = self.line(address);
+        self.socket(line, limits, alpn).await.map(drop)
     }
 
-    /// Connects to `address` for HTTP/2; by TLS the endpoint has agreed to it.
+    /// Connects on `line` for HTTP/2; by TLS the endpoint has agreed to it.
     pub async fn http2_socket(
         &self,
-        address: EndpointAddress,
+        line: Line,
         limits: ConnectLimits,
     ) -> Result<Socket, ConnectError> {
-        self.socket(address, limits, Alpn::Http2).await
+        self.socket(line, limits, Alpn::Http2).await
     }
 
     /// Secures a connection to `address` whose bytes are a stream's, as far as the upstream asks for it.
@@ -205,11 +220,15 @@ impl Connector {
 
     async fn socket(
         &self,
-        address: EndpointAddress,
+        line: Line,
         limits: ConnectLimits,
         alpn: Alpn,
     ) -> Result<Socket, ConnectError> {
-        let tcp = tcp(address, limits.tcp).await?;
+        let address = line.address;
+        let tcp = match line.from {
+            None => tcp(address, limits.tcp).await?,
+            Some(from) => Box::pin(tcp_from(from, address, limits.tcp)).await?,
+        };
         match &self.tls {
             None => Ok(Socket::Plain(tcp)),
             // Boxed: rare, and much larger than all the rest.

@@ -22,7 +22,7 @@ use super::endpoint::{Endpoint, InFlight, Rules, State};
 use super::ledger::{Counts, Ledger, Padded};
 use super::protection::Protection;
 use super::standing::{Record, Standing, Terms};
-use crate::config::{self, Balance};
+use crate::config::{self, Balance, Lookup};
 use crate::types::cause::Cause;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
@@ -167,6 +167,11 @@ impl Group {
     /// What the request's key hashes to, for [`Keys::hash`] of a choice that is made later.
     pub fn hashed(&self, keys: &Keys<'_>) -> Option<u64> {
         balance::hashed(&self.config.balance, keys)
+    }
+
+    /// What a request hashes to whose values are known.
+    pub fn hashed_by(&self, values: &dyn Lookup) -> Option<u64> {
+        balance::hashed_by(&self.config.balance, values)
     }
 
     fn chosen(&self, endpoint: &Arc<Endpoint>, stuck: Stuck) -> Chosen {

@@ -147,6 +147,7 @@ mod tests {
         Line {
             address: address.into(),
             security: 0,
+            from: None,
         }
     }
 
@@ -169,6 +170,7 @@ mod tests {
         let secured = Line {
             address: address.into(),
             security: 1,
+            from: None,
         };
         assert!(pool.take(&secured, now, false).is_none());
         assert!(pool.take(&line(address), now, false).is_some());

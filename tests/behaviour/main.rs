@@ -47,6 +47,7 @@ mod names;
 mod nginx_called;
 mod nginx_compare;
 mod nginx_odds;
+mod nginx_proxying;
 mod nginx_servers;
 mod nginx_tls;
 mod nginx_upstreams;

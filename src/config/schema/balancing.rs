@@ -15,6 +15,8 @@ use super::{Key, Kind, Table};
 use crate::config::balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::discovery::NamedEndpoints;
+use crate::config::own_names::OwnNames;
+use crate::config::text::Text;
 use crate::types::dns_name::DnsName;
 
 pub(super) const ENDPOINTS: Key = Key::either(
@@ -48,7 +50,7 @@ pub(super) const HASH_ON: Key = Key::new(
     "hash_on",
     Kind::Text,
     "\"client\"",
-    "The key of `balance = \"hash\"`: \"client\" is the client's address (of IPv6 the first 64 bits), \"header:NAME\" a request field, \"cookie:NAME\" a cookie. Requests without it take turns.",
+    "The key of `balance = \"hash\"`: \"client\" is the client's address (of IPv6 the first 64 bits), \"header:NAME\" a request field, \"cookie:NAME\" a cookie; or a text with $variables, as \"$request_uri\" (in streams only where the client's address is all it names). Requests without it take turns.",
 );
 pub(super) const STICKY: Key = Key::rule(
     "sticky",
@@ -180,7 +182,7 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
                 ),
         );
     }
-    let on = reader.field("hash_on", hash_on);
+    let on = reader.field("hash_on", |field| hash_on(field, reader.own()));
     let balance = reader.word("balance");
     let sticky = reader.inline("sticky", &STICKY_TABLE, context, sticky);
     let slow_start = reader.duration("slow_start");
@@ -321,8 +323,11 @@ pub(in crate::config) fn endpoints_of_file(
     })
 }
 
-fn hash_on(field: &Field<'_>) -> Option<HashOn> {
+fn hash_on(field: &Field<'_>, own: &OwnNames) -> Option<HashOn> {
     let text = field.text()?;
+    if text.contains('$') {
+        return super::action::text(field, Text::parse_line(text, own)).map(HashOn::Text);
+    }
     let parsed = match text.split_once(':') {
         None if text == "client" => Some(HashOn::Client),
         Some(("header", name)) => HeaderName::try_from(name).ok().map(HashOn::Header),
@@ -331,7 +336,9 @@ fn hash_on(field: &Field<'_>) -> Option<HashOn> {
     };
     parsed.or_else(|| {
         let message = format!("`hash_on` cannot be `{text}`");
-        let hint = "write \"client\", \"header:X-Session\" or \"cookie:session\"".to_owned();
+        let hint =
+            "write \"client\", \"header:X-Session\", \"cookie:session\" or a text with $variables"
+                .to_owned();
         field.refuse("bad-hash-key", message, Some(hint))
     })
 }

@@ -65,6 +65,13 @@ pub(super) const BODY: Key = Key::rule(
     "\"name=$arg_name\"",
     "What is sent in place of the client's body, with $variables; \"\" is none. The client's is thrown away.",
 );
+pub(super) const BIND: Key = Key::rule(
+    "bind",
+    Kind::Text,
+    "the system's choice",
+    "\"192.0.2.9\"",
+    "The address of this machine that connections to endpoints come from, with $variables; what is no address is the system's choice.",
+);
 pub(super) const ACCEL: Key = Key::new(
     "accel",
     Kind::Flag,
@@ -200,6 +207,7 @@ pub(super) fn of_route(reader: &Reader<'_>, context: Context<'_>) -> Option<Rout
     let method = line(reader, "method");
     let passes = reader.flag("client_headers");
     let body = line(reader, "body");
+    let bind = line(reader, "bind");
     let accel = reader.flag("accel");
     let expires = reader.optional("expires", expires);
     let locations = pairs(reader, "location_headers", replacement(false));
@@ -215,6 +223,7 @@ pub(super) fn of_route(reader: &Reader<'_>, context: Context<'_>) -> Option<Rout
             method: method?.map(|at| at.value),
             passes: passes?.value,
             body: body?.map(|at| at.value),
+            bind: bind?.map(|at| at.value),
         },
         response: ResponseHeads {
             locations: locations?,

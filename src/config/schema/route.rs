@@ -115,6 +115,7 @@ pub(in crate::config) static TABLE: Table = Table {
         heads::METHOD,
         heads::CLIENT_HEADERS,
         heads::BODY,
+        heads::BIND,
         heads::ACCEL,
         heads::RESPONSE_HEADERS,
         heads::HIDE_HEADERS,

@@ -240,7 +240,7 @@ fn profile(word: At<String>) -> At<TlsProfile> {
     }
 }
 
-fn version(word: At<String>) -> At<TlsVersion> {
+pub(super) fn version(word: At<String>) -> At<TlsVersion> {
     let value = match word.value.as_str() {
         "1.3" => TlsVersion::V13,
         _ => TlsVersion::V12,

@@ -8,12 +8,14 @@ use toml::de::DeValue;
 
 use super::reader::{At, Context, Reader};
 use super::route::Read;
+use super::tls::version;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::source::Span;
+use crate::config::tls::TlsVersion;
 
 static TABLE: Table = Table {
-    header: "tls = { server_name, ca_file, client_certificate, client_key, verify }",
+    header: "tls = { server_name, sni, ca_file, crl_files, depth, version, client_certificate, client_key, verify }",
     about: "",
     keys: &[
         Key::rule(
@@ -50,6 +52,32 @@ static TABLE: Table = Table {
             "true",
             "false takes every certificate.",
         ),
+        Key::new(
+            "sni",
+            Kind::Flag,
+            "true",
+            "Whether endpoints are told the name that is asked for.",
+        ),
+        Key::rule(
+            "depth",
+            Kind::Count(0, 100),
+            "RFC 5280",
+            "1",
+            "Chains and names are judged as OpenSSL does (version 1 and a common name alone count), with at most so many certificates between.",
+        ),
+        Key::new(
+            "crl_files",
+            Kind::Texts,
+            "[]",
+            "PEM: what the authorities have revoked; goes with `depth`.",
+        ),
+        Key::rule(
+            "version",
+            Kind::Word(&["1.2", "1.3"]),
+            "both",
+            "\"1.2\"",
+            "The only version of TLS that is spoken.",
+        ),
     ],
 };
 
@@ -61,6 +89,10 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) client_certificate: Read<PathBuf>,
     pub(in crate::config) client_key: Read<PathBuf>,
     pub(in crate::config) verify: Option<At<bool>>,
+    pub(in crate::config) says_name: Option<At<bool>>,
+    pub(in crate::config) depth: Read<u8>,
+    pub(in crate::config) crl_files: Option<Vec<At<PathBuf>>>,
+    pub(in crate::config) version: Read<TlsVersion>,
     /// Of the key.
     pub(in crate::config) span: Span,
 }
@@ -91,6 +123,10 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<T
         client_certificate: inner.optional("client_certificate", Reader::path),
         client_key: inner.optional("client_key", Reader::path),
         verify: inner.flag("verify"),
+        says_name: inner.flag("sni"),
+        depth: inner.optional("depth", Reader::count::<u8>),
+        crl_files: inner.list("crl_files", |field| field.path(context.source)),
+        version: inner.optional("version", |r, key| r.word(key).map(version)),
         span,
     }))
 }

@@ -14,6 +14,14 @@ const ENDPOINT: &str = "endpoint";
 /// Checks the `tls` of the upstream called `name`.
 pub(super) fn check(typed: Typed, name: &str, context: Context<'_>) -> Option<UpstreamTls> {
     let verify = typed.verify.as_ref()?;
+    if let (Some(None), Some([first, ..])) = (&typed.depth, typed.crl_files.as_deref()) {
+        let message = "`crl_files` go with `depth`";
+        return context.sink.refuse(Diagnostic::error(
+            "crl-without-depth",
+            first.span.clone(),
+            message,
+        ));
+    }
     let client = client(&typed, context);
     let server_name = match typed.server_name? {
         Some(text) => server_name(&text, context),
@@ -52,6 +60,14 @@ pub(super) fn check(typed: Typed, name: &str, context: Context<'_>) -> Option<Up
         ca_file: ca_file.map(|file| file.value),
         client: client?,
         verify: verify.value,
+        says_name: typed.says_name?.value,
+        depth: typed.depth?.map(|depth| depth.value),
+        crl_files: typed
+            .crl_files?
+            .into_iter()
+            .map(|file| file.value)
+            .collect(),
+        version: typed.version?.map(|version| version.value),
     })
 }
 

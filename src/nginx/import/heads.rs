@@ -58,6 +58,21 @@ pub(super) fn of_route<'t>(
     of_answers(import, scope, route);
 }
 
+/// `proxy_bind`
+fn bind(import: &mut Import<'_>, own: &Directive, route: &mut Draft) {
+    if own.argument(1) == "transparent" {
+        let what = "hubgate takes no foreign addresses: connections come from its own";
+        return import.ledger.lost(own, what);
+    }
+    match variables::text(import, own.argument(0).as_bytes(), &Known::default()) {
+        Ok(text) => {
+            route.set("bind", draft::text(&text), Some(own));
+            carried(import, own, "`bind` of its routes");
+        }
+        Err(unknown) => import.ledger.lost(own, unknown),
+    }
+}
+
 /// `proxy_method`, `proxy_pass_request_headers`, and whether upstreams may lead elsewhere.
 fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draft) {
     if let Some(own) = scope.one("proxy_method") {
@@ -68,6 +83,13 @@ fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draf
             }
             Err(unknown) => import.ledger.lost(own, unknown),
         }
+    }
+    let bound = match scope.one("grpc_pass") {
+        Some(_) => scope.one("grpc_bind"),
+        None => scope.one("proxy_bind"),
+    };
+    if let Some(own) = bound.filter(|own| own.argument(0) != "off") {
+        bind(import, own, route);
     }
     let keeps = scope.one("proxy_pass_request_body");
     let without = keeps.filter(|_| !scope.flag("proxy_pass_request_body", true));
@@ -369,7 +391,11 @@ fn pair(import: &Import<'_>, own: &Directive, known: &Known) -> Result<String, S
         Some(_) => (from.clone().into_owned(), variables::groups(&from)),
         None => (variables::text(import, from.as_bytes(), known)?, Vec::new()),
     };
-    let to = variables::text_with(import, own.argument(1).as_bytes(), known, &groups)?;
+    let to = own.argument(1);
+    // nginx takes the dot from both where neither is an expression.
+    let dotted = own.is("proxy_cookie_domain") && !from.starts_with('~');
+    let to = to.strip_prefix('.').filter(|_| dotted).unwrap_or(&to);
+    let to = variables::text_with(import, to.as_bytes(), known, &groups)?;
     Ok(format!("[{}, {}]", draft::text(&from), draft::text(&to)))
 }
 

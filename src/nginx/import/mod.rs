@@ -25,6 +25,7 @@ mod realip;
 mod report;
 mod route;
 mod rules;
+mod secured;
 mod settings;
 mod site;
 mod stream;

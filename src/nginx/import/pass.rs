@@ -5,7 +5,8 @@
 use super::Import;
 use super::definitions;
 use super::draft::{self, Draft};
-use super::upstream::Target;
+use super::secured;
+use super::upstream::{self as blocks, Target};
 use super::variables::{self, Known};
 use crate::nginx::model::{Pass, Scope};
 use crate::nginx::text::Part;
@@ -20,6 +21,8 @@ pub(super) enum Asked {
     Prefix(String),
     /// What a text says.
     Target(String),
+    /// Nothing: whoever would be asked is down.
+    Nobody,
 }
 
 /// The name of the upstream's table, and what it is asked for.
@@ -64,17 +67,38 @@ pub(super) fn upstream<'t>(
         }
     };
     let mut named = |import: &mut Import<'t>, host: &str| {
-        let default_port = if address.tls { 443 } else { 80 };
-        let target = Target { host, default_port };
-        let more = |table: &mut Draft| of_scope(scope, table, address.tls, grpc, host);
-        let ledger = &mut import.ledger;
-        import.upstreams.table(target, directive, ledger, more)
+        table(import, (directive, scope), (address.tls, grpc), host)
     };
+    if import.upstreams.is_down(&address.host, &mut import.ledger) {
+        return Some((String::new(), Asked::Nobody));
+    }
     let name = match address.host.strip_prefix('$') {
         None => named(import, &address.host)?,
         Some(variable) => chosen(import, variable, &mut named)?,
     };
     Some((name, asked))
+}
+
+/// The name of the table for `host`, with what the scope says of connections to it.
+fn table<'t>(
+    import: &mut Import<'t>,
+    (directive, scope): (&'t Directive, &Scope<'t>),
+    (tls, grpc): (bool, bool),
+    host: &str,
+) -> Option<String> {
+    let family = if grpc { "grpc" } else { "proxy" };
+    let secured = tls.then(|| secured::tls(import, scope, family, host));
+    if let Some(own) = import.upstreams.hashes(host) {
+        match variables::text(import, own.argument(0).as_bytes(), &Known::default()) {
+            Ok(text) => import.upstreams.hash_by(host, text),
+            Err(unknown) => import.ledger.lost(own, unknown),
+        }
+    }
+    let default_port = if tls { 443 } else { 80 };
+    let target = Target { host, default_port };
+    let more = |table: &mut Draft| of_scope(scope, table, secured, grpc);
+    let ledger = &mut import.ledger;
+    import.upstreams.table(target, directive, ledger, more)
 }
 
 /// A `proxy_pass` that may go anywhere: to any upstream of the file, and to whatever else the text says.
@@ -92,13 +116,7 @@ fn stranger<'t>(
         }
     };
     for block in import.upstreams.names() {
-        let target = Target {
-            host: &block,
-            default_port: 80,
-        };
-        let more = |table: &mut Draft| of_scope(scope, table, false, false, &block);
-        let ledger = &mut import.ledger;
-        import.upstreams.table(target, directive, ledger, more);
+        table(import, (directive, scope), (false, false), &block);
     }
     let strangers = match scope.one("resolver") {
         Some(_) => "names",
@@ -236,34 +254,19 @@ fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {
 }
 
 /// What a location says of the connections to its upstream.
-fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &str) {
+fn of_scope(scope: &Scope<'_>, table: &mut Draft, secured: Option<String>, grpc: bool) {
     if grpc {
-        let protocol = if tls { "\"h2\"" } else { "\"h2c\"" };
+        let protocol = if secured.is_some() {
+            "\"h2\""
+        } else {
+            "\"h2c\""
+        };
         table.set("protocol", protocol, scope.one("grpc_pass"));
     }
     let family = if grpc { "grpc" } else { "proxy" };
     let directive = |name: &str| scope.one(&format!("{family}_{name}"));
-    let first = |name: &str| directive(name).map(|own| own.argument(0).into_owned());
-    if tls {
-        let mut words = Vec::new();
-        let name = first("ssl_name").filter(|name| !name.contains('$'));
-        let bare = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        let name = name.unwrap_or_else(|| bare.to_owned());
-        match name.parse::<std::net::IpAddr>() {
-            Ok(_) => words.push("server_name = \"endpoint\"".to_owned()),
-            Err(_) => words.push(format!("server_name = {}", draft::text(&name))),
-        }
-        if first("ssl_verify").as_deref() != Some("on") {
-            words.push("verify = false".to_owned());
-        }
-        for (from, key) in [
-            ("ssl_trusted_certificate", "ca_file"),
-            ("ssl_certificate", "client_certificate"),
-            ("ssl_certificate_key", "client_key"),
-        ] {
-            words.extend(first(from).map(|file| format!("{key} = {}", draft::text(&file))));
-        }
-        table.set("tls", format!("{{ {} }}", words.join(", ")), None);
+    if let Some(secured) = secured {
+        table.set("tls", secured, None);
     }
     if let Some(own) = directive("next_upstream") {
         let words = own.arguments().iter().flat_map(|word| match &*word.text() {
@@ -282,6 +285,17 @@ fn of_scope(scope: &Scope<'_>, table: &mut Draft, tls: bool, grpc: bool, host: &
         table.set("retry_on", draft::texts(words), Some(own));
         // nginx counts none.
         table.set("retry_budget", "\"100%\"", Some(own));
+        // What makes nginx ask another counts against who answered so, but for 403 and 404.
+        let bad = own.arguments().iter().filter_map(|word| {
+            let word = word.text();
+            let status = word.strip_prefix("http_")?;
+            (!matches!(status, "403" | "404")).then(|| status.to_owned())
+        });
+        let bad: Vec<_> = bad.collect();
+        if !bad.is_empty() {
+            blocks::outlier(table, "statuses", &draft::texts(bad), own);
+            blocks::outlier_unless_said(table, "failures", "1", own);
+        }
     }
     if let Some(own) = directive("next_upstream_tries")
         && own.argument(0).parse::<u32>().is_ok_and(|tries| tries > 0)

@@ -169,6 +169,9 @@ fn route<'t>(
         Some(directive),
     );
     route.set(key, draft::text(path), None);
+    if matches!(asked, Asked::Nobody) {
+        return Some(down(import, scope, pass, route));
+    }
     route.set("upstream", draft::text(&upstream), Some(pass));
     if let Some(strangers) = import.strangers.take() {
         route.set("strangers", draft::text(strangers), Some(pass));
@@ -178,7 +181,7 @@ fn route<'t>(
             route.set("target", draft::text(&text), Some(pass));
             None
         }
-        Asked::Same => None,
+        Asked::Same | Asked::Nobody => None,
         Asked::Prefix(to) => Some(to),
     };
     let preset = advice::preset(scope, pass, path);
@@ -203,7 +206,7 @@ fn route<'t>(
     if let Some(preset) = preset {
         route.set("preset", draft::text(preset), None);
     }
-    times(import, scope, &mut route);
+    times(import, scope, pass, &mut route);
     access::of_scope(import, scope, &mut route);
     limits::of_scope(import, scope, &mut route);
     mirror::of_scope(import, scope, &mut route);
@@ -216,8 +219,26 @@ fn route<'t>(
     Some(route)
 }
 
+/// The route to an upstream all of whose servers are down.
+fn down<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    pass: &Directive,
+    mut route: Draft,
+) -> Draft {
+    route.set("respond", "{ status = 502 }", Some(pass));
+    access::of_scope(import, scope, &mut route);
+    limits::of_scope(import, scope, &mut route);
+    detours(import, scope, false, &mut route);
+    log::of_location(import, scope, &mut route);
+    heads::of_answers(import, scope, &mut route);
+    let to = "502: all servers of the upstream are down";
+    import.ledger.carried(pass, to);
+    route
+}
+
 /// Times and sizes.
-fn times(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
+fn times(import: &mut Import<'_>, scope: &Scope<'_>, pass: &Directive, route: &mut Draft) {
     let family = match scope.one("grpc_pass") {
         Some(_) => "grpc",
         None => "proxy",
@@ -229,6 +250,13 @@ fn times(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
     };
     if let Some((from, time)) = time("connect_timeout") {
         route.set("connect_timeout", draft::time(time), Some(from));
+        let secured = ["https:", "grpcs:"];
+        if secured
+            .iter()
+            .any(|scheme| pass.argument(0).starts_with(scheme))
+        {
+            route.set("tls_timeout", draft::time(time), Some(from));
+        }
     }
     let (read, send) = (time("read_timeout"), time("send_timeout"));
     if let Some((from, time)) = read {

@@ -3,6 +3,7 @@
 //! Inheritance is nginx's. What is not the same for every connection, where hubgate wants it to be, is told as lost.
 
 use super::draft::{self, Draft};
+use super::secured;
 use super::stream::Listens;
 use super::variables::{self, Known};
 use super::{Import, limits, tls};
@@ -93,40 +94,7 @@ pub(super) fn upstream_tls(
     if !scope.flag("proxy_ssl", false) {
         return None;
     }
-    let first = |name: &str| scope.one(name).map(|own| own.argument(0).into_owned());
-    let verify = scope.flag("proxy_ssl_verify", false);
-    let mut words = Vec::new();
-    let name = first("proxy_ssl_name").filter(|name| {
-        let known = !name.contains('$');
-        if let Some(own) = scope.one("proxy_ssl_name").filter(|_| !known) {
-            let what = "the name depends on the connection: that of the target is asked for";
-            import.ledger.lost(own, what);
-        }
-        known
-    });
-    let bare = host.rsplit_once(':').map_or(host, |(host, _)| host);
-    let name = name.unwrap_or_else(|| bare.to_owned());
-    // nginx asks for no name unless it is told to.
-    let asks = verify || scope.flag("proxy_ssl_server_name", false);
-    match asks && name.parse::<std::net::IpAddr>().is_err() {
-        false => words.push("server_name = \"endpoint\"".to_owned()),
-        true => words.push(format!("server_name = {}", draft::text(&name))),
-    }
-    if !verify {
-        words.push("verify = false".to_owned());
-    }
-    for (from, key) in [
-        ("proxy_ssl_trusted_certificate", "ca_file"),
-        ("proxy_ssl_certificate", "client_certificate"),
-        ("proxy_ssl_certificate_key", "client_key"),
-    ] {
-        let file = first(from).filter(|file| !file.is_empty());
-        if let Some(file) = file.filter(|_| verify || key != "ca_file") {
-            let file = draft::text(&import.absolute(&file));
-            words.push(format!("{key} = {file}"));
-        }
-    }
-    Some(format!("{{ {} }}", words.join(", ")))
+    Some(secured::tls(import, scope, "proxy", host))
 }
 
 fn access(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {

@@ -20,6 +20,8 @@ pub(super) struct Upstreams<'t> {
     blocks: BTreeMap<String, &'t Directive>,
     /// Tables by the names hubgate gives them.
     made: BTreeMap<String, Draft>,
+    /// What blocks hash, as texts of hubgate's.
+    hashed: BTreeMap<String, String>,
     /// Put before names that `stream` and `http` both use.
     prefix: &'static str,
 }
@@ -40,6 +42,7 @@ impl<'t> Upstreams<'t> {
                 .map(|own| (own.argument(0).into_owned(), own))
                 .collect(),
             made: BTreeMap::new(),
+            hashed: BTreeMap::new(),
             prefix,
         }
     }
@@ -54,7 +57,10 @@ impl<'t> Upstreams<'t> {
         more: impl FnOnce(&mut Draft),
     ) -> Option<String> {
         let mut table = match self.blocks.get(target.host) {
-            Some(block) => converted(block, target.default_port, ledger),
+            Some(block) => {
+                let hashed = self.hashed.get(target.host).map(|text| &**text);
+                converted(block, target.default_port, hashed, ledger)
+            }
             None => single(target, from),
         };
         if table.get("endpoints").is_none_or(|list| list == "[]") {
@@ -82,6 +88,31 @@ impl<'t> Upstreams<'t> {
             }
         }
         None
+    }
+
+    /// Whether all servers of the block of this name are down, which is told.
+    pub(super) fn is_down(&self, name: &str, ledger: &mut Ledger) -> bool {
+        let Some(block) = self.blocks.get(name) else {
+            return false;
+        };
+        let mut servers = block.children().iter().filter(|own| own.is("server"));
+        let is_down = servers.all(|own| own.arguments().iter().any(|word| word.text() == "down"));
+        if is_down {
+            ledger.block_not_needed(block, "all its servers are down");
+        }
+        is_down
+    }
+
+    /// The `hash` of the block of this name, where it goes by what only a text can say.
+    pub(super) fn hashes(&self, name: &str) -> Option<&'t Directive> {
+        let block: &'t Directive = self.blocks.get(name)?;
+        let mut own = block.children().iter();
+        own.find(|own| own.is("hash") && simple(&own.argument(0)).is_none())
+    }
+
+    /// Has it go by this text.
+    pub(super) fn hash_by(&mut self, name: &str, text: String) {
+        self.hashed.insert(name.to_owned(), text);
     }
 
     /// Leaves those with these names, as they are written, without checks.
@@ -172,7 +203,12 @@ pub(super) fn endpoint(text: &str, default_port: u16) -> Option<String> {
 }
 
 /// An `upstream` block.
-fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft {
+fn converted(
+    block: &Directive,
+    default_port: u16,
+    hashed: Option<&str>,
+    ledger: &mut Ledger,
+) -> Draft {
     ledger.carried(block, "an `[upstream]`");
     let mut table = Draft::new("", Some(block));
     let mut endpoints: Vec<Server> = Vec::new();
@@ -203,7 +239,7 @@ fn converted(block: &Directive, default_port: u16, ledger: &mut Ledger) -> Draft
             }
             "random" => table.set("balance", "\"random\"", Some(directive)),
             "least_conn" => table.set("balance", "\"least-requests\"", Some(directive)),
-            "hash" => hash(directive, &mut table, ledger),
+            "hash" => hash(directive, hashed, &mut table, ledger),
             "keepalive" => {
                 let count = directive.argument(0).into_owned();
                 table.set("keep_alive", count, Some(directive));
@@ -338,7 +374,7 @@ fn server(
 }
 
 /// One key of `outlier`, which the last server that says it sets for all.
-fn outlier(table: &mut Draft, key: &str, value: &str, from: &Directive) {
+pub(super) fn outlier(table: &mut Draft, key: &str, value: &str, from: &Directive) {
     let old = table.get("outlier").unwrap_or_default();
     let old = old.trim_start_matches('{').trim_end_matches('}').trim();
     let begins = format!("{key} =");
@@ -355,9 +391,9 @@ fn outlier(table: &mut Draft, key: &str, value: &str, from: &Directive) {
     );
 }
 
-fn hash(directive: &Directive, table: &mut Draft, ledger: &mut Ledger) {
-    let key = directive.argument(0);
-    let on = match &*key {
+/// What hubgate has a word for.
+fn simple(key: &str) -> Option<String> {
+    match key {
         "$remote_addr" | "$binary_remote_addr" => Some("client".to_owned()),
         key => key
             .strip_prefix("$http_")
@@ -365,9 +401,14 @@ fn hash(directive: &Directive, table: &mut Draft, ledger: &mut Ledger) {
             .or_else(|| {
                 key.strip_prefix("$cookie_")
                     .map(|name| format!("cookie:{name}"))
-            }),
-    };
-    match on {
+            })
+            .filter(|on| !on.contains('$')),
+    }
+}
+
+fn hash(directive: &Directive, hashed: Option<&str>, table: &mut Draft, ledger: &mut Ledger) {
+    let key = directive.argument(0);
+    match simple(&key).or_else(|| hashed.map(str::to_owned)) {
         Some(on) => {
             table.set("balance", "\"hash\"", Some(directive));
             table.set("hash_on", draft::text(&on), Some(directive));
@@ -378,6 +419,14 @@ fn hash(directive: &Directive, table: &mut Draft, ledger: &mut Ledger) {
                 "hubgate hashes the client, a field or a cookie, not `{key}`; requests take turns"
             ),
         ),
+    }
+}
+
+/// As that, unless a server of the block has said so.
+pub(super) fn outlier_unless_said(table: &mut Draft, key: &str, value: &str, from: &Directive) {
+    let said = table.get("outlier").unwrap_or_default();
+    if !said.contains(&format!("{key} =")) {
+        outlier(table, key, value, from);
     }
 }
 

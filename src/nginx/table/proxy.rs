@@ -8,7 +8,7 @@ use super::rule::{Form, Rule, any, between, exactly, rule};
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
-    rule("proxy_bind", between(1, 2), &[HTTP, SERVER, LOCATION]).inherited().lost("the address that connections to upstreams come from is the system's choice"),
+    rule("proxy_bind", between(1, 2), &[HTTP, SERVER, LOCATION]).inherited().carried("`bind` of the route, or of the `[[stream]]`"),
     rule("proxy_buffer_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),
     rule("proxy_buffering", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("bodies are streamed both ways as they come"),
     rule("proxy_buffers", exactly(2), &[HTTP, SERVER, LOCATION]).form(Form::Buffers).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),
@@ -63,15 +63,15 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_ssl_certificate_key", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`tls.client_certificate`, `tls.client_key` of the upstream"),
     rule("proxy_ssl_ciphers", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("TLS 1.2 and 1.3 with current ciphers to upstreams; older ones are not spoken"),
     rule("proxy_ssl_conf_command", exactly(2), &[HTTP, SERVER, LOCATION]).inherited().lost("TLS 1.2 and 1.3 with current ciphers to upstreams; older ones are not spoken"),
-    rule("proxy_ssl_crl", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("revocation lists are not asked for upstreams"),
+    rule("proxy_ssl_crl", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`tls.crl_files` of the upstream"),
     rule("proxy_ssl_name", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`tls.server_name` of the upstream"),
     rule("proxy_ssl_password_file", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("keys have to be without a password"),
-    rule("proxy_ssl_protocols", any(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("TLS 1.2 and 1.3 with current ciphers to upstreams; older ones are not spoken"),
-    rule("proxy_ssl_server_name", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`tls.server_name` of the upstream"),
+    rule("proxy_ssl_protocols", any(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().carried("`tls.version` of the upstream"),
+    rule("proxy_ssl_server_name", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`tls.sni` of the upstream"),
     rule("proxy_ssl_session_reuse", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("sessions are resumed, and chains followed, as far as they go"),
     rule("proxy_ssl_trusted_certificate", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`tls.ca_file` of the upstream"),
     rule("proxy_ssl_verify", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`tls.verify` of the upstream"),
-    rule("proxy_ssl_verify_depth", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("sessions are resumed, and chains followed, as far as they go"),
+    rule("proxy_ssl_verify_depth", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().carried("`tls.depth` of the upstream"),
     rule("proxy_store", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("answers are not kept on disk"),
     rule("proxy_store_access", between(1, 3), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("answers are not kept on disk"),
     rule("proxy_temp_file_write_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),

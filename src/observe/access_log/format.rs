@@ -110,7 +110,9 @@ impl<'r> Line<'_, 'r> {
             Variable::Host => self.optional(record.host),
             Variable::Scheme => self.text(record.scheme.as_bytes()),
             Variable::Status => self.status(Some(record.status)),
-            Variable::BodyBytesSent => clock::number(record.body_sent, self.out),
+            Variable::BodyBytesSent => {
+                clock::number(record.body_sent + record.tunnel_out, self.out);
+            }
             Variable::RequestLength => clock::number(record.body_received, self.out),
             Variable::RequestTime => clock::seconds(record.duration, self.out),
             Variable::RequestId => self.text(record.request_id.as_bytes()),

@@ -40,7 +40,7 @@ use super::recode::Recoder;
 use crate::observe::cause::Cause;
 use crate::observe::open::Entry;
 use crate::transport::now;
-use crate::upstream::http1::{BodyError, BodyProgress, Connection, Request};
+use crate::upstream::http1::{BodyError, BodyProgress, Connection, Request, ResponseHead};
 use crate::upstream::peer::Peer;
 
 /// Read of a response's body at once.
@@ -48,7 +48,7 @@ const PIECE: usize = 64 * 1024;
 
 /// Says of an upstream's final status, and of what has been exchanged by then, whether the answer is thrown away because
 /// the request is tried again.
-pub type Decline<'a> = dyn Fn(u16, &Tally) -> bool + Send + Sync + 'a;
+pub type Decline<'a> = dyn Fn(&ResponseHead<'_>, &Tally) -> bool + Send + Sync + 'a;
 
 /// How an exchange ended.
 pub enum End {
@@ -374,7 +374,7 @@ impl<'a> Exchange<'a> {
             self.events = head.length().is_none().then(Place::default);
         }
         if let Some(decline) = self.decline
-            && decline(status.as_u16(), self.tally)
+            && decline(&head, self.tally)
         {
             return Err(self.declined(status.as_u16()));
         }

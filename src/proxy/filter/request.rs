@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -50,6 +51,10 @@ pub struct OwnFields<'a> {
     pub passes: bool,
     /// In place of the client's body.
     pub body: Option<Bytes>,
+    /// The address that the connection to the endpoint comes from.
+    pub from: Option<IpAddr>,
+    /// What the request hashes to, where that takes its values.
+    pub hash: Option<u64>,
 }
 
 impl OwnFields<'_> {

@@ -121,7 +121,7 @@ pub fn write_informational(head: &ResponseHead<'_>, own: &Own<'_>, wire: &mut Ve
     let mut strict = None;
     status_line(head.status(), head.reason(), wire);
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
-        wire.extend_from_slice(b"Connection: Upgrade\r\n");
+        wire.extend_from_slice(b"Connection: upgrade\r\n");
         let upgrade = head.fields().find(|field| field.kind == FieldKind::Upgrade);
         if let Some(upgrade) = upgrade {
             field(wire, b"Upgrade", upgrade.value);

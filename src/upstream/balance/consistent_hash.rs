@@ -114,7 +114,14 @@ pub(super) fn key(on: &HashOn, keys: &Keys<'_>) -> Option<u64> {
             (!value.is_empty()).then(|| hash(value))
         }
         HashOn::Cookie(name) => cookies(keys.headers?, name).next().map(hash),
+        // Whoever knows the values has made the hash of them.
+        HashOn::Text(_) => None,
     }
+}
+
+/// What a text comes to; none where that is nothing.
+pub(in crate::upstream) fn of_text(value: &[u8]) -> Option<u64> {
+    (!value.is_empty()).then(|| hash(value))
 }
 
 /// FNV-1a, mixed: short keys, and the same result everywhere and always.

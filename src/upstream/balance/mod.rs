@@ -16,7 +16,7 @@ use http::HeaderMap;
 pub(super) use set::Set;
 
 use super::endpoint::Endpoint;
-use crate::config::Balance;
+use crate::config::{Balance, HashOn, Lookup, Variable};
 use crate::types::endpoint_address::EndpointAddress;
 
 /// What a request offers to choose by. Costs nothing until it is asked.
@@ -35,8 +35,25 @@ pub struct Keys<'a> {
 /// What a request's key hashes to; `None` where that does not count, or there is none.
 pub(super) fn hashed(balance: &Balance, keys: &Keys<'_>) -> Option<u64> {
     match balance {
-        Balance::Hash(on) => consistent_hash::key(on, keys),
+        Balance::Hash(on) => keys.hash.or_else(|| consistent_hash::key(on, keys)),
         Balance::RoundRobin | Balance::LeastRequests | Balance::Random => None,
+    }
+}
+
+/// What a request hashes to whose values are known: where the upstream hashes a text, or the client as a log has it.
+pub(super) fn hashed_by(balance: &Balance, values: &dyn Lookup) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashOn::Text(text)) => consistent_hash::of_text(&text.value(values)),
+        Balance::Hash(HashOn::Client) => {
+            let mut client = Vec::new();
+            values.append(&Variable::RemoteAddr, &mut client);
+            let keys = Keys {
+                client: std::str::from_utf8(&client).unwrap_or_default(),
+                ..Keys::default()
+            };
+            consistent_hash::key(&HashOn::Client, &keys)
+        }
+        _ => None,
     }
 }
 

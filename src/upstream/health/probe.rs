@@ -67,7 +67,10 @@ async fn asked(
         }
         CheckKind::Http(http) => {
             let peer = match connector.http2 {
-                false => connector.connect(address, limits).await.map(Peer::H1),
+                false => connector
+                    .connect(connector.line(address), limits)
+                    .await
+                    .map(Peer::H1),
                 true => http2::alone(connector, address, limits).await.map(Peer::H2),
             };
             let peer = peer.map_err(|error| with_reasons(&error))?;

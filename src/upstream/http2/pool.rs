@@ -209,7 +209,7 @@ async fn make(
     limits: ConnectLimits,
 ) -> Result<Connection, ConnectError> {
     let (address, limit) = (line.address, limits.tcp);
-    let socket = connector.http2_socket(address, limits).await?;
+    let socket = connector.http2_socket(line, limits).await?;
     match tokio::time::timeout(limit, Connection::open(socket, PATIENCE)).await {
         Ok(opened) => opened.map_err(|source| ConnectError::Http2 { address, source }),
         Err(_) => Err(ConnectError::TimedOut { address, limit }),

@@ -7,6 +7,7 @@
 
 pub mod fault;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,10 +15,12 @@ use arc_swap::ArcSwap;
 use rustls::client::Resumption;
 use rustls::pki_types;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
-use crate::config::{ClientCertificate, ServerName, UpstreamTls};
+use crate::config::{ClientCertificate, ServerName, TlsVersion, UpstreamTls, trust};
 use crate::tls::pem::{self, LoadError, Place};
+use crate::tls::servers::Servers;
 use crate::tls::unverified::Unverified;
 use crate::types::address::THIS_HOST;
 use crate::types::endpoint_address::EndpointAddress;
@@ -62,6 +65,7 @@ pub enum Alpn {
 struct Files {
     roots: Option<Vec<u8>>,
     client: Option<(Vec<u8>, Vec<u8>)>,
+    revocations: Vec<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Files {
@@ -132,7 +136,9 @@ impl ClientTls {
     pub fn paths(&self) -> impl Iterator<Item = &std::path::Path> {
         let client = self.settings.client.iter();
         let pair = client.flat_map(|client| [client.chain.as_path(), client.key.as_path()]);
-        self.settings.ca_file.as_deref().into_iter().chain(pair)
+        let lists = self.settings.crl_files.iter().map(PathBuf::as_path);
+        let roots = self.settings.ca_file.as_deref().into_iter();
+        roots.chain(pair).chain(lists)
     }
 
     /// Takes what the files hold now; true when it is something new. On a failure all stays. Blocks on files.
@@ -154,6 +160,7 @@ impl Files {
         Ok(Self {
             roots: settings.ca_file.as_ref().map(read).transpose()?,
             client: settings.client.as_ref().map(both).transpose()?,
+            revocations: (settings.crl_files.iter().map(read)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -172,10 +179,13 @@ impl Current {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let provider = crate::tls::provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let builder = match settings.verify {
-            true => builder.with_root_certificates(roots(settings, &files)?),
-            false => builder
+            .with_protocol_versions(versions(settings.version))?;
+        let builder = match (settings.verify, settings.depth) {
+            (true, Some(depth)) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(servers(settings, &files, depth)?)),
+            (true, None) => builder.with_root_certificates(roots(settings, &files)?),
+            (false, _) => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified::new(&provider))),
         };
@@ -190,6 +200,7 @@ impl Current {
             _ => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.enable_sni = settings.says_name;
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let mut http2 = config.clone();
         http2.alpn_protocols = vec![b"h2".to_vec()];
@@ -203,6 +214,37 @@ impl Current {
             files,
         })
     }
+}
+
+fn versions(only: Option<TlsVersion>) -> &'static [&'static SupportedProtocolVersion] {
+    static BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+    match only {
+        None => BOTH,
+        Some(TlsVersion::V13) => &BOTH[..1],
+        Some(TlsVersion::V12) => &BOTH[1..],
+    }
+}
+
+/// Whom to believe by OpenSSL's rules; nobody without a `ca_file`.
+fn servers(settings: &UpstreamTls, files: &Files, depth: u8) -> Result<Servers, TlsError> {
+    let place = |path: &Path| Place::File(path.to_owned());
+    let authorities = match (&settings.ca_file, &files.roots) {
+        (Some(path), Some(text)) => pem::certificates(text, &place(path))?,
+        _ => Vec::new(),
+    };
+    let mut revocations = Vec::new();
+    for (path, text) in settings.crl_files.iter().zip(&files.revocations) {
+        let lists = trust::revocations(text).map_err(|fault| LoadError::Damaged {
+            place: place(path),
+            reason: fault.to_string(),
+        })?;
+        revocations.extend(lists);
+    }
+    Ok(Servers {
+        authorities,
+        revocations,
+        depth,
+    })
 }
 
 fn roots(settings: &UpstreamTls, files: &Files) -> Result<RootCertStore, TlsError> {
