@@ -47,7 +47,6 @@ fn connections_come_from_the_address_that_the_file_binds_them_to() {
             location / {{ proxy_pass http://{to}; }}
             location /off {{ proxy_bind off; proxy_pass http://{to}; }}
             location /asked {{ proxy_bind $arg_from; proxy_pass http://{to}; }}
-            location /port {{ proxy_bind $remote_addr:$remote_port; proxy_pass http://{to}; }}
         }}"
     );
     // More often than once: what one location keeps is no other's here.
@@ -57,7 +56,7 @@ fn connections_come_from_the_address_that_the_file_binds_them_to() {
         "/asked?from=127.0.0.3",
         "/asked?from=127.0.0.4",
     ];
-    let requests: Vec<_> = [targets, targets, ["/asked", "/asked?from=x", "/", "/port"]]
+    let requests: Vec<_> = [targets, targets, ["/asked", "/asked?from=x", "/", "/"]]
         .concat()
         .into_iter()
         .map(get)

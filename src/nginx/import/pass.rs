@@ -90,7 +90,11 @@ fn table<'t>(
     let secured = tls.then(|| secured::tls(import, scope, family, host));
     if let Some(own) = import.upstreams.hashes(host) {
         match variables::text(import, own.argument(0).as_bytes(), &Known::default()) {
-            Ok(text) => import.upstreams.hash_by(host, text),
+            Ok(text) if text.contains('$') => import.upstreams.hash_by(host, text),
+            Ok(_) => {
+                let what = "the key is the same for all; requests take turns";
+                import.ledger.lost(own, what);
+            }
             Err(unknown) => import.ledger.lost(own, unknown),
         }
     }
