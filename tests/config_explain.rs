@@ -235,6 +235,14 @@ default = "n"
 cases = { "10.0.0.0/8" = "a b", "fd00::1" = "" }
 proxies = ["10.0.0.0/8"]
 recursive = true
+[signed.d]
+of = "$arg_md5"
+md5 = "$arg_e$uri x"
+expires = "$arg_e"
+[signed.e]
+of = "$request_uri"
+md5 = "x"
+in_path = true
 [split.c]
 of = "$a"
 shares = [["0.5%", "a"], ["50%", ""], ["*", "$$"]]
@@ -441,6 +449,7 @@ fn some_of_everything() -> impl Strategy<Value = String> {
                     "name",
                     "upstream",
                     "of = ",
+                    "md5 = ",
                     "endpoints",
                     "certificate",
                     "eab_",

@@ -37,7 +37,7 @@ fn the_reference_loads_without_a_warning() {
 
 #[test]
 fn the_defaults_in_the_reference_are_those_of_an_almost_empty_file() {
-    let short = "[site.\"hub.example.org\"]\n[[site.\"hub.example.org\".route]]\npath = \"/jupyterhub/\"\nupstream = \"hub\"\n[[stream]]\nlisten = \"0.0.0.0:5432\"\nupstream = \"hub\"\n[upstream.hub]\nendpoints = [\"192.0.2.10:80\"]\n[map.upgrade]\nof = \"$http_upgrade\"\n[geo.inside]\n[split.variant]\nof = \"$remote_addr\"\n[rate.one]\nrate = \"10r/s\"\n[concurrency.addr]\n";
+    let short = "[site.\"hub.example.org\"]\n[[site.\"hub.example.org\".route]]\npath = \"/jupyterhub/\"\nupstream = \"hub\"\n[[stream]]\nlisten = \"0.0.0.0:5432\"\nupstream = \"hub\"\n[upstream.hub]\nendpoints = [\"192.0.2.10:80\"]\n[map.upgrade]\nof = \"$http_upgrade\"\n[geo.inside]\n[split.variant]\nof = \"$remote_addr\"\n[signed.link]\nof = \"$arg_md5\"\nmd5 = \"$arg_expires$uri secret\"\n[rate.one]\nrate = \"10r/s\"\n[concurrency.addr]\n";
     let load = |text: &str| {
         parse(&Source::new("a.toml", "/etc/hubgate", text))
             .unwrap()

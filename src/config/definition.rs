@@ -1,4 +1,4 @@
-//! Variables that a configuration defines: `[map.NAME]`, `[geo.NAME]`, `[split.NAME]`.
+//! Variables that a configuration defines: `[map.NAME]`, `[geo.NAME]`, `[split.NAME]`, `[signed.NAME]`.
 //!
 //! A value is looked up when a text names the variable, from other variables; none is defined by itself, which `validate`
 //! sees to. Looked up as nginx does it: case does not matter, the longest host and network win, expressions go in order.
@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::heads::WithCaptures;
+use super::signed::Signed;
 use super::text::{Lookup, Text};
 use super::variable::Variable;
 use crate::types::pattern::Pattern;
@@ -43,6 +44,8 @@ pub enum Definer {
     },
     /// By a number that is made of the text: so many ten-thousandths of all get the value. What is left gets none.
     Split(Vec<(u32, Text)>),
+    /// By whether it is signed.
+    Signed(Signed),
 }
 
 /// Cases of a text.
@@ -152,6 +155,7 @@ impl Definition {
                 let text = address.and_then(|address| narrowest(networks, address));
                 out.extend_from_slice(&text.unwrap_or(default).value(values));
             }
+            Definer::Signed(signed) => signed.append(&key, values, out),
             Definer::Split(shares) => {
                 let number = murmur2(&key);
                 let mut end = 0u64;
@@ -184,6 +188,7 @@ impl Definition {
                 networks.chain([default]).collect()
             }
             Definer::Split(shares) => shares.iter().map(|(_, text)| text).collect(),
+            Definer::Signed(signed) => signed.texts().collect(),
         };
         texts.into_iter().chain([&self.of])
     }

@@ -82,7 +82,7 @@ pub struct ResponseHeads {
     pub expires: Option<Expires>,
     /// `response_headers`
     pub add: Vec<AddField>,
-    /// `accel`: whether `X-Accel-Redirect` of the upstream's leads to another route.
+    /// `accel`: whether `X-Accel-Redirect` of the upstream's leads to another route, and its `X-Accel-Limit-Rate` counts.
     pub accel: bool,
 }
 
@@ -97,6 +97,7 @@ impl ResponseHeads {
     pub fn spares_upstreams(&self) -> bool {
         self.spares(self.locations.is_empty())
             && self.hide.is_empty()
+            && !self.accel
             && self.cookies == CookieChanges::default()
     }
 

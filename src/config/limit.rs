@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::text::Text;
+use super::text::{Lookup, Text};
 use crate::types::amount::ByteSize;
 
 /// `[rate.NAME]`: how often, for each value of a key.
@@ -36,6 +36,48 @@ pub struct Rate {
     pub per_minute: bool,
 }
 
+/// Bytes: as many for every request, or as a text says of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// So many.
+    Fixed(ByteSize),
+    /// What this is worth.
+    Said(Text),
+}
+
+impl Amount {
+    /// How many; 0 where a text says no number.
+    pub fn value(&self, values: &dyn Lookup) -> u64 {
+        match self {
+            Self::Fixed(size) => size.0,
+            Self::Said(text) => said(&text.value(values)).unwrap_or(0),
+        }
+    }
+
+    /// Its text with variables, if it is one.
+    pub fn text(&self) -> Option<&Text> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Said(text) => Some(text),
+        }
+    }
+}
+
+/// Bytes as a variable says them.
+pub fn said(value: &[u8]) -> Option<u64> {
+    let size = ByteSize::parse(std::str::from_utf8(value).ok()?).ok()?;
+    Some(size.0)
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => size.fmt(f),
+            Self::Said(text) => text.fmt(f),
+        }
+    }
+}
+
 /// `limits` of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteLimits {
@@ -50,9 +92,9 @@ pub struct RouteLimits {
     /// Counts and tells, but refuses nobody.
     pub dry_run: bool,
     /// Bytes of an answer in a second.
-    pub bandwidth: Option<ByteSize>,
+    pub bandwidth: Option<Amount>,
     /// Bytes that are not slowed down.
-    pub after: ByteSize,
+    pub after: Amount,
 }
 
 /// One `[rate.NAME]` as a route uses it.
@@ -93,6 +135,12 @@ pub enum LimitLog {
 }
 
 impl RouteLimits {
+    /// Its texts with variables.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let amounts = self.bandwidth.iter().chain([&self.after]);
+        amounts.filter_map(Amount::text)
+    }
+
     /// Whether nothing is limited.
     pub fn is_empty(&self) -> bool {
         self.rates.is_empty() && self.concurrency.is_empty() && self.bandwidth.is_none()

@@ -64,6 +64,7 @@ mod show_limit;
 mod show_listener;
 mod show_stream;
 mod show_tls;
+mod signed;
 mod site_place;
 mod source;
 mod stream;
@@ -104,13 +105,15 @@ pub use heads::{
     ResponseHeads, SetField, WithCaptures,
 };
 pub use health::{CheckKind, GrpcCheck, Health, HttpCheck};
-pub use limit::{ConcurrencyUse, ConcurrencyZone, LimitLog, Rate, RateUse, RateZone, RouteLimits};
+pub use limit::{
+    Amount, ConcurrencyUse, ConcurrencyZone, LimitLog, Rate, RateUse, RateZone, RouteLimits, said,
+};
 pub use listener::{Listener, Owner, SocketOptions, TcpKeepAlive};
 pub use log_target::{ErrorLog, LogLevel, LogTarget, Syslog, SyslogServer};
 pub use manual::manual_page;
 pub use mirror::MirrorTo;
 pub use model::*;
-pub use own_names::{ARGS, OwnNames};
+pub use own_names::{ARGS, LIMIT_RATE, OwnNames};
 pub use page::{Piece, Placeholder, Template};
 pub use parse::{Loaded, parse};
 pub use plan::{Action, Change, Field, Plan, Subject};

@@ -10,10 +10,13 @@ use toml::de::{DeTable, DeValue};
 use super::variable::Variable;
 
 /// Tables whose keys are variables.
-const TABLES: &[&str] = &["map", "geo", "split"];
+const TABLES: &[&str] = &["map", "geo", "split", "signed"];
 
 /// The query, which `set` changes.
 pub const ARGS: &str = "args";
+
+/// The variable that is how fast an answer may go.
+pub const LIMIT_RATE: &str = "limit_rate";
 
 /// How groups of regexes are named.
 const GROUPS: &[(&str, char)] = &[("(?<", '>'), ("(?P<", '>'), ("(?'", '\'')];
@@ -60,9 +63,10 @@ impl OwnNames {
     fn keys_of(&mut self, value: &DeValue<'_>) {
         if let DeValue::Table(table) = value {
             let keys = table.iter().map(|(key, _)| key.get_ref().to_string());
-            // That of the query is there already: setting it changes the query.
+            // These are there already: setting them changes the query, and the pace of the answer.
+            let known = |key: &str| key == ARGS || key == LIMIT_RATE;
             self.0
-                .extend(keys.filter(|key| is_name(key) && key != ARGS));
+                .extend(keys.filter(|key| is_name(key) && !known(key)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! `[map.NAME]`, `[geo.NAME]` and `[split.NAME]` as keys and TOML values.
+//! `[map.NAME]`, `[geo.NAME]`, `[split.NAME]` and `[signed.NAME]` as keys and TOML values.
 //!
 //! The counterpart of `schema::definition`: what is printed here is read there.
 
@@ -12,6 +12,7 @@ pub(super) fn word(definition: &Definition) -> &'static str {
         Definer::Map(_) => "map",
         Definer::Geo { .. } => "geo",
         Definer::Split(_) => "split",
+        Definer::Signed(_) => "signed",
     }
 }
 
@@ -39,6 +40,12 @@ pub(super) fn definition(definition: &Definition) -> Vec<Entry> {
             ));
             entries.push(("proxies", list(proxies)));
             entries.push(("recursive", recursive.to_string()));
+        }
+        Definer::Signed(signed) => {
+            entries.push(("md5", quoted(&signed.md5)));
+            let expires = signed.expires.iter();
+            entries.extend(expires.map(|text| ("expires", quoted(text))));
+            entries.push(("in_path", signed.in_path.to_string()));
         }
         Definer::Split(shares) => {
             let shares = shares.iter().map(|(share, text)| {

@@ -44,7 +44,12 @@ pub(super) fn limits(limits: &RouteLimits) -> Entry {
         ("log", quoted(limits.log.as_str())),
         ("dry_run", limits.dry_run.to_string()),
     ];
-    entries.extend(limits.bandwidth.map(|bytes| ("bandwidth", quoted(bytes))));
-    entries.push(("after", quoted(limits.after)));
+    entries.extend(
+        limits
+            .bandwidth
+            .iter()
+            .map(|bytes| ("bandwidth", quoted(bytes))),
+    );
+    entries.push(("after", quoted(&limits.after)));
     ("limits", inline(&entries))
 }

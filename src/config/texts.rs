@@ -60,7 +60,8 @@ impl Config {
             let sent = sent.chain(&route.request.bind);
             let heads = sent.chain(route.response.texts());
             let access = route.access.iter().flat_map(|access| access.texts());
-            let access = access.chain(route.bodies.texts());
+            let limits = route.limits.iter().flat_map(|limits| limits.texts());
+            let access = access.chain(route.bodies.texts()).chain(limits);
             heads.chain(route.action.texts()).chain(access)
         });
         let rates = self.rates.values().map(|zone| &zone.key);

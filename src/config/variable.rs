@@ -122,6 +122,8 @@ pub enum Variable {
     NginxVersion,
     /// `$gzip_ratio`: how many times larger the body was before it was compressed.
     GzipRatio,
+    /// `$limit_rate`: bytes in a second of the answer, 0 for as fast as can be.
+    LimitRate,
     /// `$tcpinfo_...`: what the kernel knows of the client's connection.
     TcpInfo(TcpFact),
     /// `$request_completion`: `OK` for an answer that came to its end.

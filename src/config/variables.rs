@@ -209,6 +209,11 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "how many times larger the body was before it was compressed; nothing for one that was not",
     ),
     (
+        "limit_rate",
+        Variable::LimitRate,
+        "what rules `set` it to, in bytes: how many the answer may have in a second, of routes with a `bandwidth`",
+    ),
+    (
         "tcpinfo_rtt",
         Variable::TcpInfo(TcpFact::Rtt),
         "of the client's connection: the round trip in microseconds",

@@ -31,7 +31,7 @@ use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
 use super::strangers::introduce;
 use super::trace::Trace;
-use super::{client_certificate, close, fallback, heads, record, refuse, splice};
+use super::{client_certificate, close, fallback, heads, pace, record, refuse, splice};
 use crate::config::{CertificateSource, FieldNames};
 use crate::observe::cause::Cause;
 use crate::observe::events;
@@ -451,7 +451,9 @@ impl App {
         if own.is_some_and(|own| own.body.is_some()) && !client.body_is_done() {
             Box::pin(close::rest_of_body(client)).await;
         }
+        let request = (client.head(), checked.asked());
         let forward = Forward {
+            pace: pace::of_request(route, (&self.facts, snapshot), request, (trace, id)),
             strict: snapshot.strict_transport(self.facts.is_tls, trace.site),
             pool: &self.pool,
             entry,

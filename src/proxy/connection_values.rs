@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::known::{number, seconds};
+use super::pace;
 use super::standing::Standing;
 use super::values::Values;
 use crate::access::passwords::Credentials;
@@ -57,6 +58,7 @@ impl Values<'_> {
             Variable::ConnectionTime => {
                 seconds(out, Some(now().saturating_duration_since(facts.began)));
             }
+            Variable::LimitRate => number(out, pace::set(self.seen).unwrap_or(0)),
             Variable::TcpInfo(fact) => {
                 if let Some(known) = link.and_then(|link| link.tcp_info(*fact)) {
                     number(out, known.into());

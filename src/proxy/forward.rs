@@ -58,6 +58,8 @@ pub struct Forward<'a> {
     pub edits: Option<&'a Edits<'a>>,
     /// Who else gets the request's body.
     pub mirror: Option<&'a Feed>,
+    /// How fast its answer may go.
+    pub(super) pace: Option<Box<Pace>>,
 }
 
 /// What a forwarded request turned into.
@@ -198,7 +200,7 @@ impl Forward<'_> {
             );
             exchange.decline(decline);
             exchange.edit(self.edits);
-            exchange.pace(pace(self.route));
+            exchange.pace(self.pace.as_ref().map(|pace| Box::new(pace.again())));
             exchange.mirror_to(self.mirror);
             if let Some(own) = self.changes.own
                 && undelivered.is_none()
@@ -471,13 +473,6 @@ impl Course {
     pub(super) fn is_over(&self) -> bool {
         self.total.is_some_and(|total| total <= self.at)
     }
-}
-
-/// How fast the route's answers may go.
-pub(super) fn pace(route: &RunningRoute) -> Option<Box<Pace>> {
-    let limits = &route.guard.as_ref()?.limits.as_ref()?.config;
-    let rate = limits.bandwidth?;
-    Some(Box::new(Pace::new(rate.0, limits.after.0)))
 }
 
 /// Seconds since 1970.

@@ -73,6 +73,14 @@ impl Edits<'_> {
         true
     }
 
+    /// How many bytes in a second the upstream's answer asks for, if it may.
+    pub(super) fn rate(&self, head: &ResponseHead<'_>) -> Option<u64> {
+        let mut fields = head.fields().filter(|_| self.heads.accel);
+        let rate = |name: &[u8]| name.eq_ignore_ascii_case(b"x-accel-limit-rate");
+        let said = fields.find(|field| rate(field.name))?;
+        std::str::from_utf8(said.value).ok()?.parse().ok()
+    }
+
     /// Whether it was led elsewhere.
     pub(super) fn leads(&self) -> bool {
         self.led.lock().is_some()

@@ -1,21 +1,66 @@
 //! How fast an answer may go to its client: so many bytes at full speed, then so many in a second, as nginx's
 //! `limit_rate` and `limit_rate_after`.
 //!
-//! Counts from the first byte of the body; a second's worth may go ahead. Who asks [`Pace::poll_room`] gives no more than
-//! it says, a piece that came with the head aside.
+//! What a rule says of a request counts before what its route says, and what the upstream says before both. Counts from
+//! the first byte of the body; a second's worth may go ahead. Who asks [`Pace::poll_room`] gives no more than it says, a
+//! piece that came with the head aside.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use pingora::http::RequestHeader;
 use tokio::time::Sleep;
+
+use super::facts::Facts;
+use super::trace::Trace;
+use super::values::{Values, host_of};
+use crate::config::{Amount, LIMIT_RATE, said as bytes};
+use crate::router::Seen;
+use crate::snapshot::{RunningRoute, Snapshot};
 
 /// Room is waited for until there is so much, or a quarter of a second's.
 const PIECE: u64 = 16 * 1024;
 
 /// For what the clock cannot say.
 const LONG: Duration = Duration::from_secs(86_400);
+
+/// How fast the answer of a route to this request may go, and how much of it before; `None` for as fast as can be.
+pub(super) fn of_request(
+    route: &RunningRoute,
+    (facts, snapshot): (&Facts, &Snapshot),
+    (head, target): (&RequestHeader, &[u8]),
+    (trace, id): (&Trace, &str),
+) -> Option<Box<Pace>> {
+    let limits = &route.guard.as_ref()?.limits.as_ref()?.config;
+    let bandwidth = limits.bandwidth.as_ref()?;
+    let (rate, after) = match (set(trace.seen.as_deref()), bandwidth, &limits.after) {
+        (None, Amount::Fixed(rate), Amount::Fixed(after)) => (rate.0, after.0),
+        (set, bandwidth, after) => {
+            let host = host_of(head);
+            let host = host.as_ref().map_or("", |host| host.host.as_str());
+            let of = (facts, snapshot);
+            let values = Values::new(of, (head, target), host, trace.place(), id);
+            let rate = set.unwrap_or_else(|| bandwidth.value(&values));
+            (rate, after.value(&values))
+        }
+    };
+    (rate > 0).then(|| Box::new(Pace::new(rate, after)))
+}
+
+/// How many bytes in a second a rule has said.
+pub(super) fn set(seen: Option<&Seen>) -> Option<u64> {
+    bytes(seen?.own(LIMIT_RATE)?)
+}
+
+/// Has an answer go at the pace that its upstream says, if it does: 0 is as fast as can be.
+pub(super) fn paced(pace: &mut Option<Box<Pace>>, rate: Option<u64>) {
+    if let Some(rate) = rate {
+        let after = pace.as_ref().map_or(0, |own| own.after);
+        *pace = (rate > 0).then(|| Box::new(Pace::new(rate, after)));
+    }
+}
 
 /// The pace of one answer.
 pub(super) struct Pace {
@@ -36,6 +81,11 @@ impl Pace {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             waits: false,
         }
+    }
+
+    /// The same for another try.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.rate, self.after)
     }
 
     /// Whether the answer waits for its pace, not for its upstream.

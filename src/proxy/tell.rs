@@ -14,10 +14,9 @@ use http::header::SET_COOKIE;
 use super::answer::{self, Answer};
 use super::app::{App, Drain, Left};
 use super::client::Client;
-use super::forward::pace;
 use super::page::bare;
 use super::trace::Trace;
-use super::{anew, close, detours, heads, last_event};
+use super::{anew, close, detours, heads, last_event, pace};
 use crate::observe::cause::{Cause, Situation};
 use crate::snapshot::Snapshot;
 
@@ -150,10 +149,12 @@ impl App {
         let is_head = client.head().method == Method::HEAD;
         trace.own_body = if is_head { 0 } else { answer.body.len() as u64 };
         let limit: Duration = snapshot.times(trace.site, trace.route).write;
-        let pace = trace
-            .route
-            .and_then(|route| pace(&snapshot.routes[route]))
-            .filter(|_| answer.length() > 0);
+        let request = (client.head(), client.target());
+        let route = trace.route.filter(|_| answer.length() > 0);
+        let route = route.map(|route| &snapshot.routes[route]);
+        let pace = route.and_then(|route| {
+            pace::of_request(route, (&self.facts, snapshot), request, (trace, id))
+        });
         if (answer.rest.is_some() || pace.is_some()) && !is_head {
             return Box::pin(anew::send_large(client, &answer, (limit, pace), trace)).await;
         }

@@ -40,6 +40,8 @@ pub struct Values<'a> {
     pub version: Version,
     /// Its fields.
     pub fields: &'a HeaderMap,
+    /// What it is for, where no field says so: over HTTP/2, with its port.
+    pub authority: Option<&'a str>,
     /// Its host, without the port.
     pub host: &'a str,
     /// The site that matched.
@@ -249,6 +251,7 @@ impl<'a> Values<'a> {
             target,
             version: head.version,
             fields: &head.headers,
+            authority: head.uri.authority().map(|authority| authority.as_str()),
             host,
             site: site.map_or("", |site| &*site.name),
             route: route.map_or("", |route| route.config.path.as_str()),
@@ -327,6 +330,9 @@ impl<'a> Values<'a> {
         let between: &[u8] = if name == COOKIE { b"; " } else { b", " };
         let mut values = self.fields.get_all(&name).iter().peekable();
         if values.peek().is_none() {
+            if let Some(authority) = self.authority.filter(|_| name == HOST) {
+                return out.extend_from_slice(authority.as_bytes());
+            }
             return self.twin(&name, out);
         }
         for (index, value) in values.enumerate() {
@@ -385,6 +391,7 @@ mod tests {
             target,
             version: Version::HTTP_11,
             fields: &fields,
+            authority: Some("h.test:8443"),
             host: "h.test",
             site: "*.test",
             route: "/",
@@ -418,8 +425,11 @@ mod tests {
     #[test]
     fn fields_cookies_and_the_connection_are_named() {
         assert_eq!(
-            value("$http_x_a; $http_cookie; $cookie_b $cookie_z", b"/"),
-            "1, 2; b=; c=3; b=4; 4 "
+            value(
+                "$http_x_a; $http_cookie; $cookie_b $cookie_z; $http_host",
+                b"/"
+            ),
+            "1, 2; b=; c=3; b=4; 4 ; h.test:8443"
         );
         assert_eq!(
             value(

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 
-use crate::support::eventually;
-use crate::support::hubgate::HOST;
+use crate::support::hubgate::{HOST, one_site};
 use crate::support::nginx::{assert_alike, assert_carried, imported};
+use crate::support::{Hubgate, Upstream, eventually};
 
 fn tree(dir: &Path) {
     fs::create_dir_all(dir.join("www")).unwrap();
@@ -74,7 +75,7 @@ fn variables_are_set_by_what_was_asked_whatever_it_said() {
 
 /// Lets in whoever does not ask otherwise.
 fn behind() -> std::net::SocketAddr {
-    let upstream = crate::support::Upstream::start(|conn| {
+    let upstream = Upstream::start(|conn| {
         while let Some(head) = conn.request() {
             let status = match head.all("x-ask").is_empty() {
                 true => "200 OK",
@@ -89,6 +90,115 @@ fn behind() -> std::net::SocketAddr {
     // For as long as the test.
     std::mem::forget(upstream);
     address
+}
+
+#[test]
+fn the_pace_of_an_answer_is_what_a_map_a_rule_or_the_upstream_says() {
+    alike(
+        "server { listen @LISTEN@;
+            location /set { set $limit_rate 1k; return 200 \"$limit_rate\"; }
+            location /own { limit_rate 2k; return 200 \"$limit_rate\"; }
+            location /none { return 200 \"$limit_rate\"; } }",
+        &[],
+        &["/set", "/own", "/none"],
+    );
+    let behind = Upstream::start(|conn| {
+        while let Some(head) = conn.request() {
+            let target = String::from_utf8_lossy(&head.target()).into_owned();
+            let size = if target.contains("fast") {
+                2_000_000
+            } else {
+                60_000
+            };
+            let rate = match target.contains("accel") {
+                true if target.contains("fast") => "X-Accel-Limit-Rate: 0\r\n",
+                true => "X-Accel-Limit-Rate: 20480\r\n",
+                false => "",
+            };
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\n{rate}Content-Length: {size}\r\n\r\n{}",
+                "x".repeat(size)
+            ));
+        }
+    });
+    let (hubgate, report) = imported(
+        &format!(
+            "map $arg_speed $speed {{ slow 20k; default 0; }}
+            server {{ listen @LISTEN@;
+                location /mapped {{ limit_rate $speed; proxy_pass http://{0}; }}
+                location /ruled {{ if ($arg_speed = slow) {{ set $limit_rate 20k; }} proxy_pass http://{0}; }}
+                location /accel {{ limit_rate 10k; proxy_pass http://{0}; }} }}",
+            behind.addr
+        ),
+        tree,
+    );
+    assert_carried(&report);
+    for place in ["mapped", "ruled", "accel"] {
+        let begun = Instant::now();
+        let answer = hubgate.plain().get(HOST, &format!("/{place}?speed=slow"));
+        assert_eq!(answer.text().len(), 60_000);
+        assert!(begun.elapsed() >= Duration::from_millis(1500), "{place}");
+        assert!(!answer.head.has("x-accel-limit-rate"));
+        // At the same pace it would take longer than the client waits.
+        let answer = hubgate.plain().get(HOST, &format!("/{place}?speed=fast"));
+        assert_eq!(answer.text().len(), 2_000_000, "{place}");
+    }
+}
+
+#[test]
+fn over_http_2_the_authority_is_the_field_called_host() {
+    let upstream = Upstream::saying("yes");
+    let route = "response_headers = [{ add = \"X-Host\", value = \"$http_host\" }]";
+    let log = "[access_log]\ntarget = \"host.log\"\nformat = \"$http_host\"\n";
+    let hubgate = Hubgate::start(&(one_site(upstream.addr, route) + log));
+    let answer = hubgate.h2().get("/");
+    let said = answer.fields["x-host"].to_str().unwrap().to_owned();
+    assert!(said.starts_with(HOST), "{said}");
+    let read = || fs::read_to_string(hubgate.dir.path().join("host.log")).unwrap_or_default();
+    eventually("the line is written", || read().ends_with('\n'));
+    assert_eq!(read().trim(), said);
+}
+
+#[test]
+fn signed_links_are_judged_as_nginx_judges_them() {
+    let far = signature("4102444800/md5 secret");
+    let past = signature("1000000000/md5 secret");
+    let word: String = sum("page.htmlsecret")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    alike(
+        r#"server { listen @LISTEN@; root www;
+            location = /md5 { secure_link $arg_md5,$arg_expires; secure_link_md5 "$secure_link_expires$uri secret";
+                if ($secure_link = "") { return 403 bad; } if ($secure_link = "0") { return 410 late; }
+                return 200 "$secure_link $secure_link_expires"; }
+            location = /plain { secure_link $arg_md5; secure_link_md5 "$uri secret"; return 200 "[$secure_link]"; }
+            location /p/ { secure_link_secret secret; if ($secure_link = "") { return 403; } rewrite ^ /$secure_link; }
+            location /page.html { internal; } }"#,
+        &[],
+        &[
+            &format!("/md5?md5={far}&expires=4102444800"),
+            &format!("/md5?md5={far}==&expires=4102444800"),
+            &format!("/md5?md5={far}&expires=4102444801"),
+            &format!("/md5?md5={past}&expires=1000000000"),
+            &format!("/md5?md5={past}"),
+            "/md5",
+            &format!("/plain?md5={}", signature("/plain secret")),
+            &format!("/plain?md5={far}"),
+            &format!("/p/{word}/page.html"),
+            &format!("/p/{word}/page.htm"),
+            "/p/page.html",
+        ],
+    );
+}
+
+fn sum(text: &str) -> Vec<u8> {
+    use md5::Digest as _;
+    md5::Md5::digest(text).to_vec()
+}
+
+fn signature(text: &str) -> String {
+    base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(sum(text))
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `[map.NAME]`, `[geo.NAME]`, `[split.NAME]`: variables that the configuration defines.
+//! `[map.NAME]`, `[geo.NAME]`, `[split.NAME]`, `[signed.NAME]`: variables that the configuration defines.
 //!
 //! As checked one by one; that none is made of itself is for `validate`.
 
@@ -10,6 +10,8 @@ use super::reader::{Context, Reader};
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::definition::{Case, Definer, Definition, Map};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::signed::Signed;
 use crate::config::text::Text;
 use crate::types::pattern::Pattern;
 
@@ -82,6 +84,56 @@ pub(in crate::config) static SPLIT: Table = Table {
     ],
 };
 
+pub(in crate::config) static SIGNED: Table = Table {
+    header: "[signed.link]",
+    about: "A variable, named by the table, that says whether a link is signed: `1`, `0` once it is too old, nothing if it is not.",
+    keys: &[
+        Key::required(
+            "of",
+            Kind::Text,
+            "\"$arg_md5\"",
+            "The signature: an MD5 in base64url.",
+        ),
+        Key::required(
+            "md5",
+            Kind::Text,
+            "\"$arg_expires$uri secret\"",
+            "What the MD5 has to be of.",
+        ),
+        Key::rule(
+            "expires",
+            Kind::Text,
+            "never",
+            "\"$arg_expires\"",
+            "Until when the signature holds, in seconds since 1970.",
+        ),
+        Key::new(
+            "in_path",
+            Kind::Flag,
+            "false",
+            "Whether `of` is a path, as in `/p/MD5/signed`, with the MD5 in hexadecimal: then that has to be of what follows it and `md5`, and what follows it is the variable's value.",
+        ),
+    ],
+};
+
+/// Reads a `[signed.NAME]`.
+pub(in crate::config) fn signed(reader: &Reader<'_>) -> Option<Definition> {
+    let of = one(reader, "of");
+    let md5 = one(reader, "md5");
+    let expires = reader.optional("expires", |reader, key| {
+        reader.field(key, |field| line(reader, field))
+    });
+    let in_path = reader.flag("in_path");
+    Some(Definition {
+        of: of?,
+        by: Definer::Signed(Signed {
+            md5: md5?,
+            expires: expires?.map(|at| at.value),
+            in_path: in_path?.value,
+        }),
+    })
+}
+
 /// Reads a `[map.NAME]`.
 pub(in crate::config) fn map(reader: &Reader<'_>, context: Context<'_>) -> Option<Definition> {
     let of = one(reader, "of");
@@ -127,8 +179,7 @@ pub(in crate::config) fn split(reader: &Reader<'_>) -> Option<Definition> {
     let total: u64 = shares.iter().map(|(share, _)| u64::from(*share)).sum();
     if total > 10_000 {
         let message = format!("the shares of {} are more than all", reader.name());
-        let fault =
-            crate::config::diagnostic::Diagnostic::error("bad-share", reader.span(), message);
+        let fault = Diagnostic::error("bad-share", reader.span(), message);
         return reader.refuse(fault);
     }
     Some(Definition {
@@ -138,8 +189,12 @@ pub(in crate::config) fn split(reader: &Reader<'_>) -> Option<Definition> {
 }
 
 fn one(reader: &Reader<'_>, key: &'static str) -> Option<Text> {
-    let read = |field: &Field<'_>| text(field, Text::parse_line(field.text()?, reader.own()));
+    let read = |field: &Field<'_>| line(reader, field);
     reader.field(key, read).map(|at| at.value)
+}
+
+fn line(reader: &Reader<'_>, field: &Field<'_>) -> Option<Text> {
+    text(field, Text::parse_line(field.text()?, reader.own()))
 }
 
 /// Reads a table of values by case, in the order of the file.

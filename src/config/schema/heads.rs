@@ -76,7 +76,7 @@ pub(super) const ACCEL: Key = Key::new(
     "accel",
     Kind::Flag,
     "false",
-    "Whether an answer of the upstream with `X-Accel-Redirect` is thrown away and the route of the path in it answers in its place, also an `internal` one or `@NAME`; `Content-Type`, `Content-Disposition`, `Cache-Control`, `Expires` and `Set-Cookie` are kept. `X-Accel-*` does not reach clients then. Only for upstreams that may read all that these routes have.",
+    "Whether an answer of the upstream with `X-Accel-Redirect` is thrown away and the route of the path in it answers in its place, also an `internal` one or `@NAME`; `Content-Type`, `Content-Disposition`, `Cache-Control`, `Expires` and `Set-Cookie` are kept. `X-Accel-Limit-Rate` is how many bytes in a second the client gets (0: as fast as can be). `X-Accel-*` does not reach clients then. Only for upstreams that may read all that these routes have.",
 );
 pub(super) const RESPONSE_HEADERS: Key = Key::rule(
     "response_headers",

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use toml::de::DeValue;
+
 use super::action::text;
 use super::reader::{At, Context, Reader, value};
 use super::{Key, Kind, Table};
 use crate::config::limit::{
-    ConcurrencyUse, ConcurrencyZone, LimitLog, Rate, RateUse, RateZone, RouteLimits,
+    Amount, ConcurrencyUse, ConcurrencyZone, LimitLog, Rate, RateUse, RateZone, RouteLimits,
 };
 use crate::config::text::Text;
 
@@ -61,7 +63,7 @@ pub(super) const LIMITS: Key = Key::rule(
     Kind::Inline,
     "none; in a route: as its site says",
     "{ rates = [{ rate = \"one\", burst = 5, delay = 0 }], concurrency = [{ of = \"addr\", most = 10 }], status = 429, log = \"warn\", dry_run = false, bandwidth = \"1MB\", after = \"10MB\" }",
-    "`rates`: each names a [rate.NAME]; `burst` requests may come before their time, of which `delay` go on at once and the others wait for it; with `burst = 5, delay = 5` none waits. `concurrency`: each names a [concurrency.NAME] and the `most` at once. A request beyond gets `status` (400 to 599; also in each entry), told at level `log`: \"error\", \"warn\", \"notice\" or \"info\". `dry_run` only tells. `bandwidth`: bytes in a second of each answer of an upstream, `after` so many at full speed. `limits = {}` in a route sets none. Also as a table.",
+    "`rates`: each names a [rate.NAME]; `burst` requests may come before their time, of which `delay` go on at once and the others wait for it; with `burst = 5, delay = 5` none waits. `concurrency`: each names a [concurrency.NAME] and the `most` at once. A request beyond gets `status` (400 to 599; also in each entry), told at level `log`: \"error\", \"warn\", \"notice\" or \"info\". `dry_run` only tells. `bandwidth`: bytes in a second of each answer, `after` so many at full speed; both may be texts with $variables, where 0 is no limit. `limits = {}` in a route sets none. Also as a table.",
 );
 
 static LIMITS_TABLE: Table = Table {
@@ -200,8 +202,8 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<L
         let status = reader.count("status");
         let log = reader.word("log");
         let dry_run = reader.flag("dry_run");
-        let bandwidth = reader.optional("bandwidth", Reader::size);
-        let after = reader.size("after");
+        let bandwidth = reader.optional("bandwidth", amount);
+        let after = amount(reader, "after");
         let (rates, rate_names) = rates?.into_iter().unzip();
         let (concurrency, concurrency_names) = concurrency?.into_iter().unzip();
         Some(Limits {
@@ -217,6 +219,17 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<L
             rates: rate_names,
             concurrency: concurrency_names,
         })
+    })
+}
+
+/// A number of bytes, or a text that says one.
+fn amount(reader: &Reader<'_>, key: &'static str) -> Option<At<Amount>> {
+    reader.field(key, |field| match field.raw() {
+        DeValue::String(typed) if typed.contains('$') => {
+            let said = text(field, Text::parse_with(typed, reader.own()));
+            said.map(Amount::Said)
+        }
+        _ => field.size().map(Amount::Fixed),
     })
 }
 

@@ -164,6 +164,7 @@ pub(super) static TABLES: &[&Table] = &[
     &definition::MAP,
     &definition::GEO,
     &definition::SPLIT,
+    &definition::SIGNED,
 ];
 
 /// The file itself.
@@ -197,6 +198,7 @@ pub(super) static ROOT: Table = Table {
         Key::table("map", "variables by another text"),
         Key::table("geo", "variables by address"),
         Key::table("split", "variables by share"),
+        Key::table("signed", "variables by what signs a link"),
     ],
 };
 

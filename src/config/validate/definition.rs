@@ -8,7 +8,7 @@ use super::named_tables;
 use crate::config::definition::{Definition, Definitions};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::own_names::is_name;
-use crate::config::schema::definition::{self, GEO, MAP, SPLIT};
+use crate::config::schema::definition::{self, GEO, MAP, SIGNED, SPLIT};
 use crate::config::schema::reader::{Context, Reader};
 use crate::config::source::Span;
 use crate::config::variable::Variable;
@@ -16,13 +16,15 @@ use crate::config::variable::Variable;
 /// Reads and checks all of them.
 pub(super) fn check_all(root: &Reader<'_>, context: Context<'_>) -> Option<Definitions> {
     let mut found: Vec<(String, Span, Option<Definition>)> = Vec::new();
-    for (key, table) in [("map", &MAP), ("geo", &GEO), ("split", &SPLIT)] {
+    let tables = [("map", &MAP), ("geo", &GEO), ("split", &SPLIT)];
+    for (key, table) in tables.into_iter().chain([("signed", &SIGNED)]) {
         for (name, inner, span) in named_tables(root, key, table, context)? {
             let label = format!("`[{key}.{}]`", super::key_text(&name.value));
             let reader = Reader::new(table, label, Some((inner, span)), context);
             let read = match key {
                 "map" => definition::map(&reader, context),
                 "geo" => definition::geo(&reader, context),
+                "signed" => definition::signed(&reader),
                 _ => definition::split(&reader),
             };
             found.push((name.value, name.span, read));

@@ -11,7 +11,7 @@ use toml::de::DeTable;
 use super::Import;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
-use crate::config::OwnNames;
+use crate::config::{OwnNames, Text};
 use crate::nginx::tree::{Directive, Tree};
 
 /// A variable, ready to be written if something names it.
@@ -103,7 +103,9 @@ pub(super) fn empty(tree: &Tree, toml: &mut String) {
     let mut tables = String::new();
     for name in declared(&tree.directives) {
         let named = [format!("${{{name}}}"), format!("${name}")];
-        if own.named(&name).is_none() && named.iter().any(|named| toml.contains(named)) {
+        let built_in = Text::parse(&named[0]).is_ok();
+        if !built_in && own.named(&name).is_none() && named.iter().any(|named| toml.contains(named))
+        {
             tables.push_str(&format!("\n[map.{name}]\nof = \"\"\ncases = {{}}\n"));
         }
     }

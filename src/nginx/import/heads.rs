@@ -120,8 +120,15 @@ fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draf
         carried(
             import,
             own,
-            "`accel` of its routes; of the other fields none is acted on",
+            "`accel` of its routes; of the other fields `X-Accel-Limit-Rate` alone is acted on",
         );
+    }
+    let rate = names
+        .iter()
+        .any(|word| word.text().eq_ignore_ascii_case("X-Accel-Limit-Rate"));
+    if let Some(own) = ignored.filter(|_| rate && !redirect && !hub) {
+        let what = "`accel` is for both: X-Accel-Limit-Rate counts where X-Accel-Redirect does";
+        import.ledger.lost(own, what);
     }
     if !hub && !redirect {
         route.set("accel", "true", ignored);

@@ -129,27 +129,34 @@ pub(super) fn speed(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draf
 }
 
 fn bandwidth(import: &mut Import<'_>, scope: &Scope<'_>) -> Option<String> {
-    let own = (scope.one("limit_rate")).or_else(|| scope.one("proxy_limit_rate"))?;
-    let bytes = |own: &Directive| value::size(&own.arguments().first()?.bytes);
-    let Some(rate) = bytes(own) else {
-        let what = "how fast depends on the request: answers go at full speed";
-        import.ledger.lost(own, what);
-        return None;
+    // What rules set counts where there is a `bandwidth`.
+    let is_set = import.own.iter().any(|own| own == "limit_rate");
+    let any = || is_set.then(|| "bandwidth = \"$limit_rate\"".to_owned());
+    let own = (scope.one("limit_rate")).or_else(|| scope.one("proxy_limit_rate"));
+    let Some(own) = own else { return any() };
+    let mut words = match amount(import, own)? {
+        none if none == draft::size(0) => any()?,
+        rate => format!("bandwidth = {rate}"),
     };
-    if rate == 0 {
-        return None;
-    }
-    let mut words = format!("bandwidth = {}", draft::size(rate));
-    if let Some(own) = scope.one("limit_rate_after") {
-        match bytes(own) {
-            Some(after) => words.push_str(&format!(", after = {}", draft::size(after))),
-            None => import.ledger.lost(
-                own,
-                "from when on depends on the request: from the first byte",
-            ),
-        }
+    if let Some(after) = scope.one("limit_rate_after") {
+        words.extend(amount(import, after).map(|after| format!(", after = {after}")));
     }
     Some(words)
+}
+
+/// Bytes, or a text that says how many.
+fn amount(import: &mut Import<'_>, own: &Directive) -> Option<String> {
+    let word = own.arguments().first()?;
+    if let Some(bytes) = value::size(&word.bytes) {
+        return Some(draft::size(bytes));
+    }
+    match variables::text(import, &word.bytes, &Known::default()) {
+        Ok(text) => Some(draft::text(&text)),
+        Err(unknown) => {
+            import.ledger.lost(own, unknown);
+            None
+        }
+    }
 }
 
 fn rate(import: &mut Import<'_>, own: &Directive) -> Option<String> {

@@ -17,6 +17,7 @@ mod heads;
 mod hosts;
 mod ledger;
 mod limits;
+mod links;
 mod listen;
 mod log;
 mod mirror;
@@ -90,6 +91,10 @@ struct Import<'t> {
     in_stream: bool,
     /// Tables that are done.
     tables: Vec<Draft>,
+    /// The variables of `secure_link` where the conversion is.
+    link: Option<links::Link>,
+    /// Those that have been made, by what they are made of.
+    links: BTreeMap<String, links::Link>,
     /// Which paths the location is for that is being converted.
     around: Option<Kind>,
     /// Routes for what its conditions hold, to be put within its own.
@@ -129,6 +134,8 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         defined: Vec::new(),
         in_stream: false,
         tables: Vec::new(),
+        link: None,
+        links: BTreeMap::new(),
         around: None,
         entered: Vec::new(),
         strangers: None,

@@ -13,6 +13,7 @@ use super::draft::{self, Draft};
 use super::errors;
 use super::heads;
 use super::limits;
+use super::links;
 use super::log;
 use super::mirror;
 use super::pass::{Asked, upstream};
@@ -62,6 +63,7 @@ fn within<'t>(
             continue;
         }
         import.around = Some(location.kind.clone());
+        links::enter(import, &location.scope);
         let made = route(import, site, location, key, &text);
         let mut route = made.unwrap_or_else(|| nothing(location, key, &text));
         route.header = header.to_owned();

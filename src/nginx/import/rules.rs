@@ -1,7 +1,7 @@
 //! `set`, `if`, `rewrite`, `break` and `return` as `rules`, in their order.
 //!
 //! What an `if` holds besides these is a route of its own, which a rule enters. Names that `set` and groups of expressions give are hubgate's
-//! too; `$document_root` and `$request_filename` are written out, for they are known here.
+//! too; `$document_root`, `$request_filename` and a location's `$secure_link` are written out, for they are known here.
 
 use super::Import;
 use super::answer;
@@ -57,7 +57,7 @@ fn list<'t>(import: &mut Import<'t>, scope: &Scope<'t>, own: &[&'t Directive]) -
     let mut rules = Vec::new();
     for directive in own {
         if directive.is("set")
-            && directive.argument(0) != "$args"
+            && !matches!(&*directive.argument(0), "$args" | "$limit_rate")
             && !is_used(&import.tree.directives, &directive.argument(0))
         {
             let why = "nothing asks for the variable";
@@ -168,6 +168,13 @@ pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Resul
             if text.contains(&written) {
                 let root = import.absolute(&root());
                 text = text.replace(&written, &format!("{root}{rest}"));
+            }
+        }
+    }
+    for name in ["secure_link_expires", "secure_link"] {
+        if let Some(value) = import.link.as_ref().and_then(|link| link.value(name)) {
+            for written in [format!("${{{name}}}"), format!("${name}")] {
+                text = text.replace(&written, value);
             }
         }
     }

@@ -12,6 +12,7 @@ use super::clients;
 use super::draft::{self, Draft};
 use super::heads;
 use super::hosts;
+use super::links;
 use super::listen::Listen;
 use super::log;
 use super::route;
@@ -225,6 +226,7 @@ fn site<'t>(
 ) -> Site {
     let header = format!("[site.{}]", draft::text(name));
     let mut table = Draft::new(header, Some(server.directive));
+    links::enter(import, &server.scope);
     hosts::write(
         &group.hosts,
         name,

@@ -45,6 +45,11 @@ pub(super) fn text_with(
                 "proxy_port" if known.proxy_port.is_some() => {
                     out.extend(known.proxy_port.as_deref());
                 }
+                "secure_link" | "secure_link_expires" => {
+                    let link = import.link.as_ref();
+                    let value = link.and_then(|link| link.value(name));
+                    out.push_str(value.ok_or("it depends on a `secure_link` that is not here")?);
+                }
                 name => out.push_str(&format!("${{{name}}}")),
             },
         }

@@ -9,7 +9,9 @@ use std::fmt::Display;
 use std::io::Write;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, COOKIE, HOST, HeaderName, PROXY_AUTHORIZATION, REFERER, USER_AGENT,
+};
 
 use super::clock::{self, Clock};
 use super::record::{ClientCertificate, Record};
@@ -124,6 +126,12 @@ impl<'r> Line<'_, 'r> {
             Variable::UpstreamStatus => self.status(record.upstream_status),
             Variable::UpstreamConnectTime => self.seconds(record.connect_time),
             Variable::UpstreamResponseTime => self.seconds(record.response_time),
+            // Over HTTP/2 it is no field.
+            Variable::RequestField(name)
+                if name == HOST.as_str() && !record.fields.contains_key(HOST) =>
+            {
+                self.looked_up(variable);
+            }
             Variable::RequestField(name) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(name) => self.field(&name),
                 Err(_) => self.nothing(),

@@ -35,7 +35,7 @@ use super::filter::trailers::write_last_chunk;
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
 use super::mirror::Feed;
-use super::pace::Pace;
+use super::pace::{Pace, paced};
 use super::recode::Recoder;
 use crate::observe::cause::Cause;
 use crate::observe::open::Entry;
@@ -388,6 +388,7 @@ impl<'a> Exchange<'a> {
         self.tally.response_begun = true;
         let end = !upgraded && self.upstream.body_is_complete();
         if let Some(edits) = self.edits {
+            paced(&mut self.pace, edits.rate(&head));
             let (lines, plan) = edits.answer(self.client.head(), &head, end && !view.is_head);
             self.own.lines = Some(lines);
             if let Some(plan) = plan {
