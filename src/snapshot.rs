@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub routes: Vec<RunningRoute>,
     /// What handshakes are made with.
     pub tls: Policies,
+    /// Whether a text names what clients offer in handshakes.
+    pub names_offered: bool,
     /// What browsers of a site are told to remember, by its index; looked for where [`RunningSite::strict`] says so.
     pub strict: HashMap<usize, HeaderValue>,
     /// What guards of routes are about.
@@ -228,6 +230,7 @@ impl Snapshot {
             generation: old.map_or(1, |old| old.generation + 1),
             sites,
             routes: parts.routes,
+            names_offered: config.names_offered(),
             tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
             strict: strict(&config),
             guarding: parts.guarding,
@@ -335,7 +338,10 @@ impl<'a> Parts<'a> {
             Some(name) => self.group(name)?,
             None => self.nobody.clone(),
         };
-        let hashes = matches!(group.config.balance, Balance::Hash(HashOn::Text(_)));
+        let hashes = match &group.config.balance {
+            Balance::Hash(how) => matches!(how.on, HashOn::Text(_)),
+            _ => false,
+        };
         Ok(RunningRoute {
             group,
             timeouts: self.timeouts(&route.timeouts),

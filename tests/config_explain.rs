@@ -282,7 +282,9 @@ upstream = "$ssl_preread_server_name"
 set = { own = "$server_port", z = "$own-$protocol" }
 access = ["allow 10.0.0.0/8", "deny all"]
 limits = { concurrency = [{ of = "a b", most = 3, status = 503 }], log = "info", dry_run = true }
-upload_rate = "1KiB"
+upload_rate = "$server_port"
+strangers = "names"
+preread = false
 download_rate = "3B"
 certificate = [{ chain = "a.pem", key = "b.pem" }, { chain = "c.pem", key = "d.pem", passwords = "e" }]
 alpn = ["xmpp", "a b"]
@@ -299,6 +301,7 @@ respond = "$ssl_preread_server_name $$ $bytes_received\n"
 endpoints = ["192.0.2.1:80", { address = "[2001:db8::1]:81", weight = 7, backup = true, max_connections = 9, times = 2 }, "hub.example.org.:82", { address = "hub:83", weight = 6 }]
 balance = "hash"
 hash_on = "header:X-Session"
+hash_bound = false
 sticky = { cookie = "edge", ttl = "2h" }
 slow_start = "31s"
 outlier = { rest = "1s", failures = 6, window = "11s", statuses = ["500", "502-504"], latency = "7s", ejection = "8s", longest_ejection = "9m", max_ejected = "31%" }

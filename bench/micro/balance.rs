@@ -7,11 +7,16 @@ use std::time::Instant;
 
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderValue};
-use hubgate::config::{Balance, HashOn, Upstream};
+use hubgate::config::{Balance, HashOn, Hashing, Upstream};
 use hubgate::types::name::UpstreamName;
 use hubgate::upstream::Keys;
 use hubgate::upstream::endpoint::Outcome;
 use hubgate::upstream::group::Group;
+
+fn hash(on: HashOn) -> Balance {
+    let bounded = true;
+    Balance::Hash(Hashing { on, bounded })
+}
 
 fn group(endpoints: u16, balance: Balance, now: Instant) -> Group {
     let addresses = (1..=endpoints).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
@@ -56,7 +61,7 @@ fn endpoint_by_fewest_requests(bencher: Bencher<'_, '_>, endpoints: u16) {
 #[divan::bench(args = [3, 1_000])]
 fn endpoint_by_hash_of_client(bencher: Bencher<'_, '_>, endpoints: u16) {
     let now = Instant::now();
-    let group = group(endpoints, Balance::Hash(HashOn::Client), now);
+    let group = group(endpoints, hash(HashOn::Client), now);
     let keys = Keys {
         client: "198.51.100.7",
         ..Keys::default()
@@ -68,7 +73,7 @@ fn endpoint_by_hash_of_client(bencher: Bencher<'_, '_>, endpoints: u16) {
 fn endpoint_by_hash_of_cookie(bencher: Bencher<'_, '_>, endpoints: u16) {
     let now = Instant::now();
     let on = HashOn::Cookie("jupyterhub-session-id".into());
-    let group = group(endpoints, Balance::Hash(on), now);
+    let group = group(endpoints, hash(on), now);
     let mut headers = HeaderMap::new();
     let cookie = "_xsrf=2|6a8d3c; jupyterhub-session-id=f81d4fae7dec11d0a76500a0c91e6bf6";
     headers.insert("cookie", HeaderValue::from_static(cookie));

@@ -18,7 +18,7 @@ pub struct Endpoint {
     pub backup: bool,
     /// Requests and tunnels that it has at once; `None` is no limit.
     pub most: Option<u32>,
-    /// How many endpoints it counts as when a request is tried again.
+    /// How many endpoints it counts as when a request is tried again; 0 gets none.
     pub times: u8,
 }
 
@@ -50,8 +50,17 @@ pub enum Balance {
     LeastRequests,
     /// One drawn by chance, by weight.
     Random,
-    /// The same for the same key, as long as it is not overloaded.
-    Hash(HashOn),
+    /// The same for the same key.
+    Hash(Hashing),
+}
+
+/// How keys are kept together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashing {
+    /// What the key is.
+    pub on: HashOn,
+    /// Whether an endpoint that has more than its share is passed over.
+    pub bounded: bool,
 }
 
 /// What is hashed.

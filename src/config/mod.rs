@@ -83,7 +83,7 @@ mod why;
 pub use access::{Access, AddressRule, Ask, Basic, Need, Others, Who};
 pub use access_log::{AccessLog, AccessLogFormat, Escape};
 pub use action::{OwnAnswer, Redirect, Respond, RouteAction, Strangers};
-pub use balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
+pub use balancing::{Balance, Endpoint, HashOn, Hashing, Outlier, Sticky};
 pub use bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};
 pub use client_address::ClientAddress;
 pub use client_terms::{ClientTerms, HeadBuffers, Linger, OldBrowser};
@@ -125,7 +125,8 @@ pub use render::Paint;
 pub use rules::{Act, Condition, FileTest, Rewriting, Rule, Then};
 pub use source::{Position, Source, Span};
 pub use stream::{
-    ProxyFields, ProxyProtocol, ProxyVersion, Stream, StreamAction, StreamMore, StreamTls, Udp,
+    ProxyFields, ProxyProtocol, ProxyVersion, Stream, StreamAction, StreamMore, StreamRate,
+    StreamTls, Udp,
 };
 pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{

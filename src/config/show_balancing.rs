@@ -37,14 +37,16 @@ pub(super) fn balancing(upstream: &Upstream) -> Vec<Entry> {
         Balance::RoundRobin => entries.push(("balance", quoted("round-robin"))),
         Balance::LeastRequests => entries.push(("balance", quoted("least-requests"))),
         Balance::Random => entries.push(("balance", quoted("random"))),
-        Balance::Hash(on) => {
-            let on = match on {
+        Balance::Hash(hashing) => {
+            let on = match &hashing.on {
                 HashOn::Client => quoted("client"),
                 HashOn::Header(name) => quoted(format_args!("header:{name}")),
                 HashOn::Cookie(name) => quoted(format_args!("cookie:{name}")),
                 HashOn::Text(text) => quoted(text),
             };
+            let bounded = hashing.bounded.to_string();
             entries.extend([("balance", quoted("hash")), ("hash_on", on)]);
+            entries.push(("hash_bound", bounded));
         }
     }
     if let Some(sticky) = &upstream.sticky {

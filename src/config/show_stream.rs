@@ -2,6 +2,7 @@
 //!
 //! What is printed loads to an equal value. Its access log is `show`'s.
 
+use super::action::Strangers;
 use super::show::{Entry, duration, inline, list, pairs, quoted, tls_policy};
 use super::show_limit::limits;
 use super::show_listener::listener;
@@ -17,7 +18,7 @@ pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
         ("sni", list(&stream.sni)),
         match &stream.action {
             StreamAction::Forward(name) => ("upstream", quoted(name)),
-            StreamAction::Choose(text) => ("upstream", quoted(text)),
+            StreamAction::Choose(text, _) => ("upstream", quoted(text)),
             StreamAction::Respond(text) => ("respond", quoted(text)),
         },
         ("connect_timeout", duration(stream.connect)),
@@ -31,6 +32,11 @@ pub(super) fn stream(stream: &Stream) -> Vec<Entry> {
             list(&stream.proxy_fields.words().collect::<Vec<_>>()),
         ),
     ];
+    if let StreamAction::Choose(_, strangers) = &stream.action
+        && *strangers != Strangers::None
+    {
+        entries.push(("strangers", quoted(strangers.as_str())));
+    }
     if let Some(udp) = &stream.udp {
         entries.push(("udp_sessions", udp.sessions.to_string()));
         let responses = udp.responses.map(|count| count.to_string());
@@ -56,10 +62,10 @@ fn rest(more: &StreamMore) -> Vec<Entry> {
     }
     entries.extend(more.limits.as_deref().map(limits));
     for (key, rate) in [
-        ("upload_rate", more.upload),
-        ("download_rate", more.download),
+        ("upload_rate", &more.upload),
+        ("download_rate", &more.download),
     ] {
-        entries.extend(rate.map(|bytes| (key, quoted(bytes))));
+        entries.extend(rate.as_ref().map(|rate| (key, quoted(rate))));
     }
     if let Some(tls) = &more.tls {
         entries.push(("certificate", pairs(&tls.pairs)));
@@ -73,6 +79,9 @@ fn rest(more: &StreamMore) -> Vec<Entry> {
     entries.extend(more.tries.map(|most| ("tries", most.to_string())));
     let time = more.tries_time.map(duration);
     entries.extend(time.map(|time| ("tries_timeout", time)));
+    if more.blind {
+        entries.push(("preread", "false".to_owned()));
+    }
     if more.ends_with_endpoint {
         entries.push(("half_close", "false".to_owned()));
     }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::access::AddressRule;
 use super::access_log::AccessLog;
+use super::action::Strangers;
 use super::definition::Definitions;
 use super::limit::RouteLimits;
 use super::listener::Listener;
@@ -52,8 +53,8 @@ pub struct Stream {
 pub enum StreamAction {
     /// An upstream gets them.
     Forward(UpstreamName),
-    /// An upstream gets them, whose name this text says for each.
-    Choose(Text),
+    /// An upstream gets them, whose name this text says for each, or who else it may mean.
+    Choose(Text, Strangers),
     /// They are told this, and ended.
     Respond(Text),
 }
@@ -66,9 +67,11 @@ pub struct StreamMore {
     /// How many at once, by key.
     pub limits: Option<Arc<RouteLimits>>,
     /// Bytes in a second that are taken from a client.
-    pub upload: Option<ByteSize>,
+    pub upload: Option<StreamRate>,
     /// Bytes in a second that are taken from an endpoint.
-    pub download: Option<ByteSize>,
+    pub download: Option<StreamRate>,
+    /// Whether its texts do without what a ClientHello says, so that none is waited for.
+    pub blind: bool,
     /// TLS is ended here.
     pub tls: Option<StreamTls>,
     /// Whether endpoints are spoken to by TLS, as their upstream's `tls` says.
@@ -83,6 +86,24 @@ pub struct StreamMore {
     pub tries_time: Option<Duration>,
     /// Whether it is over once the endpoint has ended its side.
     pub ends_with_endpoint: bool,
+}
+
+/// Bytes in a second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamRate {
+    /// The same for all connections.
+    Fixed(ByteSize),
+    /// What a text says for each: a size, or as nginx writes one; no limit where it is neither, or 0.
+    By(Text),
+}
+
+impl std::fmt::Display for StreamRate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(size) => size.fmt(f),
+            Self::By(text) => text.fmt(f),
+        }
+    }
 }
 
 /// TLS that is ended at a stream.
@@ -203,7 +224,7 @@ impl Stream {
     pub fn upstream(&self) -> Option<&UpstreamName> {
         match &self.action {
             StreamAction::Forward(name) => Some(name),
-            StreamAction::Choose(_) | StreamAction::Respond(_) => None,
+            StreamAction::Choose(..) | StreamAction::Respond(_) => None,
         }
     }
 
@@ -211,12 +232,20 @@ impl Stream {
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let action = match &self.action {
             StreamAction::Forward(_) => None,
-            StreamAction::Choose(text) | StreamAction::Respond(text) => Some(text),
+            StreamAction::Choose(text, _) | StreamAction::Respond(text) => Some(text),
         };
         let log = self.access_log.texts();
         let set = self.more.iter().flat_map(|more| &more.set);
         let set = set.map(|(_, text)| text);
-        action.into_iter().chain(log).chain(set)
+        let rates = self
+            .more
+            .iter()
+            .flat_map(|more| [&more.upload, &more.download]);
+        let rates = rates.flatten().filter_map(|rate| match rate {
+            StreamRate::By(text) => Some(text),
+            StreamRate::Fixed(_) => None,
+        });
+        action.into_iter().chain(log).chain(set).chain(rates)
     }
 
     /// Whether one of its texts, or of the definitions behind them, names what a ClientHello says.

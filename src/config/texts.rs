@@ -3,7 +3,7 @@
 //! A key with a text has to be here: what is not is not known to name anything.
 
 use super::access_log::AccessLog;
-use super::balancing::{Balance, HashOn};
+use super::balancing::{Balance, HashOn, Hashing};
 use super::definition::Definition;
 use super::detours::Detours;
 use super::model::Config;
@@ -45,6 +45,12 @@ impl Config {
         named.any(|variable| matches!(variable, Variable::RequestBody))
     }
 
+    /// Whether one of its texts names what clients offer in handshakes.
+    pub fn names_offered(&self) -> bool {
+        let mut named = self.texts().flat_map(Text::variables);
+        named.any(|variable| matches!(variable, Variable::TlsCiphers | Variable::TlsCurves))
+    }
+
     /// Every text with variables.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let routes = self.sites.iter().flat_map(|site| &site.routes);
@@ -72,7 +78,11 @@ impl Config {
             [&site.detours].into_iter().chain(of_routes)
         });
         let hashed = self.upstreams.values().filter_map(|upstream| {
-            let Balance::Hash(HashOn::Text(text)) = &upstream.balance else {
+            let Balance::Hash(Hashing {
+                on: HashOn::Text(text),
+                ..
+            }) = &upstream.balance
+            else {
                 return None;
             };
             Some(text)

@@ -156,6 +156,10 @@ pub enum Variable {
     TlsCipher,
     /// `$ssl_curve`: the group of the key exchange, as OpenSSL names it.
     TlsCurve,
+    /// `$ssl_ciphers`: the suites that the client offered, as OpenSSL names them, with colons between.
+    TlsCiphers,
+    /// `$ssl_curves`: the groups that it offered, likewise.
+    TlsCurves,
     /// `$ssl_session_reused`: `r`, or `.`.
     TlsReused,
     /// `$ssl_alpn_protocol`
@@ -168,6 +172,10 @@ pub enum Variable {
     ClientPem,
     /// `$ssl_client_cert`: PEM, each line but the first behind a tab.
     ClientTabbed,
+    /// `$ssl_client_s_dn_legacy`: `/C=DE/CN=alice`.
+    ClientSubjectLegacy,
+    /// `$ssl_client_i_dn_legacy`
+    ClientIssuerLegacy,
     /// `$ssl_client_v_start`
     ClientNotBefore,
     /// `$ssl_client_v_end`

@@ -284,6 +284,21 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "the group of the key exchange, as OpenSSL names it",
     ),
     (
+        "ssl_ciphers",
+        Variable::TlsCiphers,
+        "the suites that the client offered, as OpenSSL names them, with colons between",
+    ),
+    (
+        "ssl_curves",
+        Variable::TlsCurves,
+        "the groups that it offered, likewise",
+    ),
+    (
+        "ssl_session_id",
+        Variable::Never("ssl_session_id"),
+        "nothing: sessions are kept by clients",
+    ),
+    (
         "ssl_session_reused",
         Variable::TlsReused,
         "r for a resumed session, else a dot",
@@ -303,6 +318,16 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "ssl_client_cert",
         Variable::ClientTabbed,
         "the same, each line but the first behind a tab",
+    ),
+    (
+        "ssl_client_s_dn_legacy",
+        Variable::ClientSubjectLegacy,
+        "whom it names, as nginx before 1.11.6 wrote it: /C=DE/CN=alice",
+    ),
+    (
+        "ssl_client_i_dn_legacy",
+        Variable::ClientIssuerLegacy,
+        "who signed it, likewise",
     ),
     (
         "ssl_client_v_start",

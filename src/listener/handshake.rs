@@ -22,6 +22,7 @@ use crate::observe::metrics::TlsRefused;
 use crate::proxy::app::Facts;
 use crate::proxy::refuse;
 use crate::tls::client::Client;
+use crate::tls::names::Offered;
 use crate::tls::pem::Pair;
 use crate::tls::{self, UNRECOGNIZED_NAME, names};
 use crate::transport::BelowTls;
@@ -143,6 +144,9 @@ async fn shake(
     }
     let current = {
         let snapshot = context.shared.snapshot.load();
+        if snapshot.names_offered {
+            facts.offered = Some(Arc::new(Offered::of(&start.client_hello())));
+        }
         snapshot.server_tls(facts.arrival(), facts.server_name.as_ref())
     };
     let shown = own.flatten();

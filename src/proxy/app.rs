@@ -36,7 +36,6 @@ use crate::config::{CertificateSource, FieldNames};
 use crate::observe::cause::Cause;
 use crate::observe::events;
 use crate::observe::open::{Entry, Kind, Place, Wait};
-use crate::router::target;
 use crate::snapshot::Snapshot;
 use crate::transport::{EngineStream, Link, now};
 use crate::types::header::X_REQUEST_ID;
@@ -276,8 +275,8 @@ impl App {
         }
         let decision = match site {
             Some(site) if self.facts.is_tls && snapshot.tls.ask() => {
-                let (path, _) = target::path_of(&checked.target);
-                client_certificate::admit(&self.facts, snapshot, site, path, decision)
+                let found = (decision, &mut *trace);
+                client_certificate::admit(&self.facts, snapshot, site, checked, found)
             }
             _ => decision,
         };
@@ -452,6 +451,7 @@ impl App {
             Box::pin(close::rest_of_body(client)).await;
         }
         let request = (client.head(), checked.asked());
+        let target = prepared.and_then(|prepared| prepared.target.as_deref());
         let forward = Forward {
             pace: pace::of_request(route, (&self.facts, snapshot), request, (trace, id)),
             strict: snapshot.strict_transport(self.facts.is_tls, trace.site),
@@ -461,9 +461,7 @@ impl App {
             route,
             timeouts: snapshot.times(trace.site, trace.route),
             changes: Changes {
-                target: prepared
-                    .and_then(|prepared| prepared.target.as_deref())
-                    .unwrap_or(&checked.target),
+                target: target.unwrap_or(&checked.target),
                 origin: &origin,
                 framing: own.map_or(framing, |own| own.framing(framing)),
                 session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),

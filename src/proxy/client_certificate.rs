@@ -5,9 +5,12 @@
 //! certificate is reached by no connection on which none was asked for.
 
 use super::app::Facts;
+use super::checks::Checked;
 use super::decide::Decision;
+use super::trace::Trace;
 use crate::acme::challenge::is_challenge_path;
 use crate::observe::cause::Cause;
+use crate::router::target;
 use crate::snapshot::Snapshot;
 use crate::tls::client::{Client, Refusal};
 
@@ -16,14 +19,15 @@ pub(super) fn admit(
     facts: &Facts,
     snapshot: &Snapshot,
     site: usize,
-    path: &[u8],
-    decision: Decision,
+    checked: &Checked,
+    (decision, trace): (Decision, &mut Trace),
 ) -> Decision {
     let asked = !matches!(facts.client, Client::Unasked);
     if !facts.is_tls || !(asked || asks(snapshot, site)) {
         return decision;
     }
     // Authorities have no certificate when they look for a token.
+    let (path, _) = target::path_of(&checked.target);
     if is_challenge_path(path)
         && matches!(
             decision,
@@ -36,6 +40,10 @@ pub(super) fn admit(
         Ok(()) => decision,
         Err((cause, why)) => {
             tracing::debug!(peer = %facts.peer, %cause, why, subject = subject(facts), "the client's certificate does not count here");
+            // What the route adds to answers is added to this one.
+            if let Decision::Forward { route } = decision {
+                trace.route = Some(route);
+            }
             Decision::Refuse(cause)
         }
     }

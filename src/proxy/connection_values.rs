@@ -81,6 +81,12 @@ impl Values<'_> {
             }
             Variable::TlsCipher => text(out, facts.cipher.unwrap_or_default()),
             Variable::TlsCurve => text(out, facts.curve.unwrap_or_default()),
+            Variable::TlsCiphers => {
+                text(out, (facts.offered.as_ref()).map_or("", |one| &one.suites))
+            }
+            Variable::TlsCurves => {
+                text(out, (facts.offered.as_ref()).map_or("", |one| &one.groups))
+            }
             Variable::TlsReused if facts.is_tls => text(out, if facts.resumed { "r" } else { "." }),
             Variable::TlsAlpn => text(out, facts.alpn.unwrap_or_default()),
             Variable::RateStatus => text(out, self.limited.rate.unwrap_or_default()),
@@ -94,9 +100,11 @@ impl Values<'_> {
             | Variable::ClientTabbed
             | Variable::ClientNotBefore
             | Variable::ClientNotAfter
+            | Variable::ClientSubjectLegacy
+            | Variable::ClientIssuerLegacy
             | Variable::ClientRemaining => {
                 if let Client::Shown(shown) = &facts.client {
-                    certificate(shown, variable, out);
+                    return certificate(shown, variable, out);
                 }
             }
             _ => return false,
@@ -174,7 +182,8 @@ impl Values<'_> {
     }
 }
 
-fn certificate(shown: &Shown, variable: &Variable, out: &mut Vec<u8>) {
+/// Appends what `variable` says of a client's certificate. False when it is about something else.
+pub(crate) fn certificate(shown: &Shown, variable: &Variable, out: &mut Vec<u8>) -> bool {
     let line = shown.certificate_line.trim_ascii_end();
     let escaped = line.strip_prefix(ESCAPED).unwrap_or_default();
     match variable {
@@ -193,14 +202,21 @@ fn certificate(shown: &Shown, variable: &Variable, out: &mut Vec<u8>) {
         }
         Variable::ClientNotBefore => out.extend(date(shown.not_before).into_bytes()),
         Variable::ClientNotAfter => out.extend(date(shown.not_after).into_bytes()),
-        _ => {
+        Variable::ClientSubjectLegacy | Variable::ClientIssuerLegacy => {
+            let (subject, issuer) = shown.one_lines().unwrap_or_default();
+            let is_subject = matches!(variable, Variable::ClientSubjectLegacy);
+            out.extend(if is_subject { subject } else { issuer }.into_bytes());
+        }
+        Variable::ClientRemaining => {
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             let left = shown
                 .not_after
                 .saturating_sub(since.unwrap_or_default().as_secs());
             number(out, left / 86_400);
         }
+        _ => return false,
     }
+    true
 }
 
 /// What was escaped, byte by byte.

@@ -10,6 +10,7 @@ use super::filter::forwarded;
 use crate::observe::metrics::Metrics;
 use crate::router::Arrival;
 use crate::tls::client::Client as ClientCertificate;
+use crate::tls::names::Offered;
 use crate::transport::proxy_protocol::Proxied;
 use crate::transport::{Link, connection_number, now};
 use crate::types::address::Address;
@@ -38,6 +39,8 @@ pub struct Facts {
     pub cipher: Option<&'static str>,
     /// The group of the key exchange, as OpenSSL names it.
     pub curve: Option<&'static str>,
+    /// What the client offered, where a text names it.
+    pub offered: Option<Arc<Offered>>,
     /// Whether its session was resumed.
     pub resumed: bool,
     /// The protocol that was agreed on in the handshake.
@@ -71,6 +74,7 @@ impl Facts {
             tls_version: None,
             cipher: None,
             curve: None,
+            offered: None,
             resumed: false,
             alpn: None,
             client: ClientCertificate::Unasked,

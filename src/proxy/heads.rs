@@ -122,6 +122,7 @@ impl<'a> Request<'a> {
                         address: who.clone(),
                         tls,
                         names,
+                        port: if tls { 443 } else { 80 },
                     });
                 }
                 values.proxied_to = Some(who.into());

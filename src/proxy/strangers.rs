@@ -1,6 +1,6 @@
-//! Upstreams that no configuration names: a route's text says an address, or a host that DNS is asked for.
+//! Upstreams that no configuration names: a text says an address, or a host that DNS is asked for.
 //!
-//! Only for routes that say `strangers`. What was found is kept for its time to live, of [`MOST`] at most; questions to DNS
+//! Only for routes and streams that say `strangers`. What was found is kept for its time to live, of [`MOST`] at most; questions to DNS
 //! are bounded in number and in time. Nothing is kept open to a stranger, as with nginx.
 
 use std::collections::HashMap;
@@ -37,13 +37,15 @@ const ADDRESS: Duration = Duration::from_secs(300);
 
 /// Somebody who is to be asked.
 #[derive(Debug)]
-pub(super) struct Stranger {
+pub struct Stranger {
     /// Address or host, perhaps with a port.
-    pub(super) address: String,
+    pub address: String,
     /// Whether it is asked by HTTPS, whoever it says it is: its name comes from the request as well.
-    pub(super) tls: bool,
+    pub tls: bool,
     /// Whether DNS may be asked who it is.
-    pub(super) names: bool,
+    pub names: bool,
+    /// The port, where the address says none; 0 where it has to.
+    pub port: u16,
 }
 
 struct Known {
@@ -51,7 +53,10 @@ struct Known {
     until: Instant,
 }
 
-static KNOWN: LazyLock<Mutex<HashMap<(bool, String), Known>>> = LazyLock::new(Mutex::default);
+/// By TLS, the port that is usual, and the address.
+type Asked = (bool, u16, String);
+
+static KNOWN: LazyLock<Mutex<HashMap<Asked, Known>>> = LazyLock::new(Mutex::default);
 static TURNS: Semaphore = Semaphore::const_new(QUESTIONS);
 
 /// Has a request go to its stranger, if it has one. Fails with why it cannot.
@@ -77,9 +82,9 @@ pub(super) async fn introduce(
 
 impl Stranger {
     /// What is to be asked; `None` when it cannot be found.
-    pub(super) async fn group(&self, snapshot: &Snapshot) -> Option<Arc<Group>> {
-        let (host, port) = parts(&self.address, if self.tls { 443 } else { 80 })?;
-        let key = (self.tls, self.address.clone());
+    pub async fn group(&self, snapshot: &Snapshot) -> Option<Arc<Group>> {
+        let (host, port) = parts(&self.address, self.port)?;
+        let key = (self.tls, self.port, self.address.clone());
         if let Some(known) = KNOWN.lock().get(&key)
             && known.until > now()
         {
@@ -196,12 +201,12 @@ fn parts(address: &str, usual: u16) -> Option<(&str, u16)> {
         let (host, rest) = rest.split_once(']')?;
         return match rest.strip_prefix(':') {
             Some(port) => Some((host, port.parse().ok()?)),
-            None => rest.is_empty().then_some((host, usual)),
+            None => (rest.is_empty() && usual > 0).then_some((host, usual)),
         };
     }
     match address.split_once(':') {
         Some((host, port)) => Some((host, port.parse().ok().filter(|port| *port > 0)?)),
-        None => (!address.is_empty()).then_some((address, usual)),
+        None => (!address.is_empty() && usual > 0).then_some((address, usual)),
     }
 }
 

@@ -108,7 +108,8 @@ impl Here<'_> {
 
 /// Whether a stream without names wants to know; one that ends TLS learns all of it anyway.
 fn looks(stream: &Stream, definitions: &Definitions) -> bool {
-    let ends = (stream.more.as_ref()).is_some_and(|more| more.tls.is_some());
+    let more = stream.more.as_ref();
+    let ends = more.is_some_and(|more| more.tls.is_some() || more.blind);
     !ends && stream.names_hello(definitions)
 }
 

@@ -98,7 +98,7 @@ impl<'a> Parts<'a> {
         name: &Arc<str>,
         ground: &Ground,
     ) -> Result<Option<SpecialStream>, BuildError> {
-        let chooses = matches!(stream.action, StreamAction::Choose(_));
+        let chooses = matches!(stream.action, StreamAction::Choose(..));
         let mut special = SpecialStream::default();
         if chooses {
             special.groups = self.groups.clone();
@@ -113,12 +113,15 @@ impl<'a> Parts<'a> {
             })?;
         }
         // What is told apart at no cost needs none of it.
-        let plain = StreamMore {
-            ends_with_endpoint: true,
-            ..StreamMore::default()
+        let asks = |more: &StreamMore| {
+            let plain = StreamMore {
+                ends_with_endpoint: more.ends_with_endpoint,
+                blind: more.blind,
+                ..StreamMore::default()
+            };
+            *more != plain
         };
-        let more = stream.more.as_deref().filter(|more| **more != plain);
-        let is = more.is_some() || stream.upstream().is_none();
+        let is = stream.more.as_deref().is_some_and(asks) || stream.upstream().is_none();
         Ok(is.then_some(special))
     }
 }

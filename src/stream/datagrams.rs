@@ -14,11 +14,11 @@ use http::HeaderMap;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::special::{admit, chosen};
 use super::values::{Known, Number, Values};
-use crate::config::{StreamAction, Text, Udp};
+use crate::config::{Balance, StreamAction, Text, Udp};
 use crate::limits::concurrency::Place as InLimit;
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
@@ -84,6 +84,8 @@ pub struct Session {
     requests: Option<u32>,
     up: Lane,
     down: Lane,
+    /// Told of each datagram.
+    sent: Notify,
     /// Milliseconds since it began, when something moved last.
     last: AtomicU64,
     /// Kept for their drop.
@@ -121,7 +123,7 @@ impl Session {
             }
             match &stream.config.action {
                 StreamAction::Forward(_) => {}
-                StreamAction::Choose(by) => group = chosen(stream, special, &value(&set, by))?,
+                StreamAction::Choose(by, _) => group = chosen(stream, special, &value(&set, by))?,
                 StreamAction::Respond(answer) => return Ok(Begun::Answered(value(&set, answer))),
             }
         }
@@ -130,7 +132,13 @@ impl Session {
             Some(admission) => Some(admission.try_enter().ok_or(Cause::QueueFull)?),
             None => None,
         };
-        let (chosen, upstream) = reach(client, &group, stream, begun)?;
+        let hash = match &group.config.balance {
+            Balance::Hash(_) => {
+                group.hashed_by(&values((client, local), &number, &set, stream, None))
+            }
+            _ => None,
+        };
+        let (chosen, upstream) = reach((client, hash), &group, stream, begun)?;
         Ok(Begun::Session(Box::new(Self {
             client,
             local,
@@ -143,6 +151,7 @@ impl Session {
             requests: stream.config.udp.and_then(|udp| udp.requests),
             up: Lane::default(),
             down: Lane::default(),
+            sent: Notify::new(),
             last: AtomicU64::new(0),
             _places: (place.map(Place::of_tunnel), in_limits),
         })))
@@ -174,6 +183,7 @@ impl Session {
         // An error of an earlier datagram may come with this one: whoever waits for answers hears of it too.
         let sent = send(&self.upstream, bytes, SendFlags::DONTWAIT);
         self.up.add(bytes.len());
+        self.sent.notify_one();
         sent.is_ok()
     }
 
@@ -196,6 +206,7 @@ impl Session {
         let ended = tokio::select! {
             cause = self.answers(client, ends, udp, shared) => cause,
             () = self.silence(stream.config.idle) => None,
+            () = self.unanswered(udp) => None,
             () = over => None,
         };
         let cause = ended.or_else(|| self.owes(udp));
@@ -244,6 +255,21 @@ impl Session {
                 }
             }
             tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Over once all is sent that no answer is expected to.
+    async fn unanswered(&self, udp: Option<Udp>) {
+        if udp.and_then(|udp| udp.responses) != Some(0) {
+            return std::future::pending().await;
+        }
+        loop {
+            let sent = self.sent.notified();
+            let came = self.up.counts().0;
+            if came > 0 && self.requests.is_none_or(|most| came >= u64::from(most)) {
+                return;
+            }
+            sent.await;
         }
     }
 
@@ -344,12 +370,15 @@ fn values<'a>(
         set,
         definitions: &stream.definitions,
         known,
+        tried: &[],
+        at_socket: None,
+        asked: "",
     }
 }
 
 /// A socket to an endpoint that is chosen for `client`.
 fn reach(
-    client: SocketAddr,
+    (client, hash): (SocketAddr, Option<u64>),
     group: &Group,
     stream: &RunningStream,
     begun: Instant,
@@ -357,6 +386,7 @@ fn reach(
     let text = client.ip().to_string();
     let keys = Keys {
         client: &text,
+        hash,
         ..Keys::default()
     };
     let from = stream.config.more.as_ref().and_then(|more| more.bind);

@@ -30,6 +30,7 @@ use self::copy::{Ended, Run};
 use self::leaving::left;
 use self::special::{Secured, Special};
 use self::values::{Known, Number, Values};
+use crate::config::Balance;
 use crate::observe::access_log::Record;
 use crate::observe::cause::Cause;
 use crate::observe::events;
@@ -146,6 +147,8 @@ struct Course {
     /// Where that is not the stream's own.
     group: Option<Arc<Group>>,
     endpoint: Option<EndpointAddress>,
+    /// Those that did not accept.
+    tried: Vec<EndpointAddress>,
     connect_time: Option<Duration>,
     /// When the endpoint had accepted.
     connected: Option<Instant>,
@@ -223,8 +226,13 @@ impl Course {
         mut at: Instant,
     ) -> Result<(Chosen, Socket), Cause> {
         let client = facts.peer.ip().to_string();
+        let hash = match &group.config.balance {
+            Balance::Hash(_) => group.hashed_by(&self.values(facts, stream, None)),
+            _ => None,
+        };
         let keys = Keys {
             client: &client,
+            hash,
             ..Keys::default()
         };
         let config = &stream.config;
@@ -233,9 +241,8 @@ impl Course {
         let more = stream.config.more.as_deref();
         let most = more.and_then(|more| more.tries).unwrap_or(u32::MAX) as usize;
         let until = more.and_then(|more| Some(at + more.tries_time?));
-        let mut tried = Vec::new();
         let mut cause = None;
-        while let Some(chosen) = group.choose(&keys, &tried, at) {
+        while let Some(chosen) = group.choose(&keys, &self.tried, at) {
             let address = chosen.address;
             self.endpoint = Some(address);
             match reach(address, (stream, group), &header).await {
@@ -254,10 +261,10 @@ impl Course {
                     let error: &(dyn std::error::Error + 'static) = &error;
                     sentences::unreachable(facts, address, error);
                     tracing::warn!(upstream = %group.name(), stream = &*stream.name, error, "connect failed");
-                    tried.push(address);
+                    self.tried.push(address);
                 }
             }
-            if tried.len() >= most || until.is_some_and(|until| at >= until) {
+            if self.tried.len() >= most || until.is_some_and(|until| at >= until) {
                 break;
             }
         }
@@ -285,6 +292,8 @@ impl Course {
         let duration = ended.saturating_duration_since(started);
         let of_cause = cause.map_or(200, |cause| match self.endpoint_took_it {
             true => 200,
+            // What an HTTP client may try again is gone here, as with nginx.
+            false if matches!(cause, Cause::UpstreamDown | Cause::UpstreamEmpty) => 502,
             false => cause.status(),
         });
         let status = self.status.unwrap_or(of_cause);
@@ -347,6 +356,13 @@ impl Course {
             set: &self.set,
             definitions: &stream.definitions,
             known,
+            tried: &self.tried,
+            at_socket: facts
+                .on_unix_socket
+                .then_some(&stream.config.listen.address),
+            asked: (self.group.as_ref().unwrap_or(&stream.group))
+                .name()
+                .as_str(),
         }
     }
 }

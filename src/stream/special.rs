@@ -16,17 +16,19 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::copy::Ended;
+use super::leaving::left;
 use super::relay::{self, Rates, Side};
 use super::{Arrived, Course, copy, ending, place, until};
 use crate::access::rules::verdict;
-use crate::config::{LimitLog, StreamAction, Text};
+use crate::config::{LimitLog, Strangers, StreamAction, StreamRate, Text};
 use crate::limits::concurrency::Place;
 use crate::observe::access_log::ClientCertificate;
 use crate::observe::cause::Cause;
 use crate::observe::open::Entry;
 use crate::proxy::app::Shared;
+use crate::proxy::strangers::Stranger;
 use crate::snapshot::stream::{RunningStream, SpecialStream};
-use crate::tls::client::Client;
+use crate::tls::client::{Client, Shown};
 use crate::tls::names;
 use crate::tls::streams::StreamServer;
 use crate::transport::proxy_values::EndedTls;
@@ -58,10 +60,7 @@ pub(super) struct Secured {
 impl Secured {
     /// What a PROXY header says of it.
     pub(super) fn told(&self) -> Vec<u8> {
-        let shown = match &self.client {
-            Client::Shown(shown) => Some(shown),
-            Client::Unasked | Client::Absent => None,
-        };
+        let shown = self.shown();
         EndedTls {
             version: self.version,
             cipher: self.cipher,
@@ -73,11 +72,17 @@ impl Secured {
         .value()
     }
 
+    /// All that is known of the client's certificate, when it has shown one.
+    pub(super) fn shown(&self) -> Option<&Shown> {
+        match &self.client {
+            Client::Shown(shown) => Some(shown),
+            Client::Unasked | Client::Absent => None,
+        }
+    }
+
     /// The client's certificate, when it has shown one.
     pub(super) fn certificate(&self) -> Option<ClientCertificate<'_>> {
-        let Client::Shown(shown) = &self.client else {
-            return None;
-        };
+        let shown = self.shown()?;
         Some(ClientCertificate {
             verified: self.believed,
             verify: &shown.verify,
@@ -130,9 +135,9 @@ impl Special<'_> {
                 return self.respond(course, client, &answer).await;
             }
             StreamAction::Forward(_) => self.stream.group.clone(),
-            StreamAction::Choose(by) => {
+            StreamAction::Choose(by, strangers) => {
                 let name = text(course, by);
-                let group = chosen(self.stream, self.special, &name)?;
+                let group = self.meant(&name, *strangers, &client).await?;
                 course.group = Some(group.clone());
                 group
             }
@@ -146,7 +151,7 @@ impl Special<'_> {
         course.began(self.entry);
         let ending = ending(self.shared);
         let until = until(self.stream);
-        let rates = self.rates();
+        let rates = self.rates(|by| text(course, by));
         let (moved, ending) = (course.moved.clone(), ending);
         let run = match (&client, &upstream) {
             (Socket::Plain(client), Socket::Plain(upstream)) if !rates.is_bounded() => {
@@ -169,12 +174,43 @@ impl Special<'_> {
         !more.is_some_and(|more| more.ends_with_endpoint)
     }
 
-    fn rates(&self) -> Rates {
+    fn rates(&self, value: impl Fn(&Text) -> Vec<u8>) -> Rates {
+        let rate = |rate: &StreamRate| match rate {
+            StreamRate::Fixed(rate) => Some(rate.0),
+            StreamRate::By(text) => amount(&value(text)),
+        };
         let more = self.stream.config.more.as_deref();
-        let rate = |rate: Option<ByteSize>| rate.map(|rate| rate.0);
         Rates {
-            up: more.and_then(|more| rate(more.upload)),
-            down: more.and_then(|more| rate(more.download)),
+            up: more.and_then(|more| more.upload.as_ref().and_then(rate)),
+            down: more.and_then(|more| more.download.as_ref().and_then(rate)),
+        }
+    }
+
+    /// Who is meant by `name`: an upstream, or a stranger where those are let be.
+    async fn meant(
+        &self,
+        name: &[u8],
+        strangers: Strangers,
+        client: &Socket,
+    ) -> Result<Arc<Group>, Cause> {
+        let known = chosen(self.stream, self.special, name);
+        if known.is_ok() || strangers == Strangers::None {
+            return known;
+        }
+        let more = self.stream.config.more.as_deref();
+        let stranger = Stranger {
+            address: String::from_utf8_lossy(name).into_owned(),
+            tls: more.is_some_and(|more| more.tls_to_upstream),
+            names: strangers == Strangers::Names,
+            port: 0,
+        };
+        let snapshot = self.shared.snapshot.load_full();
+        let in_tls = self.facts.hello.is_some();
+        // Boxed: few streams ask for names.
+        let found = Box::pin(stranger.group(&snapshot));
+        tokio::select! {
+            found = found => found.ok_or(Cause::UpstreamUnresolved),
+            () = left(client.tcp(), in_tls) => Err(Cause::ClientGone),
         }
     }
 
@@ -266,6 +302,24 @@ impl Special<'_> {
         let (chosen, upstream) = reached.await?;
         Ok((chosen, upstream, place))
     }
+}
+
+/// A size as configurations have it, or as nginx does (`100k`); `None` for none, and for 0.
+fn amount(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let digits = text.trim_end_matches(['k', 'K', 'm', 'M']);
+    let unit = match &text[digits.len()..] {
+        "" => Some(1),
+        "k" | "K" => Some(1024),
+        "m" | "M" => Some(1024 * 1024),
+        _ => None,
+    };
+    let number = digits.parse::<u64>().ok();
+    let plain = number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit));
+    let size = || ByteSize::parse(text).ok().map(|size| size.0);
+    plain.or_else(size).filter(|size| *size > 0)
 }
 
 /// Why a client is not let in.

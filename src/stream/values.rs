@@ -11,10 +11,12 @@ use super::special::Secured;
 use crate::config::{Definitions, Lookup, Variable};
 use crate::nginx::UNDERSTOOD;
 use crate::observe::access_log::{Clock, epoch};
+use crate::proxy::connection_values::certificate;
 use crate::proxy::proxied;
 use crate::proxy::values::HOSTNAME;
 use crate::transport::connection_number;
 use crate::transport::proxy_protocol::Proxied;
+use crate::types::address::Address;
 use crate::types::endpoint_address::EndpointAddress;
 
 /// What a ClientHello says that was looked at.
@@ -90,6 +92,12 @@ pub(super) struct Values<'a> {
     pub(super) set: &'a [(Box<str>, Vec<u8>)],
     pub(super) definitions: &'a Definitions,
     pub(super) known: Option<Known>,
+    /// Endpoints that did not accept.
+    pub(super) tried: &'a [EndpointAddress],
+    /// The socket in the file system that it came in by, where nobody has an address.
+    pub(super) at_socket: Option<&'a Address>,
+    /// Its upstream's name.
+    pub(super) asked: &'a str,
 }
 
 impl Lookup for Values<'_> {
@@ -110,6 +118,10 @@ impl Lookup for Values<'_> {
             if let Some(proxied) = self.proxied {
                 proxied::append(proxied, *fact, out);
             }
+            return;
+        }
+        let shown = self.secured.and_then(Secured::shown);
+        if shown.is_some_and(|shown| certificate(shown, variable, out)) {
             return;
         }
         let name = variable.to_string();
@@ -140,6 +152,15 @@ impl Values<'_> {
 
     fn of_connection(&self, name: &str) -> Option<String> {
         Some(match name {
+            "remote_addr" | "realip_remote_addr"
+                if self.at_socket.is_some() && self.proxied.is_none() =>
+            {
+                "unix:".to_owned()
+            }
+            "server_addr" if self.at_socket.is_some() => self.at_socket?.to_string(),
+            "remote_port" | "server_port" if self.at_socket.is_some() && self.proxied.is_none() => {
+                String::new()
+            }
             "remote_addr" => self.peer.ip().to_string(),
             "remote_port" => self.peer.port().to_string(),
             "server_addr" => self.local.ip().to_string(),
@@ -182,6 +203,15 @@ impl Values<'_> {
         })
     }
 
+    /// `none` for each endpoint that did not accept, and the last one's own, with commas between.
+    fn of_tries(&self, none: &str, last: Option<String>) -> String {
+        let connected = self.known.is_some_and(|known| known.connect_time.is_some());
+        let last = connected.then(|| last.unwrap_or_else(|| "-".to_owned()));
+        let tries = self.tried.iter().map(|_| none.to_owned());
+        let all: Vec<_> = tries.chain(last).collect();
+        all.join(", ")
+    }
+
     fn at_end(&self, name: &str) -> Option<String> {
         let Some(known) = &self.known else {
             // Nothing has gone either way.
@@ -193,12 +223,31 @@ impl Values<'_> {
             "bytes_sent" => known.down.to_string(),
             "bytes_received" => known.up.to_string(),
             "session_time" => seconds(known.duration),
-            "upstream_addr" => known.endpoint?.to_string(),
-            "upstream_bytes_sent" if reached => known.up.to_string(),
-            "upstream_bytes_received" if reached => known.down.to_string(),
-            "upstream_connect_time" => seconds(known.connect_time?),
-            "upstream_first_byte_time" => seconds(known.connect_time? + known.first_byte?),
-            "upstream_session_time" => seconds(known.connect_time? + known.with_endpoint?),
+            "upstream_addr" if reached => {
+                let last = known.connect_time.and(known.endpoint);
+                let all = self.tried.iter().copied().chain(last);
+                let all: Vec<_> = all.map(|address| address.to_string()).collect();
+                all.join(", ")
+            }
+            // Nobody was left to be asked.
+            "upstream_addr" if matches!(known.status, 502) && !self.asked.is_empty() => {
+                self.asked.to_owned()
+            }
+            "upstream_bytes_sent" if reached => self.of_tries("0", Some(known.up.to_string())),
+            "upstream_bytes_received" if reached => {
+                self.of_tries("0", Some(known.down.to_string()))
+            }
+            "upstream_connect_time" if reached => {
+                self.of_tries("-", known.connect_time.map(seconds))
+            }
+            "upstream_first_byte_time" if reached => {
+                let first = known.connect_time.zip(known.first_byte);
+                self.of_tries("-", first.map(|(one, other)| seconds(one + other)))
+            }
+            "upstream_session_time" if reached => {
+                let whole = known.connect_time.zip(known.with_endpoint);
+                self.of_tries("0.000", whole.map(|(one, other)| seconds(one + other)))
+            }
             _ => return None,
         })
     }

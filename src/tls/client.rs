@@ -162,6 +162,15 @@ impl Shown {
         Some(shown)
     }
 
+    /// Subject and issuer, each in one line.
+    pub fn one_lines(&self) -> Option<(String, String)> {
+        let (_, leaf) = X509Certificate::from_der(self.chain.first()?).ok()?;
+        let line = |name| {
+            Some(distinguished_name::one_line(name)).filter(|line| line.len() <= LONGEST_NAME)
+        };
+        Some((line(leaf.subject())?, line(leaf.issuer())?))
+    }
+
     /// Whether `judge` believes it now. Only what another judge said is looked into again.
     pub fn verdict(&self, judge: &Judge) -> Result<(), Refusal> {
         if let Some(why) = self.unusable {

@@ -46,6 +46,26 @@ pub(super) fn text(name: &X509Name<'_>) -> String {
     out
 }
 
+/// The name in one line, the first part first, as OpenSSL had it once: `/C=DE/O=Example/CN=alice`.
+pub(super) fn one_line(name: &X509Name<'_>) -> String {
+    let mut out = String::new();
+    for attribute in name.iter_attributes() {
+        let number = attribute.attr_type().to_id_string();
+        let known = KNOWN.iter().find(|(known, _)| *known == number);
+        out.push('/');
+        out.push_str(known.map_or(&number, |(_, name)| name));
+        out.push('=');
+        for byte in attribute.as_slice() {
+            match byte {
+                b' '..=b'~' => out.push(char::from(*byte)),
+                // Writing to a string cannot fail.
+                _ => drop(write!(out, "\\x{byte:02X}")),
+            }
+        }
+    }
+    out
+}
+
 fn put(attribute: &AttributeTypeAndValue<'_>, out: &mut String) {
     let number = attribute.attr_type().to_id_string();
     let known = KNOWN.iter().find(|(known, _)| *known == number);
@@ -110,6 +130,19 @@ mod tests {
                 .1
                 .subject(),
         )
+    }
+
+    #[test]
+    fn in_one_line_the_first_part_comes_first_and_nothing_ends_the_line() {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CountryName, "DE");
+        name.push(DnType::CommonName, "a\r\nö");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name;
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let parsed = X509Certificate::from_der(certificate.der()).unwrap().1;
+        let line = one_line(parsed.subject());
+        assert_eq!(line, "/C=DE/CN=a\\x0D\\x0A\\xC3\\xB6");
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod nginx_compare;
 mod nginx_odds;
 mod nginx_proxying;
 mod nginx_servers;
+mod nginx_streams;
 mod nginx_tls;
 mod nginx_upstreams;
 mod nginx_values;

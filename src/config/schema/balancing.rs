@@ -12,7 +12,7 @@ use super::address::Target;
 use super::reader::{At, Context, Reader, value};
 use super::value::Field;
 use super::{Key, Kind, Table};
-use crate::config::balancing::{Balance, Endpoint, HashOn, Outlier, Sticky};
+use crate::config::balancing::{Balance, Endpoint, HashOn, Hashing, Outlier, Sticky};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::discovery::NamedEndpoints;
 use crate::config::own_names::OwnNames;
@@ -50,7 +50,13 @@ pub(super) const HASH_ON: Key = Key::new(
     "hash_on",
     Kind::Text,
     "\"client\"",
-    "The key of `balance = \"hash\"`: \"client\" is the client's address (of IPv6 the first 64 bits), \"header:NAME\" a request field, \"cookie:NAME\" a cookie; or a text with $variables, as \"$request_uri\" (in streams only where the client's address is all it names). Requests without it take turns.",
+    "The key of `balance = \"hash\"`: \"client\" is the client's address (of IPv6 the first 64 bits), \"header:NAME\" a request field, \"cookie:NAME\" a cookie; or a text with $variables, as \"$request_uri\". Requests without it take turns.",
+);
+pub(super) const HASH_BOUND: Key = Key::new(
+    "hash_bound",
+    Kind::Flag,
+    "true",
+    "Whether an endpoint that has more than 5/4 of its fair share is passed over by `balance = \"hash\"`; without it a key keeps its endpoint however loaded that is.",
 );
 pub(super) const STICKY: Key = Key::rule(
     "sticky",
@@ -94,9 +100,9 @@ static ENDPOINT_TABLE: Table = Table {
         ),
         Key::new(
             "times",
-            Kind::Count(1, 255),
+            Kind::Count(0, 255),
             "1",
-            "How many endpoints it counts as when a request is tried again.",
+            "How many endpoints it counts as when a request is tried again; 0: it gets none.",
         ),
     ],
 };
@@ -183,6 +189,7 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
         );
     }
     let on = reader.field("hash_on", |field| hash_on(field, reader.own()));
+    let bounded = reader.flag("hash_bound");
     let balance = reader.word("balance");
     let sticky = reader.inline("sticky", &STICKY_TABLE, context, sticky);
     let slow_start = reader.duration("slow_start");
@@ -207,7 +214,10 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Balancin
         balance: match balance?.value.as_str() {
             "least-requests" => Balance::LeastRequests,
             "random" => Balance::Random,
-            "hash" => Balance::Hash(on),
+            "hash" => Balance::Hash(Hashing {
+                on,
+                bounded: bounded?.value,
+            }),
             _ => Balance::RoundRobin,
         },
         sticky: sticky?,

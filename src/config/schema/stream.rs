@@ -16,7 +16,7 @@ use super::{Key, Kind, Table, site, tls};
 use crate::config::access::AddressRule;
 use crate::config::listener::Listener;
 use crate::config::source::Span;
-use crate::config::stream::ProxyVersion;
+use crate::config::stream::{ProxyVersion, StreamRate};
 use crate::config::text::Text;
 use crate::config::tls::PairFiles;
 use crate::types::amount::ByteSize;
@@ -50,6 +50,18 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"hub\"",
             "The upstream that gets them, as they are. With $variables, as in \"$backend\" of a [map.backend]: the one of that name; where there is none, the connection ends.",
         ),
+        Key::new(
+            "strangers",
+            Kind::Word(&["none", "addresses", "names"]),
+            "\"none\"",
+            "Who else gets them where `upstream` is a text and no [upstream.NAME] has the name that it gives, as for routes; the port has to be said (`$ssl_preread_server_name:443`). Not with UDP.",
+        ),
+        Key::new(
+            "preread",
+            Kind::Flag,
+            "true",
+            "Whether a ClientHello is waited for where a text names what it says; without it `$ssl_preread_...` are empty.",
+        ),
         Key::rule(
             "respond",
             Kind::Text,
@@ -79,17 +91,17 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         Key::rule(
             "upload_rate",
-            Kind::Size(1, u64::MAX),
+            Kind::Text,
             "none",
             "\"1MB\"",
-            "Bytes in a second from each client.",
+            "Bytes in a second from each client: a size, or a text with $variables that says one.",
         ),
         Key::rule(
             "download_rate",
-            Kind::Size(1, u64::MAX),
+            Kind::Text,
             "none",
             "\"1MB\"",
-            "Bytes in a second to each client.",
+            "Bytes in a second to each client, likewise.",
         ),
         Key::rule(
             "certificate",
@@ -199,8 +211,10 @@ pub(in crate::config) struct Stream {
     pub(in crate::config) set: Option<Option<Values>>,
     pub(in crate::config) access: Option<Vec<At<AddressRule>>>,
     pub(in crate::config) limits: Option<Option<Limits>>,
-    pub(in crate::config) upload: Read<ByteSize>,
-    pub(in crate::config) download: Read<ByteSize>,
+    pub(in crate::config) strangers: Option<At<String>>,
+    pub(in crate::config) preread: Option<At<bool>>,
+    pub(in crate::config) upload: Read<StreamRate>,
+    pub(in crate::config) download: Read<StreamRate>,
     pub(in crate::config) certificate: Read<Vec<PairFiles>>,
     pub(in crate::config) alpn: Option<Vec<At<String>>>,
     pub(in crate::config) tls: Option<tls::Overlay>,
@@ -237,8 +251,10 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
         set: values(reader, "set", context),
         access: address_rules(reader, "access"),
         limits: limit::read(reader, context),
-        upload: reader.optional("upload_rate", Reader::size),
-        download: reader.optional("download_rate", Reader::size),
+        strangers: reader.word("strangers"),
+        preread: reader.flag("preread"),
+        upload: reader.optional("upload_rate", rate),
+        download: reader.optional("download_rate", rate),
         certificate: reader.optional("certificate", |reader, key| {
             reader.field(key, |field| site::pairs(field, reader, context))
         }),
@@ -267,6 +283,22 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
         access_log: read_access_log(reader, context),
         span: reader.span(),
     }
+}
+
+fn rate(reader: &Reader<'_>, key: &'static str) -> Option<At<StreamRate>> {
+    reader.field(key, |field| {
+        let typed = field.text()?;
+        if typed.contains('$') {
+            return text(field, Text::parse_with(typed, reader.own())).map(StreamRate::By);
+        }
+        match ByteSize::parse(typed) {
+            Ok(size) if size.0 > 0 => Some(StreamRate::Fixed(size)),
+            _ => {
+                let message = format!("`{typed}` is no size above 0");
+                field.refuse("bad-size", message, Some("as in \"1MB\"".to_owned()))
+            }
+        }
+    })
 }
 
 fn bind(reader: &Reader<'_>, key: &'static str) -> Option<At<IpAddr>> {

@@ -21,6 +21,7 @@ pub(in crate::config) static TABLE: Table = Table {
         balancing::ENDPOINTS_FILE,
         balancing::BALANCE,
         balancing::HASH_ON,
+        balancing::HASH_BOUND,
         balancing::STICKY,
         balancing::SLOW_START,
         balancing::OUTLIER,

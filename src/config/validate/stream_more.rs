@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::tls;
 use super::upstream::Names;
+use crate::config::action::Strangers;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::limit::RouteLimits;
 use crate::config::schema::reader::{At, Context};
@@ -27,7 +28,7 @@ pub(super) fn action(
         (Some(name), None) if name.value.contains('$') => {
             names.use_all();
             match Text::parse_line(&name.value, context.own) {
-                Ok(text) => Some(StreamAction::Choose(text)),
+                Ok(text) => Some(StreamAction::Choose(text, strangers(typed)?)),
                 Err(error) => {
                     let fault = Diagnostic::error("bad-text", name.span.clone(), error.to_string());
                     let fault = fault.did_you_mean(error.nearest().as_deref());
@@ -57,6 +58,15 @@ pub(super) fn action(
     }
 }
 
+/// Who else is meant by a text.
+fn strangers(typed: &Typed) -> Option<Strangers> {
+    Some(match &*typed.strangers.as_ref()?.value {
+        "addresses" => Strangers::Addresses,
+        "names" => Strangers::Names,
+        _ => Strangers::None,
+    })
+}
+
 /// All the rest; `Some(None)` where nothing of it is asked for.
 pub(super) fn check(
     typed: &Typed,
@@ -76,6 +86,7 @@ pub(super) fn check(
         tls: tls?,
         tls_to_upstream: typed.tls_to_upstream.as_ref()?.value,
         bind: typed.bind.as_ref()?.as_ref().map(value),
+        blind: !typed.preread.as_ref()?.value,
         set: typed.set.as_ref()?.clone().unwrap_or_default(),
         tries: Some(typed.tries.as_ref()?.value).filter(|most| *most > 0),
         tries_time: Some(typed.tries_time.as_ref()?.value).filter(|time| !time.is_zero()),
@@ -99,7 +110,14 @@ fn agrees(typed: &Typed, context: Context<'_>) -> bool {
     let by_name = typed.sni.as_ref().is_some_and(|sni| !sni.is_empty());
     let secured = typed.tls_to_upstream.as_ref().filter(|at| at.value);
     let certificate = span(typed.certificate.as_ref());
+    let strangers = typed.strangers.as_ref().filter(|at| at.value != "none");
     let foreign = [
+        (
+            is_udp,
+            strangers.map(|at| &at.span),
+            "`strangers`",
+            "`protocol = \"udp\"`",
+        ),
         (is_udp, certificate, "`certificate`", "`protocol = \"udp\"`"),
         (
             is_udp,

@@ -216,6 +216,11 @@ impl<'t> Import<'t> {
         self.in_stream || !text.variables().any(of_streams)
     }
 
+    /// Whether `[resolver]` is written.
+    fn has_resolver(&self) -> bool {
+        self.tables.iter().any(|table| table.header == "[resolver]")
+    }
+
     /// A path as nginx would open it.
     fn absolute(&self, path: &str) -> String {
         self.folder.join(path).display().to_string()
@@ -252,7 +257,12 @@ impl<'t> Import<'t> {
         let heads = sites
             .iter()
             .flat_map(|site| [&site.table].into_iter().chain(&site.routes));
-        let all: Vec<_> = self.tables.iter().chain(heads).cloned().collect();
+        let all = self
+            .tables
+            .iter()
+            .chain(heads)
+            .chain(self.upstreams.tables());
+        let all: Vec<_> = all.cloned().collect();
         let defined = definitions::named(&mut self, &all.iter().collect::<Vec<_>>());
         // nginx looks at what requests meet, and asks nobody by itself.
         let hubs = sites.iter().flat_map(|site| &site.routes);

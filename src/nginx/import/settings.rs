@@ -85,7 +85,7 @@ fn connections(import: &mut Import<'_>, limits: &mut Draft) {
 }
 
 /// Name servers, and how long their answers hold.
-fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
+pub(super) fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     let Some(own) = scope.one("resolver") else {
         return;
     };

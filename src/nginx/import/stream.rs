@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use super::Import;
 use super::draft::{self, Draft};
 use super::listen::Listen;
-use super::upstream::{Target, Upstreams};
+use super::upstream::{self, Target, Upstreams};
 use super::variables::{self, Known};
-use super::{definitions, limits, log, pass, stream_keys};
+use super::{definitions, limits, log, pass, settings, stream_keys};
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -31,6 +31,15 @@ pub(super) fn convert<'t>(import: &mut Import<'t>, outer: &Scope<'t>, block: &'t
         log::format(import, own);
     }
     limits::zones(import, block.children());
+    for name in upstreams.names() {
+        let word = upstreams
+            .hashes(&name)
+            .and_then(|own| own.arguments().first());
+        let text = word.map(|word| variables::text(import, &word.bytes, &Known::default()));
+        if let Some(Ok(text)) = text {
+            upstreams.hash_by(&name, text);
+        }
+    }
     for server in block.children().iter().filter(|own| own.is("server")) {
         let scope = scope.inner(Context::StreamServer, server.children());
         one(import, &mut upstreams, &scope, (server, block));
@@ -41,13 +50,22 @@ pub(super) fn convert<'t>(import: &mut Import<'t>, outer: &Scope<'t>, block: &'t
     import.tables.extend(upstreams.into_tables());
 }
 
+/// One address of a server.
+struct Listener<'t> {
+    /// As hubgate writes it.
+    address: String,
+    from: &'t Directive,
+    udp: bool,
+    /// Whether TLS is ended there.
+    tls: bool,
+}
+
 /// Where the connections of a server come in.
 #[derive(Default)]
-pub(super) struct Listens<'t> {
-    /// As hubgate writes them.
-    all: Vec<(String, &'t Directive, bool)>,
-    /// Whether TLS is ended.
-    pub(super) tls: bool,
+struct Listens<'t> {
+    all: Vec<Listener<'t>>,
+    /// Whether TLS is ended at all of them.
+    tls: bool,
     /// Where PROXY headers come.
     proxied_at: Vec<SocketAddr>,
 }
@@ -58,13 +76,17 @@ fn listens<'t>(import: &mut Import<'t>, server: &'t Directive) -> Listens<'t> {
         let word = own.argument(0);
         if word.starts_with("unix:/") {
             let has = |name: &str| own.arguments().iter().any(|word| word.text() == name);
-            found.tls |= has("ssl");
             if has("proxy_protocol") {
                 let what = "PROXY headers are taken at IP addresses only";
                 import.ledger.lost(own, what);
                 continue;
             }
-            found.all.push((word.into_owned(), own, false));
+            found.all.push(Listener {
+                address: word.into_owned(),
+                from: own,
+                udp: has("udp"),
+                tls: has("ssl"),
+            });
             continue;
         }
         let Some(listen) = Listen::parse(own, 0) else {
@@ -82,12 +104,15 @@ fn listens<'t>(import: &mut Import<'t>, server: &'t Directive) -> Listens<'t> {
         if listen.proxy_protocol {
             found.proxied_at.extend(&listen.addresses);
         }
-        found.tls |= listen.tls;
         let addresses = listen.addresses.iter();
-        found
-            .all
-            .extend(addresses.map(|address| (address.to_string(), own, listen.udp)));
+        found.all.extend(addresses.map(|address| Listener {
+            address: address.to_string(),
+            from: own,
+            udp: listen.udp,
+            tls: listen.tls,
+        }));
     }
+    found.tls = found.all.iter().all(|one| one.tls);
     found
 }
 
@@ -97,6 +122,8 @@ enum To<'t> {
     Answer(String, &'t Directive),
     /// These upstreams get them, by the names that their TLS asks for; all, without any.
     Upstreams(Vec<(Vec<String>, String)>, &'t Directive),
+    /// Whoever this text names gets them: an upstream, or somebody else of the kind that the word says.
+    Anybody(String, &'static str, &'t Directive),
 }
 
 fn one<'t>(
@@ -110,17 +137,26 @@ fn one<'t>(
     let Some(to) = to(import, upstreams, scope, (server, block), listens.tls) else {
         return;
     };
-    let (targets, key, from) = match to {
-        To::Answer(text, from) => (vec![(Vec::new(), text)], "respond", from),
-        To::Upstreams(targets, from) => (targets, "upstream", from),
+    let (targets, key, from, strangers) = match to {
+        To::Answer(text, from) => (vec![(Vec::new(), text)], "respond", from, None),
+        To::Upstreams(targets, from) => (targets, "upstream", from, None),
+        To::Anybody(text, who, from) => (vec![(Vec::new(), text)], "upstream", from, Some(who)),
     };
+    // Nobody waits for a ClientHello that is not to be looked at.
+    let blind = !scope.flag("ssl_preread", false) && mentions_hello(block);
     let mut made = 0;
     let believed = match listens.proxied_at.is_empty() {
         true => Vec::new(),
         false => stream_keys::believed(scope),
     };
     for (names, value) in targets {
-        for (address, own, udp) in &listens.all {
+        for Listener {
+            address,
+            from: own,
+            udp,
+            tls,
+        } in &listens.all
+        {
             let mut stream = Draft::new("[[stream]]", Some(server));
             let proxied = |at: &SocketAddr| at.to_string() == *address;
             let address = match listens.proxied_at.iter().any(proxied) {
@@ -139,10 +175,21 @@ fn one<'t>(
                 stream.set("sni", draft::texts(&names), scope.one("ssl_preread"));
             }
             stream.set(key, draft::text(&value), Some(from));
+            match strangers {
+                Some(_) if *udp => {
+                    let what = "datagrams go to upstreams that the file names only";
+                    import.ledger.lost(from, what);
+                }
+                Some(who) => stream.set("strangers", draft::text(who), Some(from)),
+                None => {}
+            }
+            if blind && !*udp {
+                stream.set("preread", "false", None);
+            }
             if let Some(set) = &set {
                 stream.set("set", set.clone(), scope.one("set"));
             }
-            stream_keys::all(import, scope, &mut stream, (&listens, *udp));
+            stream_keys::all(import, scope, &mut stream, (*tls, *udp));
             let (logs, events) = (scope.all("access_log"), scope.all_within("error_log"));
             log::of_stream(import, (&logs, &events), &mut stream);
             import.tables.push(stream);
@@ -181,9 +228,16 @@ fn to<'t>(
         return None;
     };
     let word = pass.argument(0);
-    let Some(variable) = word.strip_prefix('$') else {
+    if !word.contains('$') {
         let name = upstream(import, upstreams, (scope, pass), &word)?;
         return Some(To::Upstreams(vec![(Vec::new(), name)], pass));
+    }
+    let bare = |name: &&str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_{}".contains(&byte))
+    };
+    let Some(variable) = word.strip_prefix('$').filter(bare) else {
+        return anybody(import, upstreams, (scope, pass));
     };
     let preread = scope.flag("ssl_preread", false) && !tls;
     if let Some((map, rows)) = by_name(block, variable).filter(|_| preread) {
@@ -201,17 +255,70 @@ fn to<'t>(
         return Some(To::Upstreams(vec![(Vec::new(), name)], pass));
     }
     if definitions::values(import, variable).is_none() {
-        let what = format!("`{word}` is not one of the upstreams that the file names");
-        import.ledger.lost(pass, what);
-        import.ledger.lost(server, "nothing of it can be carried");
-        return None;
+        return anybody(import, upstreams, (scope, pass));
     }
-    let mut named =
-        |import: &mut Import<'t>, host: &str| upstream(import, upstreams, (scope, pass), host);
+    let blocks = upstreams.names();
+    let mut named = |import: &mut Import<'t>, host: &str| {
+        // nginx closes a connection for what is no address.
+        let known = blocks.iter().any(|name| name == host);
+        match known || upstream::endpoint(host, 0).is_some() {
+            true => upstream(import, upstreams, (scope, pass), host),
+            false => Some(String::new()),
+        }
+    };
     let text = pass::chosen(import, variable, &mut named)?;
     let to = "the stream's `upstream`, one of those that the variable names";
     import.ledger.carried(pass, to);
     Some(To::Upstreams(vec![(Vec::new(), text)], pass))
+}
+
+/// Whether anything in a block names what a ClientHello says.
+fn mentions_hello(block: &Directive) -> bool {
+    block.children().iter().any(|own| {
+        let mut words = own.words.iter();
+        words.any(|word| word.text().contains("ssl_preread_")) || mentions_hello(own)
+    })
+}
+
+/// A `proxy_pass` that may go anywhere.
+fn anybody<'t>(
+    import: &mut Import<'t>,
+    upstreams: &mut Upstreams<'t>,
+    (scope, pass): (&Scope<'t>, &'t Directive),
+) -> Option<To<'t>> {
+    let word = pass.arguments().first()?;
+    let text = match variables::text(import, &word.bytes, &Known::default()) {
+        Ok(text) => text,
+        Err(why) => {
+            import.ledger.lost(pass, why);
+            return None;
+        }
+    };
+    for block in upstreams.names() {
+        let name = upstream(import, upstreams, (scope, pass), &block);
+        if name.is_some_and(|name| name != block) {
+            let what = format!("`{block}` is of `http` and of `stream`: name it otherwise");
+            import.ledger.lost(pass, what);
+        }
+    }
+    if !import.has_resolver() {
+        settings::resolver(import, scope);
+    }
+    let who = match scope.one("resolver") {
+        Some(_) => "names",
+        None => "addresses",
+    };
+    if !import.ledger.has(pass) {
+        let to = "the stream's `upstream` and `strangers`";
+        import.ledger.carried(pass, to);
+    }
+    let place = import.tree.show(pass.place());
+    let told = format!(
+        "clients may be able to choose whom they are passed on to: `{}`",
+        word.text()
+    );
+    import.advice.push((place, told));
+    Some(To::Anybody(text, who, pass))
 }
 
 /// The name of the `[upstream]` for a target.

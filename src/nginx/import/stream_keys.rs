@@ -4,7 +4,6 @@
 
 use super::draft::{self, Draft};
 use super::secured;
-use super::stream::Listens;
 use super::variables::{self, Known};
 use super::{Import, limits, tls};
 use crate::config::AddressRule;
@@ -17,7 +16,7 @@ pub(super) fn all<'t>(
     import: &mut Import<'t>,
     scope: &Scope<'t>,
     stream: &mut Draft,
-    (listens, udp): (&Listens<'_>, bool),
+    (tls, udp): (bool, bool),
 ) {
     for (name, key) in [
         ("proxy_connect_timeout", "connect_timeout"),
@@ -45,7 +44,7 @@ pub(super) fn all<'t>(
     if scope.flag("proxy_ssl", false) {
         stream.set("tls_to_upstream", "true", scope.one("proxy_ssl"));
     }
-    if listens.tls {
+    if tls {
         certificate(import, scope, stream);
     }
 }
@@ -185,8 +184,11 @@ fn rates(import: &mut Import<'_>, scope: &Scope<'_>, stream: &mut Draft) {
             Some(0) => {}
             Some(rate) => stream.set(key, draft::size(rate), Some(own)),
             None => {
-                let what = "how fast depends on the connection: it goes at full speed";
-                import.ledger.lost(own, what);
+                let Some(word) = word else { continue };
+                match variables::text(import, &word.bytes, &Known::default()) {
+                    Ok(text) => stream.set(key, draft::text(&text), Some(own)),
+                    Err(why) => import.ledger.lost(own, why),
+                }
             }
         }
     }

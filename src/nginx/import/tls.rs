@@ -4,9 +4,11 @@
 //! lets in, as in nginx. What hubgate's TLS has not is told as lost.
 
 use super::Import;
+use super::definitions;
 use super::draft::{self, Draft};
 use crate::config::{CipherSuite, Group};
 use crate::nginx::model::Scope;
+use crate::nginx::text::{Part, Text as Word};
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
 
@@ -48,10 +50,30 @@ pub(super) fn certificate<'t>(
         }
         return;
     }
-    match pairs(import, ground, "certificates are files, or ordered") {
+    let what = "certificates are files: the site takes no TLS connection until its `certificate` is written";
+    match pairs(import, ground, what) {
         Some((value, from)) => table.set("certificate", value, Some(from)),
-        None => table.set("certificate", "\"acme\"", Some(chain)),
+        None => table.set("certificate", "\"none\"", Some(chain)),
     }
+}
+
+/// A file's path, in which variables count that are always the same; `None` for what is no file.
+fn file(import: &Import<'_>, own: &Directive) -> Option<String> {
+    let word = own.arguments().first()?;
+    let parsed = Word::parse(&word.bytes).ok()?;
+    let mut path = String::new();
+    for part in &parsed.parts {
+        match part {
+            Part::Literal(bytes) => path.push_str(std::str::from_utf8(bytes).ok()?),
+            Part::Variable(name) => match definitions::values(import, name)?.as_slice() {
+                [only] => path.push_str(only),
+                _ => return None,
+            },
+            Part::Group(_) => return None,
+        }
+    }
+    let foreign = ["data:", "engine:", "store:"];
+    (!foreign.iter().any(|scheme| path.starts_with(scheme))).then_some(path)
 }
 
 /// The files of all certificates; `None`, told by `what`, where those are no files.
@@ -65,25 +87,20 @@ pub(super) fn pairs<'t>(
     let passwords = scope.one("ssl_password_file");
     let mut pairs: Vec<String> = Vec::new();
     for (chain, key) in chains.iter().zip(&keys) {
-        for own in [chain, key] {
-            let path = own.argument(0);
-            let foreign = ["data:", "engine:", "store:"];
-            if path.contains('$') || foreign.iter().any(|scheme| path.starts_with(scheme)) {
-                import.ledger.lost(own, what);
-                return None;
-            }
-        }
         let mut words = Vec::new();
         for (key, own) in [
             ("chain", Some(*chain)),
             ("key", Some(*key)),
             ("passwords", passwords),
         ] {
-            if let Some(own) = own {
-                let path = draft::text(&import.absolute(&own.argument(0)));
-                words.push(format!("{key} = {path}"));
-                import.ledger.carried(own, format!("`certificate.{key}`"));
-            }
+            let Some(own) = own else { continue };
+            let Some(path) = file(import, own) else {
+                import.ledger.lost(own, what);
+                return None;
+            };
+            let path = draft::text(&import.absolute(&path));
+            words.push(format!("{key} = {path}"));
+            import.ledger.carried(own, format!("`certificate.{key}`"));
         }
         let pair = format!("{{ {} }}", words.join(", "));
         if !pairs.contains(&pair) {
@@ -136,59 +153,121 @@ fn handshake<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
     words
 }
 
-fn versions<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
-    let own = scope.one("ssl_protocols")?;
-    let has = |version: &str| {
-        let mut words = own.arguments().iter();
-        words.any(|word| word.text().eq_ignore_ascii_case(version))
-    };
-    let key = match (has("TLSv1.2"), has("TLSv1.3")) {
-        (false, true) => Some(("minimum_version", "1.3")),
-        (true, false) => Some(("maximum_version", "1.2")),
-        _ => None,
-    };
-    let old = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"];
-    match (old.iter().any(|version| has(version)), key) {
-        (true, _) => {
-            let what = "TLS 1.2 and 1.3 only: older versions are not spoken";
-            import.ledger.lost(own, what);
-        }
-        (false, Some((key, _))) => import.ledger.carried(own, format!("`tls.{key}`")),
-        (false, None) => import.ledger.carried(own, "TLS 1.2 and 1.3, as by default"),
-    }
-    key.map(|(key, version)| format!("{key} = \"{version}\""))
+/// The commands of OpenSSL's that a server gives, by name and value.
+fn commands<'t>(scope: &Scope<'t>) -> Vec<(String, String, &'t Directive)> {
+    let all = scope.all("ssl_conf_command").into_iter();
+    all.map(|own| {
+        let name = own.argument(0).to_ascii_lowercase();
+        (name, own.argument(1).into_owned(), own)
+    })
+    .collect()
 }
 
-/// Suites that are named one by one, as far as they are spoken; those of TLS 1.3 nginx names elsewhere.
+/// Versions before 1.2 are told as lost; of 1.2 and 1.3 one may be left out.
+fn versions<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
+    let mut spoken = (true, true);
+    if let Some(own) = scope.one("ssl_protocols") {
+        let has = |version: &str| {
+            let mut words = own.arguments().iter();
+            words.any(|word| word.text().eq_ignore_ascii_case(version))
+        };
+        let said = (has("TLSv1.2"), has("TLSv1.3"));
+        if said != (false, false) {
+            spoken = said;
+        }
+        let old = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"];
+        match (old.iter().any(|version| has(version)), spoken) {
+            (true, _) => {
+                let what = "TLS 1.2 and 1.3 only: older versions are not spoken";
+                import.ledger.lost(own, what);
+            }
+            (_, (true, true)) => import.ledger.carried(own, "TLS 1.2 and 1.3, as by default"),
+            (_, (true, false)) => import.ledger.carried(own, "`tls.maximum_version`"),
+            _ => import.ledger.carried(own, "`tls.minimum_version`"),
+        }
+    }
+    for (name, value, own) in commands(scope) {
+        match (&*name, &*value) {
+            ("minprotocol", "TLSv1.3") => spoken.0 = false,
+            ("maxprotocol", "TLSv1.2") => spoken.1 = false,
+            ("minprotocol", _) | ("maxprotocol", "TLSv1.3" | "None") => {}
+            _ => continue,
+        }
+        let to = "`tls.minimum_version` and `tls.maximum_version`";
+        import.ledger.carried(own, to);
+    }
+    match spoken {
+        (false, true) => Some("minimum_version = \"1.3\"".to_owned()),
+        (true, false) => Some("maximum_version = \"1.2\"".to_owned()),
+        _ => None,
+    }
+}
+
+/// Suites that are named one by one, as far as they are spoken; those of TLS 1.3 a command names.
 fn suites<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
-    let own = scope.one("ssl_ciphers")?;
-    let text = own.argument(0);
-    let named: Vec<_> = text
-        .split([':', ',', ' '])
-        .filter(|name| !name.is_empty())
-        .collect();
-    let single = |name: &&str| name.contains('-') && !name.starts_with(['!', '-', '+', '@']);
-    if !named.iter().all(single) {
-        return None;
-    }
-    let is = |suite: &&CipherSuite| {
-        let known = suite.other_names();
-        known.is_empty() || named.iter().any(|name| known.contains(name))
+    let is_new = |suite: &CipherSuite| suite.other_names().is_empty();
+    let (new, old): (Vec<&CipherSuite>, Vec<&CipherSuite>) =
+        CipherSuite::ALL.iter().partition(|suite| is_new(suite));
+    let mut kept = (new, old);
+    let split = |text: &str| -> Vec<String> {
+        let names = text.split([':', ',', ' ']).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
     };
-    let kept: Vec<_> = CipherSuite::ALL.iter().filter(is).collect();
-    if kept.iter().all(|suite| suite.other_names().is_empty()) {
-        let what = "none of these suites is spoken: current ones of TLS 1.2 stay";
-        import.ledger.lost(own, what);
-        return None;
+    for (name, value, own) in commands(scope) {
+        let options = [
+            "options",
+            "signaturealgorithms",
+            "clientsignaturealgorithms",
+        ];
+        if options.contains(&&*name) {
+            let what = "the client's first suite is taken; signatures are those that it offers";
+            import.ledger.not_needed(own, what);
+        }
+        if name == "ciphersuites" {
+            let named = split(&value);
+            kept.0
+                .retain(|suite| named.iter().any(|name| name == suite.name()));
+            import
+                .ledger
+                .carried(own, "`tls.cipher_suites`, as far as they are spoken");
+        }
     }
-    if kept.len() == CipherSuite::ALL.len() {
-        return None;
+    let single = |name: &String| name.contains('-') && !name.starts_with(['!', '-', '+', '@']);
+    if let Some(own) = scope.one("ssl_ciphers") {
+        let named = split(&own.argument(0));
+        if named.iter().all(single) {
+            let is = |suite: &CipherSuite| {
+                let mut known = suite.other_names().iter();
+                known.any(|known| named.iter().any(|name| name == known))
+            };
+            let some: Vec<_> = kept.1.iter().copied().filter(|suite| is(suite)).collect();
+            match some.is_empty() {
+                true => {
+                    let what = "none of these suites is spoken: current ones of TLS 1.2 stay";
+                    import.ledger.lost(own, what);
+                }
+                false => {
+                    let to = "`tls.cipher_suites`, as far as they are spoken";
+                    import.ledger.carried(own, to);
+                    kept.1 = some;
+                }
+            }
+        }
     }
-    import
-        .ledger
-        .carried(own, "`tls.cipher_suites`, as far as they are spoken");
-    let names = kept.iter().map(|suite| suite.name());
-    Some(format!("cipher_suites = {}", draft::texts(names)))
+    if kept.0.is_empty() {
+        kept.0 = CipherSuite::ALL
+            .iter()
+            .filter(|suite| is_new(suite))
+            .collect();
+    }
+    let names: Vec<_> = kept
+        .0
+        .iter()
+        .chain(&kept.1)
+        .map(|suite| suite.name())
+        .collect();
+    (names.len() < CipherSuite::ALL.len())
+        .then(|| format!("cipher_suites = {}", draft::texts(names)))
 }
 
 fn groups<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {

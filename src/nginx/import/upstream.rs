@@ -110,6 +110,11 @@ impl<'t> Upstreams<'t> {
         own.find(|own| own.is("hash") && simple(&own.argument(0)).is_none())
     }
 
+    /// The tables made so far.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Draft> {
+        self.made.values()
+    }
+
     /// Has it go by this text.
     pub(super) fn hash_by(&mut self, name: &str, text: String) {
         self.hashed.insert(name.to_owned(), text);
@@ -212,6 +217,16 @@ fn converted(
     ledger.carried(block, "an `[upstream]`");
     let mut table = Draft::new("", Some(block));
     let mut endpoints: Vec<Server> = Vec::new();
+    let says = |own: &Directive, what: &str| {
+        let mut words = own.arguments().iter();
+        words.any(|word| word.text() == what)
+    };
+    let servers = || block.children().iter().filter(|own| own.is("server"));
+    let all_down = servers().all(|own| says(own, "down"));
+    let mut first = servers().filter(|own| !says(own, "backup"));
+    if first.all(|own| says(own, "max_fails=0")) {
+        outlier(&mut table, "rest", "\"0s\"", block);
+    }
     let mut join = |server: Option<Server>| {
         let Some(server) = server else { return };
         let mut known = endpoints.iter_mut();
@@ -227,12 +242,25 @@ fn converted(
     for directive in block.children() {
         match &*directive.name() {
             "server" if lua => {
-                join(server(directive, default_port, &mut table, ledger));
+                join(server(
+                    directive,
+                    (default_port, all_down),
+                    &mut table,
+                    ledger,
+                ));
                 let what = "Lua chooses the endpoints: write the service's addresses in its place";
                 ledger.lost(directive, what);
             }
-            "server" => join(server(directive, default_port, &mut table, ledger)),
-            "ip_hash" => table.set("balance", "\"hash\"", Some(directive)),
+            "server" => join(server(
+                directive,
+                (default_port, all_down),
+                &mut table,
+                ledger,
+            )),
+            "ip_hash" => {
+                table.set("balance", "\"hash\"", Some(directive));
+                table.set("hash_bound", "false", None);
+            }
             // Two drawn, and the better of them taken.
             "random" if directive.argument(0) == "two" => {
                 table.set("balance", "\"least-requests\"", Some(directive));
@@ -294,7 +322,7 @@ impl Server {
         words.extend(self.weight.map(|weight| format!("weight = {weight}")));
         words.extend(self.backup.then(|| "backup = true".to_owned()));
         words.extend(self.most.map(|most| format!("max_connections = {most}")));
-        words.extend((self.times > 1).then(|| format!("times = {}", self.times)));
+        words.extend((self.times != 1).then(|| format!("times = {}", self.times)));
         match words.len() {
             1 => address,
             _ => format!("{{ {} }}", words.join(", ")),
@@ -305,7 +333,7 @@ impl Server {
 /// A `server` of an upstream as an endpoint; `None` for one that is down or no address.
 fn server(
     directive: &Directive,
-    default_port: u16,
+    (default_port, all_down): (u16, bool),
     table: &mut Draft,
     ledger: &mut Ledger,
 ) -> Option<Server> {
@@ -335,6 +363,7 @@ fn server(
             ("fail_timeout", time) => {
                 if let Some(time) = value::seconds(time.as_bytes()).filter(|time| *time > 0) {
                     outlier(table, "ejection", &draft::time(time * 1000), directive);
+                    outlier_unless_said(table, "rest", &draft::time(time * 1000), directive);
                     window = time;
                 }
             }
@@ -364,12 +393,13 @@ fn server(
         (true, true) => ledger.carried(directive, "it is down, so it is left out"),
         (true, false) => ledger.carried(directive, "an endpoint"),
     }
-    (!down).then_some(Server {
+    // One has to stand there, where none is up.
+    (!down || all_down).then_some(Server {
         endpoint,
         weight,
         backup,
         most,
-        times: 1,
+        times: u32::from(!down),
     })
 }
 
@@ -412,6 +442,7 @@ fn hash(directive: &Directive, hashed: Option<&str>, table: &mut Draft, ledger: 
         Some(on) => {
             table.set("balance", "\"hash\"", Some(directive));
             table.set("hash_on", draft::text(&on), Some(directive));
+            table.set("hash_bound", "false", None);
         }
         None => ledger.lost(
             directive,

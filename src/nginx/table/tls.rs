@@ -29,7 +29,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("ssl_certificate_key", exactly(1), &[HTTP, SERVER]).inherited().carried("the site's `certificate`"),
     rule("ssl_ciphers", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("current suites of TLS 1.2 and 1.3 are spoken; where single ones are named, `tls.cipher_suites`"),
     rule("ssl_client_certificate", exactly(1), &[HTTP, SERVER]).once().inherited().carried("`tls.client_certificate` of the site"),
-    rule("ssl_conf_command", exactly(2), &[HTTP, SERVER]).inherited().lost("TLS 1.2 and 1.3 with current ciphers; older ones are not spoken"),
+    rule("ssl_conf_command", exactly(2), &[HTTP, SERVER]).inherited().lost("of OpenSSL's commands those about versions and suites are carried"),
     rule("ssl_crl", exactly(1), &[HTTP, SERVER]).once().inherited().carried("`tls.client_certificate` of the site"),
     rule("ssl_dhparam", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("key exchanges are elliptic curves and post-quantum ones, which need no such file"),
     rule("ssl_early_data", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("early data can be replayed: clients are answered after the handshake, one round trip later"),

@@ -3,14 +3,14 @@
 //! A ring on which each endpoint has up to [`POINTS`] points by its weight; a key belongs to the first point behind its
 //! hash whose endpoint takes it. So a key moves only when its endpoint leaves or when one that joins takes it over. An
 //! endpoint takes no more than [`BOUND`] of its fair part of the requests in flight (consistent hashing with bounded
-//! loads); what it does not take goes to the next on the ring. Hashes are fixed, so that several edges agree.
+//! loads), unless it is to take all; what it does not take goes to the next on the ring. Hashes are fixed, so that several edges agree.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Keys, Set, round_robin};
-use crate::config::HashOn;
+use crate::config::{HashOn, Hashing};
 use crate::types::endpoint_address::EndpointAddress;
 use crate::types::header::cookies;
 use crate::upstream::endpoint::Endpoint;
@@ -77,20 +77,23 @@ impl Ring {
 /// The endpoint that the request's key belongs to and that is not in `tried`. Without a key, whose turn it is.
 /// `in_flight` are the upstream's requests.
 pub(super) fn pick<'s>(
-    on: &HashOn,
+    how: &Hashing,
     set: &'s Set,
     keys: &Keys<'_>,
     tried: &[EndpointAddress],
     in_flight: u32,
     turn: impl FnOnce() -> usize,
 ) -> Option<&'s Arc<Endpoint>> {
-    let (Some(key), Some(ring)) = (keys.hash.or_else(|| key(on, keys)), set.ring()) else {
+    let (Some(key), Some(ring)) = (keys.hash.or_else(|| key(&how.on, keys)), set.ring()) else {
         return round_robin::pick(set, tried, turn());
     };
     let all = u64::from(in_flight) + 1;
     let taken = ring.from(key).take(MOST_STEPS).find_map(|index| {
         let weight = set.weight(index);
         let endpoint = set.untried(index, tried).filter(|_| weight > 0)?;
+        if !how.bounded {
+            return Some(endpoint);
+        }
         let load = u64::from(endpoint.in_flight()) * BOUND.1 * set.whole_weight();
         (load < BOUND.0 * all * u64::from(weight)).then_some(endpoint)
     });

@@ -35,16 +35,19 @@ pub struct Keys<'a> {
 /// What a request's key hashes to; `None` where that does not count, or there is none.
 pub(super) fn hashed(balance: &Balance, keys: &Keys<'_>) -> Option<u64> {
     match balance {
-        Balance::Hash(on) => keys.hash.or_else(|| consistent_hash::key(on, keys)),
+        Balance::Hash(how) => keys.hash.or_else(|| consistent_hash::key(&how.on, keys)),
         Balance::RoundRobin | Balance::LeastRequests | Balance::Random => None,
     }
 }
 
 /// What a request hashes to whose values are known: where the upstream hashes a text, or the client as a log has it.
 pub(super) fn hashed_by(balance: &Balance, values: &dyn Lookup) -> Option<u64> {
-    match balance {
-        Balance::Hash(HashOn::Text(text)) => consistent_hash::of_text(&text.value(values)),
-        Balance::Hash(HashOn::Client) => {
+    let Balance::Hash(how) = balance else {
+        return None;
+    };
+    match &how.on {
+        HashOn::Text(text) => consistent_hash::of_text(&text.value(values)),
+        HashOn::Client => {
             let mut client = Vec::new();
             values.append(&Variable::RemoteAddr, &mut client);
             let keys = Keys {
@@ -76,7 +79,7 @@ pub(super) fn pick<'s>(
             round_robin::pick(set, tried, (chance >> 16) as usize)
         }
         (_, Balance::LeastRequests) => least_requests::pick(set, tried, turn()),
-        (_, Balance::Hash(on)) => consistent_hash::pick(on, set, keys, tried, in_flight(), turn),
+        (_, Balance::Hash(how)) => consistent_hash::pick(how, set, keys, tried, in_flight(), turn),
     };
     picked.or_else(|| {
         set.last()

@@ -162,8 +162,13 @@ fn least_requests_beat_the_p99_of_round_robin_with_one_slow_endpoint() {
     }
 }
 
+fn by(on: HashOn) -> Balance {
+    let bounded = true;
+    Balance::Hash(crate::config::Hashing { on, bounded })
+}
+
 fn by_header() -> Balance {
-    Balance::Hash(HashOn::Header(http::HeaderName::from_static("x-key")))
+    by(HashOn::Header(http::HeaderName::from_static("x-key")))
 }
 
 /// Who gets each of `count` keys.
@@ -219,7 +224,7 @@ fn when_one_of_n_endpoints_leaves_at_most_1_2_of_an_nth_of_the_keys_move() {
 #[test]
 fn a_key_that_all_ask_for_does_not_overload_its_endpoint() {
     let now = Instant::now();
-    let group = Group::new(upstream(4, Balance::Hash(HashOn::Client)), None, now);
+    let group = Group::new(upstream(4, by(HashOn::Client)), None, now);
     let keys = Keys {
         client: "198.51.100.7",
         ..Keys::default()
@@ -242,7 +247,7 @@ fn a_key_that_all_ask_for_does_not_overload_its_endpoint() {
 #[test]
 fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
     let now = Instant::now();
-    let group = Group::new(upstream(50, Balance::Hash(HashOn::Client)), None, now);
+    let group = Group::new(upstream(50, by(HashOn::Client)), None, now);
     let owner = |client: &str| {
         let keys = Keys {
             client,
@@ -260,11 +265,7 @@ fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
 #[test]
 fn the_key_of_a_cookie_is_found_among_others_and_requests_without_take_turns() {
     let now = Instant::now();
-    let group = Group::new(
-        upstream(8, Balance::Hash(HashOn::Cookie("user".into()))),
-        None,
-        now,
-    );
+    let group = Group::new(upstream(8, by(HashOn::Cookie("user".into()))), None, now);
     let owner = |cookie: &'static str| {
         let mut headers = HeaderMap::new();
         headers.append("cookie", HeaderValue::from_static("a=1; superuser=2"));
@@ -419,7 +420,7 @@ proptest! {
         events in prop::collection::vec((1_u16..12, 0_u8..4), 0..60)
     ) {
         let mut now = Instant::now();
-        let balance = [Balance::RoundRobin, Balance::LeastRequests, Balance::Hash(HashOn::Client)];
+        let balance = [Balance::RoundRobin, Balance::LeastRequests, by(HashOn::Client)];
         let group = Group::new(upstream(count, balance[kind].clone()), None, now);
         for (port, event) in events {
             match event {
