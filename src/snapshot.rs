@@ -23,8 +23,8 @@ pub use special::{Mirror, Rewrite, Special};
 
 use self::stream::RunningStream;
 use crate::config::{
-    self, AccessLog, Balance, Config, Definitions, FieldNames, HashOn, HttpMode, LogTarget, Route,
-    RouteTimeouts, Site, Text, Variable,
+    self, AccessLog, Balance, Config, Definitions, ErrorRule, FieldNames, HashOn, HttpMode,
+    LogTarget, Route, RouteTimeouts, Site, Text, Variable,
 };
 use crate::observe::access_log::{AccessLogHandle, AccessLogs};
 use crate::observe::reasons::with_reasons;
@@ -38,6 +38,9 @@ use crate::upstream::endpoints_file;
 use crate::upstream::group::Group;
 use crate::upstream::names::Book;
 use crate::upstream::tls::{ClientTls, TlsError};
+
+/// The status that errors of plain HTTP on a port for TLS are looked for by, as in nginx.
+pub const PLAIN_ON_TLS: u16 = 497;
 
 /// What runs.
 #[derive(Debug)]
@@ -78,6 +81,8 @@ pub struct Snapshot {
     pub events: bool,
     /// Whether a site or a route says what its clients get.
     pub terms: bool,
+    /// Whether a site says what plain HTTP gets on a port for TLS.
+    pub leads_plain: bool,
 }
 
 /// A site as it runs.
@@ -244,6 +249,7 @@ impl Snapshot {
             keeps,
             events: config.has_events(),
             terms: config.has_terms(),
+            leads_plain: leads_plain(&config),
             config,
         })
     }
@@ -252,6 +258,11 @@ impl Snapshot {
 fn names_local(config: &Config) -> bool {
     let mut named = config.texts().flat_map(Text::variables);
     named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
+}
+
+fn leads_plain(config: &Config) -> bool {
+    let mut sites = config.sites.iter();
+    sites.any(|site| ErrorRule::find(&site.detours.errors, PLAIN_ON_TLS).is_some())
 }
 
 fn strict(config: &Config) -> HashMap<usize, HeaderValue> {

@@ -20,6 +20,8 @@ const PROXY_HEADER: &str = "proxy_protocol";
 pub struct ClientAddress {
     /// Who may speak for others.
     pub from: Vec<IpNet>,
+    /// Whether programs on unix sockets may, too.
+    pub from_unix: bool,
     /// Where they say it.
     pub header: HeaderName,
     /// Whether entries of `from` are looked past.
@@ -30,11 +32,14 @@ impl ClientAddress {
     /// The address that `peer` names; `None` where its word is not taken, or it says nothing.
     pub fn named(
         &self,
-        peer: IpAddr,
+        (peer, on_unix): (IpAddr, bool),
         fields: &HeaderMap,
         proxied: Option<IpAddr>,
     ) -> Option<IpAddr> {
-        let believed = |address: IpAddr| self.from.iter().any(|net| net.contains(&address));
+        let believed = |address: IpAddr| match on_unix && address == peer {
+            true => self.from_unix,
+            false => self.from.iter().any(|net| net.contains(&address)),
+        };
         if self.header == PROXY_HEADER {
             return proxied.filter(|_| believed(peer));
         }
@@ -81,6 +86,7 @@ mod tests {
             from: ["127.0.0.1/32", "10.0.1.0/24"]
                 .map(|net| net.parse().unwrap())
                 .to_vec(),
+            from_unix: false,
             header: header.parse().unwrap(),
             recursive,
         };
@@ -89,7 +95,7 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         let peer = "127.0.0.1".parse().unwrap();
-        own.named(peer, &map, None)
+        own.named((peer, false), &map, None)
             .map(|address| address.to_string())
     }
 

@@ -60,8 +60,11 @@ fn mirror(own: &MirrorTo) -> Entry {
 }
 
 fn client_address(own: &ClientAddress) -> Entry {
+    let unix = own.from_unix.then(|| "unix:".to_owned());
+    let from = own.from.iter().map(ToString::to_string).chain(unix);
+    let from: Vec<_> = from.collect();
     let entries = [
-        ("from", list(&own.from)),
+        ("from", list(&from)),
         ("header", quoted(own.header.as_str())),
         ("recursive", own.recursive.to_string()),
     ];

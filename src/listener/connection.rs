@@ -105,6 +105,11 @@ pub async fn serve(
         }
         // A reload took its stream away while it was accepted.
         ListenerKind::Stream | ListenerKind::Udp => return,
+        ListenerKind::Https if is_plain(&tcp, context).await => {
+            facts.is_tls = false;
+            facts.plain_on_tls = true;
+            (Socket::Plain(tcp), false)
+        }
         // Boxed: its state is larger than that of all that follows, and a connection need not keep it.
         ListenerKind::Https => match Box::pin(handshake(tcp, &mut facts, context)).await {
             Some(tls) => {
@@ -115,6 +120,21 @@ pub async fn serve(
         },
     };
     requests(socket, h2, facts, context, entry).await;
+}
+
+/// Whether a client begins with a request where TLS is spoken, and a site says what it gets.
+async fn is_plain(tcp: &TcpStream, context: &Context) -> bool {
+    let limit = {
+        let snapshot = context.shared.snapshot.load();
+        let limit = snapshot.config.timeouts.handshake;
+        snapshot.leads_plain.then_some(limit)
+    };
+    let Some(limit) = limit else {
+        return false;
+    };
+    let mut first = [0; 1];
+    let peeked = Box::pin(timeout(limit, peek::more(tcp, 0, &mut first))).await;
+    matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_uppercase()
 }
 
 /// Whether a client without TLS begins with HTTP/2's preface. One that says nothing, or not enough of it in time, is left

@@ -16,7 +16,7 @@ use pingora::server::ShutdownWatch;
 
 use super::anew::Asked;
 use super::answered::{answered, is_too_large};
-use super::checks::{self, Checked};
+use super::checks::Checked;
 use super::client::Client;
 use super::contained::contained;
 #[cfg(debug_assertions)]
@@ -217,6 +217,7 @@ impl App {
                 }
             }
             Err(cause) => {
+                trace.site = self.site_of_refused(&snapshot, client);
                 self.answer_cause(&snapshot, client, cause, id, &mut trace)
                     .await
             }
@@ -225,21 +226,6 @@ impl App {
         trace.whole = left == Left::Whole;
         record::finished(self, &snapshot, client, &trace, id);
         left
-    }
-
-    pub(super) fn check(&self, snapshot: &Snapshot, client: &Client) -> Result<Checked, Cause> {
-        // On HTTP/1 the gate has counted already.
-        if client.is_h2() && client.head().headers.len() > snapshot.config.limits.head_fields {
-            return Err(Cause::HeadTooManyFields);
-        }
-        // A client's certificate is that of the host that the handshake named.
-        let lenient = snapshot.config.limits.lenient_hosts && !snapshot.tls.ask();
-        checks::check(
-            client.head(),
-            client.target(),
-            self.facts.server_name.as_ref(),
-            lenient,
-        )
     }
 
     async fn dispatch(

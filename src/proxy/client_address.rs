@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::app::Facts;
 use super::filter::forwarded;
 use crate::snapshot::Snapshot;
+use crate::types::address::THIS_HOST;
 
 /// The client of a request on the connection of `facts` to these places of the snapshot. A site's own word counts before its
 /// route's, as nginx asks the server's before the location's; one that has any asks nobody else.
@@ -30,6 +31,6 @@ pub(super) fn of(
     let proxied = facts.proxied.as_ref().map(|proxied| proxied.source.ip());
     let named = [site, route].into_iter().flatten();
     { named }
-        .find_map(|own| own.named(peer, fields, proxied))
+        .find_map(|own| own.named((peer, facts.peer == THIS_HOST), fields, proxied))
         .unwrap_or(peer)
 }

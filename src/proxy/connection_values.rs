@@ -12,12 +12,13 @@ use time::macros::format_description;
 use super::known::{number, seconds};
 use super::pace;
 use super::standing::Standing;
-use super::values::Values;
+use super::values::{UNIX, Values};
 use crate::access::passwords::Credentials;
 use crate::config::{FilesPlace, Lookup as _, RouteAction, Variable};
 use crate::nginx::UNDERSTOOD as VERSION;
 use crate::tls::client::{Client, Shown};
 use crate::transport::now;
+use crate::types::address::THIS_HOST;
 
 /// What the field line begins with that tells an upstream of a certificate.
 const ESCAPED: &[u8] = b"ssl-client-cert: ";
@@ -51,6 +52,7 @@ impl Values<'_> {
             Variable::ConnectionsWaiting => standing(out, |standing| standing.waiting),
             Variable::PeerAddr => match &facts.proxied {
                 Some(proxied) => text(out, &proxied.sender.ip().to_string()),
+                None if facts.peer == THIS_HOST => text(out, UNIX),
                 None => text(out, &facts.peer_text),
             },
             Variable::Connection => number(out, facts.number),

@@ -161,7 +161,7 @@ impl App {
         trace: &'a mut Trace,
     ) -> Pin<Box<dyn Future<Output = Option<Left>> + Send + 'a>> {
         Box::pin(async move {
-            let checked = self.check(snapshot, client).ok()?;
+            let checked = self.check_head(snapshot, client).ok()?;
             let named = matches!(rule.to, ErrorTarget::Route(_));
             let untouched = trace.tally.body_received == 0;
             if !(client.body_is_done() || named && untouched) {

@@ -31,6 +31,8 @@ pub struct Facts {
     pub listener: Option<Address>,
     /// Whether there is TLS.
     pub is_tls: bool,
+    /// Whether there should have been.
+    pub plain_on_tls: bool,
     /// The host of the handshake, when it named one.
     pub server_name: Option<Host>,
     /// `TLSv1.2` or `TLSv1.3`.
@@ -70,6 +72,7 @@ impl Facts {
             local,
             listener: None,
             is_tls,
+            plain_on_tls: false,
             server_name: None,
             tls_version: None,
             cipher: None,

@@ -21,7 +21,6 @@ use crate::observe::access_log::sentence::quoted;
 use crate::observe::cause::Cause;
 use crate::snapshot::RunningRoute;
 use crate::snapshot::guard::{Entry, Guard};
-use crate::types::address::THIS_HOST;
 
 /// Why a request is not let in, and what its answer says besides.
 #[derive(Debug)]
@@ -82,7 +81,7 @@ impl Asking {
         let Some(entry) = guard.entry(method) else {
             return asking;
         };
-        let on_unix_socket = values.facts.peer == THIS_HOST && values.client == THIS_HOST.ip();
+        let on_unix_socket = values.on_unix_socket();
         asking.by_address = rules::verdict(&entry.config.rules, values.client, on_unix_socket);
         if let Some(basic) = &entry.config.basic {
             let shown = values.fields.get(AUTHORIZATION);

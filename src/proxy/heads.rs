@@ -432,7 +432,7 @@ fn take_lines(answer: &mut Answer, lines: &[Line]) {
 pub(super) fn add_to(
     answer: &mut Answer,
     (facts, snapshot): (&Facts, &Snapshot),
-    client: &Client,
+    (head, target): (&RequestHeader, &[u8]),
     (trace, id): (&Trace, &str),
 ) {
     let heads = match (trace.route, trace.site) {
@@ -444,16 +444,9 @@ pub(super) fn add_to(
     if heads.spares_own() || heads.only_completes() && !located(answer) {
         return;
     }
-    let head = client.head();
     let host = host_of(head);
     let host = host.as_ref().map_or("", |host| host.host.as_str());
-    let mut values = Values::new(
-        (facts, snapshot),
-        (head, client.target()),
-        host,
-        trace.place(),
-        id,
-    );
+    let mut values = Values::new((facts, snapshot), (head, target), host, trace.place(), id);
     let mut lines = own_lines(answer);
     let kept = Kept {
         upstream: Vec::new(),

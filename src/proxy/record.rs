@@ -145,8 +145,10 @@ pub fn unread(shared: &Shared, facts: &Facts, trace: &Trace, id: &str) {
     let none = HeaderMap::new();
     let mut record = Record::new(SystemTime::now(), facts.peer, &none);
     fill(&mut record, facts, trace, id);
-    if snapshot.access_log.enabled() {
-        snapshot.access_log.write(&record);
+    let site = trace.site.map(|site| &snapshot.sites[site].access_log);
+    let log = site.unwrap_or(&snapshot.access_log);
+    if log.enabled() {
+        log.write(&record);
     }
     remember(&shared.history, &snapshot, trace, &record, (&[], &[]));
 }

@@ -18,7 +18,7 @@ use super::page::bare;
 use super::trace::Trace;
 use super::{anew, close, detours, heads, last_event, pace};
 use crate::observe::cause::{Cause, Situation};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PLAIN_ON_TLS, Snapshot};
 
 impl App {
     /// After a forward that failed: an error page while nothing has been sent, an end that cannot be mistaken else.
@@ -86,7 +86,8 @@ impl App {
         }
         let usual = status_of(cause, snapshot.pages(trace.site).bare);
         let status = trace.detour.intercepted.take().unwrap_or(usual);
-        if let Some(rule) = detours::error_rule(snapshot, trace, status) {
+        let own = told_as(cause).and_then(|own| detours::error_rule(snapshot, trace, own));
+        if let Some(rule) = own.or_else(|| detours::error_rule(snapshot, trace, status)) {
             let instead = self.instead(snapshot, rule, status, client, id, trace);
             if let Some(left) = instead.await {
                 return left;
@@ -135,7 +136,8 @@ impl App {
             bare::dress(&mut answer, is_page);
         }
         // To what the answer is by now: conditions and values are about its status and its page.
-        heads::add_to(&mut answer, (&self.facts, snapshot), client, (trace, id));
+        let asked = (client.head(), client.target());
+        heads::add_to(&mut answer, (&self.facts, snapshot), asked, (trace, id));
         answer.fields.extend(strict.map(answer::strict));
         heads::recode(
             &mut answer,
@@ -174,6 +176,17 @@ impl App {
 pub(super) fn status_of(cause: Cause, bare: bool) -> u16 {
     match cause {
         Cause::UpstreamDown if bare => 502,
+        Cause::HeadTooLarge | Cause::HeadTooManyFields if bare => 400,
         cause => cause.status(),
+    }
+}
+
+/// The status that pages are looked for by, where nginx has one of its own for a cause.
+fn told_as(cause: Cause) -> Option<u16> {
+    match cause {
+        Cause::PlainOnTls => Some(PLAIN_ON_TLS),
+        Cause::ClientCertificateMissing => Some(496),
+        cause if cause.situation() == Situation::Certificate => Some(495),
+        _ => None,
     }
 }

@@ -22,6 +22,7 @@ use crate::observe::access_log::{Clock, epoch};
 use crate::router::{Seen, target};
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::tls::client::{Client as ClientOfTls, Shown};
+use crate::types::address::THIS_HOST;
 use crate::types::header::{X_FORWARDED_FOR, cookies};
 use crate::types::host::Authority;
 
@@ -94,6 +95,9 @@ pub struct Place<'a> {
     pub seen: Option<&'a Seen>,
 }
 
+/// In the place of the address of a program on a unix socket.
+pub(super) const UNIX: &str = "unix:";
+
 /// As it is written in `$server_protocol` and in logs.
 pub fn protocol(version: Version) -> &'static str {
     match version {
@@ -108,8 +112,11 @@ impl Lookup for Values<'_> {
         let text = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
         let (path, query) = target::path_of(self.target);
         match variable {
+            Variable::RemoteAddr if self.on_unix_socket() => text(out, UNIX),
             Variable::RemoteAddr => text(out, &self.client.to_string()),
+            Variable::RemotePort if self.on_unix_socket() => {}
             Variable::RemotePort => text(out, &self.client_port().to_string()),
+            Variable::BinaryRemoteAddr if self.on_unix_socket() => text(out, UNIX),
             Variable::BinaryRemoteAddr => match self.client {
                 IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
                 IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
@@ -159,11 +166,10 @@ impl Lookup for Values<'_> {
             Variable::Host if self.host.is_empty() => text(out, &self.first_host()),
             Variable::Host => text(out, self.host),
             Variable::ServerAddr => {
-                let local = self.facts.local;
-                text(
-                    out,
-                    &local.map_or_else(String::new, |at| at.ip().to_string()),
-                );
+                let local = self.facts.local.map(|at| at.ip().to_string());
+                let unix = self.facts.listener.as_ref().filter(|at| at.ip().is_none());
+                let unix = || unix.map(ToString::to_string);
+                text(out, &local.or_else(unix).unwrap_or_default());
             }
             Variable::ServerPort => {
                 let local = self.facts.local;
@@ -187,7 +193,10 @@ impl Lookup for Values<'_> {
                     out.extend_from_slice(value.as_bytes());
                     text(out, ", ");
                 }
-                text(out, &self.client.to_string());
+                match self.on_unix_socket() {
+                    true => text(out, UNIX),
+                    false => text(out, &self.client.to_string()),
+                }
             }
             Variable::TlsProtocol => text(out, self.facts.tls_version.unwrap_or_default()),
             Variable::ServerName => {
@@ -297,6 +306,11 @@ impl<'a> Values<'a> {
         let proxied = facts.proxied.as_ref().map(|proxied| proxied.source);
         let named = proxied.filter(|source| source.ip() == self.client);
         named.unwrap_or(facts.peer).port()
+    }
+
+    /// Whether the client is a program on a unix socket that speaks for nobody else.
+    pub(super) fn on_unix_socket(&self) -> bool {
+        self.facts.peer == THIS_HOST && self.client == THIS_HOST.ip()
     }
 
     /// Of the client's certificate; nothing without one.

@@ -329,3 +329,48 @@ fn http2_without_tls_needs_a_listener_of_plain_http() {
         "{printed}"
     );
 }
+
+#[test]
+fn a_program_on_a_unix_socket_has_no_address_and_may_name_its_clients() {
+    let what = "$remote_addr|$remote_port|$server_addr|$binary_remote_addr|$realip_remote_addr|$proxy_add_x_forwarded_for";
+    let hubgate = Hubgate::start(&format!(
+        "[listen]\nhttp = [\"@HTTP@\", {{ address = \"unix:@DIR@/http.sock\", mode = \"0666\" }}]\nhttps = [\"@HTTPS@\"]\n\
+         [access_log]\ntarget = \"@DIR@/access.log\"\nformat = \"$remote_addr|$remote_port|$status\"\n\
+         [site.\"{HOST}\"]\ncertificate = \"self-signed\"\nhttp = \"forward\"\n\
+         [[site.\"{HOST}\".route]]\npath = \"/\"\nrespond = {{ body = \"{what}\" }}\n\
+         [[site.\"{HOST}\".route]]\npath = \"/named/\"\nclient_address = {{ from = [\"unix:\"], header = \"X-Real-IP\" }}\n\
+         respond = {{ body = \"$remote_addr\" }}\n"
+    ));
+    let path = hubgate.dir.path().join("http.sock");
+    let expected = format!("unix:||unix:{}|unix:|unix:|unix:", path.display());
+    assert_eq!(unix(&path).get(HOST, "/").text(), expected);
+    let named = |client: &mut Client| {
+        let request =
+            format!("GET /named/ HTTP/1.1\r\nHost: {HOST}\r\nX-Real-IP: 192.0.2.7\r\n\r\n");
+        client.exchange(request).text()
+    };
+    assert_eq!(named(&mut unix(&path)), "192.0.2.7");
+    assert_eq!(named(&mut hubgate.plain()), "127.0.0.1");
+    let log = hubgate.dir.path().join("access.log");
+    eventually("the log says so", || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.starts_with("unix:||200\n192.0.2.7|")
+    });
+}
+
+#[test]
+fn plain_http_on_a_port_for_tls_is_led_where_its_site_says() {
+    let hubgate = Hubgate::start(&format!(
+        "[listen]\nhttp = [\"@HTTP@\"]\nhttps = []\n\
+         [site.\"{HOST}\"]\ncertificate = \"self-signed\"\nlisten = [{{ address = \"@HTTPS@\", tls = true }}]\n\
+         errors = [{{ on = [497], to = \"https://$host$request_uri\", status = 301 }}]\n\
+         [[site.\"{HOST}\".route]]\npath = \"/\"\nrespond = {{ body = \"x\" }}\n\
+         [site.other]\nhosts = [\"other.example\"]\ncertificate = \"none\"\nlisten = [\"@HTTP@\"]\n\
+         [[site.other.route]]\npath = \"/\"\nrespond = {{ body = \"x\" }}\n"
+    ));
+    let answer = Client::plain(hubgate.https).get(HOST, "/a?b");
+    assert_eq!(answer.status, 301);
+    let location = format!("https://{HOST}/a?b");
+    assert_eq!(answer.head.one("location"), location);
+    assert_eq!(hubgate.tls().get(HOST, "/").text(), "x");
+}

@@ -171,3 +171,18 @@ fn files_are_named_by_maps_and_by_variables_that_are_set() {
         ],
     );
 }
+
+#[test]
+fn a_redirect_for_a_client_that_names_no_host_names_the_address() {
+    let block = "server { listen @LISTEN@; location / { return 301 /there; } location /off { absolute_redirect off; return 301 /there; } }";
+    assert_alike((block, tree), &["/", "/off"], |client, target| {
+        let answer = client.exchange(format!("GET {target} HTTP/1.0\r\n\r\n"));
+        let location = answer.head.all("location").join(" ");
+        let port = client.tcp().peer_addr().unwrap().port();
+        format!(
+            "{} {}",
+            answer.status,
+            location.replace(&format!(":{port}/"), ":PORT/")
+        )
+    });
+}

@@ -60,7 +60,7 @@ pub(super) const CLIENT_ADDRESS: Key = Key::rule(
     Kind::Inline,
     "by `server.trusted_proxies`",
     "{ from = [\"10.0.0.0/8\"], header = \"X-Real-IP\", recursive = false }",
-    "In the place of `server.trusted_proxies` for rules, limits, logs and variables: a connection from an address or network in `from` has the client's address in this field, whose last entry counts; with `recursive` the last one that is not in `from`. A route's is asked where its site's finds nothing.",
+    "In the place of `server.trusted_proxies` for rules, limits, logs and variables: a connection from an address or network in `from`, or with \"unix:\" in it on a unix socket, has the client's address in this field, whose last entry counts; with `recursive` the last one that is not in `from`. A route's is asked where its site's finds nothing.",
 );
 
 static CLIENT_ADDRESS_TABLE: Table = Table {
@@ -226,7 +226,10 @@ pub(super) fn client_address(
     context: Context<'_>,
 ) -> Option<Option<Arc<ClientAddress>>> {
     reader.inline("client_address", &CLIENT_ADDRESS_TABLE, context, |reader| {
-        let from = reader.networks("from");
+        let from = reader.list("from", |field| match field.text()? {
+            "unix:" => Some(None),
+            _ => field.network().map(Some),
+        });
         let header = reader.field("header", |field| {
             let name = field.text()?;
             name.parse().map_or_else(
@@ -236,7 +239,8 @@ pub(super) fn client_address(
         });
         let recursive = reader.flag("recursive");
         Some(Arc::new(ClientAddress {
-            from: from?,
+            from_unix: from.as_ref()?.iter().any(|at| at.value.is_none()),
+            from: from?.into_iter().filter_map(|at| at.value).collect(),
             header: value(header)?,
             recursive: value(recursive)?,
         }))

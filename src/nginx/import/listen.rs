@@ -1,17 +1,18 @@
 //! The words of `listen`: addresses and what is said of them.
 //!
-//! Only IP addresses and `localhost`; other names and `unix:` sockets are told as lost.
+//! IP addresses, `localhost` and `unix:` sockets with a whole path; other names are told as lost.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::nginx::tree::Directive;
+use crate::types::address::Address;
 
 /// One `listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listen {
     /// Its addresses: several for a range of ports.
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) addresses: Vec<Address>,
     pub(super) tls: bool,
     pub(super) default: bool,
     pub(super) proxy_protocol: bool,
@@ -55,7 +56,10 @@ impl Listen {
     }
 }
 
-fn addresses(word: &str, default_port: u16) -> Option<Vec<SocketAddr>> {
+fn addresses(word: &str, default_port: u16) -> Option<Vec<Address>> {
+    if Address::unix_path(word).is_some() {
+        return Some(vec![word.parse().ok()?]);
+    }
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let (host, port) = match word.strip_prefix('[') {
         Some(rest) => {
@@ -88,7 +92,7 @@ fn addresses(word: &str, default_port: u16) -> Option<Vec<SocketAddr>> {
     };
     Some(
         (first..=last)
-            .map(|port| SocketAddr::new(ip, port))
+            .map(|port| SocketAddr::new(ip, port).into())
             .collect(),
     )
 }
@@ -119,7 +123,8 @@ mod tests {
             ("[::1]", Some("[::1]:80")),
             ("localhost:83", Some("127.0.0.1:83")),
             ("8000-8002", Some("0.0.0.0:8000 0.0.0.0:8001 0.0.0.0:8002")),
-            ("unix:/run/x.sock", None),
+            ("unix:/run/x.sock", Some("unix:/run/x.sock")),
+            ("unix:x.sock", None),
             ("example.org:80", None),
         ] {
             assert_eq!(shown(word).as_deref(), expected, "{word}");

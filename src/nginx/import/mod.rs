@@ -37,7 +37,6 @@ mod upstream;
 mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use draft::Draft;
@@ -51,6 +50,7 @@ use super::model::{Kind, Scope};
 use super::table::Context;
 use super::tree::{Directive, Tree};
 use crate::config::{Text, Variable};
+use crate::types::address::Address;
 
 /// What an import gives.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ struct Import<'t> {
     /// Its `location_base`, and where it is said.
     base: Option<(String, Option<&'t Directive>)>,
     /// Addresses where PROXY headers come.
-    proxied: Vec<SocketAddr>,
+    proxied: Vec<Address>,
     /// What the site that is being made does to bodies: its `compress`, and whether it has `decompress`.
     bodies: (Option<String>, bool),
     /// Variables that the configuration names itself.
@@ -177,10 +177,10 @@ impl<'t> Import<'t> {
         site::sites(self, &servers)
     }
 
-    /// Writes out all addresses where one of them takes IPv4 beside IPv6.
+    /// Writes out all addresses where one of them takes IPv4 beside IPv6, or is a unix socket.
     fn both_families(&mut self, servers: &[site::Server<'t>]) {
         let all = || servers.iter().flat_map(|server| server.listens());
-        if !all().any(|own| own.both) {
+        if !all().any(|own| own.both || own.is_unix()) {
             return;
         }
         for (key, tls) in [("http", false), ("https", true)] {
@@ -189,6 +189,8 @@ impl<'t> Import<'t> {
                 let address = draft::text(&own.address);
                 let one = match own.both {
                     true => format!("{{ address = {address}, ipv6_only = false }}"),
+                    // nginx lets everybody connect.
+                    false if own.is_unix() => format!("{{ address = {address}, mode = \"0666\" }}"),
                     false => address,
                 };
                 if !written.contains(&one) {

@@ -21,6 +21,7 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Dr
     for own in &all {
         let word = own.argument(0);
         if word == "unix:" {
+            from.push(word.into_owned());
             continue;
         }
         let address = |_| word.parse::<IpAddr>().map(IpNet::from);

@@ -21,6 +21,7 @@ use crate::config::FieldNames;
 use crate::nginx::model::{Locations, Scope};
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
+use crate::types::address::Address;
 use crate::types::host::HostPattern;
 
 /// The host of a server that answers for others' names only.
@@ -45,6 +46,13 @@ pub(super) struct Own {
     default: bool,
     /// Whether it speaks HTTP/2.
     pub(super) h2: bool,
+}
+
+impl Own {
+    /// Whether it is a unix socket.
+    pub(super) fn is_unix(&self) -> bool {
+        Address::unix_path(&self.address).is_some()
+    }
 }
 
 /// A site being made.
@@ -106,10 +114,10 @@ impl<'t> Server<'t> {
             ),
         }
         if listen.proxy_protocol {
-            import.proxied.extend(&listen.addresses);
+            import.proxied.extend(listen.addresses.iter().cloned());
         }
         for address in listen.addresses {
-            let both = both && address.is_ipv6();
+            let both = both && address.ip().is_some_and(|ip| ip.is_ipv6());
             let tls = listen.tls || ssl;
             self.add(Own {
                 address: address.to_string(),
@@ -205,7 +213,8 @@ fn groups(server: &Server<'_>, taken: &mut BTreeMap<String, BTreeSet<HostPattern
 fn name(group: &Group, names: &mut BTreeSet<String>) -> String {
     let host = hosts::name(&group.hosts);
     let host = if host.is_empty() { "default" } else { &host };
-    let port = group.listens.first().map(|own| &own.address);
+    let port = group.listens.iter().find(|own| !own.is_unix());
+    let port = port.map(|own| &own.address);
     let port = port.and_then(|address| address.rsplit_once(':'));
     let with_port = port.map(|(_, port)| format!("{host}:{port}"));
     let counted = (2..).map(|number| format!("{host}-{number}"));

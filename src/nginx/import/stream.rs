@@ -4,8 +4,6 @@
 //! file names. Where a connection would go wherever its client says, it is told as lost. Keys of single streams are
 //! `stream_keys`'.
 
-use std::net::SocketAddr;
-
 use super::Import;
 use super::draft::{self, Draft};
 use super::listen::Listen;
@@ -15,6 +13,7 @@ use super::{definitions, limits, log, pass, settings, stream_keys};
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
+use crate::types::address::Address;
 use crate::types::host::HostPattern;
 
 /// One `stream` block.
@@ -67,28 +66,12 @@ struct Listens<'t> {
     /// Whether TLS is ended at all of them.
     tls: bool,
     /// Where PROXY headers come.
-    proxied_at: Vec<SocketAddr>,
+    proxied_at: Vec<Address>,
 }
 
 fn listens<'t>(import: &mut Import<'t>, server: &'t Directive) -> Listens<'t> {
     let mut found = Listens::default();
     for own in server.children().iter().filter(|own| own.is("listen")) {
-        let word = own.argument(0);
-        if word.starts_with("unix:/") {
-            let has = |name: &str| own.arguments().iter().any(|word| word.text() == name);
-            if has("proxy_protocol") {
-                let what = "PROXY headers are taken at IP addresses only";
-                import.ledger.lost(own, what);
-                continue;
-            }
-            found.all.push(Listener {
-                address: word.into_owned(),
-                from: own,
-                udp: has("udp"),
-                tls: has("ssl"),
-            });
-            continue;
-        }
         let Some(listen) = Listen::parse(own, 0) else {
             let what = "hubgate's streams listen on IP addresses and unix sockets: give one";
             import.ledger.lost(own, what);
@@ -102,7 +85,7 @@ fn listens<'t>(import: &mut Import<'t>, server: &'t Directive) -> Listens<'t> {
             ),
         }
         if listen.proxy_protocol {
-            found.proxied_at.extend(&listen.addresses);
+            found.proxied_at.extend(listen.addresses.iter().cloned());
         }
         let addresses = listen.addresses.iter();
         found.all.extend(addresses.map(|address| Listener {
@@ -158,7 +141,7 @@ fn one<'t>(
         } in &listens.all
         {
             let mut stream = Draft::new("[[stream]]", Some(server));
-            let proxied = |at: &SocketAddr| at.to_string() == *address;
+            let proxied = |at: &Address| at.to_string() == *address;
             let address = match listens.proxied_at.iter().any(proxied) {
                 false => draft::text(address),
                 true => format!(
@@ -199,7 +182,7 @@ fn one<'t>(
     match made {
         0 => import.ledger.lost(server, "nothing of it can be carried"),
         _ => {
-            import.proxied.extend(&listens.proxied_at);
+            import.proxied.extend(listens.proxied_at.iter().cloned());
             import.ledger.carried(server, "a `[[stream]]`");
         }
     }

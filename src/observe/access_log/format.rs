@@ -19,6 +19,7 @@ use super::{escape, redact};
 use crate::config::{AccessLogFormat, Escape, TextPart, Variable};
 use crate::transport::proxy_protocol::Proxied;
 use crate::transport::proxy_values::{ALPN, AUTHORITY, TLS_CIPHER, TLS_CN, TLS_VERSION, UNIQUE_ID};
+use crate::types::address::THIS_HOST;
 
 /// Appends `record` as one line, its line end included. `secrets` are parameter names in lower case; `escape` is of templates.
 pub(super) fn line(
@@ -100,7 +101,10 @@ impl<'r> Line<'_, 'r> {
             {
                 self.looked_up(variable);
             }
+            // No connection by TCP comes from port 0.
+            Variable::RemoteAddr if record.client == THIS_HOST => self.raw("unix:"),
             Variable::RemoteAddr => self.display(record.client.ip()),
+            Variable::RemotePort if record.client == THIS_HOST => {}
             Variable::RemotePort => self.display(record.client.port()),
             Variable::TimeLocal => self.clock.common(record.time, self.out),
             Variable::TimeIso8601 => self.clock.iso(record.time, self.out),

@@ -10,7 +10,7 @@ use http::HeaderValue;
 
 use super::response;
 use super::set_cookie;
-use crate::config::{AddField, Expires, Lookup, Replacement, ResponseHeads};
+use crate::config::{AddField, Expires, Lookup, Replacement, ResponseHeads, Variable};
 use crate::upstream::http1::ResponseHead;
 
 /// A field's name, as it is written, and its value.
@@ -116,6 +116,15 @@ pub fn complete(value: &mut Vec<u8>, heads: &ResponseHeads, values: &dyn Lookup)
         return;
     };
     let mut whole = base.value(values).into_owned();
+    if let Some(at) = memchr::memmem::find(&whole, b"://:") {
+        // Nobody has named a host: it is the address that was connected to.
+        let mut address = Vec::new();
+        values.append(&Variable::ServerAddr, &mut address);
+        whole.splice(at + 3..at + 3, address);
+        if whole.ends_with(b":") {
+            whole.pop();
+        }
+    }
     for (scheme, port) in [(&b"http://"[..], &b":80"[..]), (b"https://", b":443")] {
         if whole.starts_with(scheme) && whole.ends_with(port) {
             whole.truncate(whole.len() - port.len());

@@ -5,6 +5,7 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 
+use crate::observe::cause::Cause;
 use crate::proxy::answer::Answer;
 
 /// What nginx calls a status in its first line, where that is not what all others do.
@@ -20,10 +21,15 @@ const REASONS: &[(u16, &str)] = &[
 ];
 
 /// What it calls one in its page, where that is another name still.
-const TITLES: &[(u16, &str)] = &[
-    (302, "Found"),
-    (401, "Authorization Required"),
-    (431, "Request Header Or Cookie Too Large"),
+const TITLES: &[(u16, &str)] = &[(302, "Found"), (401, "Authorization Required")];
+
+/// What it says besides of causes for which it has statuses of its own, and answers 400.
+const MORE: &[(Cause, &str)] = &[
+    (Cause::HeadTooLarge, "Request Header Or Cookie Too Large"),
+    (
+        Cause::PlainOnTls,
+        "The plain HTTP request was sent to HTTPS port",
+    ),
 ];
 
 /// Statuses that have no page.
@@ -59,10 +65,15 @@ pub fn dress(answer: &mut Answer, page: bool) {
     if !page || usual.is_empty() {
         return;
     }
-    let title = find(TITLES).or(answer.reason).unwrap_or(usual);
-    let title = format!("{} {title}", answer.status);
+    let more = MORE.iter().find(|(cause, _)| Some(*cause) == answer.cause);
+    let usual = find(TITLES).or(answer.reason).unwrap_or(usual);
+    let status = answer.status;
+    let (title, more) = match more {
+        Some((_, more)) => (*more, format!("<center>{more}</center>\r\n")),
+        None => (usual, String::new()),
+    };
     let body = format!(
-        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+        "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n<center><h1>{status} {usual}</h1></center>\r\n{more}\
          <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     );
     answer.body = body.into_bytes();
