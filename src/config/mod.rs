@@ -76,6 +76,7 @@ mod tls;
 pub mod trust;
 mod validate;
 mod variable;
+mod variable_families;
 mod variables;
 mod variables_of_streams;
 mod why;

@@ -3,6 +3,7 @@
 //! The reference prints them and messages suggest from them; what each is in a request is said where values are made.
 
 use super::variable::{ProxyFact, TcpFact, Variable};
+pub(super) use super::variable_families::FAMILIES;
 
 /// Every variable with a fixed name, with its meaning.
 pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
@@ -477,28 +478,5 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "proxy_protocol_tlv_ssl_verify",
         Variable::ProxyProtocol(ProxyFact::TlsVerify),
         "0 when the client's certificate was good there, or there was none to check",
-    ),
-];
-
-/// Families of variables, by the beginning of their names, with an example's meaning.
-pub(super) static FAMILIES: &[(&str, &str)] = &[
-    ("http_NAME", "a request field: $http_user_agent"),
-    ("arg_NAME", "a parameter of the query: $arg_token"),
-    ("cookie_NAME", "a cookie of the request: $cookie_lang"),
-    (
-        "proxy_protocol_tlv_0xNN",
-        "a value of a PROXY header by its kind: $proxy_protocol_tlv_0xEA",
-    ),
-    (
-        "sent_http_NAME",
-        "a field of the answer: $sent_http_content_type",
-    ),
-    (
-        "upstream_http_NAME",
-        "a field of the upstream's answer: $upstream_http_server",
-    ),
-    (
-        "upstream_cookie_NAME",
-        "a cookie that the upstream sets: $upstream_cookie_lang",
     ),
 ];
