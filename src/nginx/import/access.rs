@@ -30,6 +30,10 @@ pub(super) fn of_scope<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &m
         import
             .ledger
             .carried(own, "`others` of the route's `access`");
+        for log in own.children().iter().filter(|own| own.is("access_log")) {
+            let what = "other methods are logged where all are: no log is for methods only";
+            import.ledger.lost(log, what);
+        }
         for pass in own
             .children()
             .iter()

@@ -52,6 +52,10 @@ pub(super) fn of_route<'t>(
             import.ledger.carried(own, "`hide_headers` of its routes");
         }
     }
+    let bound = scope.one(&format!("{family}_bind"));
+    if let Some(own) = bound.filter(|own| own.argument(0) != "off") {
+        bind(import, own, route);
+    }
     if family == "proxy" {
         small(import, scope, hub, route);
     }
@@ -83,13 +87,6 @@ fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draf
             }
             Err(unknown) => import.ledger.lost(own, unknown),
         }
-    }
-    let bound = match scope.one("grpc_pass") {
-        Some(_) => scope.one("grpc_bind"),
-        None => scope.one("proxy_bind"),
-    };
-    if let Some(own) = bound.filter(|own| own.argument(0) != "off") {
-        bind(import, own, route);
     }
     let keeps = scope.one("proxy_pass_request_body");
     let without = keeps.filter(|_| !scope.flag("proxy_pass_request_body", true));

@@ -86,9 +86,23 @@ fn connections(import: &mut Import<'_>, limits: &mut Draft) {
 
 /// Name servers, and how long their answers hold.
 pub(super) fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
-    let Some(own) = scope.one("resolver") else {
+    let (mut all, mut times) = (Vec::new(), Vec::new());
+    within(scope.own(), "resolver", &mut all);
+    within(scope.own(), "resolver_timeout", &mut times);
+    let time = scope.one("resolver_timeout").or(times.first().copied());
+    let Some(own) = scope.one("resolver").or(all.first().copied()) else {
         return;
     };
+    for (all, first) in [(all, Some(own)), (times, time)] {
+        for other in all.into_iter().filter(|other| Some(*other) != first) {
+            match first.is_some_and(|first| first.words == other.words) {
+                true => import.ledger.carried(other, "`[resolver]`"),
+                false => import
+                    .ledger
+                    .lost(other, "one `[resolver]` is asked for all servers"),
+            }
+        }
+    }
     let mut table = Draft::new("[resolver]", Some(own));
     let (mut servers, mut lost) = (Vec::new(), Vec::new());
     for word in own.arguments() {
@@ -107,8 +121,11 @@ pub(super) fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         }
     }
     table.set("servers", draft::texts(servers), Some(own));
-    if let Some(time) = scope.time("resolver_timeout").filter(|time| *time > 0) {
-        table.set("timeout", draft::time(time), scope.one("resolver_timeout"));
+    if let Some(from) = time
+        && let Some(word) = from.arguments().first()
+        && let Some(time) = value::milliseconds(&word.bytes).filter(|time| *time > 0)
+    {
+        table.set("timeout", draft::time(time), Some(from));
     }
     match lost.is_empty() {
         true => import.ledger.carried(own, "`[resolver]`"),
@@ -117,6 +134,16 @@ pub(super) fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
             .lost(own, format!("`[resolver]`, without {}", lost.join(", "))),
     }
     import.tables.push(table);
+}
+
+/// The directives of this name, at any depth.
+fn within<'t>(all: &'t [Directive], name: &str, found: &mut Vec<&'t Directive>) {
+    for own in all {
+        if own.is(name) {
+            found.push(own);
+        }
+        within(own.children(), name, found);
+    }
 }
 
 /// `set_real_ip_from` as whose PROXY headers to believe; `realip` has the other fields.

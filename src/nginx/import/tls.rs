@@ -309,6 +309,14 @@ fn mode(scope: &Scope<'_>) -> Option<(&'static str, bool)> {
 
 /// Whom a server asks for a certificate, and which it believes.
 fn client_certificate<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
+    if mode(scope).is_none() {
+        for name in ["ssl_client_certificate", "ssl_crl", "ssl_verify_depth"] {
+            if let Some(own) = scope.one(name).filter(|own| !import.ledger.has(own)) {
+                let why = "no client is asked for a certificate";
+                import.ledger.not_needed(own, why);
+            }
+        }
+    }
     let own = scope.one("ssl_verify_client")?;
     let (mode, _) = mode(scope)?;
     if scope.one("ssl_client_certificate").is_none() && mode != "unverified" {
