@@ -292,3 +292,53 @@ fn words_near_the_windows_end_are_refused_with_the_same_words() {
         compare(nginx, text.as_bytes(), seed);
     }
 }
+
+#[test]
+fn what_only_several_directives_together_get_wrong_is_refused_in_nginxs_words() {
+    let Some(nginx) = nginx() else { return };
+    let at = "listen 127.0.0.1:18999;";
+    for http in [
+        "server { location /a { } location /a { } }",
+        "server { location /a { } location ^~ /a { } }",
+        "server { location = /a { } location /a { } }",
+        "server { location @a { } location @a { } }",
+        "server { location /a { location /a/b { } location /a/b { } } }",
+        "server { location @a { alias /x; } }",
+        "upstream a { server 1.1.1.1; } upstream a { server 1.1.1.1; }",
+        "upstream a { }",
+        "upstream a { server 1.1.1.1; keepalive 0; }",
+        "upstream a { server 1.1.1.1:80; } server { location / { proxy_pass http://a:81; } }",
+        "upstream a { server 1.1.1.1:80; } server { location / { proxy_pass http://a/b:81; } }",
+        "server { allow 10.0.0.0/33; }",
+        "server { location / { deny 2001:db8::/129; } }",
+        "server { limit_req zone=nosuch; }",
+        "server { location / { limit_conn nosuch 1; } }",
+        "limit_conn_zone $uri zone=one:1m; server { limit_conn one 1; }",
+        "access_log /dev/null nosuch;",
+        "access_log /dev/null combined;",
+        "log_format own a; server { location / { access_log /dev/null own; } }",
+        "error_log stderr nosuch;",
+        "map $uri $x { a 1; a 2; }",
+        "map $uri $x { a 1; A 2; }",
+        "map $uri $x { ~a 1; ~a 2; }",
+        "map $uri $x { default 1; default 2; }",
+        "server { listen 127.0.0.1:18998 ssl; }",
+        "server { listen 127.0.0.1:18998 ssl; ssl_reject_handshake on; }",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        // Servers that say no address would want port 80.
+        let http = match http.contains("18998") {
+            true => http.to_owned(),
+            false => http.replace("server { ", &format!("server {{ {at} ")),
+        };
+        let text = format!(
+            "pid {}/pid;\nevents {{ }}\nhttp {{\n{http}\n}}\n",
+            own.display()
+        );
+        fs::create_dir(&own).unwrap();
+        fs::write(folder.path().join("nginx.conf"), text).unwrap();
+        let theirs = theirs(nginx, folder.path());
+        assert_eq!(ours(folder.path()), theirs, "{http}");
+    }
+}

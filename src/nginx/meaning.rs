@@ -5,7 +5,7 @@
 
 use super::model::{Mark, Pass, head};
 use super::table::Context;
-use super::tree::Directive;
+use super::tree::{Directive, Word};
 use super::value;
 
 /// The location that a block stands in.
@@ -42,6 +42,8 @@ pub(super) fn refusal(
             Err(refusal) => Some(refusal),
         },
         "proxy_pass" if context != Context::StreamServer => pass(directive, context, outer),
+        "error_log" => level(directive),
+        "worker_connections" => connections(directive),
         "return" if context != Context::StreamServer => status(directive),
         _ => None,
     }
@@ -85,6 +87,23 @@ fn pass(directive: &Directive, context: Context, outer: Option<&Outer>) -> Optio
     (without_path && !address.uri.is_empty()).then(|| {
         "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named location, or inside \"if\" statement, or inside \"limit_except\" block".to_owned()
     })
+}
+
+fn connections(directive: &Directive) -> Option<String> {
+    let word = directive.arguments().first()?;
+    let refused = value::number(&word.bytes).is_none();
+    refused.then(|| format!("invalid number \"{}\"", word.text()))
+}
+
+/// The second word of an `error_log`, and those after it.
+fn level(directive: &Directive) -> Option<String> {
+    let mut levels = directive.arguments().iter().skip(1).map(Word::text);
+    let unknown = levels.find(|level| {
+        let level = &**level;
+        let grave = ["notice", "warn", "error", "crit", "alert", "emerg"];
+        !level.starts_with("debug") && level != "info" && !grave.contains(&level)
+    });
+    unknown.map(|level| format!("invalid log level \"{level}\""))
 }
 
 /// The first word of a `return`.

@@ -17,6 +17,7 @@ pub mod model;
 pub mod origin;
 mod read;
 mod scope;
+mod sense;
 pub mod table;
 pub mod text;
 mod tree;

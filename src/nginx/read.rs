@@ -13,6 +13,7 @@ use super::files::Files;
 use super::glob;
 use super::lex::{LexFault, Lexer, Token};
 use super::scope::{Frame, Inner, Scope};
+use super::sense;
 use super::table::Context;
 use super::tree::{Block, Directive, Place, Tree, Word};
 
@@ -57,10 +58,30 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
         files: reader.names,
         directives,
     };
-    match result {
+    match result.and_then(|()| sensible(&tree)) {
         Ok(()) => Ok(tree),
         Err(fault) => Err(Box::new((fault, tree))),
     }
+}
+
+/// What nginx asks of directives that stand together.
+fn sensible(tree: &Tree) -> Result<(), Fault> {
+    let Some((own, text)) = sense::fault(&tree.directives) else {
+        return match sense::unknown_zone(&tree.directives) {
+            Some(text) => Err(Fault {
+                text,
+                at: At::Nowhere,
+            }),
+            None => Ok(()),
+        };
+    };
+    let place = own.place();
+    let at = At::File {
+        file: tree.file(place).to_owned(),
+        line: own.end_line,
+        place: Some(place),
+    };
+    Err(Fault { text, at })
 }
 
 /// What nginx asks of a configuration as a whole.

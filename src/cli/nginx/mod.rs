@@ -18,7 +18,7 @@ use self::options::{Options, parse};
 use self::words::{Fault, Words};
 use super::complain;
 use crate::config::Paint;
-use crate::nginx::{Asked, Habits, Tree, origin};
+use crate::nginx::{Asked, At, Habits, Tree, origin};
 use crate::server::How;
 
 const OK: u8 = 0;
@@ -66,7 +66,14 @@ pub(super) fn run(arguments: &[OsString]) -> u8 {
 
 fn act(options: &Options, words: &Words, stage: Stage, rest: &[OsString]) -> Result<(), Fault> {
     let asked = asked(options, &stage);
-    let tree = origin::tree(&asked).map_err(|refused| Fault::emerg(refused.0.to_string()))?;
+    let tree = origin::tree(&asked).map_err(|refused| {
+        let (fault, tree) = *refused;
+        // About the whole, so it has been read.
+        if options.test && fault.at == At::Nowhere && !tree.directives.is_empty() {
+            test::well_formed(options, words);
+        }
+        Fault::emerg(fault.to_string())
+    })?;
     if let Some(name) = &options.signal {
         words.say("notice", "signal process started");
         return signal::send(name, &pid_file(options, &tree));

@@ -5,14 +5,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::options::Options;
 use super::refused;
-use super::words::{Fault, Words};
+use super::words::{self, Fault, Words};
 use crate::cli::{complain, print};
-use crate::config::{self, Paint, Source};
+use crate::config::{self, CertificateSource, Config, Paint, Source};
 use crate::nginx::import::{Fate, import_as};
 use crate::nginx::{Asked, Tree};
+use crate::observe::reasons::with_reasons;
+use crate::tls::pem::load_files;
 
 /// Says what is to be said.
 pub(super) fn run(
@@ -22,16 +26,13 @@ pub(super) fn run(
     words: &Words,
 ) -> Result<(), Fault> {
     let file = options.file();
-    if !options.quiet {
-        words.tell(&format!(
-            "the configuration file {} syntax is ok",
-            file.display()
-        ));
-    }
+    well_formed(options, words);
     let imported = import_as(tree, asked);
     let folder = file.parent().unwrap_or(&file);
     let source = Source::new("nginx", folder, &*imported.toml);
-    config::load(&source).map_err(|report| refused(&report.render(Paint::Plain)))?;
+    let loaded = config::load(&source);
+    let loaded = loaded.map_err(|report| refused(&report.render(Paint::Plain)))?;
+    certificates(&loaded.config)?;
     let lost = imported.report.lines.iter();
     for line in lost.filter(|line| line.fate == Fate::Lost && !options.quiet) {
         let name = line.directive.split(' ').next().unwrap_or_default();
@@ -50,6 +51,62 @@ pub(super) fn run(
         dump(tree)?;
     }
     Ok(())
+}
+
+/// Says that the file could be read.
+pub(super) fn well_formed(options: &Options, words: &Words) {
+    if !options.quiet {
+        words.tell(&format!(
+            "the configuration file {} syntax is ok",
+            options.file().display()
+        ));
+    }
+}
+
+/// Whether there is what TLS is to show.
+fn certificates(config: &Config) -> Result<(), Fault> {
+    let of_sites = config
+        .sites
+        .iter()
+        .filter_map(|site| match &site.certificate {
+            CertificateSource::Files(files) => Some(files),
+            _ => None,
+        });
+    let of_streams = config.streams.iter().filter_map(|stream| {
+        let more = stream.more.as_ref()?;
+        more.tls.as_ref().map(|tls| &tls.pairs)
+    });
+    for files in of_sites.chain(of_streams).flatten() {
+        for (kind, path) in [
+            ("certificate", &files.chain),
+            ("certificate key", &files.key),
+        ] {
+            if let Err(error) = fs::File::open(path) {
+                return Err(unreadable(kind, path, &error));
+            }
+        }
+        load_files(files).map_err(|error| {
+            let chain = files.chain.display();
+            let reason = with_reasons(&error);
+            Fault::emerg(format!("cannot load certificate \"{chain}\": {reason}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// As OpenSSL has nginx say it.
+fn unreadable(kind: &str, path: &Path, error: &io::Error) -> Fault {
+    let code = error.raw_os_error().unwrap_or_default();
+    let after = match error.kind() {
+        io::ErrorKind::NotFound => "10000080:BIO routines::no such file",
+        _ => "10080002:BIO routines::system lib",
+    };
+    let (path, reason) = (path.display(), words::system(error));
+    let reason = reason.split_once(": ").map_or(&*reason, |(_, words)| words);
+    Fault::emerg(format!(
+        "cannot load {kind} \"{path}\": BIO_new_file() failed (SSL: error:8{code:07X}:system library::{reason}:calling \
+         fopen({path}, r) error:{after})"
+    ))
 }
 
 /// Prints each file once, as it is.

@@ -6,7 +6,7 @@ use super::Import;
 use super::draft::{self, Draft};
 use super::rules;
 use crate::nginx::model::Scope;
-use crate::nginx::tree::Directive;
+use crate::nginx::tree::{Directive, Word};
 
 /// Sets both for what counts in `scope`, of a route or of a site.
 pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Draft) {
@@ -15,7 +15,7 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Dr
     for own in &all {
         match rule(import, scope, own) {
             Ok(rule) => {
-                import.ledger.carried(own, "`errors`");
+                import.ledger.carried(own, becomes(own));
                 tables.push(rule);
             }
             Err(what) => import.ledger.lost(own, what),
@@ -23,6 +23,15 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Dr
     }
     if let (Some(first), false) = (all.first(), tables.is_empty()) {
         table.set("errors", format!("[{}]", tables.join(", ")), Some(first));
+    }
+}
+
+fn becomes(own: &Directive) -> &'static str {
+    let mut words = own.arguments().iter();
+    let of_heads = |word: &Word| matches!(&*word.text(), "400" | "414");
+    match words.any(of_heads) {
+        true => "`errors`; heads that are no request, or too long, keep hubgate's own answer",
+        false => "`errors`",
     }
 }
 

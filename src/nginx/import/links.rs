@@ -29,7 +29,11 @@ impl Link {
 /// Makes the variables of this block those that are meant from here on.
 pub(super) fn enter<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     import.link = None;
-    if let Some(own) = scope.one("secure_link_secret") {
+    let says = |name: &str| scope.own().iter().any(|own| own.is(name));
+    let newer = ["secure_link", "secure_link_md5"];
+    // Another form of its own takes the place of a secret from around.
+    let outdone = !says("secure_link_secret") && newer.iter().any(|name| says(name));
+    if let Some(own) = scope.one("secure_link_secret").filter(|_| !outdone) {
         let secret = draft::text(&own.argument(0).replace('$', "$$"));
         let path = ("of", draft::text("$request_uri"));
         let keys = [path, ("md5", secret), ("in_path", "true".to_owned())];

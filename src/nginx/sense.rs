@@ -1,0 +1,233 @@
+//! What nginx refuses although every directive by itself is well written: two of what may be there once, names of nothing.
+//!
+//! Asked of a file that has been read whole; the sentences are nginx's. Knows only what nginx always refuses: names that do not
+//! resolve and files that are missing are others'.
+#![deny(clippy::disallowed_methods)]
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::model::{Mark, head};
+use super::tree::{Block, Directive, Word};
+
+/// A fault: what it is about, and nginx's sentence.
+type Found<'t> = Option<(&'t Directive, String)>;
+
+/// The first fault.
+pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
+    let blocks = directives
+        .iter()
+        .filter(|own| own.is("http") || own.is("stream"));
+    { blocks }.find_map(|block| {
+        let own = block.children();
+        tables(own)
+            .or_else(|| upstreams(own))
+            .or_else(|| formats(own))
+            .or_else(|| networks(own))
+            .or_else(|| ports(own))
+            .or_else(|| { own.iter() }.find_map(|own| locations(own.children())))
+            .or_else(|| certificates(own))
+    })
+}
+
+/// What is wrong with all of it, in no place: a zone that limits go by and that nobody has defined.
+pub(super) fn unknown_zone(directives: &[Directive]) -> Option<String> {
+    let blocks = directives
+        .iter()
+        .filter(|own| own.is("http") || own.is("stream"));
+    { blocks }.find_map(|block| {
+        let own = block.children();
+        let zones = own.iter().filter(|own| own.name().ends_with("_zone"));
+        let words = zones.flat_map(|own| own.arguments()).map(Word::text);
+        let known: HashSet<_> = words
+            .filter_map(|word| {
+                let (name, _) = word.strip_prefix("zone=")?.split_once(':')?;
+                Some(name.to_owned())
+            })
+            .collect();
+        let (_, text) = any(own, &|own| {
+            let name = match &*own.name() {
+                "limit_conn" => own.argument(0).into_owned(),
+                "limit_req" => {
+                    let mut words = own.arguments().iter().map(Word::text);
+                    words.find_map(|word| word.strip_prefix("zone=").map(str::to_owned))?
+                }
+                _ => return None,
+            };
+            (!known.contains(&name)).then(|| format!("zero size shared memory zone \"{name}\""))
+        })?;
+        Some(text)
+    })
+}
+
+/// Maps that say two things of one value.
+fn tables(block: &[Directive]) -> Found<'_> {
+    let mut maps = block.iter().filter(|own| own.is("map"));
+    maps.find_map(|map| {
+        let Some(Block::Rows(rows)) = &map.block else {
+            return None;
+        };
+        let mut known = HashSet::new();
+        let values = rows.iter().filter(|row| {
+            let words = row.words.len() == 2 && !row.is("include");
+            words && !row.name().starts_with('~')
+        });
+        { values }.find_map(|row| {
+            let value = row.name().to_lowercase();
+            let twice = match &*value {
+                "default" => !known.insert(value.clone()),
+                _ => !known.insert(value.trim_start_matches('\\').to_owned()),
+            };
+            let text = match &*value {
+                "default" => "duplicate default map parameter".to_owned(),
+                _ => format!("conflicting parameter \"{value}\""),
+            };
+            twice.then_some((row, text))
+        })
+    })
+}
+
+fn upstreams(block: &[Directive]) -> Found<'_> {
+    let mut names = HashSet::new();
+    let mut all = block.iter().filter(|own| own.is("upstream"));
+    all.find_map(|own| {
+        let name = own.argument(0);
+        let empty = !own.children().iter().any(|own| own.is("server"));
+        let twice = !names.insert(name.to_lowercase());
+        let text = match (twice, empty) {
+            (true, _) => format!("duplicate upstream \"{name}\""),
+            (false, true) => "no servers are inside upstream".to_owned(),
+            (false, false) => return none_kept(own),
+        };
+        Some((own, text))
+    })
+}
+
+fn none_kept(upstream: &Directive) -> Found<'_> {
+    let mut own = upstream.children().iter();
+    let kept = own.find(|own| own.is("keepalive") && own.argument(0) == "0")?;
+    let text = "invalid value \"0\" in \"keepalive\" directive";
+    Some((kept, text.to_owned()))
+}
+
+/// Logs whose format nobody has defined.
+fn formats(block: &[Directive]) -> Found<'_> {
+    let formats = block.iter().filter(|own| own.is("log_format"));
+    let mut known: HashSet<_> = formats.map(|own| own.argument(0)).collect();
+    known.insert(Cow::Borrowed("combined"));
+    any(block, &|own| {
+        let named = own.is("access_log") && own.arguments().len() > 1 && own.argument(0) != "off";
+        let name = own.argument(1);
+        (named && !name.contains('=') && !known.contains(&name))
+            .then(|| format!("unknown log format \"{name}\""))
+    })
+}
+
+/// Networks with a prefix that no address of their kind has.
+fn networks(block: &[Directive]) -> Found<'_> {
+    any(block, &|own| {
+        if !own.is("allow") && !own.is("deny") {
+            return None;
+        }
+        let network = own.argument(0);
+        let (address, length) = network.split_once('/')?;
+        let most = match address.parse().ok()? {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let length: u32 = length.parse().ok()?;
+        (length > most).then(|| format!("invalid parameter \"{network}\""))
+    })
+}
+
+/// An upstream's name with a port.
+fn ports(block: &[Directive]) -> Found<'_> {
+    let upstreams = block.iter().filter(|own| own.is("upstream"));
+    let known: HashSet<_> = upstreams.map(|own| own.argument(0)).collect();
+    any(block, &|own| {
+        if !own.is("proxy_pass") && !own.is("grpc_pass") {
+            return None;
+        }
+        let word = own.argument(0);
+        let authority = match word.split_once("://") {
+            Some((_, rest)) => rest.split(['/', '?']).next().unwrap_or_default(),
+            None => &word,
+        };
+        let (name, port) = authority.rsplit_once(':')?;
+        let port: u16 = port.parse().ok()?;
+        known
+            .contains(name)
+            .then(|| format!("upstream \"{name}\" may not have port {port}"))
+    })
+}
+
+/// Two locations for the same paths, and an `alias` where no path is known.
+fn locations(block: &[Directive]) -> Found<'_> {
+    let mut known = HashSet::new();
+    let mut all = block.iter().filter(|own| own.is("location"));
+    all.find_map(|own| {
+        let (mark, path) = head(own).ok()?;
+        let shown = String::from_utf8_lossy(path).into_owned();
+        // What begins with a path is the same with and without its `^~`.
+        let kind = match mark {
+            Mark::Exact => Some("exact"),
+            Mark::Prefix | Mark::Final => Some("prefix"),
+            Mark::Named | Mark::Pattern | Mark::PatternInAnyCase => None,
+        };
+        if kind.is_some_and(|kind| !known.insert((kind, path.to_vec()))) {
+            return Some((own, format!("duplicate location \"{shown}\"")));
+        }
+        let alias = own.children().iter().find(|own| own.is("alias"));
+        if let Some(alias) = alias.filter(|_| mark == Mark::Named) {
+            let text = "the \"alias\" directive cannot be used inside the named location";
+            return Some((alias, text.to_owned()));
+        }
+        locations(own.children())
+    })
+}
+
+/// Addresses of TLS whose default server has nothing to show.
+fn certificates(block: &[Directive]) -> Found<'_> {
+    let has = |own: &[Directive], name: &str| own.iter().any(|own| own.is(name));
+    if has(block, "ssl_certificate") || has(block, "ssl_reject_handshake") {
+        return None;
+    }
+    let servers = || block.iter().filter(|own| own.is("server"));
+    let mut defaults: HashMap<String, (&Directive, bool)> = HashMap::new();
+    let mut tls: HashSet<String> = HashSet::new();
+    for server in servers() {
+        for listen in server.children().iter().filter(|own| own.is("listen")) {
+            let address = listen.argument(0).into_owned();
+            let says = |word: &str| {
+                let mut words = listen.arguments().iter();
+                words.any(|own| &*own.bytes == word.as_bytes())
+            };
+            if says("ssl") {
+                tls.insert(address.clone());
+            }
+            let default = says("default_server") || says("default");
+            let first = defaults.entry(address).or_insert((server, default));
+            if default && !first.1 {
+                *first = (server, true);
+            }
+        }
+    }
+    servers().find_map(|server| {
+        let own = server.children();
+        let shows = has(own, "ssl_certificate") || has(own, "ssl_reject_handshake");
+        let asked = defaults
+            .iter()
+            .any(|(at, (first, _))| std::ptr::eq(*first, server) && tls.contains(at));
+        let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+        (asked && !shows).then(|| (server, text.to_owned()))
+    })
+}
+
+/// The first directive, at any depth, that something is wrong with.
+fn any<'t>(block: &'t [Directive], wrong: &dyn Fn(&Directive) -> Option<String>) -> Found<'t> {
+    block.iter().find_map(|own| match wrong(own) {
+        Some(text) => Some((own, text)),
+        None => any(own.children(), wrong),
+    })
+}
