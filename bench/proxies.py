@@ -16,9 +16,9 @@ from pathlib import Path
 from localhost import free_port, self_signed
 
 SIZES = {"6": 6, "1k": 1024, "100k": 100 * 1024, "10m": 10 * 1024 * 1024}
-# descriptors that a process may have; a proxied connection takes two of the proxy
+# descriptors that a process may have; a proxied connection takes two of the proxy, and hubgate keeps 1,152 for other ends
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-CONNECTIONS = min(10_400, (DESCRIPTORS - 256) // 2)
+CONNECTIONS = min(10_400, (DESCRIPTORS - 1152) // 2)
 COMMANDS = ["hubgate", "nginx", "haproxy", "caddy", "pingap"]
 STREAM_MODULE = Path(os.environ.get("NGINX_STREAM", "/usr/lib/nginx/modules/ngx_stream_module.so"))
 
