@@ -126,8 +126,7 @@ pub use render::Paint;
 pub use rules::{Act, Condition, FileTest, Rewriting, Rule, Then};
 pub use source::{Position, Source, Span};
 pub use stream::{
-    ProxyFields, ProxyProtocol, ProxyVersion, Stream, StreamAction, StreamMore, StreamRate,
-    StreamTls, Udp,
+    ProxyFields, ProxyProtocol, ProxyVersion, Stream, StreamAction, StreamMore, StreamTls, Udp,
 };
 pub use text::{Lookup, Text, TextError, TextPart};
 pub use tls::{

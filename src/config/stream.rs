@@ -12,14 +12,13 @@ use super::access::AddressRule;
 use super::access_log::AccessLog;
 use super::action::Strangers;
 use super::definition::Definitions;
-use super::limit::RouteLimits;
+use super::limit::{Amount, RouteLimits};
 use super::listener::Listener;
 use super::model::Listen;
 use super::text::Text;
 use super::tls::{PairFiles, TlsPolicy};
 use super::variable::Variable;
 use crate::types::address::Address;
-use crate::types::amount::ByteSize;
 use crate::types::host::HostPattern;
 use crate::types::name::UpstreamName;
 
@@ -67,9 +66,9 @@ pub struct StreamMore {
     /// How many at once, by key.
     pub limits: Option<Arc<RouteLimits>>,
     /// Bytes in a second that are taken from a client.
-    pub upload: Option<StreamRate>,
+    pub upload: Option<Amount>,
     /// Bytes in a second that are taken from an endpoint.
-    pub download: Option<StreamRate>,
+    pub download: Option<Amount>,
     /// Whether its texts do without what a ClientHello says, so that none is waited for.
     pub blind: bool,
     /// TLS is ended here.
@@ -86,24 +85,6 @@ pub struct StreamMore {
     pub tries_time: Option<Duration>,
     /// Whether it is over once the endpoint has ended its side.
     pub ends_with_endpoint: bool,
-}
-
-/// Bytes in a second.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamRate {
-    /// The same for all connections.
-    Fixed(ByteSize),
-    /// What a text says for each: a size, or as nginx writes one; no limit where it is neither, or 0.
-    By(Text),
-}
-
-impl std::fmt::Display for StreamRate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Fixed(size) => size.fmt(f),
-            Self::By(text) => text.fmt(f),
-        }
-    }
 }
 
 /// TLS that is ended at a stream.
@@ -241,10 +222,7 @@ impl Stream {
             .more
             .iter()
             .flat_map(|more| [&more.upload, &more.download]);
-        let rates = rates.flatten().filter_map(|rate| match rate {
-            StreamRate::By(text) => Some(text),
-            StreamRate::Fixed(_) => None,
-        });
+        let rates = rates.flatten().filter_map(Amount::text);
         action.into_iter().chain(log).chain(set).chain(rates)
     }
 

@@ -16,14 +16,13 @@ use tokio::time::timeout;
 use super::accept::{Client, ListenerKey};
 use super::handshake::handshake;
 use super::{passthrough, peek};
-use crate::config::HeadBuffers;
 use crate::limits::connections::ConnectionCaps;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::open::{Book, Entry, Kind, Wait};
 use crate::proxy::app::{App, Drain, Facts, Shared};
 use crate::proxy::h2::connection::{self as h2_connection, H2Limits};
 use crate::tls::Certificates;
-use crate::transport::head::{Buffers, HeadLimits};
+use crate::transport::head::HeadLimits;
 use crate::transport::{EngineStream, Gate, GateLimits, Link, Socket};
 use crate::types::address::Address;
 use crate::upstream::pool::Pool;
@@ -160,14 +159,6 @@ async fn begins_h2(tcp: &TcpStream, context: &Context) -> bool {
     }
 }
 
-fn room(own: HeadBuffers) -> Buffers {
-    Buffers {
-        first: own.first,
-        more: own.more,
-        size: own.size,
-    }
-}
-
 async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, entry: Entry) {
     entry.note(|row| {
         row.kind = if h2 { Kind::Http2 } else { Kind::Http1 };
@@ -184,7 +175,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
             fields: limits.head_fields,
             bare_lf: limits.bare_lf,
             as_nginx: limits.lenient_hosts,
-            buffers: terms.and_then(|terms| terms.head_buffers).map(room),
+            buffers: terms.and_then(|terms| terms.head_buffers),
         },
         head_time: timeouts.head,
         // Before its first request it is waited for as for a head, where a site says how long that is.

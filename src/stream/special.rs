@@ -20,7 +20,7 @@ use super::leaving::left;
 use super::relay::{self, Rates, Side};
 use super::{Arrived, Course, copy, ending, place, until};
 use crate::access::rules::verdict;
-use crate::config::{LimitLog, Strangers, StreamAction, StreamRate, Text};
+use crate::config::{Amount, LimitLog, Lookup, Strangers, StreamAction, Text};
 use crate::limits::concurrency::Place;
 use crate::observe::access_log::ClientCertificate;
 use crate::observe::cause::Cause;
@@ -33,7 +33,6 @@ use crate::tls::names;
 use crate::tls::streams::StreamServer;
 use crate::transport::proxy_values::EndedTls;
 use crate::transport::{BelowTls, Socket, reset_on_close};
-use crate::types::amount::ByteSize;
 use crate::types::name::UpstreamName;
 use crate::upstream::admission::Place as AtUpstream;
 use crate::upstream::group::{Chosen, Group};
@@ -151,7 +150,7 @@ impl Special<'_> {
         course.began(self.entry);
         let ending = ending(self.shared);
         let until = until(self.stream);
-        let rates = self.rates(|by| text(course, by));
+        let rates = self.rates(&course.values(self.facts, self.stream, None));
         let (moved, ending) = (course.moved.clone(), ending);
         let run = match (&client, &upstream) {
             (Socket::Plain(client), Socket::Plain(upstream)) if !rates.is_bounded() => {
@@ -174,11 +173,9 @@ impl Special<'_> {
         !more.is_some_and(|more| more.ends_with_endpoint)
     }
 
-    fn rates(&self, value: impl Fn(&Text) -> Vec<u8>) -> Rates {
-        let rate = |rate: &StreamRate| match rate {
-            StreamRate::Fixed(rate) => Some(rate.0),
-            StreamRate::By(text) => amount(&value(text)),
-        };
+    /// How fast; a text that says no number, or 0, bounds nothing.
+    fn rates(&self, values: &dyn Lookup) -> Rates {
+        let rate = |rate: &Amount| Some(rate.value(values)).filter(|rate| *rate > 0);
         let more = self.stream.config.more.as_deref();
         Rates {
             up: more.and_then(|more| more.upload.as_ref().and_then(rate)),
@@ -302,24 +299,6 @@ impl Special<'_> {
         let (chosen, upstream) = reached.await?;
         Ok((chosen, upstream, place))
     }
-}
-
-/// A size as configurations have it, or as nginx does (`100k`); `None` for none, and for 0.
-fn amount(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    let digits = text.trim_end_matches(['k', 'K', 'm', 'M']);
-    let unit = match &text[digits.len()..] {
-        "" => Some(1),
-        "k" | "K" => Some(1024),
-        "m" | "M" => Some(1024 * 1024),
-        _ => None,
-    };
-    let number = digits.parse::<u64>().ok();
-    let plain = number
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit));
-    let size = || ByteSize::parse(text).ok().map(|size| size.0);
-    plain.or_else(size).filter(|size| *size > 0)
 }
 
 /// Why a client is not let in.

@@ -12,7 +12,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -24,6 +23,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::chain::{self, Rules};
 use super::distinguished_name;
+use super::signatures;
 use super::tickets::Mark;
 use crate::config::ClientTrust;
 use crate::config::trust::Trust;
@@ -365,9 +365,7 @@ impl ClientCertVerifier for Asking {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &super::provider().signature_verification_algorithms;
-        let checked = verify_tls12_signature(message, leaf, signature, known);
-        checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known))
+        signatures::of_tls12(message, leaf, signature)
     }
 
     fn verify_tls13_signature(
@@ -376,56 +374,11 @@ impl ClientCertVerifier for Asking {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &super::provider().signature_verification_algorithms;
-        let checked = verify_tls13_signature(message, leaf, signature, known);
-        match is_of_tls12(signature.scheme) {
-            true => checked,
-            false => checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known)),
-        }
+        signatures::of_tls13(message, leaf, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        super::provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-/// Whether handshakes of TLS 1.3 may not be signed so (RFC 8446 section 4.2.3), whoever asks.
-pub(super) fn is_of_tls12(scheme: SignatureScheme) -> bool {
-    matches!(
-        scheme,
-        SignatureScheme::RSA_PKCS1_SHA256
-            | SignatureScheme::RSA_PKCS1_SHA384
-            | SignatureScheme::RSA_PKCS1_SHA512
-            | SignatureScheme::RSA_PKCS1_SHA1
-            | SignatureScheme::ECDSA_SHA1_Legacy
-    )
-}
-
-/// A certificate that webpki does not read, as those of version 1, has a key all the same, which the signature has to be by.
-pub(super) fn by_bare_key(
-    error: Error,
-    (message, leaf, signature): (&[u8], &CertificateDer<'_>, &DigitallySignedStruct),
-    known: &WebPkiSupportedAlgorithms,
-) -> Result<HandshakeSignatureValid, Error> {
-    let unread = matches!(
-        error,
-        Error::InvalidCertificate(CertificateError::BadEncoding | CertificateError::Other(_))
-    );
-    let Some((_, parsed)) = X509Certificate::from_der(leaf).ok().filter(|_| unread) else {
-        return Err(error);
-    };
-    let key = &parsed.public_key().subject_public_key.data;
-    let of_scheme = known
-        .mapping
-        .iter()
-        .find(|(scheme, _)| *scheme == signature.scheme);
-    let mut algorithms = of_scheme.into_iter().flat_map(|(_, all)| all.iter());
-    let signed = signature.signature();
-    match algorithms.any(|one| one.verify_signature(key, message, signed).is_ok()) {
-        true => Ok(HandshakeSignatureValid::assertion()),
-        false => Err(error),
+        signatures::schemes()
     }
 }
 

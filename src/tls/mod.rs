@@ -24,6 +24,7 @@ pub mod policies;
 pub mod self_signed;
 pub mod server_config;
 pub mod servers;
+mod signatures;
 pub mod streams;
 pub mod tickets;
 pub mod unverified;

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
 use super::chain::{self, Rules};
-use super::client::by_bare_key;
+use super::signatures;
 
 /// Whom to believe.
 #[derive(Debug)]
@@ -67,9 +66,7 @@ impl ServerCertVerifier for Servers {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &super::provider().signature_verification_algorithms;
-        let checked = verify_tls12_signature(message, leaf, signature, known);
-        checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known))
+        signatures::of_tls12(message, leaf, signature)
     }
 
     fn verify_tls13_signature(
@@ -78,17 +75,10 @@ impl ServerCertVerifier for Servers {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &super::provider().signature_verification_algorithms;
-        let checked = verify_tls13_signature(message, leaf, signature, known);
-        match super::client::is_of_tls12(signature.scheme) {
-            true => checked,
-            false => checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known)),
-        }
+        signatures::of_tls13(message, leaf, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        super::provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        signatures::schemes()
     }
 }

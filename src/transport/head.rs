@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use super::chunks::is_token;
+use crate::config::HeadBuffers;
 
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug)]
@@ -21,18 +22,7 @@ pub struct HeadLimits {
     /// Whether a target with a host counts before `Host`, and fields that nginx wants once are refused twice.
     pub as_nginx: bool,
     /// Room for lines, when it is bounded by more than `size`.
-    pub buffers: Option<Buffers>,
-}
-
-/// Pieces of memory that a head is read into as by nginx: no line is in two of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Buffers {
-    /// Bytes of the first.
-    pub first: usize,
-    /// How many more there may be.
-    pub more: usize,
-    /// Bytes of each of those.
-    pub size: usize,
+    pub buffers: Option<HeadBuffers>,
 }
 
 /// What is wrong with a head.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::hubgate::HOST;
-use crate::support::nginx::{assert_alike, assert_carried, imported};
+use crate::support::nginx::{assert_alike, assert_carried, assert_gets_alike, imported};
 use crate::support::{Hubgate, eventually};
 
 fn tree(dir: &Path) {
@@ -19,25 +19,10 @@ fn tree(dir: &Path) {
     }
 }
 
-/// Sends each request (`TARGET|FIELD|FIELD`) to both, and compares status, these fields and the body.
+/// Asks both, and compares.
 #[track_caller]
 fn alike(block: &str, fields: &[&str], requests: &[&str]) {
-    assert_alike((block, tree), requests, |client, request| {
-        let (target, said) = request.split_once('|').unwrap_or((request, ""));
-        let mut text = format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
-        for field in said.split('|').filter(|field| !field.is_empty()) {
-            text += &format!("{field}\r\n");
-        }
-        let answer = client.exchange(text + "\r\n");
-        let mut shown = answer.status.to_string();
-        for name in fields {
-            shown += &format!(" {name}={:?}", answer.head.all(name));
-        }
-        if answer.status < 300 {
-            shown += &format!(" {}", answer.text());
-        }
-        shown
-    });
+    assert_gets_alike((block, tree), fields, requests);
 }
 
 #[test]

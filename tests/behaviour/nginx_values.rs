@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 
 use crate::support::hubgate::{HOST, one_site};
-use crate::support::nginx::{assert_alike, assert_carried, imported};
+use crate::support::nginx::{assert_carried, assert_gets_alike, imported};
 use crate::support::{Hubgate, Upstream, eventually};
 
 fn tree(dir: &Path) {
@@ -17,25 +17,10 @@ fn tree(dir: &Path) {
     fs::write(dir.join("www/page.html"), "page ".repeat(400)).unwrap();
 }
 
-/// Sends each request (`TARGET|FIELD|FIELD`) to both, and compares status, these fields and the body.
+/// Asks both, and compares.
 #[track_caller]
 fn alike(block: &str, fields: &[&str], requests: &[&str]) {
-    assert_alike((block, tree), requests, |client, request| {
-        let (target, said) = request.split_once('|').unwrap_or((request, ""));
-        let mut text = format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
-        for field in said.split('|').filter(|field| !field.is_empty()) {
-            text += &format!("{field}\r\n");
-        }
-        let answer = client.exchange(text + "\r\n");
-        let mut shown = answer.status.to_string();
-        for name in fields {
-            shown += &format!(" {name}={:?}", answer.head.all(name));
-        }
-        if answer.status < 300 {
-            shown += &format!(" {}", answer.text());
-        }
-        shown
-    });
+    assert_gets_alike((block, tree), fields, requests);
 }
 
 #[test]

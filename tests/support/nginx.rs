@@ -12,6 +12,7 @@ use hubgate::nginx::import::{Report, import};
 use hubgate::nginx::{Disk, Options, read};
 use tempfile::TempDir;
 
+use super::hubgate::HOST;
 use super::ports::free_addr;
 use super::{Client, Hubgate, eventually};
 
@@ -155,4 +156,25 @@ pub fn assert_alike<R: AsRef<str>>(
         requests.len(),
         different.join("---\n")
     );
+}
+
+/// Sends each request (`TARGET|FIELD|FIELD`) to both, and compares status, these fields and the body.
+#[track_caller]
+pub fn assert_gets_alike(served: (&str, impl Fn(&Path)), fields: &[&str], requests: &[&str]) {
+    assert_alike(served, requests, |client, request| {
+        let (target, said) = request.split_once('|').unwrap_or((request, ""));
+        let mut text = format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
+        for field in said.split('|').filter(|field| !field.is_empty()) {
+            text += &format!("{field}\r\n");
+        }
+        let answer = client.exchange(text + "\r\n");
+        let mut shown = answer.status.to_string();
+        for name in fields {
+            shown += &format!(" {name}={:?}", answer.head.all(name));
+        }
+        if answer.status < 300 {
+            shown += &format!(" {}", answer.text());
+        }
+        shown
+    });
 }

@@ -14,9 +14,10 @@ use super::route::{Read, read_access_log};
 use super::rules::{Values, values};
 use super::{Key, Kind, Table, site, tls};
 use crate::config::access::AddressRule;
+use crate::config::limit::Amount;
 use crate::config::listener::Listener;
 use crate::config::source::Span;
-use crate::config::stream::{ProxyVersion, StreamRate};
+use crate::config::stream::ProxyVersion;
 use crate::config::text::Text;
 use crate::config::tls::PairFiles;
 use crate::types::amount::ByteSize;
@@ -213,8 +214,8 @@ pub(in crate::config) struct Stream {
     pub(in crate::config) limits: Option<Option<Limits>>,
     pub(in crate::config) strangers: Option<At<String>>,
     pub(in crate::config) preread: Option<At<bool>>,
-    pub(in crate::config) upload: Read<StreamRate>,
-    pub(in crate::config) download: Read<StreamRate>,
+    pub(in crate::config) upload: Read<Amount>,
+    pub(in crate::config) download: Read<Amount>,
     pub(in crate::config) certificate: Read<Vec<PairFiles>>,
     pub(in crate::config) alpn: Option<Vec<At<String>>>,
     pub(in crate::config) tls: Option<tls::Overlay>,
@@ -285,14 +286,14 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Stre
     }
 }
 
-fn rate(reader: &Reader<'_>, key: &'static str) -> Option<At<StreamRate>> {
+fn rate(reader: &Reader<'_>, key: &'static str) -> Option<At<Amount>> {
     reader.field(key, |field| {
         let typed = field.text()?;
         if typed.contains('$') {
-            return text(field, Text::parse_with(typed, reader.own())).map(StreamRate::By);
+            return text(field, Text::parse_with(typed, reader.own())).map(Amount::Said);
         }
         match ByteSize::parse(typed) {
-            Ok(size) if size.0 > 0 => Some(StreamRate::Fixed(size)),
+            Ok(size) if size.0 > 0 => Some(Amount::Fixed(size)),
             _ => {
                 let message = format!("`{typed}` is no size above 0");
                 field.refuse("bad-size", message, Some("as in \"1MB\"".to_owned()))
