@@ -1225,7 +1225,7 @@ _hubgate() {
             return 0
             ;;
         hubgate__subcmd__import__subcmd__nginx)
-            opts="-o -h --output --help"
+            opts="-o -h --output --at --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1236,6 +1236,10 @@ _hubgate() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --at)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1273,7 +1277,7 @@ _hubgate() {
             return 0
             ;;
         hubgate__subcmd__run)
-            opts="-c -h --config --nginx --successor --tls-key-log --help"
+            opts="-c -h --config --nginx --at --successor --tls-key-log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1288,6 +1292,10 @@ _hubgate() {
                     return 0
                     ;;
                 --nginx)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --at)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -42,6 +42,7 @@ complete -c hubgate -n "__fish_hubgate_needs_command" -f -a "demo" -d 'Show hubg
 complete -c hubgate -n "__fish_hubgate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -s c -l config -d 'The configuration file' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l nginx -d 'Serve what this nginx configuration says, imported anew by each reload' -r -F
+complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l at -d 'Listen elsewhere than nginx does, to run beside it: 80=8080, or 127.0.0.1:80=127.0.0.1:8080; may be given several times' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l tls-key-log -d 'Write the secrets of all TLS connections of clients to FILE, for Wireshark: whoever has it reads them' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -l successor -d 'Started by the running hubgate at an upgrade'
 complete -c hubgate -n "__fish_hubgate_using_subcommand run" -s h -l help -d 'Print help'
@@ -107,13 +108,14 @@ complete -c hubgate -n "__fish_hubgate_using_subcommand import; and not __fish_s
 complete -c hubgate -n "__fish_hubgate_using_subcommand import; and not __fish_seen_subcommand_from nginx help" -f -a "nginx" -d 'nginx\'s configuration: every directive is carried over, not needed or reported as lost'
 complete -c hubgate -n "__fish_hubgate_using_subcommand import; and not __fish_seen_subcommand_from nginx help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hubgate -n "__fish_hubgate_using_subcommand import; and __fish_seen_subcommand_from nginx" -s o -l output -d 'Write the configuration here rather than to standard output' -r -F
+complete -c hubgate -n "__fish_hubgate_using_subcommand import; and __fish_seen_subcommand_from nginx" -l at -d 'Listen elsewhere than nginx does, to run beside it: 80=8080, or 127.0.0.1:80=127.0.0.1:8080; may be given several times' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand import; and __fish_seen_subcommand_from nginx" -s h -l help -d 'Print help'
 complete -c hubgate -n "__fish_hubgate_using_subcommand import; and __fish_seen_subcommand_from help" -f -a "nginx" -d 'nginx\'s configuration: every directive is carried over, not needed or reported as lost'
 complete -c hubgate -n "__fish_hubgate_using_subcommand import; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and not __fish_seen_subcommand_from nginx help" -s h -l help -d 'Print help'
 complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and not __fish_seen_subcommand_from nginx help" -f -a "nginx" -d 'The running nginx: the same requests to both, one after the other'
 complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and not __fish_seen_subcommand_from nginx help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and __fish_seen_subcommand_from nginx" -l at -d 'Where nginx listens, and where hubgate does for the same: 127.0.0.1:80=127.0.0.1:8080; may be given several times' -r
+complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and __fish_seen_subcommand_from nginx" -l at -d 'Where nginx listens, and where hubgate does for the same: 127.0.0.1:80=127.0.0.1:8080, or 80=8080 on this machine; may be given several times' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and __fish_seen_subcommand_from nginx" -l requests -d 'Ask what this access log (combined, or JSON lines) holds: GET, HEAD and OPTIONS' -r -F
 complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and __fish_seen_subcommand_from nginx" -l count -d 'How many requests to make from the configuration' -r
 complete -c hubgate -n "__fish_hubgate_using_subcommand compare; and __fish_seen_subcommand_from nginx" -l post -d 'Ask with POST, too: upstreams may take that for more than a question'

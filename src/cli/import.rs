@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::{complain, exit, print};
 use crate::config::{self, Paint, Source};
-use crate::nginx::{Asked, origin};
+use crate::nginx::{Asked, Moved, origin};
 
 /// What can be imported.
 #[derive(Debug, Subcommand)]
@@ -23,13 +23,17 @@ pub(super) enum Command {
         /// Write the configuration here rather than to standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Listen elsewhere than nginx does, to run beside it: 80=8080, or 127.0.0.1:80=127.0.0.1:8080; may be given several
+        /// times
+        #[arg(long, value_name = "NGINX=HUBGATE")]
+        at: Vec<Moved>,
     },
 }
 
 /// Does what was asked. Gives the exit code.
 pub(super) fn run(command: &Command) -> u8 {
-    let Command::Nginx { path, output } = command;
-    let imported = match origin::imported(&Asked::of(path)) {
+    let Command::Nginx { path, output, at } = command;
+    let imported = match origin::imported(&Asked::of(path).moved(at.clone())) {
         Ok(imported) => imported,
         Err(refusal) => {
             complain(&format!("{refusal}\n"));

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::nginx::Asked;
+use crate::nginx::{Asked, Moved};
 
 /// The end of `--help`.
 const EXIT_CODES: &str = "\
@@ -67,6 +67,10 @@ enum Command {
         /// Serve what this nginx configuration says, imported anew by each reload
         #[arg(long, value_name = "FILE", conflicts_with = "config")]
         nginx: Option<PathBuf>,
+        /// Listen elsewhere than nginx does, to run beside it: 80=8080, or 127.0.0.1:80=127.0.0.1:8080; may be given several
+        /// times
+        #[arg(long, value_name = "NGINX=HUBGATE", requires = "nginx")]
+        at: Vec<Moved>,
         /// Started by the running hubgate at an upgrade
         #[arg(long, hide = true)]
         successor: bool,
@@ -216,10 +220,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run {
             file,
             nginx,
+            at,
             successor,
             tls_key_log,
         } => {
-            let nginx = nginx.map(|path| Asked::of(&path).name());
+            let nginx = nginx.map(|path| Asked::of(&path).moved(at).name());
             let file = nginx.unwrap_or(file.config);
             run::run(&file, successor, tls_key_log.as_deref())
         }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Moved;
+
 /// Before what is nginx's.
 const MARK: &str = "nginx:";
 
@@ -21,6 +23,9 @@ pub struct Asked {
     /// The directives of `-g`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub globals: String,
+    /// Listeners that are to be somewhere else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
     /// How the process is to behave, when it was called as `nginx`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub habits: Option<Habits>,
@@ -46,6 +51,12 @@ impl Asked {
             main: std::path::absolute(&path).unwrap_or(path),
             ..Self::default()
         }
+    }
+
+    /// The same, with these listeners somewhere else.
+    #[must_use]
+    pub fn moved(self, moved: Vec<Moved>) -> Self {
+        Self { moved, ..self }
     }
 
     /// What stands for it where a configuration's path is expected.
@@ -92,6 +103,7 @@ mod tests {
             globals: "pid /x; # \"y\"".to_owned(),
             prefix: Some("/p/".into()),
             habits: Some(Habits::default()),
+            moved: vec!["80=8080".parse().unwrap()],
             ..plain.clone()
         };
         for asked in [plain, more] {

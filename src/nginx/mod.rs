@@ -14,6 +14,7 @@ mod lex;
 mod lua;
 mod meaning;
 pub mod model;
+mod moved;
 pub mod origin;
 mod read;
 mod scope;
@@ -29,6 +30,7 @@ pub use asked::{Asked, Habits};
 pub use document::document;
 pub use fault::{At, Fault};
 pub use files::{Disk, Files, Memory};
+pub use moved::Moved;
 pub use read::{Options, read};
 pub use tree::{Block, Directive, Place, Tree, Word};
 

@@ -276,3 +276,52 @@ fn the_configuration_that_a_controller_made_says_what_the_upstream_said() {
 fn the_edge_that_passes_ports_on_says_what_the_upstream_said() {
     differs_only("tcpconf", |_, _| false);
 }
+
+#[test]
+fn hubgate_serves_the_file_of_an_nginx_that_runs_and_is_compared_with_it() {
+    let (folder, upstream) = (TempDir::new().unwrap(), echo());
+    let (theirs, ours) = (free_addr(), free_addr());
+    let main = folder.path().join("nginx.conf");
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {};", folder.path().join(name).display()));
+    let text = format!(
+        "events {{}} http {{ access_log off; {} server {{ listen {theirs}; location / {{ proxy_pass http://{}; }} \
+         location = /own {{ return 200 own; }} }} }}",
+        temporary.concat(),
+        upstream.addr
+    );
+    fs::write(&main, text).unwrap();
+    let _nginx = serve(Path::new(NGINX), folder.path(), theirs);
+    let hubgate = |words: [&str; 2]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
+        command.args(words).arg(&main).stdin(Stdio::null());
+        command
+    };
+    let taken = hubgate(["run", "--nginx"]).output().unwrap();
+    let said = String::from_utf8_lossy(&taken.stderr);
+    assert_eq!(
+        taken.status.code(),
+        Some(3),
+        "nginx has the address: {said}"
+    );
+    let moved = format!("{}={}", theirs.port(), ours.port());
+    let child = hubgate(["run", "--nginx"]).args(["--at", &moved]).spawn();
+    let mut running = Running(child.unwrap());
+    within(LONG, "it listens", || {
+        assert_eq!(running.0.try_wait().unwrap(), None);
+        TcpStream::connect(ours).is_ok()
+    });
+    let compared = hubgate(["compare", "nginx"])
+        .args(["--at", &moved])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&compared.stdout);
+    assert_eq!(compared.status.code(), Some(0), "{said}");
+    assert!(said.contains("500 requests, 0 differ"), "{said}");
+    let elsewhere = hubgate(["import", "nginx"])
+        .args(["--at", "1=2"])
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&elsewhere.stderr);
+    assert!(report.contains("nothing listens there"), "{report}");
+}

@@ -11,7 +11,7 @@ mod random;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -39,7 +39,8 @@ pub(super) struct Wish {
     /// nginx's main file, or its folder: its servers and locations say what is asked
     #[arg(value_name = "PATH", default_value = "/etc/nginx/nginx.conf")]
     path: PathBuf,
-    /// Where nginx listens, and where hubgate does for the same: 127.0.0.1:80=127.0.0.1:8080; may be given several times
+    /// Where nginx listens, and where hubgate does for the same: 127.0.0.1:80=127.0.0.1:8080, or 80=8080 on this machine; may
+    /// be given several times
     #[arg(long = "at", value_name = "NGINX=HUBGATE", required = true)]
     pairs: Vec<Pair>,
     /// Ask what this access log (combined, or JSON lines) holds: GET, HEAD and OPTIONS
@@ -64,11 +65,15 @@ impl FromStr for Pair {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("`{what}` is no address with a port");
         let (nginx, hubgate) = text.split_once('=').ok_or("a `=` is missing")?;
+        let address = |text: &str| {
+            let here = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+            let found = text.parse().or_else(|_| text.parse().map(here));
+            found.map_err(|_| format!("`{text}` is no port and no address with a port"))
+        };
         Ok(Self {
-            nginx: nginx.parse().map_err(|_| wrong(nginx))?,
-            hubgate: hubgate.parse().map_err(|_| wrong(hubgate))?,
+            nginx: address(nginx)?,
+            hubgate: address(hubgate)?,
         })
     }
 }

@@ -94,6 +94,7 @@ fn asked(options: &Options, stage: &Stage) -> Asked {
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     let tested = options.test || options.signal.is_some();
     Asked {
+        moved: Vec::new(),
         // Messages name the file as it was typed; a process that stays names it from anywhere.
         main: match tested {
             true => options.file(),

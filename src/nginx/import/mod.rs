@@ -79,6 +79,8 @@ struct Import<'t> {
     named: String,
     /// Its `location_base`, and where it is said.
     base: Option<(String, Option<&'t Directive>)>,
+    /// Which of the listeners that are to be somewhere else there are.
+    met: BTreeSet<usize>,
     /// Addresses where PROXY headers come.
     proxied: Vec<Address>,
     /// What the site that is being made does to bodies: its `compress`, and whether it has `decompress`.
@@ -128,6 +130,7 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         formats: BTreeMap::new(),
         named: String::new(),
         base: None,
+        met: BTreeSet::new(),
         proxied: Vec::new(),
         bodies: (None, false),
         own: Vec::new(),
@@ -218,6 +221,19 @@ impl<'t> Import<'t> {
         self.in_stream || !text.variables().any(of_streams)
     }
 
+    /// Where hubgate is to listen for what nginx listens for at `address`.
+    fn moved(&mut self, address: Address) -> Address {
+        let all = self.asked.moved.iter().enumerate();
+        let mut meant = all.filter_map(|(at, one)| Some((at, one.sends(&address)?)));
+        match meant.next() {
+            Some((at, to)) => {
+                self.met.insert(at);
+                to
+            }
+            None => address,
+        }
+    }
+
     /// Whether `[resolver]` is written.
     fn has_resolver(&self) -> bool {
         self.tables.iter().any(|table| table.header == "[resolver]")
@@ -247,6 +263,11 @@ impl<'t> Import<'t> {
     }
 
     fn finish(mut self, sites: Vec<site::Site>) -> Imported {
+        let unmet = self.asked.moved.iter().enumerate();
+        for (_, moved) in unmet.filter(|(at, _)| !self.met.contains(at)) {
+            let told = "nothing listens there: what is to be somewhere else is said by its port, or by the address of its `listen`";
+            self.advice.push((format!("--at {moved}"), told.to_owned()));
+        }
         if !self.proxied.is_empty() {
             self.proxied.sort();
             self.proxied.dedup();

@@ -4,6 +4,7 @@
 //! nginx. One whose names are taken at some of its addresses, and not at others, becomes several.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Import;
 use super::answer;
@@ -26,6 +27,8 @@ use crate::types::host::HostPattern;
 
 /// The host of a server that answers for others' names only.
 const NAMELESS: &str = "default.invalid";
+/// Where a server listens that says nothing.
+const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
 
 /// A `server`, looked at.
 pub(super) struct Server<'t> {
@@ -87,7 +90,7 @@ impl<'t> Server<'t> {
         if !directive.children().iter().any(|own| own.is("listen")) {
             let h2 = server.scope.flag("http2", false);
             server.add(Own {
-                address: "0.0.0.0:80".to_owned(),
+                address: import.moved(Address::from(USUAL)).to_string(),
                 tls: ssl,
                 both: false,
                 default: false,
@@ -103,6 +106,8 @@ impl<'t> Server<'t> {
             import.ledger.lost(directive, what);
             return;
         };
+        let places = listen.addresses.into_iter();
+        listen.addresses = places.map(|one| import.moved(one)).collect();
         let h2 = self.scope.flag("http2", false);
         let both = listen.lost.iter().any(|word| word == "ipv6only=off");
         listen.lost.retain(|word| word != "ipv6only=off");

@@ -72,11 +72,13 @@ struct Listens<'t> {
 fn listens<'t>(import: &mut Import<'t>, server: &'t Directive) -> Listens<'t> {
     let mut found = Listens::default();
     for own in server.children().iter().filter(|own| own.is("listen")) {
-        let Some(listen) = Listen::parse(own, 0) else {
+        let Some(mut listen) = Listen::parse(own, 0) else {
             let what = "hubgate's streams listen on IP addresses and unix sockets: give one";
             import.ledger.lost(own, what);
             continue;
         };
+        let places = listen.addresses.into_iter();
+        listen.addresses = places.map(|one| import.moved(one)).collect();
         match listen.lost.is_empty() {
             true => import.ledger.carried(own, "`listen` of the stream"),
             false => import.ledger.lost(

@@ -4,7 +4,7 @@
 //! for them once; sockets are told as lost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::draft::{self, Draft};
 use super::ledger::Ledger;
@@ -186,14 +186,14 @@ fn single(target: Target<'_>, from: &Directive) -> Draft {
 /// An endpoint as hubgate writes it: an IP address or a name, with a port; a unix socket by its path.
 pub(super) fn endpoint(text: &str, default_port: u16) -> Option<String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Some(address.to_string());
+        return Some(to_connect(address).to_string());
     }
     if let Some(path) = Address::unix_path(text) {
         return path.starts_with('/').then(|| text.to_owned());
     }
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse() {
-        return Some(SocketAddr::new(ip, default_port).to_string());
+        return Some(to_connect(SocketAddr::new(ip, default_port)).to_string());
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok()?),
@@ -205,6 +205,16 @@ pub(super) fn endpoint(text: &str, default_port: u16) -> Option<String> {
     }
     let host = Host::parse(host).ok()?;
     (port > 0).then(|| format!("{}:{port}", host.as_str()))
+}
+
+/// The system connects to this machine where it is asked for no address in particular.
+fn to_connect(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 /// An `upstream` block.
@@ -472,6 +482,8 @@ mod tests {
             ("hub:8000", Some("hub:8000")),
             ("unix:/run/app.sock", Some("unix:/run/app.sock")),
             ("unix:app.sock", None),
+            ("0.0.0.0:8000", Some("127.0.0.1:8000")),
+            ("[::]", Some("[::1]:80")),
         ] {
             assert_eq!(endpoint(text, 80).as_deref(), expected, "{text}");
         }
