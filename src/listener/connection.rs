@@ -188,6 +188,7 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
             .and_then(|terms| terms.h2_streams)
             .unwrap_or(limits.h2_streams),
         head_size,
+        head_buffers: terms.and_then(|terms| terms.head_buffers),
         idle: timeouts.keep_alive,
     };
     let mut facts = facts;

@@ -26,6 +26,7 @@ pub use super::facts::Facts;
 use super::filter::forwarded::{self, Origin};
 use super::filter::request::{self, Changes};
 use super::forward::{Forward, Forwarded};
+use super::h2::stream::Ended;
 use super::heads::Edits;
 use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
@@ -152,8 +153,8 @@ impl App {
         session.reuse().await.ok().flatten()
     }
 
-    /// Serves a stream of HTTP/2. Says whether its client gave it up.
-    pub async fn serve_stream(&self, mut client: Client) -> bool {
+    /// Serves a stream of HTTP/2. Says what became of it.
+    pub async fn serve_stream(&self, mut client: Client) -> Ended {
         let begun = now();
         let entry = self.entry.request(begun);
         let left = self.serve(&mut client, &entry, begun).await;
@@ -163,7 +164,10 @@ impl App {
             Left::Whole if !client.body_is_done() => close::rest_of_body(&mut client).await,
             Left::Whole => {}
         }
-        left == Left::Gone
+        Ended {
+            given_up: left == Left::Gone,
+            last: client.is_last(),
+        }
     }
 
     /// Answers a head that never became a request.

@@ -22,26 +22,35 @@ impl App {
     /// Has the connection kept, or not, as is said where the request has come to.
     #[cold]
     pub(super) fn agree(&self, snapshot: &Snapshot, client: &mut Client, trace: &Trace) {
-        let Client::H1 {
-            session,
-            link,
-            terms: agreed,
-            ..
-        } = client
-        else {
-            return;
+        let terms = snapshot.terms(trace.site, trace.route);
+        let age = || now().saturating_duration_since(self.facts.began);
+        let ends = terms.is_some_and(|terms| {
+            terms.times.keep_alive.is_zero()
+                || terms
+                    .requests
+                    .is_some_and(|most| self.link.requests() >= most)
+                || terms.age.is_some_and(|most| age() > most)
+        });
+        let (session, link, agreed) = match client {
+            Client::H1 {
+                session,
+                link,
+                terms,
+                ..
+            } => (session, link, terms),
+            Client::H2(stream) => {
+                if ends {
+                    stream.be_last();
+                }
+                return;
+            }
         };
-        let Some(terms) = snapshot.terms(trace.site, trace.route) else {
+        let Some(terms) = terms else {
             link.keep_alive(snapshot.config.timeouts.keep_alive);
             *agreed = None;
             return;
         };
-        let age = now().saturating_duration_since(self.facts.began);
-        let ends = terms.times.keep_alive.is_zero()
-            || terms.requests.is_some_and(|most| link.requests() >= most)
-            || terms.age.is_some_and(|most| age > most)
-            || is_not_kept(terms, session.req_header());
-        if ends {
+        if ends || is_not_kept(terms, session.req_header()) {
             session.set_server_keepalive(None);
         }
         link.keep_alive(terms.times.keep_alive);
@@ -101,6 +110,11 @@ impl Client {
             Self::H1 { session, .. } => session.will_keepalive(),
             Self::H2(_) => false,
         }
+    }
+
+    /// Whether this is a stream after which its connection is wound up.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::H2(stream) if stream.is_last())
     }
 
     /// Tells a client of HTTP/1.1 that waits for it to send its body, which is going to be read after an answer.

@@ -32,6 +32,7 @@ mod forwarded;
 mod forwarding;
 mod framing;
 mod h2_hostile;
+mod h2_terms;
 mod heads;
 mod health;
 mod ingress;

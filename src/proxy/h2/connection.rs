@@ -20,8 +20,9 @@ use http::{Request, request};
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
-use super::stream::Stream;
+use super::stream::{Ended, Stream};
 use super::timers::{Timer, Timers};
+use crate::config::HeadBuffers;
 use crate::proxy::app::{App, Drain as Stopping};
 use crate::proxy::client::Client;
 use crate::proxy::close;
@@ -49,6 +50,8 @@ pub struct H2Limits {
     pub streams: u32,
     /// Bytes of a request's head.
     pub head_size: u32,
+    /// Room for heads where the connection came to: of the longest name or value, and of all together.
+    pub head_buffers: Option<HeadBuffers>,
     /// Without a request.
     pub idle: Duration,
 }
@@ -89,6 +92,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         drain: Some(drain),
         shutdown: change,
         asked: false,
+        winding_up: false,
         malformed: 0,
         given_up: 0,
         carried_out: 0,
@@ -116,6 +120,7 @@ struct Driver<Open, Served, Drain> {
     /// Says that there is something new to ask `drain` for.
     shutdown: ShutdownWatch,
     asked: bool,
+    winding_up: bool,
     malformed: usize,
     given_up: u64,
     carried_out: u64,
@@ -135,17 +140,13 @@ struct Driver<Open, Served, Drain> {
 impl<Open, Served, Drain> Driver<Open, Served, Pin<&mut Drain>>
 where
     Open: FnMut(Client) -> Served,
-    Served: Future<Output = bool>,
+    Served: Future<Output = Ended>,
     Drain: Future<Output = ()>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.poll_drain(cx) {
             self.drain = None;
-            if let Some(connection) = &mut self.connection {
-                connection.graceful_shutdown();
-            }
-            self.limits.idle = self.limits.idle.min(LAST_CALL);
-            self.idle_since = None;
+            self.wind_up();
             let mut stop = self.stop.clone();
             let ending = async move { drop(stop.wait_for(|stop| *stop == Stopping::Ending).await) };
             self.ending = Some(Box::pin(ending));
@@ -157,8 +158,11 @@ where
             self.timers.end();
         }
         loop {
-            while let Poll::Ready(Some(given_up)) = self.streams.poll_next_unpin(cx) {
-                self.ended(given_up);
+            while let Poll::Ready(Some(ended)) = self.streams.poll_next_unpin(cx) {
+                self.ended(ended.given_up);
+                if ended.last && !self.winding_up {
+                    self.wind_up();
+                }
             }
             let Some(connection) = &mut self.connection else {
                 return match self.streams.is_empty() {
@@ -175,14 +179,11 @@ where
                 match connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => {
                         accepted = true;
-                        let malformed = &mut self.malformed;
-                        if let Some(client) = Self::judge(
-                            malformed,
-                            connection,
-                            request,
-                            respond,
-                            self.timers.timer(),
-                        ) {
+                        let (limits, malformed) = (&self.limits, &mut self.malformed);
+                        let timer = self.timers.timer();
+                        if let Some(client) =
+                            Self::judge((limits, malformed), connection, request, respond, timer)
+                        {
                             self.streams.push((self.open)(client));
                         }
                     }
@@ -200,6 +201,16 @@ where
                 }
             }
         }
+    }
+
+    /// Tells the client to send its next requests elsewhere. Those that are on their way are served.
+    fn wind_up(&mut self) {
+        self.winding_up = true;
+        if let Some(connection) = &mut self.connection {
+            connection.graceful_shutdown();
+        }
+        self.limits.idle = self.limits.idle.min(LAST_CALL);
+        self.idle_since = None;
     }
 
     /// A stream has ended. A client that gives up most of what it asks for is sent away.
@@ -228,15 +239,22 @@ where
     }
 
     /// The stream, unless its head is malformed: then it is reset (RFC 9113 section 8.1.1), and a connection that goes on
-    /// so is closed.
+    /// so is closed; one that sends too much is closed at once.
     fn judge(
-        malformed: &mut usize,
+        (limits, malformed): (&H2Limits, &mut usize),
         connection: &mut Connection<EngineStream, Bytes>,
         request: Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
         timer: Timer,
     ) -> Option<Client> {
         let (head, body) = request.into_parts();
+        if limits
+            .head_buffers
+            .is_some_and(|room| !has_room(&room, &head))
+        {
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            return None;
+        }
         if !is_malformed(&head) {
             return Some(Client::h2(Stream::new(head, body, respond, timer)));
         }
@@ -269,6 +287,30 @@ where
             _ => Poll::Ready(()),
         }
     }
+}
+
+/// Whether a head keeps within such buffers: each name and value in one, all together in all of them.
+fn has_room(room: &HeadBuffers, head: &request::Parts) -> bool {
+    let uri = &head.uri;
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let pseudo = [
+        (":method", head.method.as_str()),
+        (":scheme", uri.scheme_str().unwrap_or("https")),
+        (":path", target),
+        (
+            ":authority",
+            uri.authority().map_or("", |host| host.as_str()),
+        ),
+    ];
+    let pseudo = pseudo.iter().map(|(name, value)| (name.len(), value.len()));
+    let fields = head.headers.iter();
+    let fields = fields.map(|(name, value)| (name.as_str().len(), value.len()));
+    let mut left = room.more.saturating_mul(room.size);
+    pseudo.chain(fields).all(|(name, value)| {
+        let rest = left.checked_sub(name + value);
+        left = rest.unwrap_or_default();
+        rest.is_some() && name.max(value) <= room.size
+    })
 }
 
 /// Whether a head cannot be passed on as one request: bytes that would end a line or a field of HTTP/1.1 in its target,

@@ -37,6 +37,16 @@ pub struct Stream {
     finished: bool,
     stalled_since: Option<Instant>,
     timer: Timer,
+    last: bool,
+}
+
+/// How a stream left its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its client gave it up.
+    pub given_up: bool,
+    /// No more is wanted of the connection.
+    pub last: bool,
 }
 
 impl Stream {
@@ -60,7 +70,18 @@ impl Stream {
             finished: false,
             stalled_since: None,
             timer,
+            last: false,
         }
+    }
+
+    /// Has the connection wound up after this stream.
+    pub fn be_last(&mut self) {
+        self.last = true;
+    }
+
+    /// Whether the connection is to be wound up.
+    pub fn is_last(&self) -> bool {
+        self.last
     }
 
     /// The request's head.
