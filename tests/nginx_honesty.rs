@@ -68,7 +68,9 @@ const SAMPLES: &[&str] = &[
     "proxy_set_body x;",
     "proxy_set_header X-Odd 1;",
     "proxy_ssl_certificate /x/c.pem; proxy_ssl_certificate_key /x/k.pem;",
+    "proxy_ssl_conf_command MinProtocol TLSv1.3;",
     "proxy_ssl_crl /x/crl.pem;",
+    "proxy_ssl_password_file /x/p;",
     "proxy_ssl_name odd.example;",
     "proxy_ssl_protocols TLSv1.2;",
     "proxy_ssl_server_name on;",
@@ -233,6 +235,9 @@ fn needs(name: &str) -> &'static str {
         "auth_request_set" => "auth_request /odd; add_header X-O $odd;",
         "set" => "add_header X-O $odd;",
         "limit_rate_after" => "limit_rate 9k;",
+        "proxy_ssl_password_file" => {
+            "proxy_ssl_certificate /x/c.pem; proxy_ssl_certificate_key /x/k.pem;"
+        }
         "proxy_ssl_verify" => "proxy_ssl_trusted_certificate /x/t.pem;",
         "proxy_ssl_trusted_certificate" => "proxy_ssl_verify on;",
         "proxy_ssl_crl" | "proxy_ssl_verify_depth" => {

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::tls::TlsVersion;
+use super::tls::{CipherSuite, PairFiles, TlsVersion};
 use crate::types::host::Host;
 
 /// What is spoken to an upstream's endpoints.
@@ -24,7 +24,7 @@ pub struct UpstreamTls {
     /// Roots of a private authority, in place of the public ones.
     pub ca_file: Option<PathBuf>,
     /// Shown to endpoints that ask who connects.
-    pub client: Option<ClientCertificate>,
+    pub client: Option<PairFiles>,
     /// Whether certificates are verified at all.
     pub verify: bool,
     /// `sni`: whether endpoints are told the name.
@@ -35,6 +35,8 @@ pub struct UpstreamTls {
     pub crl_files: Vec<PathBuf>,
     /// The only version that is spoken, where not both are.
     pub version: Option<TlsVersion>,
+    /// The suites that are offered; without any, all.
+    pub cipher_suites: Vec<CipherSuite>,
 }
 
 /// The name that an endpoint's certificate must have.
@@ -44,13 +46,4 @@ pub enum ServerName {
     Fixed(Host),
     /// Each endpoint's own: its address.
     Endpoint,
-}
-
-/// A certificate that shows who hubgate is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// PEM, leaf first.
-    pub chain: PathBuf,
-    /// PEM.
-    pub key: PathBuf,
 }

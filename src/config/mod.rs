@@ -88,7 +88,7 @@ pub use balancing::{Balance, Endpoint, HashOn, Hashing, Outlier, Sticky};
 pub use bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};
 pub use client_address::ClientAddress;
 pub use client_terms::{ClientTerms, HeadBuffers, Linger, OldBrowser};
-pub use connection::{ClientCertificate, Protocol, ServerName, UpstreamTls};
+pub use connection::{Protocol, ServerName, UpstreamTls};
 pub use definition::{Case, Definer, Definition, Definitions, Map};
 pub use detours::Detours;
 pub use diagnostic::{Diagnostic, Report, Severity};

@@ -29,6 +29,7 @@ pub(super) use super::show_limit::{concurrency, rate};
 use super::show_listener::{listeners, site_listen};
 pub(super) use super::show_stream::stream;
 pub(super) use super::show_tls::{pairs, tls, tls_policy};
+use super::tls::CipherSuite;
 use super::why::Why;
 use crate::types::amount::{ByteSize, format_duration};
 use crate::types::path::PathPattern;
@@ -374,6 +375,8 @@ fn upstream_tls(tls: &UpstreamTls) -> Vec<Entry> {
     if let Some(client) = &tls.client {
         entries.push(("client_certificate", path(&client.chain)));
         entries.push(("client_key", path(&client.key)));
+        let passwords = client.passwords.as_deref();
+        entries.extend(passwords.map(|file| ("client_passwords", path(file))));
     }
     entries.push(("verify", tls.verify.to_string()));
     if !tls.says_name {
@@ -386,6 +389,10 @@ fn upstream_tls(tls: &UpstreamTls) -> Vec<Entry> {
     }
     let version = tls.version;
     entries.extend(version.map(|version| ("version", quoted(version.as_str()))));
+    if !tls.cipher_suites.is_empty() {
+        let suites = tls.cipher_suites.iter().map(|one| CipherSuite::name(*one));
+        entries.push(("cipher_suites", list(&suites.collect::<Vec<_>>())));
+    }
     entries
 }
 

@@ -108,6 +108,7 @@ impl Stranger {
             verify: false,
             says_name: true,
             depth: None,
+            cipher_suites: Vec::new(),
             crl_files: Vec::new(),
             version: None,
         });

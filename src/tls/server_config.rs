@@ -60,7 +60,7 @@ pub fn build(
 
 fn provider_for(policy: &TlsPolicy) -> CryptoProvider {
     CryptoProvider {
-        cipher_suites: policy.cipher_suites.iter().copied().map(suite).collect(),
+        cipher_suites: suites(&policy.cipher_suites),
         kx_groups: policy.groups.iter().copied().map(group).collect(),
         ..(*super::provider()).clone()
     }
@@ -73,6 +73,11 @@ fn versions(policy: &TlsPolicy) -> &'static [&'static SupportedProtocolVersion] 
         (TlsVersion::V13, _) => &ALL[..1],
         (_, TlsVersion::V12) => &ALL[1..],
     }
+}
+
+/// rustls' for these.
+pub fn suites(suites: &[CipherSuite]) -> Vec<SupportedCipherSuite> {
+    suites.iter().copied().map(suite).collect()
 }
 
 fn suite(suite: CipherSuite) -> SupportedCipherSuite {

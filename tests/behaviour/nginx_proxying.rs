@@ -7,8 +7,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use super::nginx_tls::openssl;
 use crate::support::authority::Authority;
-use crate::support::nginx::{assert_alike, imported};
+use crate::support::nginx::{Nginx, assert_alike, imported};
 use crate::support::{Conn, Hubgate, Upstream};
 
 /// Answers each request with where its connection comes from.
@@ -144,6 +145,67 @@ fn endpoints_are_believed_and_told_their_name_as_with_nginx() {
     assert_eq!(hubgate.plain().exchange(get("/")).status, 200);
     let said = seen.lock().unwrap().last().unwrap().server_name.clone();
     assert_eq!(said.as_deref(), Some("a.test"));
+}
+
+#[test]
+fn endpoints_are_offered_the_suites_and_shown_the_certificate_that_the_file_says() {
+    let authority = Authority::new("ours");
+    let files = |dir: &Path| {
+        authority.file(dir);
+        authority.issue(&["edge.test"]).files(dir, "edge");
+        openssl(
+            dir,
+            "pkcs8 -topk8 -v2 aes-256-cbc -in edge.key -passout pass:open -out locked.key",
+        );
+        fs::write(dir.join("passwords"), "wrong\nopen\n").unwrap();
+    };
+    let endpoint =
+        "server { listen @LISTEN@ ssl; ssl_certificate edge.pem; ssl_certificate_key edge.key;
+        ssl_protocols TLSv1.2 TLSv1.3; ssl_verify_client optional; ssl_client_certificate ca.pem;
+        return 200 \"$ssl_protocol $ssl_cipher $ssl_client_verify\"; }";
+    let Some(endpoint) = Nginx::start(endpoint, files) else {
+        return;
+    };
+    let shown = "proxy_ssl_certificate edge.pem; proxy_ssl_certificate_key locked.key; proxy_ssl_password_file passwords;";
+    let (new, old) = (
+        "proxy_ssl_protocols TLSv1.3;",
+        "proxy_ssl_protocols TLSv1.2;",
+    );
+    let mut block = "server { listen @LISTEN@; proxy_ssl_session_reuse off;\n".to_owned();
+    for (path, more) in [
+        ("shown", format!("{new} {shown}")),
+        (
+            "old",
+            format!("{old} {shown} proxy_ssl_ciphers ECDHE-ECDSA-CHACHA20-POLY1305;"),
+        ),
+        (
+            "several",
+            format!("{old} proxy_ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256;"),
+        ),
+        (
+            "nothing",
+            format!("{old} proxy_ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256;"),
+        ),
+        (
+            "new",
+            format!("{new} proxy_ssl_conf_command Ciphersuites TLS_CHACHA20_POLY1305_SHA256;"),
+        ),
+        (
+            "least",
+            "proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_conf_command MaxProtocol TLSv1.2; proxy_ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;".to_owned(),
+        ),
+    ] {
+        block += &format!("location /{path} {{ proxy_pass https://{}; {more} }}\n", endpoint.addr);
+    }
+    block += "}";
+    let requests = ["/shown", "/old", "/several", "/nothing", "/new", "/least"].map(get);
+    assert_alike((&block, files), &requests, |client, request| {
+        let answer = client.exchange(request);
+        match answer.status {
+            200 => answer.text(),
+            status => status.to_string(),
+        }
+    });
 }
 
 /// The endpoints that answer these requests.

@@ -82,7 +82,7 @@ const ASKED: &[(usize, &str, &str)] = &[
     (2, "locked.test", "-curves X25519"),
 ];
 
-fn openssl(folder: &Path, arguments: &str) {
+pub(crate) fn openssl(folder: &Path, arguments: &str) {
     let mut command = Command::new("openssl");
     let output = command
         .args(arguments.split_whitespace())

@@ -167,11 +167,7 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
         profile: reader.optional("profile", |r, key| r.word(key).map(profile)),
         minimum_version: reader.optional("minimum_version", |r, key| r.word(key).map(version)),
         maximum_version: reader.optional("maximum_version", |r, key| r.word(key).map(version)),
-        cipher_suites: reader.optional("cipher_suites", |r, key| {
-            some_of(r, key, CipherSuite::ALL, |suite| {
-                (suite.name(), suite.other_names())
-            })
-        }),
+        cipher_suites: reader.optional("cipher_suites", suites),
         groups: reader.optional("groups", |r, key| {
             some_of(r, key, Group::ALL, |group| {
                 (group.name(), group.other_names())
@@ -240,6 +236,13 @@ fn profile(word: At<String>) -> At<TlsProfile> {
     }
 }
 
+/// Cipher suites by their names.
+pub(super) fn suites(reader: &Reader<'_>, key: &'static str) -> Option<Vec<At<CipherSuite>>> {
+    some_of(reader, key, CipherSuite::ALL, |suite| {
+        (suite.name(), suite.other_names())
+    })
+}
+
 pub(super) fn version(word: At<String>) -> At<TlsVersion> {
     let value = match word.value.as_str() {
         "1.3" => TlsVersion::V13,
@@ -280,8 +283,7 @@ fn some_of<T: Copy>(
         let span = reader.typed(key).map(toml::Spanned::span)?;
         let message = format!("`{key}` is empty, which leaves nothing to agree on");
         return reader.refuse(
-            Diagnostic::error("empty-list", span, message)
-                .hint("leave it out for what the profile has"),
+            Diagnostic::error("empty-list", span, message).hint("leave it out for what is usual"),
         );
     }
     Some(list)

@@ -58,7 +58,7 @@ pub(in crate::config) static TABLE: Table = Table {
             Kind::Tls,
             "plain TCP",
             "{ server_name = \"hub.internal\" }",
-            "TLS to the endpoints. `server_name`: whom their certificates must name, a host or \"endpoint\" for each endpoint's own address. `ca_file`: the roots of a private authority, in place of the public ones. `client_certificate` and `client_key`: shown to endpoints that ask who connects. `verify = false` takes every certificate. `sni = false` keeps the name from them; `depth` has chains and names judged by OpenSSL's rules, with `crl_files`; `version` is the only one spoken. Files are PEM, relative to this file's folder, and read again on change. Also as a table, [upstream.hub.tls].",
+            "TLS to the endpoints. `server_name`: whom their certificates must name, a host or \"endpoint\" for each endpoint's own address. `ca_file`: the roots of a private authority, in place of the public ones. `client_certificate` and `client_key` (with `client_passwords`, if it is encrypted): shown to endpoints that ask who connects. `verify = false` takes every certificate. `sni = false` keeps the name from them; `depth` has chains and names judged by OpenSSL's rules, with `crl_files`; `version` is the only one spoken, `cipher_suites` are those that are offered. Files are PEM, relative to this file's folder, and read again on change. Also as a table, [upstream.hub.tls].",
         ),
     ],
 };

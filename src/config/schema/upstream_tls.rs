@@ -8,14 +8,14 @@ use toml::de::DeValue;
 
 use super::reader::{At, Context, Reader};
 use super::route::Read;
-use super::tls::version;
+use super::tls::{suites, version};
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::source::Span;
-use crate::config::tls::TlsVersion;
+use crate::config::tls::{CipherSuite, TlsVersion};
 
 static TABLE: Table = Table {
-    header: "tls = { server_name, sni, ca_file, crl_files, depth, version, client_certificate, client_key, verify }",
+    header: "tls = { server_name, sni, ca_file, crl_files, depth, version, cipher_suites, client_certificate, client_key, client_passwords, verify }",
     about: "",
     keys: &[
         Key::rule(
@@ -45,6 +45,13 @@ static TABLE: Table = Table {
             "none",
             "\"tls/edge.key\"",
             "PEM: its key.",
+        ),
+        Key::rule(
+            "client_passwords",
+            Kind::Path,
+            "none",
+            "\"tls/passwords\"",
+            "Passwords, one a line, of which one opens an encrypted key.",
         ),
         Key::new(
             "verify",
@@ -78,6 +85,13 @@ static TABLE: Table = Table {
             "\"1.2\"",
             "The only version of TLS that is spoken.",
         ),
+        Key::rule(
+            "cipher_suites",
+            Kind::Words(CipherSuite::NAMES),
+            "all",
+            "[\"TLS_AES_256_GCM_SHA384\", \"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384\"]",
+            "The suites that are offered, by IANA's names.",
+        ),
     ],
 };
 
@@ -88,11 +102,13 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) ca_file: Read<PathBuf>,
     pub(in crate::config) client_certificate: Read<PathBuf>,
     pub(in crate::config) client_key: Read<PathBuf>,
+    pub(in crate::config) client_passwords: Read<PathBuf>,
     pub(in crate::config) verify: Option<At<bool>>,
     pub(in crate::config) says_name: Option<At<bool>>,
     pub(in crate::config) depth: Read<u8>,
     pub(in crate::config) crl_files: Option<Vec<At<PathBuf>>>,
     pub(in crate::config) version: Read<TlsVersion>,
+    pub(in crate::config) cipher_suites: Option<Option<Vec<At<CipherSuite>>>>,
     /// Of the key.
     pub(in crate::config) span: Span,
 }
@@ -122,11 +138,13 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<T
         ca_file: inner.optional("ca_file", Reader::path),
         client_certificate: inner.optional("client_certificate", Reader::path),
         client_key: inner.optional("client_key", Reader::path),
+        client_passwords: inner.optional("client_passwords", Reader::path),
         verify: inner.flag("verify"),
         says_name: inner.flag("sni"),
         depth: inner.optional("depth", Reader::count::<u8>),
         crl_files: inner.list("crl_files", |field| field.path(context.source)),
         version: inner.optional("version", |r, key| r.word(key).map(version)),
+        cipher_suites: inner.optional("cipher_suites", suites),
         span,
     }))
 }

@@ -2,10 +2,11 @@
 //!
 //! Whether the files hold what they should is found out when the configuration is loaded for running.
 
-use crate::config::connection::{ClientCertificate, ServerName, UpstreamTls};
+use crate::config::connection::{ServerName, UpstreamTls};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::upstream_tls::Tls as Typed;
+use crate::config::tls::{PairFiles, TlsVersion};
 use crate::types::host::Host;
 
 /// Stands for each endpoint's own address.
@@ -23,6 +24,7 @@ pub(super) fn check(typed: Typed, name: &str, context: Context<'_>) -> Option<Up
         ));
     }
     let client = client(&typed, context);
+    suites(&typed, context)?;
     let server_name = match typed.server_name? {
         Some(text) => server_name(&text, context),
         None if !verify.value => Some(ServerName::Endpoint),
@@ -68,6 +70,12 @@ pub(super) fn check(typed: Typed, name: &str, context: Context<'_>) -> Option<Up
             .map(|file| file.value)
             .collect(),
         version: typed.version?.map(|version| version.value),
+        cipher_suites: typed
+            .cipher_suites?
+            .into_iter()
+            .flatten()
+            .map(|suite| suite.value)
+            .collect(),
     })
 }
 
@@ -89,19 +97,45 @@ fn server_name(text: &At<String>, context: Context<'_>) -> Option<ServerName> {
     )
 }
 
-fn client(typed: &Typed, context: Context<'_>) -> Option<Option<ClientCertificate>> {
+/// Some suite is left for the versions that are spoken.
+fn suites(typed: &Typed, context: Context<'_>) -> Option<()> {
+    let version = typed
+        .version
+        .as_ref()?
+        .as_ref()
+        .map(|version| version.value);
+    let Some(suites @ [first, ..]) = typed.cipher_suites.as_ref()?.as_deref() else {
+        return Some(());
+    };
+    let mut spoken = suites.iter().map(|suite| suite.value.version());
+    if spoken.any(|one| version.is_none_or(|version| one == version)) {
+        return Some(());
+    }
+    let version = version.map_or("", TlsVersion::as_str);
+    let message = format!("`cipher_suites` leave nothing for TLS {version}, the only `version`");
+    let fault = Diagnostic::error("nothing-in-common", first.span.clone(), message);
+    context.sink.refuse(fault)
+}
+
+fn client(typed: &Typed, context: Context<'_>) -> Option<Option<PairFiles>> {
     let half = |there: &At<std::path::PathBuf>, key: &str, other: &str| {
         let message = format!("`{key}` goes with `{other}`");
         Diagnostic::error("half-a-pair", there.span.clone(), message)
-            .hint("both may be in one file; then name it twice")
+            .hint("a certificate and its key may be in one file; then name it twice")
     };
+    let passwords = typed.client_passwords.as_ref()?;
+    if let (Some(passwords), None) = (passwords, typed.client_key.as_ref()?) {
+        let fault = half(passwords, "client_passwords", "client_key");
+        return context.sink.refuse(fault);
+    }
     match (
         typed.client_certificate.as_ref()?,
         typed.client_key.as_ref()?,
     ) {
-        (Some(chain), Some(key)) => Some(Some(ClientCertificate {
+        (Some(chain), Some(key)) => Some(Some(PairFiles {
             chain: chain.value.clone(),
             key: key.value.clone(),
+            passwords: passwords.as_ref().map(|file| file.value.clone()),
         })),
         (None, None) => Some(None),
         (Some(chain), None) => context

@@ -5,12 +5,18 @@
 
 use super::Import;
 use super::draft;
+use super::tls;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
 
 /// The value of `tls` for a target that is called `host`.
-pub(super) fn tls(import: &mut Import<'_>, scope: &Scope<'_>, family: &str, host: &str) -> String {
+pub(super) fn tls<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    family: &str,
+    host: &str,
+) -> String {
     let one = |name: &str| scope.one(&format!("{family}_ssl_{name}"));
     let verify = scope.flag(&format!("{family}_ssl_verify"), false);
     let says_name = scope.flag(&format!("{family}_ssl_server_name"), false);
@@ -43,8 +49,15 @@ pub(super) fn tls(import: &mut Import<'_>, scope: &Scope<'_>, family: &str, host
             _ => format!("{key} = {}", draft::texts([file])),
         });
     }
-    words.extend(shown(import, one("certificate"), one("certificate_key")));
-    words.extend(one("protocols").and_then(|own| version(import, own)));
+    let pair = (one("certificate"), one("certificate_key"));
+    words.extend(shown(import, pair, one("password_file")));
+    let family = format!("{family}_");
+    words.extend(match tls::versions(import, scope, &family) {
+        (true, false) => Some("version = \"1.2\"".to_owned()),
+        (false, true) => Some("version = \"1.3\"".to_owned()),
+        _ => None,
+    });
+    words.extend(tls::suites(import, scope, &family));
     format!("{{ {} }}", words.join(", "))
 }
 
@@ -76,8 +89,8 @@ fn name(import: &mut Import<'_>, own: Option<&Directive>, host: &str) -> String 
 /// What endpoints are shown that ask who connects.
 fn shown(
     import: &mut Import<'_>,
-    chain: Option<&Directive>,
-    key: Option<&Directive>,
+    (chain, key): (Option<&Directive>, Option<&Directive>),
+    passwords: Option<&Directive>,
 ) -> Option<String> {
     let (chain, key) = (chain?, key?);
     if chain.argument(0).is_empty() {
@@ -91,27 +104,16 @@ fn shown(
         }
     }
     let file = |own: &Directive| draft::text(&import.absolute(&own.argument(0)));
-    Some(format!(
+    let mut words = format!(
         "client_certificate = {}, client_key = {}",
         file(chain),
         file(key)
-    ))
-}
-
-/// The only version that is spoken, where that is so.
-fn version(import: &mut Import<'_>, own: &Directive) -> Option<String> {
-    let has = |version: &str| {
-        let mut words = own.arguments().iter();
-        words.any(|word| word.text().eq_ignore_ascii_case(version))
-    };
-    let old = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"];
-    if old.iter().any(|version| has(version)) {
-        let what = "TLS 1.2 and 1.3 only: older versions are not spoken";
-        import.ledger.lost(own, what);
+    );
+    if let Some(own) = passwords {
+        words += &format!(", client_passwords = {}", file(own));
+        import
+            .ledger
+            .carried(own, "`tls.client_passwords` of the upstream");
     }
-    match (has("TLSv1.2"), has("TLSv1.3")) {
-        (true, false) => Some("version = \"1.2\"".to_owned()),
-        (false, true) => Some("version = \"1.3\"".to_owned()),
-        _ => None,
-    }
+    Some(words)
 }

@@ -85,9 +85,9 @@ pub(super) fn fixed(scope: &Scope<'_>, variable: &str) -> Option<String> {
 }
 
 /// TLS to the endpoints, as an upstream's `tls`.
-pub(super) fn upstream_tls(
-    import: &mut Import<'_>,
-    scope: &Scope<'_>,
+pub(super) fn upstream_tls<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
     host: &str,
 ) -> Option<String> {
     if !scope.flag("proxy_ssl", false) {

@@ -140,9 +140,12 @@ pub(super) fn policy<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<Stri
 
 /// What handshakes are made by.
 fn handshake<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
-    let mut words = Vec::new();
-    words.extend(versions(import, scope));
-    words.extend(suites(import, scope));
+    let mut words = match versions(import, scope, "") {
+        (false, true) => vec!["minimum_version = \"1.3\"".to_owned()],
+        (true, false) => vec!["maximum_version = \"1.2\"".to_owned()],
+        _ => Vec::new(),
+    };
+    words.extend(suites(import, scope, ""));
     words.extend(groups(import, scope));
     // Sessions are kept in tickets alone, where nginx may keep them itself.
     let cache = scope.one("ssl_session_cache").map(|own| own.argument(0));
@@ -153,9 +156,9 @@ fn handshake<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
     words
 }
 
-/// The commands of OpenSSL's that a server gives, by name and value.
-fn commands<'t>(scope: &Scope<'t>) -> Vec<(String, String, &'t Directive)> {
-    let all = scope.all("ssl_conf_command").into_iter();
+/// The commands of OpenSSL's that `ssl_conf_command` of a family (`proxy_`) gives, by name and value.
+fn commands<'t>(scope: &Scope<'t>, family: &str) -> Vec<(String, String, &'t Directive)> {
+    let all = scope.all(&format!("{family}ssl_conf_command")).into_iter();
     all.map(|own| {
         let name = own.argument(0).to_ascii_lowercase();
         (name, own.argument(1).into_owned(), own)
@@ -163,10 +166,21 @@ fn commands<'t>(scope: &Scope<'t>) -> Vec<(String, String, &'t Directive)> {
     .collect()
 }
 
-/// Versions before 1.2 are told as lost; of 1.2 and 1.3 one may be left out.
-fn versions<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
+/// Whether TLS 1.2 and 1.3 are spoken; versions before are told as lost.
+pub(super) fn versions<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    family: &str,
+) -> (bool, bool) {
     let mut spoken = (true, true);
-    if let Some(own) = scope.one("ssl_protocols") {
+    let of_version = match family {
+        "" => ("`tls.maximum_version`", "`tls.minimum_version`"),
+        _ => (
+            "`tls.version` of the upstream",
+            "`tls.version` of the upstream",
+        ),
+    };
+    if let Some(own) = scope.one(&format!("{family}ssl_protocols")) {
         let has = |version: &str| {
             let mut words = own.arguments().iter();
             words.any(|word| word.text().eq_ignore_ascii_case(version))
@@ -182,29 +196,32 @@ fn versions<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
                 import.ledger.lost(own, what);
             }
             (_, (true, true)) => import.ledger.carried(own, "TLS 1.2 and 1.3, as by default"),
-            (_, (true, false)) => import.ledger.carried(own, "`tls.maximum_version`"),
-            _ => import.ledger.carried(own, "`tls.minimum_version`"),
+            (_, (true, false)) => import.ledger.carried(own, of_version.0),
+            _ => import.ledger.carried(own, of_version.1),
         }
     }
-    for (name, value, own) in commands(scope) {
+    for (name, value, own) in commands(scope, family) {
         match (&*name, &*value) {
             ("minprotocol", "TLSv1.3") => spoken.0 = false,
             ("maxprotocol", "TLSv1.2") => spoken.1 = false,
             ("minprotocol", _) | ("maxprotocol", "TLSv1.3" | "None") => {}
             _ => continue,
         }
-        let to = "`tls.minimum_version` and `tls.maximum_version`";
+        let to = match family {
+            "" => "`tls.minimum_version` and `tls.maximum_version`",
+            _ => of_version.0,
+        };
         import.ledger.carried(own, to);
     }
-    match spoken {
-        (false, true) => Some("minimum_version = \"1.3\"".to_owned()),
-        (true, false) => Some("maximum_version = \"1.2\"".to_owned()),
-        _ => None,
-    }
+    spoken
 }
 
 /// Suites that are named one by one, as far as they are spoken; those of TLS 1.3 a command names.
-fn suites<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
+pub(super) fn suites<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    family: &str,
+) -> Option<String> {
     let is_new = |suite: &CipherSuite| suite.other_names().is_empty();
     let (new, old): (Vec<&CipherSuite>, Vec<&CipherSuite>) =
         CipherSuite::ALL.iter().partition(|suite| is_new(suite));
@@ -213,7 +230,7 @@ fn suites<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
         let names = text.split([':', ',', ' ']).filter(|name| !name.is_empty());
         names.map(str::to_owned).collect()
     };
-    for (name, value, own) in commands(scope) {
+    for (name, value, own) in commands(scope, family) {
         let options = [
             "options",
             "signaturealgorithms",
@@ -233,7 +250,7 @@ fn suites<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<String> {
         }
     }
     let single = |name: &String| name.contains('-') && !name.starts_with(['!', '-', '+', '@']);
-    if let Some(own) = scope.one("ssl_ciphers") {
+    if let Some(own) = scope.one(&format!("{family}ssl_ciphers")) {
         let named = split(&own.argument(0));
         if named.iter().all(single) {
             let is = |suite: &CipherSuite| {

@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
-use crate::config::{ClientCertificate, ServerName, TlsVersion, UpstreamTls, trust};
+use crate::config::{PairFiles, ServerName, TlsVersion, UpstreamTls, trust};
 use crate::tls::pem::{self, LoadError, Place};
+use crate::tls::server_config::suites;
 use crate::tls::servers::Servers;
 use crate::tls::unverified::Unverified;
 use crate::types::address::THIS_HOST;
@@ -60,11 +62,14 @@ pub enum Alpn {
     Unsaid,
 }
 
+/// Chain, key and passwords.
+type PairTexts = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
 /// What the files hold, as far as there are any.
 #[derive(PartialEq, Eq)]
 struct Files {
     roots: Option<Vec<u8>>,
-    client: Option<(Vec<u8>, Vec<u8>)>,
+    client: Option<PairTexts>,
     revocations: Vec<Vec<u8>>,
 }
 
@@ -135,7 +140,12 @@ impl ClientTls {
     /// The files that can change.
     pub fn paths(&self) -> impl Iterator<Item = &std::path::Path> {
         let client = self.settings.client.iter();
-        let pair = client.flat_map(|client| [client.chain.as_path(), client.key.as_path()]);
+        let pair = client.flat_map(|client| {
+            let passwords = client.passwords.as_deref().into_iter();
+            [client.chain.as_path(), client.key.as_path()]
+                .into_iter()
+                .chain(passwords)
+        });
         let lists = self.settings.crl_files.iter().map(PathBuf::as_path);
         let roots = self.settings.ca_file.as_deref().into_iter();
         roots.chain(pair).chain(lists)
@@ -156,10 +166,13 @@ impl ClientTls {
 impl Files {
     fn read(settings: &UpstreamTls) -> Result<Self, LoadError> {
         let read = |path: &std::path::PathBuf| pem::read(path);
-        let both = |client: &ClientCertificate| Ok((read(&client.chain)?, read(&client.key)?));
+        let all = |client: &PairFiles| {
+            let passwords = client.passwords.as_ref().map(read).transpose()?;
+            Ok((read(&client.chain)?, read(&client.key)?, passwords))
+        };
         Ok(Self {
             roots: settings.ca_file.as_ref().map(read).transpose()?,
-            client: settings.client.as_ref().map(both).transpose()?,
+            client: settings.client.as_ref().map(all).transpose()?,
             revocations: (settings.crl_files.iter().map(read)).collect::<Result<_, _>>()?,
         })
     }
@@ -177,7 +190,7 @@ impl Current {
 
     fn new(settings: &UpstreamTls, files: Files) -> Result<Self, TlsError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let provider = crate::tls::provider();
+        let provider = provider(settings);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions(settings.version))?;
         let builder = match (settings.verify, settings.depth) {
@@ -190,10 +203,8 @@ impl Current {
                 .with_custom_certificate_verifier(Arc::new(Unverified::new(&provider))),
         };
         let mut config = match (&settings.client, &files.client) {
-            (Some(paths), Some((chain, key))) => {
-                let place = |path: &std::path::Path| Place::File(path.to_owned());
-                let (chain_at, key_at) = (place(&paths.chain), place(&paths.key));
-                let pair = pem::parse_pair(chain, chain_at, key, key_at)?;
+            (Some(paths), Some((chain, key, passwords))) => {
+                let pair = pem::parse_files(paths, (chain, key, passwords.as_deref()))?;
                 let shown = SingleCertAndKey::from(rustls::sign::CertifiedKey::clone(&pair.key));
                 builder.with_client_cert_resolver(Arc::new(shown))
             }
@@ -213,6 +224,18 @@ impl Current {
             unsaid: Arc::new(unsaid),
             files,
         })
+    }
+}
+
+/// The suites that are offered.
+fn provider(settings: &UpstreamTls) -> Arc<CryptoProvider> {
+    let provider = crate::tls::provider();
+    match settings.cipher_suites.as_slice() {
+        [] => provider,
+        some => Arc::new(CryptoProvider {
+            cipher_suites: suites(some),
+            ..(*provider).clone()
+        }),
     }
 }
 
