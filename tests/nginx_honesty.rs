@@ -80,6 +80,8 @@ const SAMPLES: &[&str] = &[
     "grpc_bind 192.0.2.7;",
     "grpc_connect_timeout 7s;",
     "grpc_hide_header X-Odd;",
+    "grpc_ignore_headers X-Accel-Redirect;",
+    "grpc_intercept_errors on;",
     "grpc_next_upstream error http_404;",
     "grpc_next_upstream_timeout 7s;",
     "grpc_next_upstream_tries 3;",

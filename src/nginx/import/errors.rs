@@ -36,9 +36,18 @@ fn becomes(own: &Directive) -> &'static str {
 }
 
 /// Whether the upstream's errors count as well.
-pub(super) fn intercept<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
-    if let Some(own) = scope.one("proxy_intercept_errors")
-        && scope.flag("proxy_intercept_errors", false)
+pub(super) fn intercept<'t>(
+    import: &mut Import<'t>,
+    scope: &Scope<'t>,
+    pass: &Directive,
+    route: &mut Draft,
+) {
+    let name = match pass.is("grpc_pass") {
+        true => "grpc_intercept_errors",
+        false => "proxy_intercept_errors",
+    };
+    if let Some(own) = scope.one(name)
+        && scope.flag(name, false)
     {
         import.ledger.carried(own, "`own_errors`");
         route.set("own_errors", "\"intercept\"", Some(own));

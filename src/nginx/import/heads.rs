@@ -57,8 +57,9 @@ pub(super) fn of_route<'t>(
         bind(import, own, route);
     }
     if family == "proxy" {
-        small(import, scope, hub, route);
+        small(import, scope, route);
     }
+    led(import, scope, (family, hub), route);
     of_answers(import, scope, route);
 }
 
@@ -77,8 +78,8 @@ fn bind(import: &mut Import<'_>, own: &Directive, route: &mut Draft) {
     }
 }
 
-/// `proxy_method`, `proxy_pass_request_headers`, and whether upstreams may lead elsewhere.
-fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draft) {
+/// `proxy_method`, `proxy_set_body` and its like.
+fn small(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
     if let Some(own) = scope.one("proxy_method") {
         match variables::text(import, own.argument(0).as_bytes(), &Known::default()) {
             Ok(text) => {
@@ -108,7 +109,11 @@ fn small(import: &mut Import<'_>, scope: &Scope<'_>, hub: bool, route: &mut Draf
         }
         carried(import, own, "`client_headers` of its routes");
     }
-    let ignored = scope.one("proxy_ignore_headers");
+}
+
+/// Whether upstreams may lead elsewhere, and say how fast.
+fn led(import: &mut Import<'_>, scope: &Scope<'_>, (family, hub): (&str, bool), route: &mut Draft) {
+    let ignored = scope.one(&format!("{family}_ignore_headers"));
     let names = ignored.map(Directive::arguments).unwrap_or_default();
     let redirect = names
         .iter()

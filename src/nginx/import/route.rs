@@ -213,7 +213,7 @@ fn route<'t>(
     limits::of_scope(import, scope, &mut route);
     mirror::of_scope(import, scope, &mut route);
     detours(import, scope, false, &mut route);
-    errors::intercept(import, scope, &mut route);
+    errors::intercept(import, scope, pass, &mut route);
     log::of_location(import, scope, &mut route);
     clients::of_scope(scope, &mut route);
     advice::of_route(import, location, pass, path, &route);

@@ -62,7 +62,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_timeout", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Time).once().inherited().carried("`idle_timeout` of the stream"),
     rule("proxy_upload_rate", exactly(1), &[STREAM, STREAM_SERVER]).once().inherited().carried("`upload_rate` of the stream"),
     rule("proxy_upstream_buffer", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Size).inherited().not_needed("a detail of how nginx works inside"),
-    rule("random", between(0, 2), &[STREAM_UPSTREAM]).lost("connections are balanced by turn; `balance = \"least-requests\"` draws two by chance above eight endpoints"),
+    rule("random", between(0, 2), &[STREAM_UPSTREAM]).carried("`balance`"),
     rule("resolver", any(1), &[STREAM, STREAM_SERVER]).inherited().carried("`[resolver]`, of the first that says one"),
     rule("resolver_timeout", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Time).once().inherited().carried("`[resolver]`, of the first that says one"),
     rule("return", exactly(1), &[STREAM_SERVER]).carried("`respond` of the stream"),
