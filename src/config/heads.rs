@@ -211,6 +211,12 @@ pub(super) const FLAGS: &[(&str, CookieFlag)] = &[
 ];
 
 impl CookieFlag {
+    /// By its word.
+    pub fn parse(word: &str) -> Option<Self> {
+        let known = FLAGS.iter().find(|(known, _)| *known == word);
+        known.map(|(_, flag)| *flag)
+    }
+
     /// As it is written in a configuration.
     pub fn word(self) -> &'static str {
         let mut known = FLAGS.iter().filter(|(_, flag)| *flag == self);

@@ -388,6 +388,10 @@ pub struct Upstream {
     pub keep_alive: usize,
     /// How long a connection stays idle before it is closed; below the upstream's own limit.
     pub keep_alive_idle: Duration,
+    /// The request of a connection of HTTP/1 after which it is closed.
+    pub keep_alive_requests: Option<u64>,
+    /// The age of a connection of HTTP/1 at which it is closed after a request.
+    pub keep_alive_age: Option<Duration>,
     /// What spares it and saves its requests.
     pub protection: Protection,
     /// TLS to its endpoints; `None` is plain TCP.
@@ -421,6 +425,8 @@ impl Upstream {
             health: None,
             keep_alive: 128,
             keep_alive_idle: Duration::from_secs(4),
+            keep_alive_requests: None,
+            keep_alive_age: None,
             protection: Protection::default(),
             tls: None,
             protocol: Protocol::Http1,

@@ -322,6 +322,10 @@ pub(super) fn upstream(upstream: &Upstream) -> Vec<Entry> {
         ("keep_alive", upstream.keep_alive.to_string()),
         ("keep_alive_idle", duration(upstream.keep_alive_idle)),
     ]);
+    let requests = upstream.keep_alive_requests;
+    entries.extend(requests.map(|most| ("keep_alive_requests", most.to_string())));
+    let age = upstream.keep_alive_age;
+    entries.extend(age.map(|most| ("keep_alive_age", duration(most))));
     let protocol = match (upstream.protocol, &upstream.tls) {
         (Protocol::Http1, _) => "http1",
         (Protocol::Http2, Some(_)) => "h2",

@@ -385,7 +385,7 @@ fn strays(snapshot: &Snapshot, trace: &Trace, checked: &Checked, uri: &Uri) -> b
 }
 
 /// How much of a path its route stands for.
-fn prefix(pattern: &PathPattern, uri: &Uri) -> usize {
+pub(super) fn prefix(pattern: &PathPattern, uri: &Uri) -> usize {
     let whole = uri.path.len();
     let Some(pattern) = pattern.path() else {
         return whole;

@@ -9,6 +9,7 @@ use super::client_certificate;
 use super::filter::forwarded::{self, Origin};
 use super::heads::Prepared;
 use super::trace::Trace;
+use crate::nginx::uri::Uri;
 use crate::router::RouteMatch;
 use crate::snapshot::{RunningRoute, Snapshot};
 
@@ -19,6 +20,8 @@ pub(super) struct Beside<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) checked: &'a Checked,
     pub(super) id: &'a str,
+    /// The query that is asked with.
+    pub(super) args: &'a [u8],
 }
 
 impl<'a> Beside<'a> {
@@ -34,6 +37,14 @@ impl<'a> Beside<'a> {
         else {
             return None;
         };
+        let seen = own.seen.get_or_insert_default();
+        seen.uri = Some(Uri {
+            path: path.as_bytes().to_vec(),
+            args: self.args.to_vec(),
+            raw: path.as_bytes().to_vec(),
+            quoted: false,
+            has_path: true,
+        });
         let index = running.first_route as usize + found;
         (own.site, own.route) = (site, Some(index));
         self.snapshot.routes.get(index)
@@ -48,10 +59,10 @@ impl<'a> Beside<'a> {
     ) -> Vec<u8> {
         let special = route.special.as_deref();
         if let Some(rewrite) = special.and_then(|special| special.rewrite.as_ref()) {
-            return rewrite.target(path.as_bytes(), None);
+            return rewrite.target(&with_args(path, self.args), None);
         }
         match (&route.config.request.target, prepared) {
-            (None, _) | (_, None) => path.as_bytes().to_vec(),
+            (None, _) | (_, None) => with_args(path, self.args),
             // A text that comes to nothing is the client's own target.
             (Some(_), Some(prepared)) => {
                 let own = || self.checked.target.to_vec();
@@ -76,5 +87,13 @@ impl<'a> Beside<'a> {
             request_id: self.id,
             certificate: client_certificate::lines(facts, self.snapshot, site),
         }
+    }
+}
+
+/// A path of the configuration, with what the query is.
+fn with_args(path: &str, args: &[u8]) -> Vec<u8> {
+    match args {
+        [] => path.as_bytes().to_vec(),
+        args => [path.as_bytes(), b"?", args].concat(),
     }
 }

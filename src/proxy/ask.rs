@@ -12,11 +12,13 @@ use pingora::http::RequestHeader;
 use tokio::time::timeout;
 
 use super::admit::while_there;
+use super::anew::prefix;
 use super::answer::Answer;
 use super::app::App;
 use super::aside::Beside;
 use super::checks::Checked;
 use super::client::Client;
+use super::files::{self, Served};
 use super::filter::forwarded;
 use super::filter::request::{self, Changes};
 use super::guard::Refusal;
@@ -24,7 +26,8 @@ use super::heads;
 use super::known::{Kept, Known};
 use super::trace::{Trace, Try};
 use super::values::Values;
-use crate::config::Ask;
+use crate::config::{Ask, RouteAction};
+use crate::nginx::uri;
 use crate::observe::cause::Cause;
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::transport::now;
@@ -136,12 +139,36 @@ impl Question<'_> {
             snapshot,
             checked: self.checked,
             id,
+            args: b"",
         };
         let mut own = Trace::begin(now());
         let route = beside.route(trace.site, &ask.path, &mut own)?;
         let special = route.special.as_deref();
         let host = self.checked.authority.host.as_str();
         let target = self.checked.asked();
+        if let RouteAction::Files(files) = &route.config.action {
+            let uri = uri::parse(ask.path.as_bytes(), true).ok()?;
+            let request = files::Request {
+                head: &head,
+                prefix: prefix(&route.config.path, &uri),
+                uri,
+                values: Values::new((facts, snapshot), (&head, target), host, own.place(), id),
+                plain: false,
+                bodies: None,
+            };
+            let status = match files::serve(files, request).await {
+                Served::Answer(answer) => answer.status,
+                Served::Refuse(cause) => cause.status(),
+                Served::Status(status) => status,
+                Served::Find(_) | Served::Route(_) => return None,
+            };
+            return Some(Said {
+                status: StatusCode::from_u16(status).ok()?,
+                challenge: None,
+                kept: Kept::default(),
+                tried: None,
+            });
+        }
         if special.is_some_and(|special| special.answered) {
             let values = Values::new((facts, snapshot), (&head, target), host, own.place(), id);
             let answer = Answer::of_route(&route.config.action, &values);

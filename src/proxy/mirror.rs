@@ -25,6 +25,7 @@ use super::filter::request::{self, Changes};
 use super::filter::trailers::write_last_chunk;
 use super::heads;
 use super::trace::Trace;
+use crate::router::target::path_of;
 use crate::snapshot::stream::Slot;
 use crate::snapshot::{Mirror, RunningRoute, Snapshot};
 use crate::transport::now;
@@ -174,6 +175,7 @@ impl Mirrored {
             snapshot: &self.snapshot,
             checked: &self.checked,
             id: &self.id,
+            args: path_of(&self.checked.target).1.unwrap_or_default(),
         };
         let mut own = Trace::begin(now());
         let route = beside.route(self.site, &self.path, &mut own)?;

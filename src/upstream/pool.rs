@@ -81,7 +81,14 @@ impl Pool {
         upstream: &config::Upstream,
         now: Instant,
     ) {
-        if upstream.keep_alive == 0 {
+        let requests = connection.count_request();
+        let spent = upstream.keep_alive == 0
+            || upstream
+                .keep_alive_requests
+                .is_some_and(|most| requests >= most)
+            || (upstream.keep_alive_age)
+                .is_some_and(|most| now.saturating_duration_since(connection.made()) > most);
+        if spent {
             return;
         }
         connection.trim();

@@ -45,6 +45,7 @@ mod logged;
 mod logs;
 mod modules;
 mod names;
+mod nginx_beside;
 mod nginx_called;
 mod nginx_compare;
 mod nginx_odds;

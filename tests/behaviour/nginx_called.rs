@@ -112,6 +112,20 @@ fn is_gone(pid: u32) -> bool {
 }
 
 #[test]
+fn one_worker_serves_where_the_file_says_no_number() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("daemon off;", upstream.addr);
+    let mut child = nginx.start();
+    for _ in 0..12 {
+        assert_eq!(nginx.get(), "hello");
+    }
+    // Workers share no connections.
+    assert_eq!(upstream.connections(), 1);
+    signal(child.id(), "QUIT");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn the_harness_of_nginxs_own_tests_starts_reloads_and_stops_it() {
     let upstream = Upstream::saying("hello");
     let nginx = Nginx::new("daemon off;", upstream.addr);

@@ -469,9 +469,8 @@ fn cookies(reader: &Reader<'_>) -> Option<CookieChanges> {
 }
 
 fn flag(field: &Field<'_>, word: &str) -> Option<CookieFlag> {
-    let known = FLAGS.iter().find(|(known, _)| *known == word);
-    match known {
-        Some((_, flag)) => Some(*flag),
+    match CookieFlag::parse(word) {
+        Some(flag) => Some(flag),
         None => {
             let near = nearest(word, FLAGS.iter().map(|(known, _)| *known));
             let hint = near.map(|near| format!("did you mean `{near}`?"));

@@ -38,6 +38,20 @@ pub(in crate::config) static TABLE: Table = Table {
             "\"4s\"",
             "How long a connection stays idle before it is closed. Keep it below the upstream's own limit: configurable-http-proxy closes at 6 s.",
         ),
+        Key::rule(
+            "keep_alive_requests",
+            Kind::Count(1, 4_294_967_295),
+            "none",
+            "1000",
+            "A connection of HTTP/1.1 is closed after so many requests.",
+        ),
+        Key::rule(
+            "keep_alive_age",
+            Kind::Duration(1),
+            "none",
+            "\"1h\"",
+            "A connection of HTTP/1.1 is closed after a request that ends when it is older.",
+        ),
         protection::RETRY_ON,
         protection::RETRY_BUDGET,
         protection::RETRY_DEADLINE,
@@ -71,6 +85,9 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) health: Option<Option<Health>>,
     pub(in crate::config) keep_alive: Option<At<usize>>,
     pub(in crate::config) keep_alive_idle: Option<At<Duration>>,
+    /// `None` has a fault, `Some(None)` is without bounds, as below.
+    pub(in crate::config) keep_alive_requests: Option<Option<At<usize>>>,
+    pub(in crate::config) keep_alive_age: Option<Option<At<Duration>>>,
     pub(in crate::config) protection: Option<Protection>,
     pub(in crate::config) protocol: Option<At<String>>,
     /// `None` has a fault, `Some(None)` is plain TCP.
@@ -86,6 +103,9 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Upst
         health: health::read(reader, context),
         keep_alive: reader.count("keep_alive"),
         keep_alive_idle: reader.duration("keep_alive_idle"),
+        keep_alive_requests: reader
+            .optional("keep_alive_requests", |reader, key| reader.count(key)),
+        keep_alive_age: reader.optional("keep_alive_age", |reader, key| reader.duration(key)),
         protection: protection::read(reader, context),
         protocol: reader.word("protocol"),
         tls: upstream_tls::read(reader, context),

@@ -233,6 +233,8 @@ fn check(name: At<String>, typed: Typed, sites: &[Site], context: Context<'_>) -
         name: parsed,
         keep_alive: typed.keep_alive?.value,
         keep_alive_idle: typed.keep_alive_idle?.value,
+        keep_alive_requests: typed.keep_alive_requests?.map(|most| most.value as u64),
+        keep_alive_age: typed.keep_alive_age?.map(|most| most.value),
         protection: typed.protection?,
         tls: tls??,
         protocol: protocol?,

@@ -7,6 +7,7 @@ use super::Import;
 use super::bodies;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
+use crate::config::CookieFlag;
 use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
 use crate::nginx::tree::Directive;
 
@@ -303,7 +304,7 @@ fn request(
 
 /// What the location's variables about its upstream are worth.
 fn known(pass: &Directive, stranger: bool) -> Known {
-    let Some(address) = address(pass) else {
+    let Some(address) = address(pass).or_else(|| fixed_host(pass)) else {
         // A variable that is all of the host: nginx sends what it is worth.
         let word = pass.argument(0).into_owned();
         let host = word
@@ -330,6 +331,25 @@ fn known(pass: &Directive, stranger: bool) -> Known {
     Known {
         proxy_host: Some(header.to_owned()),
         proxy_port: Some(port.to_owned()),
+    }
+}
+
+/// Where a `proxy_pass` goes whose variables say only what is asked for there.
+fn fixed_host(pass: &Directive) -> Option<Address> {
+    const TARGETS: &[&str] = &["request_uri", "uri", "document_uri", "is_args", "args"];
+    let word = pass.argument(0).replacen("grpc", "http", 1);
+    let (scheme, rest) = word.split_once("://")?;
+    let end = rest.find(['/', '$', '?']).unwrap_or(rest.len());
+    let (host, after) = rest.split_at(end);
+    if let Some(variable) = after.strip_prefix('$') {
+        let name = variable.trim_start_matches('{');
+        let end = name.find(|next: char| !next.is_ascii_alphanumeric() && next != '_');
+        let name = name.get(..end.unwrap_or(name.len()))?;
+        TARGETS.contains(&name).then_some(())?;
+    }
+    match Pass::parse(format!("{scheme}://{host}").as_bytes()) {
+        Ok(Pass::Fixed(address)) if !host.is_empty() => Some(address),
+        _ => None,
     }
 }
 
@@ -447,6 +467,10 @@ fn flags(own: &Directive) -> Result<String, String> {
         .collect();
     if words.iter().any(|word| word.contains('$')) {
         return Err("the attributes depend on the request, which hubgate's do not".to_owned());
+    }
+    // nginx looks at them when an answer comes, and then changes nothing.
+    if let Some(word) = words.iter().find(|word| CookieFlag::parse(word).is_none()) {
+        return Err(format!("`{word}` is no attribute of cookies"));
     }
     let name = own.argument(0);
     if name.contains('$') && !name.starts_with('~') {

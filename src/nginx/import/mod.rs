@@ -15,6 +15,7 @@ mod files;
 mod habits;
 mod heads;
 mod hosts;
+mod kept;
 mod ledger;
 mod limits;
 mod links;

@@ -179,6 +179,9 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
                 .ledger
                 .not_needed(own, "one worker for each core, as by default");
         }
+    } else if import.asked.habits.is_some() {
+        // Workers share no idle connections, and who says nothing expects one worker.
+        import.server_key("workers", "1", None);
     }
     let logs: Vec<_> = { scope.own().iter() }
         .filter(|own| own.is("error_log"))

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::draft::{self, Draft};
+use super::kept;
 use super::ledger::Ledger;
 use crate::nginx::tree::Directive;
 use crate::nginx::value;
@@ -278,18 +279,7 @@ fn converted(
             "random" => table.set("balance", "\"random\"", Some(directive)),
             "least_conn" => table.set("balance", "\"least-requests\"", Some(directive)),
             "hash" => hash(directive, hashed, &mut table, ledger),
-            "keepalive" => {
-                let count = directive.argument(0).into_owned();
-                table.set("keep_alive", count, Some(directive));
-            }
-            "keepalive_timeout" => {
-                let time = directive.arguments().first();
-                let time = time.and_then(|word| value::milliseconds(&word.bytes));
-                if let Some(time) = time.filter(|time| *time > 0) {
-                    table.set("keep_alive_idle", draft::time(time), Some(directive));
-                }
-            }
-            _ => {}
+            _ => kept::of_upstream(directive, &mut table),
         }
     }
     let endpoints: Vec<String> = endpoints.iter().map(Server::text).collect();

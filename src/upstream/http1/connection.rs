@@ -14,7 +14,7 @@ use tokio::io::ReadBuf;
 use super::body::{BodyError, BodyProgress, BodyReader};
 use super::head::{HeadFault, Parsed, ResponseHead};
 use crate::transport::chunks::ChunkScanner;
-use crate::transport::{BufferedSocket, Link, Socket};
+use crate::transport::{BufferedSocket, Link, Socket, now};
 
 /// What an idle connection keeps to read into; nearly every head fits.
 const INPUT: usize = 4 * 1024;
@@ -82,6 +82,8 @@ pub struct Connection {
     sent_before: u64,
     /// Whether the response said so, and nothing since forbids it.
     keep_alive: bool,
+    made: Instant,
+    requests: u64,
 }
 
 impl Connection {
@@ -102,7 +104,20 @@ impl Connection {
             },
             sent_before: 0,
             keep_alive: false,
+            made: now(),
+            requests: 0,
         }
+    }
+
+    /// When it was made.
+    pub fn made(&self) -> Instant {
+        self.made
+    }
+
+    /// Counts a request that is over. Gives the number of them.
+    pub fn count_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
     }
 
     /// Begins a request. Gives the buffer to write its head into, from where it leaves with the first of its body.

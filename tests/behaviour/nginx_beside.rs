@@ -1,0 +1,146 @@
+//! What upstreams and inner locations are asked, and on which connections, with the same file as the real nginx.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::hubgate::HOST;
+use crate::support::nginx::{assert_alike, assert_gets_alike, imported};
+use crate::support::{Conn, Upstream, eventually};
+
+/// Answers with the request line, `Host` and the connection's number.
+fn teller() -> Upstream {
+    Upstream::start(|conn: &mut Conn| {
+        while let Some(head) = conn.request() {
+            let host = head.all("host").concat();
+            let target = String::from_utf8_lossy(&head.target()).into_owned();
+            let body = format!("{target} {host}");
+            let (length, number) = (body.len(), conn.number);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nX-Connection: {number}\r\nContent-Length: {length}\r\n\r\n"
+            );
+            if conn.try_send((head + &body).as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+fn files(dir: &Path) {
+    fs::create_dir_all(dir.join("www/open")).unwrap();
+    for name in ["www/allowed", "www/open/page", "www/page"] {
+        fs::write(dir.join(name), "text").unwrap();
+    }
+}
+
+#[test]
+fn an_upstream_whose_target_varies_is_told_its_own_name() {
+    let upstream = teller();
+    let to = upstream.addr;
+    let block = format!(
+        "upstream backend {{ server {to}; }} upstream other {{ server {to}; }}
+        server {{ listen @LISTEN@;
+            location /a {{ proxy_pass http://{to}$request_uri; }}
+            location /b {{ proxy_pass http://backend${{uri}}?$args; }}
+            location /c {{ proxy_pass http://backend/fixed/$arg_x; }}
+            location /d {{ proxy_set_header Host $host; proxy_pass http://{to}$request_uri; }}
+            location /e {{ proxy_pass http://backend:80$request_uri; }}
+            location /f {{ set $name other; proxy_pass http://$name$request_uri; }} }}"
+    );
+    assert_gets_alike(
+        (&block, |_| {}),
+        &[],
+        &["/a?x=1", "/b/c?x=1", "/c?x=1", "/d", "/e", "/f/1"],
+    );
+}
+
+#[test]
+fn whether_a_request_may_go_on_can_be_a_files_to_say() {
+    let block = "server { listen @LISTEN@; root www; default_type text/plain;
+            location /page { auth_request /allowed; }
+            location /open/ { auth_request /missing; }
+            location /folder { auth_request /open; alias www/page; }
+            location = /allowed { internal; }
+            location = /missing { internal; } }";
+    assert_gets_alike((block, files), &[], &["/page", "/open/page", "/allowed"]);
+}
+
+#[test]
+fn an_inner_location_has_its_own_uri_and_the_clients_query() {
+    let shadow = teller();
+    let to = shadow.addr;
+    let block = format!(
+        "server {{ listen @LISTEN@; root www; location / {{ mirror /one; mirror /two; mirror /three; }}
+            location = /one {{ internal; proxy_pass http://{to}/seen$uri; }}
+            location = /two {{ internal; proxy_pass http://{to}; }}
+            location = /three {{ internal; proxy_pass http://{to}/of$request_uri; }} }}"
+    );
+    let (hubgate, _) = imported(&block, files);
+    assert_eq!(hubgate.plain().get(HOST, "/page?x=1").status, 200);
+    eventually("all mirrors are asked", || shadow.requests().len() == 3);
+    let mut seen: Vec<_> = (shadow.requests().iter())
+        .map(|request| String::from_utf8_lossy(&request.head.target()).into_owned())
+        .collect();
+    seen.sort();
+    assert_eq!(seen, ["/of/page?x=1", "/seen/one", "/two?x=1"]);
+    let hosts = shadow.requests();
+    let hosts = hosts
+        .iter()
+        .map(|request| request.head.all("host").concat());
+    assert!(hosts.eq([to.to_string(), to.to_string(), to.to_string()]));
+}
+
+#[test]
+fn attributes_of_cookies_that_nobody_knows_change_nothing() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\n\r\n",
+    );
+    let block = format!(
+        "server {{ listen @LISTEN@; location / {{ proxy_pass http://{};
+            proxy_cookie_flags a secure; proxy_cookie_flags c samesite; }} }}",
+        upstream.addr
+    );
+    let (hubgate, report) = imported(&block, |_| {});
+    assert_eq!(report.lost(), 1);
+    let answer = hubgate.plain().get(HOST, "/");
+    assert_eq!(answer.head.all("set-cookie"), ["a=b; Secure", "c=d"]);
+}
+
+#[test]
+fn a_connection_to_an_upstream_is_closed_after_its_requests_and_at_its_age() {
+    let upstream = teller();
+    let to = upstream.addr;
+    let block = format!(
+        "proxy_http_version 1.1; proxy_set_header Connection \"\";
+        upstream three {{ server {to}; keepalive 2; keepalive_requests 3; }}
+        upstream none {{ server {to}; keepalive 2; keepalive_timeout 0; }}
+        upstream young {{ server {to}; keepalive 2; keepalive_time 1ms; }}
+        upstream old {{ server {to}; keepalive 2; keepalive_time 1h; }}
+        server {{ listen @LISTEN@;
+            location /three {{ proxy_pass http://three; }}
+            location /none {{ proxy_pass http://none; }}
+            location /young {{ proxy_pass http://young; }}
+            location /old {{ proxy_pass http://old; }} }}"
+    );
+    // One client's connection is one worker's.
+    assert_alike(
+        (&block, |_| {}),
+        &["/three", "/none", "/old"],
+        |client, target| {
+            let numbers: Vec<_> = (0..7)
+                .map(|_| client.get(HOST, target).head.all("x-connection").concat())
+                .collect();
+            let changes = numbers.windows(2).map(|two| two[0] != two[1]);
+            changes
+                .map(|change| if change { '+' } else { '=' })
+                .collect()
+        },
+    );
+    let (hubgate, _) = imported(&block, |_| {});
+    let mut client = hubgate.plain();
+    let mut number = |target| {
+        std::thread::sleep(std::time::Duration::from_millis(5)); // the age is what is tested
+        client.get(HOST, target).head.all("x-connection").concat()
+    };
+    let numbers = [(); 3].map(|()| number("/young"));
+    assert_ne!(numbers[0], numbers[2]);
+}
