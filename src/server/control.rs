@@ -13,7 +13,7 @@ use super::background::{outcome, sometime};
 use super::open;
 use super::overrides;
 use super::process::Process;
-use super::reload::{self, Draft, Prepared, Refused};
+use super::reload::{self, Draft, Refused};
 use super::told;
 use super::upgrade::{Ended, upgrade};
 use crate::acme::State;
@@ -196,26 +196,13 @@ async fn attempt(process: &Arc<Process>, text: Result<Source, Refused>) -> Reloa
 }
 
 async fn tried(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadOutcome {
-    let prepared = match text {
-        Ok(source) => prepare(process, source).await,
+    let done = match text {
+        Ok(source) => put_into_effect(process, source).await,
         Err(refused) => Err(refused),
     };
-    match prepared {
-        Ok(prepared) => {
-            let (changes, warnings) = prepared.apply(process);
-            let generation = process.shared.snapshot.load().generation;
-            process.generation.send_replace(generation);
-            tracing::info!(
-                generation,
-                changes = changes.len(),
-                "configuration reloaded"
-            );
-            let report = ReloadReport {
-                generation,
-                changes,
-                warnings,
-            };
-            tell(&report);
+    match done {
+        Ok(report) => {
+            process.generation.send_replace(report.generation);
             ReloadOutcome::Done(report)
         }
         Err(Refused(diagnostics)) => {
@@ -224,6 +211,36 @@ async fn tried(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadO
             ReloadOutcome::Refused { diagnostics }
         }
     }
+}
+
+/// Prepares a change and applies it, and tells the log.
+async fn put_into_effect(process: &Arc<Process>, source: Source) -> Result<ReloadReport, Refused> {
+    let draft = draft(process, source).await?;
+    let process = process.clone();
+    // In the background as well: with many sites even what is quick for each takes as long as many requests.
+    let done = outcome(move || {
+        let prepared = draft.finish(&process)?;
+        let (changes, warnings) = prepared.apply(&process);
+        let generation = process.shared.snapshot.load().generation;
+        tracing::info!(
+            generation,
+            changes = changes.len(),
+            "configuration reloaded"
+        );
+        let report = ReloadReport {
+            generation,
+            changes,
+            warnings,
+        };
+        tell(&report);
+        Ok(report)
+    });
+    done.await.unwrap_or_else(|| {
+        Err(Refused(
+            "error: hubgate failed to put the configuration into effect; its log says where\n"
+                .to_owned(),
+        ))
+    })
 }
 
 /// Tells the log, in the background when it is much.
@@ -246,21 +263,21 @@ fn tell(report: &ReloadReport) {
 
 async fn plan(process: &Arc<Process>) -> Result<ReloadReport, Refused> {
     let source = fetch(process).await?;
+    let draft = draft(process, source).await?;
+    let process = process.clone();
     // Prepared and dropped: what could not be bound, loaded or opened is part of the answer.
-    let report = prepare(process, source).await?.into_report(process);
-    Ok(report)
+    let report = outcome(move || Ok(draft.finish(&process)?.into_report(&process)));
+    report.await.unwrap_or_else(|| Err(failed()))
 }
 
-/// Everything that can fail of a reload.
-async fn prepare(process: &Arc<Process>, source: Source) -> Result<Prepared, Refused> {
-    let draft = {
-        let process = process.clone();
-        outcome(move || Draft::new(&process, &source)).await
-    };
+/// What takes its time of what can fail of a reload.
+async fn draft(process: &Arc<Process>, source: Source) -> Result<Draft, Refused> {
+    let process = process.clone();
+    let draft = outcome(move || Draft::new(&process, &source)).await;
     // Should it panic, the reload is refused and nothing has changed.
     let draft = draft.unwrap_or_else(|| Err(failed()))?;
     draft.settle().await;
-    draft.finish(process)
+    Ok(draft)
 }
 
 fn failed() -> Refused {

@@ -103,6 +103,9 @@ impl Certificates {
     /// Serves several pairs from the same moment on.
     pub fn insert_all(&self, rows: impl IntoIterator<Item = (HostPattern, Pair, Origin)>) {
         let rows: Vec<_> = rows.into_iter().collect();
+        if rows.is_empty() {
+            return; // a table of ten thousand is not copied for nothing
+        }
         self.update(|table| {
             for (pattern, pair, origin) in &rows {
                 table.insert(Row {
@@ -173,12 +176,14 @@ impl Certificates {
 
     /// Keeps the rows that `keep` wants.
     pub fn retain(&self, keep: impl Fn(&HostPattern, Origin) -> bool) {
+        let stays = |row: &Row| keep(&row.pattern, row.origin);
+        if self.table.load().rows().all(stays) {
+            return; // as most reloads find it
+        }
         self.update(|table| {
-            table.exact.retain(|_, row| keep(&row.pattern, row.origin));
-            table
-                .wildcard
-                .retain(|_, row| keep(&row.pattern, row.origin));
-            table.others.retain(|row| keep(&row.pattern, row.origin));
+            table.exact.retain(|_, row| stays(row));
+            table.wildcard.retain(|_, row| stays(row));
+            table.others.retain(stays);
         });
     }
 
@@ -401,5 +406,14 @@ mod tests {
         certificates.retain(|own, _| *own != pattern("*.b.test"));
         assert_eq!(certificates.list().len(), 1);
         assert_eq!(found(&certificates, Some("x.b.test")), None);
+    }
+
+    #[test]
+    fn what_changes_nothing_leaves_the_table_where_it_is() {
+        let certificates = table(&["a.test", "*.b.test"]);
+        let before = certificates.table.load_full();
+        certificates.retain(|_, origin| origin == Origin::SelfSigned);
+        certificates.insert_all([]);
+        assert!(Arc::ptr_eq(&before, &certificates.table.load_full()));
     }
 }
