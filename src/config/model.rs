@@ -61,7 +61,7 @@ pub struct Config {
     /// `[log]`
     pub log: Log,
     /// `[access_log]`: what sites and routes inherit.
-    pub access_log: AccessLog,
+    pub access_log: Arc<AccessLog>,
     /// `[error_pages]`: what sites inherit.
     pub error_pages: Arc<ErrorPages>,
     /// `[admin]`
@@ -241,8 +241,8 @@ pub struct Site {
     pub limits: Option<Arc<RouteLimits>>,
     /// Who is let in; what its routes inherit.
     pub access: Option<Arc<Access>>,
-    /// What its routes inherit.
-    pub access_log: AccessLog,
+    /// What its routes inherit; where that is what it inherits itself, one for all.
+    pub access_log: Arc<AccessLog>,
     /// What people are told when something goes wrong.
     pub error_pages: Arc<ErrorPages>,
     /// How its connections are secured.
@@ -330,7 +330,7 @@ pub struct Route {
     /// Who is let in: its own, or the site's.
     pub access: Option<Arc<Access>>,
     /// Its own log, or the site's.
-    pub access_log: AccessLog,
+    pub access_log: Arc<AccessLog>,
 }
 
 /// A set of documented values for a kind of upstream.

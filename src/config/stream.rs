@@ -42,7 +42,7 @@ pub struct Stream {
     /// What that header says beside the addresses.
     pub proxy_fields: ProxyFields,
     /// Its log, one line a connection.
-    pub access_log: AccessLog,
+    pub access_log: Arc<AccessLog>,
     /// What most streams do not ask for.
     pub more: Option<Box<StreamMore>>,
 }

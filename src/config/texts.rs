@@ -14,9 +14,9 @@ impl Config {
     /// The access logs of requests, whether or not they are on.
     pub fn access_logs(&self) -> impl Iterator<Item = &AccessLog> {
         let routes = self.sites.iter().flat_map(|site| &site.routes);
-        let of_sites = self.sites.iter().map(|site| &site.access_log);
-        let of_routes = routes.map(|route| &route.access_log);
-        of_sites.chain(of_routes).chain([&self.access_log])
+        let of_sites = self.sites.iter().map(|site| &*site.access_log);
+        let of_routes = routes.map(|route| &*route.access_log);
+        of_sites.chain(of_routes).chain([&*self.access_log])
     }
 
     /// Whether a site or a route has logs of events of its own.

@@ -107,7 +107,7 @@ mod tests {
             client: None,
             limits: None,
             access: None,
-            access_log: AccessLog::off(),
+            access_log: std::sync::Arc::new(AccessLog::off()),
             error_pages: std::sync::Arc::default(),
             tls: std::sync::Arc::default(),
         }

@@ -136,7 +136,7 @@ mod tests {
             udp: None,
             send_proxy_protocol: None,
             proxy_fields: crate::config::ProxyFields::default(),
-            access_log: AccessLog::off(),
+            access_log: std::sync::Arc::new(AccessLog::off()),
             more: None,
         }
     }

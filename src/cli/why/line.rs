@@ -177,11 +177,8 @@ mod tests {
             "[access_log]\nformat = '{text}'\n[[site.\"a.example\".route]]\npath = \"/\"\nupstream = \"u\"\n[upstream.u]\nendpoints = [\"192.0.2.1:80\"]\n"
         );
         let source = crate::config::Source::new("c.toml", "/etc", toml);
-        crate::config::parse(&source)
-            .unwrap()
-            .config
-            .access_log
-            .format
+        let config = crate::config::parse(&source).unwrap().config;
+        config.access_log.format.clone()
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Knows inheritance key by key; format strings are `text`'s job, writing lines is `observe`'s.
 
+use std::sync::Arc;
+
 use super::action::text;
 use super::reader::{At, Reader};
 use super::{Key, Kind, Table, log_target};
@@ -64,7 +66,7 @@ pub(in crate::config) static TABLE: Table = Table {
 };
 
 /// What one table says; `None` inherits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::config) struct Overlay {
     target: Option<LogTarget>,
     format: Option<AccessLogFormat>,
@@ -76,8 +78,15 @@ pub(in crate::config) struct Overlay {
 }
 
 impl Overlay {
-    /// What is in force where this table stands.
-    pub(in crate::config) fn over(self, inherited: &AccessLog) -> AccessLog {
+    /// What is in force where this table stands: what is inherited itself, where nothing is said.
+    pub(in crate::config) fn over(self, inherited: &Arc<AccessLog>) -> Arc<AccessLog> {
+        match self == Self::default() {
+            true => inherited.clone(),
+            false => Arc::new(self.filled(inherited)),
+        }
+    }
+
+    fn filled(self, inherited: &AccessLog) -> AccessLog {
         let whole = AccessLog::off();
         let rest = match self.target {
             Some(_) => &whole,
@@ -97,7 +106,7 @@ impl Overlay {
                 .into_iter()
                 .map(|one| AccessLog {
                     events: Vec::new(),
-                    ..one.over(&log)
+                    ..one.filled(&log)
                 })
                 .collect(),
             None => rest.also.clone(),
@@ -128,7 +137,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<AccessLog> {
         target: Some(log.target.clone()),
         ..further?
     };
-    Some(overlay.over(&log))
+    Some(overlay.filled(&log))
 }
 
 /// What belongs to a target.

@@ -84,7 +84,8 @@ pub(super) fn document(
         &schema::access_log::TABLE,
         context,
         schema::access_log::read,
-    );
+    )
+    .map(Arc::new);
     let error_pages = schema::error_pages::read(&root, context)
         .map(|pages| pages.over(&Arc::new(ErrorPages::default())));
     let tls = schema::tls::read(&root, context)

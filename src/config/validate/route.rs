@@ -25,7 +25,7 @@ use crate::types::pattern::Pattern;
 /// What a route has of what is around it where it says nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Inherited<'a> {
-    pub(super) access_log: &'a AccessLog,
+    pub(super) access_log: &'a Arc<AccessLog>,
     pub(super) access: Option<&'a Arc<Access>>,
     pub(super) client: Option<&'a Arc<ClientTerms>>,
     /// What clients get where nothing is said of it.

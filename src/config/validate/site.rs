@@ -23,14 +23,17 @@ use crate::config::tls::Tls;
 use crate::types::address::Address;
 use crate::types::host::{Host, HostError, HostPattern};
 
+/// The tables of the whole file that sites inherit from, as far as they could be read.
+type Whole<'a> = (
+    Option<&'a Arc<AccessLog>>,
+    Option<&'a Arc<ErrorPages>>,
+    Option<&'a Arc<Tls>>,
+);
+
 /// Checks every site, and that no host belongs to two. None is needed where there are `streams`.
 pub(super) fn check_all(
     (sites, streams): (Option<Vec<Typed>>, bool),
-    (access_log, error_pages, tls): (
-        Option<&AccessLog>,
-        Option<&Arc<ErrorPages>>,
-        Option<&Arc<Tls>>,
-    ),
+    (access_log, error_pages, tls): Whole<'_>,
     usual: &ClientTerms,
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
@@ -44,7 +47,7 @@ pub(super) fn check_all(
         );
         return relations.sink.refuse(fault);
     }
-    let fallback = AccessLog::off();
+    let fallback = Arc::new(AccessLog::off());
     let access_log = access_log.unwrap_or(&fallback);
     let built_in = Arc::default();
     let tls = tls.cloned().unwrap_or_default();
@@ -65,7 +68,12 @@ pub(super) fn check_all(
 
 fn check(
     typed: Typed,
-    (access_log, error_pages, tls, usual): (&AccessLog, &Arc<ErrorPages>, &Arc<Tls>, &ClientTerms),
+    (access_log, error_pages, tls, usual): (
+        &Arc<AccessLog>,
+        &Arc<ErrorPages>,
+        &Arc<Tls>,
+        &ClientTerms,
+    ),
     (listen, acme): (Option<&Listen>, Option<&Acme>),
     names: &Names,
     context: Context<'_>,

@@ -32,7 +32,7 @@ type Placed = (Stream, Span, Vec<At<HostPattern>>);
 /// Checks every stream.
 pub(super) fn check_all(
     streams: Option<Vec<Typed>>,
-    (access_log, tls): (Option<&AccessLog>, Option<&Arc<Tls>>),
+    (access_log, tls): (Option<&Arc<AccessLog>>, Option<&Arc<Tls>>),
     (listen, sites): (Option<&Listen>, Option<&[Site]>),
     names: &Names,
     context: Context<'_>,
@@ -52,7 +52,7 @@ pub(super) fn check_all(
 
 fn check(
     typed: Typed,
-    (access_log, tls): (Option<&AccessLog>, Option<&Arc<Tls>>),
+    (access_log, tls): (Option<&Arc<AccessLog>>, Option<&Arc<Tls>>),
     names: &Names,
     context: Context<'_>,
     relations: Context<'_>,
