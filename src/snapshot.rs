@@ -33,6 +33,7 @@ use crate::tls::policies::{Ground, Policies, PolicyError};
 use crate::tls::streams::StreamTlsError;
 use crate::types::endpoint_address::EndpointAddress;
 use crate::types::name::UpstreamName;
+use crate::types::pause::{drop_in_turn, pause};
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoints_file;
 use crate::upstream::group::Group;
@@ -255,6 +256,23 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Frees it by pieces, for whoever lets others go before.
+    pub fn take_apart(self) {
+        let Self {
+            config,
+            sites,
+            routes,
+            ..
+        } = self;
+        drop_in_turn(sites);
+        drop_in_turn(routes);
+        if let Some(config) = Arc::into_inner(config) {
+            drop_in_turn(config.sites);
+        }
+    }
+}
+
 fn names_local(config: &Config) -> bool {
     let mut named = config.texts().flat_map(Text::variables);
     named.any(|variable| matches!(variable, Variable::ServerAddr | Variable::ServerPort))
@@ -322,6 +340,7 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn site(&mut self, site: &'a Site) -> Result<RunningSite, BuildError> {
+        pause();
         let first_route = self.routes.len() as u32;
         for route in &site.routes {
             let route = self.route(site, route)?;

@@ -14,6 +14,7 @@ use super::show::{self, Entry};
 use super::show_definition;
 use super::show_listener;
 use super::stream::Stream;
+use crate::types::pause::pause;
 
 /// Compares two configurations.
 pub fn diff(old: &Config, new: &Config) -> Plan {
@@ -206,6 +207,7 @@ fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
         );
     }
     for site in &new.sites {
+        pause();
         match before.get(&site.name()) {
             None => {
                 changes.push(whole(

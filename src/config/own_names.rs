@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::variable::Variable;
+use crate::types::pause::pause;
 
 /// Tables whose keys are variables.
 const TABLES: &[&str] = &["map", "geo", "split", "signed"];
@@ -73,6 +74,7 @@ impl OwnNames {
     fn look_into(&mut self, value: &DeValue<'_>) {
         match value {
             DeValue::Table(table) => {
+                pause();
                 for (key, value) in table {
                     if matches!(&**key.get_ref(), "set" | "take") {
                         self.keys_of(value.get_ref());

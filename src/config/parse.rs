@@ -3,7 +3,7 @@
 //! All faults come out in one run. A section with a syntax error is not looked at further, and with any syntax error
 //! relations are not checked: what is missing may only be unreadable.
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Report, Severity, Sink};
 use super::model::Config;
@@ -12,6 +12,7 @@ use super::schema::reader::{Context, Files};
 use super::source::Source;
 use super::syntax;
 use super::validate;
+use crate::types::pause::drop_in_turn;
 
 /// A configuration that can be run, with the warnings about it.
 #[derive(Clone, Debug)]
@@ -44,6 +45,12 @@ pub(super) fn checked(source: &Source, files: Files) -> Result<Loaded, Report> {
             own: &own,
         },
     );
+    // A table for each site and more.
+    for (_, value) in document.into_inner() {
+        if let DeValue::Table(table) = value.into_inner() {
+            drop_in_turn(table);
+        }
+    }
     let mut diagnostics = sink.into_inner();
     if !errors.is_empty() {
         let found = syntax::faults(source, &errors);

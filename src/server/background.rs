@@ -6,18 +6,23 @@
 //! left another's heap half empty (docs/soak.md). Threads of the class SCHED_IDLE were tried and made requests wait longer,
 //! not shorter (docs/performance.md).
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use crate::types::pause::pauses;
+
 /// What `nice` adds for threads that step back.
 const STEP_BACK: i32 = 10;
+/// Work goes on for so long before others are let ahead.
+const PIECE: Duration = Duration::from_micros(100);
 /// Whether something is still used is asked this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -31,6 +36,7 @@ fn begin() -> Option<Sender<Work>> {
     let named = thread::Builder::new().name("background".to_owned());
     let begun = named.spawn(move || {
         step_back();
+        pauses(give_way);
         for work in works {
             // A panic has been told by the hook. Whoever waits for the outcome learns that there is none.
             drop(catch_unwind(AssertUnwindSafe(work)));
@@ -42,6 +48,21 @@ fn begin() -> Option<Sender<Work>> {
             tracing::warn!(%error, "there is no thread for work in the background");
             None
         }
+    }
+}
+
+thread_local! {
+    static GAVE_WAY: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Lets whoever waits for this core go first, if the thread has worked for a while. The kernel compares threads of one core
+/// at its clock's tick only: a niced thread whose turn it is keeps workers waiting for 4 ms.
+fn give_way() {
+    let now = Instant::now();
+    let before = GAVE_WAY.get();
+    if before.is_none_or(|before| now.duration_since(before) >= PIECE) {
+        thread::yield_now();
+        GAVE_WAY.set(Some(now));
     }
 }
 
@@ -85,14 +106,19 @@ pub(super) fn discard<T: Send + 'static>(thing: T) {
     sometime(move || drop(thing));
 }
 
-/// Keeps what requests may still use until they are done with it, so that none of them has to free it.
-pub(super) fn retire<T: Send + Sync + 'static>(thing: Arc<T>) {
+/// Keeps what requests may still use until they are done with it, so that none of them has to free it: `free` does, where
+/// it is no longer shared.
+pub(super) fn retire<T: Send + Sync + 'static>(thing: Arc<T>, free: fn(T)) {
     // Ends with the process, if requests last that long.
     drop(tokio::spawn(async move {
         while Arc::strong_count(&thing) > 1 {
             sleep(LOOK).await;
         }
-        discard(thing);
+        sometime(move || {
+            if let Some(thing) = Arc::into_inner(thing) {
+                free(thing);
+            }
+        });
     }));
 }
 
@@ -106,7 +132,7 @@ mod tests {
     async fn what_is_retired_goes_only_after_its_last_user() {
         let thing = Arc::new(());
         let (weak, used) = (Arc::downgrade(&thing), thing.clone());
-        retire(thing);
+        retire(thing, drop);
         tokio::task::yield_now().await;
         assert!(weak.upgrade().is_some());
         drop(used);

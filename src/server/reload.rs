@@ -220,7 +220,7 @@ impl Prepared {
                 .tickets
                 .rotate_every(config.tls.ticket_rotation);
             let old = process.shared.replace(self.snapshot);
-            retire(old);
+            retire(old, Snapshot::take_apart);
             let wanted: HashMap<_, _> = wanted(&config).into_iter().collect();
             let gone: Vec<ListenerKey> = state
                 .listeners

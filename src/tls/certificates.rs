@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 
 use super::pem::{Leaf, Pair};
 use crate::types::host::HostPattern;
+use crate::types::pause::pause;
 
 /// A whole TLS record with the fatal alert `unrecognized_name` (RFC 6066 section 3), to be sent before the handshake.
 pub const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70];
@@ -132,9 +133,11 @@ impl Certificates {
             next.exact.reserve(rows.len());
             let all = table.rows().chain(table.of_sites.values());
             for row in all.filter(|row| keep(&row.pattern, row.origin)) {
+                pause();
                 next.insert(row.clone());
             }
             for (pattern, pair, origin) in &rows {
+                pause();
                 next.insert(Row {
                     pattern: pattern.clone(),
                     pair: pair.clone(),

@@ -14,6 +14,7 @@ use super::pem::{self, LoadError, Pair, Place};
 use super::{Certificates, Origin};
 use crate::config::PairFiles;
 use crate::types::host::HostPattern;
+use crate::types::pause::pause;
 
 /// One pair of files and whom it is served for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,7 @@ impl FileCertificates {
         let here = Known::default();
         let (mut loaded, mut errors) = (Vec::new(), Vec::new());
         for spec in specs {
+            pause();
             let read = Content::read(&spec).and_then(|content| {
                 let known = || here.get(&spec, &content);
                 if let Some(known) = known().or_else(|| before.get(&spec, &content)) {

@@ -16,3 +16,4 @@ pub mod moment;
 pub mod name;
 pub mod path;
 pub mod pattern;
+pub mod pause;

@@ -30,6 +30,7 @@ use super::model::Config;
 use super::schema::reader::{At, Context, Reader};
 use super::schema::{self, ROOT, Table, kind_of};
 use super::source::Span;
+use crate::types::pause::pause;
 
 /// Reads and checks a whole document; without `whole`, relations between tables are not checked.
 pub(super) fn document(
@@ -268,6 +269,7 @@ fn streams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::stream
 fn sites(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::site::Site>> {
     let tables = named_tables(root, "site", &schema::site::TABLE, context)?;
     let read = tables.into_iter().map(|(host, table, span)| {
+        pause();
         let label = format!("`[site.{}]`", key_text(&host.value));
         let reader = Reader::new(&schema::site::TABLE, label, Some((table, span)), context);
         schema::site::read(host, &reader, context)

@@ -22,6 +22,7 @@ use crate::config::source::Span;
 use crate::config::tls::Tls;
 use crate::types::address::Address;
 use crate::types::host::{Host, HostError, HostPattern};
+use crate::types::pause::pause;
 
 /// The tables of the whole file that sites inherit from, as far as they could be read.
 type Whole<'a> = (
@@ -79,6 +80,7 @@ fn check(
     context: Context<'_>,
     relations: Context<'_>,
 ) -> (Vec<At<Place>>, Option<Site>) {
+    pause();
     let of_any_kind = typed.label.is_some();
     let hosts: Option<Vec<_>> = typed.hosts.as_ref().and_then(|hosts| {
         let hosts = hosts.iter().map(|host| match of_any_kind {
