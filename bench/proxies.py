@@ -19,6 +19,8 @@ SIZES = {"6": 6, "1k": 1024, "100k": 100 * 1024, "10m": 10 * 1024 * 1024}
 # descriptors that a process may have; a proxied connection takes two of the proxy, and hubgate keeps 1,152 for other ends
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 CONNECTIONS = min(10_400, (DESCRIPTORS - 1152) // 2)
+# nginx counts both ends, and closes connections that wait for a request once fewer than a sixteenth of its own are left
+NGINX_CONNECTIONS = min(DESCRIPTORS, 2 * CONNECTIONS + 1152)
 COMMANDS = ["hubgate", "nginx", "haproxy", "caddy", "pingap"]
 STREAM_MODULE = Path(os.environ.get("NGINX_STREAM", "/usr/lib/nginx/modules/ngx_stream_module.so"))
 
@@ -124,7 +126,7 @@ class Programs:
         (folder / "nginx.conf").write_text(f"""
             {module}
             {user} worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log crit;
-            events {{ worker_connections {2 * CONNECTIONS}; }}
+            events {{ worker_connections {NGINX_CONNECTIONS}; }}
             http {{
                 access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
                 client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
