@@ -268,6 +268,11 @@ fn imported(line: &str, block: &str, name: &str) -> Result<Imported, String> {
     if name == "root" {
         text = text.replace("root /srv;", "");
     }
+    // A variable has to be defined somewhere.
+    if name == "set" || name == "auth_request_set" {
+        let elsewhere = "http { server { server_name elsewhere; set $odd 0; }";
+        text = text.replace("http {", elsewhere);
+    }
     if name == "resolver_timeout" {
         text = text.replace("http {", "http { resolver 192.0.2.4;");
     }

@@ -33,7 +33,7 @@ pub(super) enum Command {
 /// Does what was asked. Gives the exit code.
 pub(super) fn run(command: &Command) -> u8 {
     let Command::Nginx { path, output, at } = command;
-    let imported = match origin::imported(&Asked::of(path).moved(at.clone())) {
+    let (imported, unresolved) = match origin::imported(&Asked::of(path).moved(at.clone())) {
         Ok(imported) => imported,
         Err(refusal) => {
             complain(&format!("{refusal}\n"));
@@ -62,8 +62,11 @@ pub(super) fn run(command: &Command) -> u8 {
         ));
         return exit::REFUSED;
     }
-    match imported.report.lost() {
-        0 => exit::OK,
+    if let Some(unresolved) = &unresolved {
+        complain(&format!("\n{unresolved}\n"));
+    }
+    match (imported.report.lost(), unresolved) {
+        (0, None) => exit::OK,
         _ => exit::REFUSED,
     }
 }

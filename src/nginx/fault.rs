@@ -31,7 +31,9 @@ pub enum At {
     },
     /// In directives given by `-g`.
     CommandLine,
-    /// In no place: about the whole.
+    /// In no place: about a block that has been read to its end.
+    Block,
+    /// In no place: about the whole, when all of it has been read.
     Nowhere,
 }
 
@@ -40,7 +42,7 @@ impl fmt::Display for Fault {
         match &self.at {
             At::File { file, line, .. } => write!(f, "{} in {file}:{line}", self.text),
             At::CommandLine => write!(f, "{} in command line", self.text),
-            At::Nowhere => f.write_str(&self.text),
+            At::Block | At::Nowhere => f.write_str(&self.text),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::import::{Imported, import_as};
-use super::{Asked, Disk, Fault, Options, Tree, read as read_tree};
+use super::{Asked, Disk, Fault, Options, Tree, hosts, modules, read as read_tree};
 use crate::config::{self, Diagnostic, Loaded, Report, Source};
 
 /// Reads the configuration that a path stands for, without looking at what it says.
@@ -19,8 +19,8 @@ pub fn fetch(path: &Path) -> Result<Source, Report> {
     };
     let folder = asked.main.parent().unwrap_or(Path::new("/"));
     let name = format!("nginx:{}", asked.main.display());
-    match imported(&asked) {
-        Ok(imported) => Ok(Source::new(name, folder, imported.toml)),
+    match served(&asked).map_err(|refused| refusal(&refused.0)) {
+        Ok(tree) => Ok(Source::new(name, folder, import_as(&tree, &asked).toml)),
         Err(refusal) => Err(Report::new(
             Source::new(name, folder, ""),
             vec![Diagnostic::whole("nginx", refusal)],
@@ -36,14 +36,32 @@ pub fn read(path: &Path) -> Result<Loaded, Report> {
     config::load(&fetch(path)?)
 }
 
-/// Imports nginx's main file from the disk.
+/// Imports nginx's main file from the disk, on whatever machine: beside it what nginx would say of a host that has no
+/// address here.
 ///
 /// # Errors
 /// nginx's sentence.
-pub fn imported(asked: &Asked) -> Result<Imported, String> {
-    match tree(asked) {
-        Ok(tree) => Ok(import_as(&tree, asked)),
-        Err(refused) => Err(format!("nginx: [emerg] {}", refused.0)),
+pub fn imported(asked: &Asked) -> Result<(Imported, Option<String>), String> {
+    let tree = tree(asked).map_err(|refused| refusal(&refused.0))?;
+    let unresolved = hosts::found(&tree).err();
+    let unresolved = unresolved.map(|fault| refusal(&fault));
+    Ok((import_as(&tree, asked), unresolved))
+}
+
+fn refusal(fault: &Fault) -> String {
+    format!("nginx: [emerg] {fault}")
+}
+
+/// Reads nginx's main file from the disk as whoever serves it, or tests it as `nginx` does: hosts that nginx looks up
+/// have to have addresses.
+///
+/// # Errors
+/// As [`tree`].
+pub fn served(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
+    let tree = tree(asked)?;
+    match hosts::found(&tree) {
+        Ok(()) => Ok(tree),
+        Err(fault) => Err(Box::new((fault, tree))),
     }
 }
 
@@ -51,7 +69,7 @@ pub fn imported(asked: &Asked) -> Result<Imported, String> {
 /// hubgate as `nginx` is told of them as nginx would, unless the configuration loads modules.
 ///
 /// # Errors
-/// What nginx would not take, and the tree up to there.
+/// What nginx would not take, and the tree up to there. A host that has no address is no reason here: [`served`].
 pub fn tree(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
     let read = |keep_unknown| {
         let options = Options {
@@ -67,8 +85,7 @@ pub fn tree(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
         Ok(tree) => return Ok(tree),
         Err(refused) => refused,
     };
-    let loads = refused.1.directives.iter();
-    match loads.into_iter().any(|own| own.is("load_module")) {
+    match modules::loads_foreign(&refused.1.directives) {
         true => read(true),
         false => Err(refused),
     }

@@ -12,6 +12,7 @@ use super::fault::{At, Fault};
 use super::files::Files;
 use super::glob;
 use super::lex::{LexFault, Lexer, Token};
+use super::modules;
 use super::scope::{Frame, Inner, Scope};
 use super::sense;
 use super::table::Context;
@@ -58,30 +59,35 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
         files: reader.names,
         directives,
     };
-    match result.and_then(|()| sensible(&tree)) {
+    match result.and_then(|()| sensible(&tree, options)) {
         Ok(()) => Ok(tree),
         Err(fault) => Err(Box::new((fault, tree))),
     }
 }
 
 /// What nginx asks of directives that stand together.
-fn sensible(tree: &Tree) -> Result<(), Fault> {
-    let Some((own, text)) = sense::fault(&tree.directives) else {
-        return match sense::unknown_zone(&tree.directives) {
-            Some(text) => Err(Fault {
-                text,
-                at: At::Nowhere,
-            }),
-            None => Ok(()),
-        };
+fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
+    if let Some((own, text)) = sense::fault(&tree.directives) {
+        let at = tree.at(own);
+        return Err(Fault { text, at });
+    }
+    // Somebody else's module may define variables.
+    let foreign = options.keep_unknown && modules::has_foreign(&tree.directives);
+    let unknown = || match foreign {
+        true => None,
+        false => sense::unknown_variable(&tree.directives),
     };
-    let place = own.place();
-    let at = At::File {
-        file: tree.file(place).to_owned(),
-        line: own.end_line,
-        place: Some(place),
-    };
-    Err(Fault { text, at })
+    if let Some(text) = unknown() {
+        let at = At::Block;
+        return Err(Fault { text, at });
+    }
+    match sense::unknown_zone(&tree.directives) {
+        Some(text) => Err(Fault {
+            text,
+            at: At::Nowhere,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// What nginx asks of a configuration as a whole.

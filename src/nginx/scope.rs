@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::judge;
 use super::meaning::{self, Outer};
 use super::table::{self, Context};
 use super::tree::Directive;
@@ -129,7 +130,8 @@ impl Frame {
             return Err(format!("\"{name}\" directive is duplicate"));
         }
         let refusal = value::refusal(rule.form, directive)
-            .or_else(|| meaning::refusal(directive, context, self.outer.as_ref()));
+            .or_else(|| meaning::refusal(directive, context, self.outer.as_ref()))
+            .or_else(|| judge::refusal(directive, context));
         match refusal {
             Some(refusal) => Err(refusal),
             None => Ok(Inner::Scope(inner(context, name))),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use super::judge;
 use super::model::{Mark, head};
 use super::tree::{Block, Directive, Word};
 
@@ -29,6 +30,14 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
             .or_else(|| { own.iter() }.find_map(|own| locations(own.children())))
             .or_else(|| certificates(own))
     })
+}
+
+/// A variable that nobody has defined.
+pub(super) fn unknown_variable(directives: &[Directive]) -> Option<String> {
+    let mut blocks = directives
+        .iter()
+        .filter(|own| own.is("http") || own.is("stream"));
+    blocks.find_map(judge::unknown)
 }
 
 /// What is wrong with all of it, in no place: a zone that limits go by and that nobody has defined.

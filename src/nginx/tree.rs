@@ -6,6 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::fault::At;
+
+/// What stands for a file's name where directives were given by `-g`.
+pub(super) const COMMAND_LINE: &str = "command line";
+
 /// A whole configuration and the files it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
@@ -67,6 +72,19 @@ impl Tree {
     /// Whether a directive of this name is anywhere.
     pub fn has(&self, name: &str) -> bool {
         self.directives.iter().any(|own| own.has(name))
+    }
+
+    /// Where nginx stands when it has read a directive.
+    pub(super) fn at(&self, directive: &Directive) -> At {
+        let place = directive.place();
+        match self.file(place) {
+            COMMAND_LINE => At::CommandLine,
+            file => At::File {
+                file: file.to_owned(),
+                line: directive.end_line,
+                place: Some(place),
+            },
+        }
     }
 
     /// `FILE:LINE`, as in messages.

@@ -3,6 +3,8 @@
 //! Pure. Each gives `None` for what nginx refuses, and nothing for what nginx takes is refused.
 #![deny(clippy::disallowed_methods)]
 
+use std::net::IpAddr;
+
 use super::table::Form;
 use super::tree::{Directive, Word};
 
@@ -99,6 +101,19 @@ fn time(word: &[u8], unit: Unit) -> Option<i64> {
     match digits {
         true => total.checked_add(value.checked_mul(thousand)?),
         false => None,
+    }
+}
+
+/// Whether it is an address, or one and the length of its prefix.
+pub(super) fn is_network(word: &str) -> bool {
+    let (address, most) = match word.split_once('/') {
+        Some((address, length)) => (address, number(length.as_bytes())),
+        None => (word, Some(0)),
+    };
+    match (address.parse::<IpAddr>(), most) {
+        (Ok(IpAddr::V4(_)), Some(length)) => length <= 32,
+        (Ok(IpAddr::V6(_)), Some(length)) => length <= 128,
+        _ => false,
     }
 }
 

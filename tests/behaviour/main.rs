@@ -52,6 +52,7 @@ mod nginx_odds;
 mod nginx_proxying;
 mod nginx_servers;
 mod nginx_streams;
+mod nginx_tested;
 mod nginx_tls;
 mod nginx_upstreams;
 mod nginx_values;

@@ -290,6 +290,45 @@ fn it_says_what_it_is_and_what_it_lacks() {
 }
 
 #[test]
+fn a_host_without_an_address_refuses_the_start_and_a_reload_keeps_what_there_was() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("daemon off;", upstream.addr);
+    let good = nginx.read("nginx.conf");
+    let bad = good.replace(&upstream.addr.to_string(), "nosuch.invalid");
+    let file = nginx.path("nginx.conf");
+    let refused = format!(
+        "[emerg] host not found in upstream \"nosuch.invalid\" in {}:8",
+        file.display()
+    );
+    nginx.write(&bad);
+    let (code, said) = nginx.output(&[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&refused), "{said}");
+    // What only a request names is nobody's affair before there is one.
+    nginx.write(&bad.replace("nosuch.invalid", "nosuch.invalid$uri"));
+    assert_eq!(nginx.output(&["-t", "-q"]).0, 0);
+    nginx.write(&good);
+    let mut child = nginx.start();
+    nginx.write(&bad);
+    signal(child.id(), "HUP");
+    nginx.logged("host not found in upstream \"nosuch.invalid\"");
+    assert_eq!(nginx.get(), "hello");
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn without_any_server_it_runs_and_serves_nobody() {
+    let nginx = Nginx::new("", free_addr());
+    nginx.write("daemon off;\nevents { }\nhttp { }\n");
+    let mut child = nginx.start();
+    assert_eq!(nginx.output(&["-s", "reload"]), (0, String::new()));
+    nginx.logged("gracefully shutting down");
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+}
+
+#[test]
 fn error_logs_of_servers_and_locations_get_what_is_theirs_by_their_levels_and_syslog_too() {
     let syslog = UdpSocket::bind("127.0.0.1:0").unwrap();
     syslog.set_read_timeout(Some(LONG)).unwrap();

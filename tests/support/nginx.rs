@@ -24,16 +24,22 @@ pub struct Nginx {
     child: Child,
 }
 
+/// The program; `None`, and a word about it, where there is none to compare with.
+pub fn program() -> Option<&'static Path> {
+    let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].map(Path::new);
+    let found = found.into_iter().find(|path| path.exists());
+    if found.is_none() {
+        eprintln!("no nginx here: nothing to compare with");
+    }
+    found
+}
+
 impl Nginx {
     /// Starts with these directives of `http`, in a folder that `files` prepares. `None`, and a word about it, where
     /// there is no nginx to compare with.
     #[track_caller]
     pub fn start(http: &str, files: impl Fn(&Path)) -> Option<Self> {
-        let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"];
-        let Some(nginx) = found.into_iter().find(|path| Path::new(path).exists()) else {
-            eprintln!("no nginx here: nothing to compare with");
-            return None;
-        };
+        let nginx = program()?;
         let dir = TempDir::new().unwrap();
         files(dir.path());
         let (addr, folder) = (free_addr(), dir.path().display());

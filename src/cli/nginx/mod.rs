@@ -66,7 +66,11 @@ pub(super) fn run(arguments: &[OsString]) -> u8 {
 
 fn act(options: &Options, words: &Words, stage: Stage, rest: &[OsString]) -> Result<(), Fault> {
     let asked = asked(options, &stage);
-    let tree = origin::tree(&asked).map_err(|refused| {
+    let read = match options.test || options.signal.is_some() {
+        true => origin::served(&asked),
+        false => origin::tree(&asked),
+    };
+    let tree = read.map_err(|refused| {
         let (fault, tree) = *refused;
         // About the whole, so it has been read.
         if options.test && fault.at == At::Nowhere && !tree.directives.is_empty() {

@@ -121,12 +121,13 @@ pub(super) fn document(
     let streams = streams(&root, context);
 
     let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
+    let no_sites = sites.as_ref().is_some_and(Vec::is_empty);
     let (admin, admin_listen) = admin.unzip();
     let listen = listen.and_then(|listen| {
         listen::check(
             listen,
             admin_listen.as_ref().and_then(Option::as_ref),
-            (&stream_listeners(&streams), only_streams),
+            (&stream_listeners(&streams), only_streams || no_sites),
             &site::listeners(sites.as_deref()),
             relations,
         )

@@ -31,7 +31,7 @@ type Whole<'a> = (
     Option<&'a Arc<Tls>>,
 );
 
-/// Checks every site, and that no host belongs to two. None is needed where there are `streams`.
+/// Checks every site, and that no host belongs to two. None is needed where there are `streams`, or no addresses.
 pub(super) fn check_all(
     (sites, streams): (Option<Vec<Typed>>, bool),
     (access_log, error_pages, tls): Whole<'_>,
@@ -42,7 +42,9 @@ pub(super) fn check_all(
     relations: Context<'_>,
 ) -> Option<Vec<Site>> {
     let sites = sites?;
-    if sites.is_empty() && !streams {
+    // Who wants no address has said so.
+    let nowhere = listen.is_some_and(|own| own.http.is_empty() && own.https.is_empty());
+    if sites.is_empty() && !streams && !nowhere {
         let fault = Diagnostic::whole("no-site", "the configuration has no site").hint(
             "add `[site.\"hub.example.org\"]` and under it `[[site.\"hub.example.org\".route]]`",
         );

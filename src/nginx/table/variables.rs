@@ -150,6 +150,56 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     same("uri"),
 ];
 
+/// Those of `http` that nginx knows beside the rows above.
+pub static ALSO: &[&str] = &["proxy_internal_chunked"];
+
+/// Those that are there only where a module is used, or with a subscription: their beginnings, and the beginning of the
+/// directive that brings them; none for what only `set` brings.
+#[rustfmt::skip]
+pub static ONLY_WITH: &[(&str, &str)] = &[
+    ("geoip_", "geoip_"),
+    ("jwt_", "auth_jwt"),
+    ("memcached_key", ""),
+    ("session_log_id", "session_log"),
+    ("spdy", "spdy"),
+    ("upstream_queue_time", "queue"),
+];
+
+/// Those of `http` that no directive may give a value.
+#[rustfmt::skip]
+pub static FIXED: &[&str] = &[
+    "binary_remote_addr", "body_bytes_sent", "bytes_sent", "connection", "connection_requests", "connection_time",
+    "connections_active", "connections_reading", "connections_waiting", "connections_writing", "content_length",
+    "content_type", "date_gmt", "date_local", "document_root", "document_uri", "fastcgi_path_info",
+    "fastcgi_script_name", "gzip_ratio", "host", "hostname", "http2", "http_cookie", "http_host", "http_referer",
+    "http_user_agent", "http_via", "http_x_forwarded_for", "https", "is_args", "limit_conn_status",
+    "limit_req_status", "msec", "nginx_version", "pid", "pipe", "proxy_add_x_forwarded_for",
+    "proxy_internal_body_length", "proxy_internal_chunked", "proxy_protocol_addr", "proxy_protocol_port",
+    "proxy_protocol_server_addr", "proxy_protocol_server_port", "query_string", "realip_remote_addr",
+    "realip_remote_port", "realpath_root", "remote_addr", "remote_port", "remote_user", "request", "request_body",
+    "request_body_file", "request_completion", "request_filename", "request_id", "request_length",
+    "request_method", "request_time", "request_uri", "scheme", "secure_link", "secure_link_expires",
+    "sent_http_cache_control", "sent_http_connection", "sent_http_content_length", "sent_http_content_type",
+    "sent_http_keep_alive", "sent_http_last_modified", "sent_http_link", "sent_http_location",
+    "sent_http_transfer_encoding", "server_addr", "server_name", "server_port", "server_protocol", "slice_range",
+    "status", "tcpinfo_rcv_space", "tcpinfo_rtt", "tcpinfo_rttvar", "tcpinfo_snd_cwnd", "time_iso8601",
+    "time_local", "uid_got", "uid_set", "upstream_addr", "upstream_bytes_received", "upstream_bytes_sent",
+    "upstream_cache_status", "upstream_connect_time", "upstream_header_time", "upstream_response_length",
+    "upstream_response_time", "upstream_status", "uri",
+];
+
+/// Those of `stream` that no directive may give a value; with them and those of TLS these are all.
+#[rustfmt::skip]
+pub static OF_STREAMS: &[&str] = &[
+    "binary_remote_addr", "bytes_received", "bytes_sent", "connection", "hostname", "limit_conn_status", "msec",
+    "nginx_version", "pid", "protocol", "proxy_protocol_addr", "proxy_protocol_port",
+    "proxy_protocol_server_addr", "proxy_protocol_server_port", "realip_remote_addr", "realip_remote_port",
+    "remote_addr", "remote_port", "server_addr", "server_port", "session_time", "ssl_preread_alpn_protocols",
+    "ssl_preread_protocol", "ssl_preread_server_name", "status", "time_iso8601", "time_local", "upstream_addr",
+    "upstream_bytes_received", "upstream_bytes_sent", "upstream_connect_time", "upstream_first_byte_time",
+    "upstream_session_time",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
