@@ -139,6 +139,14 @@ impl MediaTypes {
                 .any(|name| &**name == "*" || name.as_bytes().eq_ignore_ascii_case(kind))
     }
 
+    /// Whether an answer is one of them. One that does not say its type is of `*` alone.
+    pub fn fit(&self, kind: Option<&[u8]>) -> bool {
+        match kind {
+            Some(kind) => self.has(kind),
+            None => self.0.iter().any(|name| &**name == "*"),
+        }
+    }
+
     /// As they are written.
     pub fn names(&self) -> &[Box<str>] {
         &self.0

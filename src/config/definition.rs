@@ -152,7 +152,9 @@ impl Definition {
                 if !proxies.is_empty() {
                     address = address.map(|own| behind(own, proxies, *recursive, values));
                 }
-                let text = address.and_then(|address| narrowest(networks, address));
+                // What is no address is in the networks of all addresses, as in nginx, and in hardly any other.
+                let address = address.unwrap_or(Ipv4Addr::BROADCAST.into());
+                let text = narrowest(networks, address);
                 out.extend_from_slice(&text.unwrap_or(default).value(values));
             }
             Definer::Signed(signed) => signed.append(&key, values, out),

@@ -85,7 +85,8 @@ fn tables(block: &[Directive]) -> Found<'_> {
         { values }.find_map(|row| {
             let value = row.name().to_lowercase();
             let twice = match &*value {
-                "default" => !known.insert(value.clone()),
+                // Not the value, which is written `\\default`.
+                "default" => !known.insert("\0".to_owned()),
                 _ => !known.insert(value.trim_start_matches('\\').to_owned()),
             };
             let text = match &*value {

@@ -92,6 +92,14 @@ pub fn enter(logs: &EventLogs) {
     OWN.try_with(|own| own.borrow_mut().clone_from(logs)).ok();
 }
 
+/// Tells events in `logs`, if any, of a request that has been served.
+pub fn within(logs: &EventLogs, tell: impl FnOnce()) {
+    match logs.is_own() {
+        true => OWN.sync_scope(RefCell::new(logs.clone()), tell),
+        false => tell(),
+    }
+}
+
 /// The logs of the request that is served.
 fn own() -> Option<EventLogs> {
     let own = OWN.try_with(|own| own.borrow().clone()).ok()?;

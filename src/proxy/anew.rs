@@ -302,6 +302,11 @@ impl App {
                 self.answer(snapshot, client, answer, id, trace).await
             }
             Decision::Answer(answer) => self.answer(snapshot, client, answer, id, trace).await,
+            Decision::TooLarge { route } => {
+                trace.route = Some(route);
+                let cause = Cause::BodyTooLarge;
+                self.answer_cause(snapshot, client, cause, id, trace).await
+            }
             Decision::Refuse(cause) => self.answer_cause(snapshot, client, cause, id, trace).await,
             Decision::ChallengeFallback(_) | Decision::Rules => {
                 self.answer_cause(snapshot, client, Cause::RouteLoop, id, trace)

@@ -322,6 +322,11 @@ impl App {
                 trace.route = Some(route);
                 self.answer(snapshot, client, answer, id, trace).await
             }
+            (_, Decision::TooLarge { route }) => {
+                trace.route = Some(route);
+                let cause = Cause::BodyTooLarge;
+                self.answer_cause(snapshot, client, cause, id, trace).await
+            }
             (_, Decision::Refuse(cause)) => {
                 self.answer_cause(snapshot, client, cause, id, trace).await
             }

@@ -48,6 +48,11 @@ pub enum Decision {
         /// Index in the snapshot's routes.
         route: usize,
     },
+    /// Has a body that is too large for this route, whose errors and logs it is.
+    TooLarge {
+        /// Index in the snapshot's routes.
+        route: usize,
+    },
     /// Is for the site's rules first.
     Rules,
 }
@@ -184,7 +189,7 @@ pub fn follow(
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match length {
-        Some(length) if length > limit => Decision::Refuse(Cause::BodyTooLarge),
+        Some(length) if length > limit => Decision::TooLarge { route },
         _ if max_forwards(method, headers) == Some(0) => Decision::Answer(Answer::options()),
         _ => Decision::Forward { route },
     }

@@ -197,23 +197,28 @@ impl App {
                 id,
                 entry: &self.entry,
             };
-            Some(match &rule.to {
-                ErrorTarget::Elsewhere(to) => {
-                    let location = value(to, client, trace);
+            let to = match &rule.to {
+                ErrorTarget::Route(name) => {
+                    return Some(self.named(asked, name, client, trace).await);
+                }
+                ErrorTarget::Path(to) | ErrorTarget::Elsewhere(to) => value(to, client, trace),
+            };
+            // One that begins with a variable is known by what came of it.
+            Some(match to.starts_with(b"/") {
+                false => {
                     let status = match rule.status {
                         ErrorStatus::Fixed(status @ (301 | 302 | 303 | 307 | 308)) => status,
                         _ => 302,
                     };
                     trace.detour.status = None;
-                    let answer = Answer::redirect(status, &location, None);
+                    let answer = Answer::redirect(status, &to, None);
                     self.answer(snapshot, client, answer, id, trace).await
                 }
-                ErrorTarget::Path(to) => {
-                    let target = files::split(&value(to, client, trace));
+                true => {
+                    let target = files::split(&to);
                     client.becomes_get();
                     self.anew(asked, target, client, trace).await
                 }
-                ErrorTarget::Route(name) => self.named(asked, name, client, trace).await,
             })
         })
     }

@@ -16,6 +16,7 @@ use super::values::{self, Values, host_of};
 use crate::config::LogFormat;
 use crate::observe::access_log::{AccessLogHandle, ClientCertificate, Record};
 use crate::observe::cause::{Cause, Situation};
+use crate::observe::events;
 use crate::observe::history::{self, Condition, History};
 use crate::observe::metrics::{Metrics, Protocol};
 use crate::snapshot::Snapshot;
@@ -43,8 +44,10 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
         (None, None) => &snapshot.access_log,
     };
     let wrong = trace.cause.is_some() || !trace.failed().is_empty();
-    if wrong && snapshot.config.log.format == LogFormat::Nginx {
-        sentences(app, snapshot, client, trace, id);
+    if wrong && has_sentences(snapshot) {
+        events::within(log.events(), || {
+            sentences(app, snapshot, client, trace, id);
+        });
     }
     let kept = app.shared.history.wants(trace.cause, trace.status);
     if !log.enabled() && !kept {
@@ -119,6 +122,12 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
             (secrets, &conditions),
         );
     }
+}
+
+/// Whether a log is one of nginx's form.
+fn has_sentences(snapshot: &Snapshot) -> bool {
+    let log = &snapshot.config.log;
+    log.format == LogFormat::Nginx || !log.logs.is_empty() || snapshot.events
 }
 
 #[cold]

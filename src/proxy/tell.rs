@@ -135,6 +135,8 @@ impl App {
         if bare {
             bare::dress(&mut answer, is_page);
         }
+        // What came of the last try is its cause's status.
+        trace.cause = answer.cause;
         // To what the answer is by now: conditions and values are about its status and its page.
         let asked = (client.head(), client.target());
         heads::add_to(&mut answer, (&self.facts, snapshot), asked, (trace, id));

@@ -141,8 +141,10 @@ impl Trace {
     pub fn known(&self) -> Option<Known<'_>> {
         let (failed, last) = (self.failed(), self.last());
         let asked = !failed.is_empty() || last.is_some();
-        asked.then(|| Known {
-            status: self.status,
+        // Of an error's page it is the error's.
+        let error = self.detour.status.map(|status| status.as_u16());
+        (asked || error.is_some()).then(|| Known {
+            status: error.unwrap_or(self.status),
             kept: self.said.as_deref().or(self.kept.as_deref()),
             failed,
             last,

@@ -69,8 +69,11 @@ pub enum Fault {
     TooLong,
 }
 
-/// Version 1's header for a connection from `source` to `destination`.
+/// Version 1's header for a connection from `source` to `destination`. One by a unix socket has no ports, and is unknown.
 pub fn write_v1(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    if source.port() == 0 && destination.port() == 0 {
+        return b"PROXY UNKNOWN\r\n".to_vec();
+    }
     let (from, to) = alike(source, destination);
     let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
     let (source, destination) = (source.port(), destination.port());
@@ -235,9 +238,9 @@ fn v2_addresses(family: u8, block: &[u8]) -> Result<(Option<Said>, usize), Fault
         0x22 if block.len() >= 36 => Ok((None, 36)),
         0x31 | 0x32 if block.len() >= 216 => Ok((None, 216)),
         // Unspecified: the rest is the sender's own affair.
-        0x00 => Ok((None, block.len())),
         0x12 | 0x22 | 0x31 | 0x32 => Err(SHORT),
-        _ => Err(Fault::Malformed("an unknown address family")),
+        // Of no family, or one that is not known here: nothing is believed of it, as of `UNKNOWN` in version 1.
+        _ => Ok((None, block.len())),
     }
 }
 
@@ -329,6 +332,8 @@ mod tests {
             v2_header(0x20, 0x00, &[]),
             v2_header(0x20, 0x11, &V4),
             v2_header(0x21, 0x00, b"anything"),
+            v2_header(0x21, 0x01, b""),
+            v2_header(0x21, 0x41, b"1234"),
             v2_header(0x21, 0x31, &[0; 216]),
         ] {
             assert!(matches!(
@@ -339,13 +344,18 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_by_a_unix_socket_is_an_unknown_one() {
+        let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        assert_eq!(write_v1(here, here), b"PROXY UNKNOWN\r\n");
+    }
+
+    #[test]
     fn version_2_is_refused_when_its_lengths_do_not_agree() {
         for header in [
             v2_header(0x21, 0x11, &V4[..11]),
             v2_header(0x21, 0x21, &V4),
             v2_header(0x21, 0x11, &[&V4[..], &[0x02, 0]].concat()),
             v2_header(0x21, 0x11, &[&V4[..], &[0x02, 0, 9, 1]].concat()),
-            v2_header(0x21, 0x41, &V4),
             v2_header(0x22, 0x11, &V4),
             v2_header(0x11, 0x11, &V4),
         ] {

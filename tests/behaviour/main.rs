@@ -48,6 +48,7 @@ mod names;
 mod nginx_beside;
 mod nginx_called;
 mod nginx_compare;
+mod nginx_errors;
 mod nginx_odds;
 mod nginx_proxying;
 mod nginx_servers;

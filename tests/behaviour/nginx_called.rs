@@ -417,6 +417,39 @@ http {{
 }
 
 #[test]
+fn a_server_tells_in_its_log_and_in_a_locations_own_why_an_upstream_failed() {
+    let nginx = Nginx::new("daemon off;", free_addr());
+    let (addr, nobody) = (nginx.addr, free_addr());
+    nginx.write(&format!(
+        "daemon off;\nerror_log all.log;\nevents {{ }}\nhttp {{\n access_log off;\n server {{\n listen {addr};\n location / {{ proxy_pass http://{nobody}; }}\n location /own {{ proxy_pass http://{nobody}; error_log own.log; }}\n }}\n}}\n"
+    ));
+    let mut child = nginx.start();
+    for target in ["/all", "/own"] {
+        let mut tcp = TcpStream::connect(addr).unwrap();
+        tcp.write_all(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes())
+            .unwrap();
+        let answer = std::io::read_to_string(tcp).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    }
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+    for (log, target) in [("all.log", "/all"), ("own.log", "/own")] {
+        let text = nginx.read(log);
+        let lines = text.lines().filter(|line| line.contains("[error]"));
+        let lines: Vec<_> = lines.collect();
+        assert_eq!(lines.len(), 1, "{log}: {text}");
+        let why = "connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: ";
+        assert!(lines[0].contains(why), "{log}: {text}");
+        assert!(
+            lines[0].contains(&format!(
+                ", request: \"GET {target} HTTP/1.0\", upstream: \"http://{nobody}{target}\""
+            )),
+            "{log}: {text}"
+        );
+    }
+}
+
+#[test]
 fn a_stream_tells_in_logs_of_its_own_what_nginx_s_tells() {
     let nginx = Nginx::new("daemon off;", free_addr());
     let (addr, nobody) = (nginx.addr, free_addr());

@@ -22,7 +22,8 @@ http {
     server { listen @B@; server_name a.test .w.test; return 200 "three $host"; }
     server { listen @B@; server_name ~^u-(?<user>\w+)\.test$ www.a.*; return 200 "four $user"; }
     server { listen @A@; listen @B@; server_name x.w.test; return 200 "five $host"; }
-    server { listen @C@; server_name _; location / { return 200 "six"; } }
+    server { listen @C@; listen *:@PORT_C@; server_name _; location / { return 200 "six"; } }
+    server { listen [::]:@PORT_D@ ipv6only=off; return 200 "seven"; }
     server {
         listen @C@;
         server_name a.test;
@@ -98,6 +99,9 @@ fn all(program: &Path, folder: &Path) -> Vec<String> {
     let mut conf = CONF.to_owned();
     for (mark, address) in ["@A@", "@B@", "@C@"].iter().zip(addresses) {
         conf = conf.replace(mark, &address.to_string());
+    }
+    for (mark, address) in [("@PORT_C@", addresses[2]), ("@PORT_D@", free_addr())] {
+        conf = conf.replace(mark, &address.port().to_string());
     }
     fs::write(folder.join("nginx.conf"), conf).unwrap();
     let _running = serve(program, folder, addresses[2]);

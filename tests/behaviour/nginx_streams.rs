@@ -45,7 +45,7 @@ stream {
     server { listen 127.0.0.1:@6@; proxy_pass gone; }
     server { listen 127.0.0.1:@7@; proxy_pass tried; access_log all.log tries; }
     server { listen 127.0.0.1:@8@; proxy_pass tried; proxy_next_upstream_tries 2; access_log two.log tries; }
-    server { listen 127.0.0.1:@9@; return "[$ssl_preread_server_name]"; }
+    server { listen 127.0.0.1:@9@; return "[$ssl_preread_server_name]\nmore"; }
     server { listen 127.0.0.1:@10@; proxy_pass two; proxy_download_rate $rate; }
     server { listen 127.0.0.1:@11@ udp; proxy_pass 127.0.0.1:@sink@; proxy_responses 0; access_log udp.log tries; }
 }

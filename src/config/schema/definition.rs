@@ -28,7 +28,7 @@ const NETWORKS: Key = Key::rule(
     Kind::Inline,
     "{}",
     "{ \"10.0.0.0/8\" = \"inside\" }",
-    "Values by network; the narrowest wins.",
+    "Values by network; the narrowest wins. What is no address counts as 255.255.255.255.",
 );
 
 pub(in crate::config) static MAP: Table = Table {

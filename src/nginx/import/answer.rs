@@ -192,7 +192,8 @@ pub(super) fn returned(
         }
         200..=599 => {
             let mut words = vec![format!("status = {status}")];
-            if !text.is_empty() {
+            let bodiless = matches!(status, 204 | 304);
+            if !text.is_empty() && !bodiless {
                 words.push(format!("body = {}", draft::text(&text)));
             }
             let own = match &import.around {
@@ -204,7 +205,7 @@ pub(super) fn returned(
                 kind.map_or("text/plain".to_owned(), |own| own.argument(0).into_owned())
             };
             let kind = own.unwrap_or_else(default);
-            if kind != "text/plain" && !matches!(status, 204 | 304) {
+            if kind != "text/plain" && !bodiless {
                 words.push(format!("type = {}", draft::text(&kind)));
             }
             Ok(("respond", format!("{{ {} }}", words.join(", "))))

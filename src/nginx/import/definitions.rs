@@ -207,7 +207,8 @@ fn table<'t>(import: &Import<'t>, name: &str, own: &'t Directive) -> Result<Defi
             "geo" => rows.geo(row)?,
             _ => {
                 let value = row.argument(0).replace('$', "$$");
-                rows.add(row.name().into_owned(), value);
+                // Two shares may be alike.
+                rows.cases.push((row.name().into_owned(), value));
             }
         }
     }

@@ -46,6 +46,14 @@ pub(super) fn of_route<'t>(
         cookies(import, scope, route);
     }
     let hidden = scope.all(&format!("{family}_hide_header"));
+    let (framing, hidden): (Vec<_>, Vec<_>) = { hidden }.into_iter().partition(|own| {
+        let name = own.argument(0).to_ascii_lowercase();
+        OWN.contains(&&*name) || matches!(&*name, "connection" | "upgrade" | "date")
+    });
+    for own in framing {
+        let what = "the upstream's own never passes: hubgate says it anew";
+        import.ledger.not_needed(own, what);
+    }
     if let Some(from) = hidden.last() {
         let names = hidden.iter().map(|own| own.argument(0).into_owned());
         route.set("hide_headers", draft::texts(names), Some(from));

@@ -181,7 +181,8 @@ impl<'t> Import<'t> {
         site::sites(self, &servers)
     }
 
-    /// Writes out all addresses where one of them takes IPv4 beside IPv6, or is a unix socket.
+    /// Writes out the addresses that take IPv4 beside IPv6, and unix sockets. The rest are added by their sites, but for those
+    /// that another one takes in.
     fn both_families(&mut self, servers: &[site::Server<'t>]) {
         let all = || servers.iter().flat_map(|server| server.listens());
         if !all().any(|own| own.both || own.is_unix()) {
@@ -189,13 +190,13 @@ impl<'t> Import<'t> {
         }
         for (key, tls) in [("http", false), ("https", true)] {
             let mut written: Vec<String> = Vec::new();
-            for own in all().filter(|own| own.tls == tls) {
+            let special = |own: &&site::Own| own.tls == tls && (own.both || own.is_unix());
+            for own in all().filter(special) {
                 let address = draft::text(&own.address);
                 let one = match own.both {
                     true => format!("{{ address = {address}, ipv6_only = false }}"),
                     // nginx lets everybody connect.
-                    false if own.is_unix() => format!("{{ address = {address}, mode = \"0666\" }}"),
-                    false => address,
+                    false => format!("{{ address = {address}, mode = \"0666\" }}"),
                 };
                 if !written.contains(&one) {
                     written.push(one);

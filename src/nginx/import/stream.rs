@@ -200,7 +200,7 @@ fn to<'t>(
 ) -> Option<To<'t>> {
     if let Some(own) = scope.one("return") {
         let word = own.arguments().first()?;
-        match variables::text(import, &word.bytes, &Known::default()) {
+        match variables::lines(import, &word.bytes) {
             Ok(text) => return Some(To::Answer(text, own)),
             Err(why) => import.ledger.lost(own, why),
         }

@@ -4,7 +4,7 @@
 //! unknown one makes the whole word one that is not carried: a part of a value would be a wrong value.
 
 use super::Import;
-use crate::config::{OwnNames, Text};
+use crate::config::{OwnNames, Text, TextError};
 use crate::nginx::text::{Part, Text as Word};
 
 /// What variables of one location are worth.
@@ -27,6 +27,21 @@ pub(super) fn text_with(
     word: &[u8],
     known: &Known,
     groups: &[String],
+) -> Result<String, String> {
+    parsed(import, word, known, groups, Text::parse_line)
+}
+
+/// As [`text`], where line breaks are as good as anything.
+pub(super) fn lines(import: &Import<'_>, word: &[u8]) -> Result<String, String> {
+    parsed(import, word, &Known::default(), &[], Text::parse_with)
+}
+
+fn parsed(
+    import: &Import<'_>,
+    word: &[u8],
+    known: &Known,
+    groups: &[String],
+    parse: fn(&str, &OwnNames) -> Result<Text, TextError>,
 ) -> Result<String, String> {
     let parsed = Word::parse(word)?;
     let mut out = String::new();
@@ -55,7 +70,7 @@ pub(super) fn text_with(
         }
     }
     let own = OwnNames::with(import.own.iter().chain(groups).map(String::as_str));
-    match Text::parse_line(&out, &own) {
+    match parse(&out, &own) {
         Ok(text) if import.has_all(&text) => Ok(out),
         Ok(_) => Err("it names what only streams have".to_owned()),
         Err(error) => Err(format!("{error} of hubgate's")),

@@ -91,10 +91,9 @@ pub(in crate::proxy) fn judge(
         gunzip = !takes(compress, asker, lines, now);
     }
     let plain = coded.is_none() || gunzip;
-    let replace = bodies.replace().filter(|own| {
-        let kind = find(lines, "content-type");
-        plain && length != Some(0) && kind.is_some_and(|kind| own.types.has(kind))
-    });
+    let replace = bodies
+        .replace()
+        .filter(|own| plain && length != Some(0) && own.types.fit(find(lines, "content-type")));
     let length = length.filter(|_| replace.is_none());
     let own = compress.filter(|own| plain && !gunzip && is_for(own, status, length, lines));
     let mut gzip = None;
@@ -170,7 +169,7 @@ pub(in crate::proxy) fn takes_gzip(
 fn is_for(own: &Compress, status: u16, length: Option<u64>, lines: &[Line]) -> bool {
     matches!(status, 200 | 403 | 404)
         && length.is_none_or(|length| length >= own.min_length.0)
-        && find(lines, "content-type").is_some_and(|kind| own.types.has(kind))
+        && own.types.fit(find(lines, "content-type"))
 }
 
 /// Whether who asks takes gzip, and gets it.
