@@ -46,6 +46,9 @@ pub fn check(
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Cause::MethodRefused);
     }
+    if lenient && !(head.method.as_str().bytes()).all(|byte| is_in_method(byte)) {
+        return Err(Cause::HeadMalformed);
+    }
     // HTTP/1.0 knows no host; whether there is a site for such a request is `decide`'s to say.
     let nameless = || head.version == Version::HTTP_10 && server_name.is_none();
     let found = match lenient {
@@ -113,6 +116,11 @@ fn lenient_value(head: &RequestHeader, target: &[u8]) -> Result<HeaderValue, Cau
         return Err(Cause::HostMalformed);
     }
     HeaderValue::from_bytes(authority).map_err(|_| Cause::HostMalformed)
+}
+
+/// The bytes that nginx takes in a method.
+fn is_in_method(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
 }
 
 /// The bytes that nginx takes in the host of a target, be it an address in brackets.

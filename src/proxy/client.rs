@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::header::{EXPECT, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession as H1Session;
@@ -281,7 +281,11 @@ impl Client {
             return Ok(());
         }
         let body = response::framing(&head, view, own.recoded);
-        let ends = body == Framing::UntilClose || !session.is_body_done();
+        // A client that waits for 100 may never send what is left of its body.
+        let unread = !session.is_body_done()
+            && (!leaves_body(own.status.unwrap_or(head.status()).as_u16())
+                || session.req_header().headers.contains_key(EXPECT));
+        let ends = body == Framing::UntilClose || unread;
         let after = afterwards(session, link, terms.as_deref(), ends);
         link.append(|wire| response::write(&head, body, after, &date::at(at), own, wire));
         *framing = Some(body);

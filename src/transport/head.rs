@@ -226,8 +226,26 @@ impl HeadScanner {
         let rest = &bytes[at..];
         self.count(rest.len())?;
         self.fit(self.partial.len() + rest.len(), false)?;
+        if self.in_request_line && !self.partial.contains(&b' ') {
+            self.method(rest)?;
+        }
         self.partial.extend_from_slice(rest);
         Ok(HeadProgress::Partial)
+    }
+
+    /// Whoever speaks something else, TLS say, is told so at once: the end of the line may never come.
+    fn method(&self, line: &[u8]) -> Result<(), HeadFault> {
+        let mut method = line.split(|byte| matches!(byte, b' ' | b'\r'));
+        let method = method.next().unwrap_or_default();
+        let nginxs = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-');
+        let fits = match self.limits.as_nginx {
+            true => method.iter().all(nginxs),
+            false => method.iter().all(|byte| is_token(*byte)),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(HeadFault::Malformed("the method is none")),
+        }
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), HeadFault> {
@@ -271,6 +289,9 @@ impl HeadScanner {
                     true => Err(HeadFault::Malformed("empty lines before the request line")),
                     false => Ok(false),
                 };
+            }
+            if self.limits.as_nginx {
+                self.method(line)?;
             }
             let line = request_line(line)?;
             self.http10 = line.http10;

@@ -132,6 +132,43 @@ fn an_answer_before_the_bodys_end_is_delivered_and_the_rest_is_not_a_request() {
 }
 
 #[test]
+fn after_an_early_answer_the_rest_of_the_body_is_read_and_the_connection_goes_on() {
+    let upstream = Upstream::start(|conn| {
+        while let Some(head) = conn.request_head() {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
+            if conn.request_body(&head).is_err() {
+                return;
+            }
+        }
+    });
+    let hubgate = Hubgate::before(upstream.addr);
+    for (framing, begun, rest) in [
+        ("Content-Length: 10", "01234", "56789"),
+        (
+            "Transfer-Encoding: chunked",
+            "5\r\n01234\r\n",
+            "5\r\n56789\r\n0\r\n\r\n",
+        ),
+    ] {
+        let mut client = hubgate.plain();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: hub.test\r\n{framing}\r\n\r\n{begun}"
+        ));
+        let answer = client.response();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "early"));
+        assert!(!answer.head.lists("connection", "close"));
+        client.send(rest);
+        assert_eq!(client.get(HOST, "/next").text(), "early");
+        assert_eq!(upstream.last_request().head.target(), b"/next");
+    }
+    // Who waits for a 100 may never send its body.
+    let answer = hubgate.plain().exchange(
+        "POST / HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    );
+    assert!(answer.head.lists("connection", "close"));
+}
+
+#[test]
 fn an_upstream_connection_with_an_unfinished_upload_is_not_used_again() {
     let upstream = Upstream::start(refuse_early);
     let hubgate = Hubgate::before(upstream.addr);

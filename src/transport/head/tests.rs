@@ -97,6 +97,35 @@ fn as_nginx_a_host_in_the_target_is_hidden_in_any_segmentation_and_single_fields
 }
 
 #[test]
+fn what_begins_with_no_method_is_refused_before_its_line_ends() {
+    let fed = |as_nginx: bool, bytes: &[u8]| {
+        let limits = HeadLimits { as_nginx, ..LIMITS };
+        HeadScanner::new(limits).feed(bytes)
+    };
+    for as_nginx in [false, true] {
+        for bytes in [&b"\x16\x03\x01\x02"[..], b"(", b"GE\0", b"GET\t/"] {
+            let refused = fed(as_nginx, bytes);
+            assert!(matches!(refused, Err(HeadFault::Malformed(_))), "{bytes:?}");
+        }
+        for bytes in [
+            &b""[..],
+            b"\r",
+            b"\r\n",
+            b"\r\nGE",
+            b"GET",
+            b"GET \x16",
+            b"A_B-C",
+        ] {
+            assert_eq!(fed(as_nginx, bytes), Ok(HeadProgress::Partial), "{bytes:?}");
+        }
+    }
+    for line in [&b"get"[..], b"get / HTTP/1.1\r\n", b"G3T / HTTP/1.1\r\n"] {
+        assert_eq!(fed(false, line), Ok(HeadProgress::Partial));
+        assert!(matches!(fed(true, line), Err(HeadFault::Malformed(_))));
+    }
+}
+
+#[test]
 fn other_codings_and_versions_are_named_as_such() {
     for coding in [
         "gzip",
