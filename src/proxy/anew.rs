@@ -174,8 +174,8 @@ impl App {
     ) -> Leaving<'a> {
         Box::pin(async move {
             let (snapshot, id) = (asked.snapshot, asked.id);
-            let merge_slashes = merges(snapshot, trace);
-            let uri = uri::parse(&target, merge_slashes);
+            // What a request leads to is no target of a client's: its slashes are meant.
+            let uri = uri::parse(&target, false);
             let (uri, site) = match (uri, trace.site, trace.detour.next_round()) {
                 (Ok(uri), Some(site), true) => (uri, site),
                 (uri, ..) => {

@@ -26,6 +26,15 @@ fn alike(block: &str, fields: &[&str], requests: &[&str]) {
 }
 
 #[test]
+fn a_rewrite_that_makes_two_slashes_leads_to_a_place_with_two_slashes() {
+    let block = "server { listen @LISTEN@; root www;
+        location /page { if (!-f $request_filename) { rewrite (.*) /$1 last; } }
+        location /in { rewrite (.*) /in//file break; }
+        location / { return 200 \"led to $uri\"; } }";
+    alike(block, &[], &["/page.html", "/pages", "//pages", "/in/x"]);
+}
+
+#[test]
 fn fields_with_odd_names_count_as_the_server_says() {
     let said = "/|X_One: 1|X-Two: 2|X.Three: 3|_four: 4";
     for how in [

@@ -17,9 +17,20 @@ pub(super) fn preset(scope: &Scope<'_>, pass: &Directive, path: &str) -> Option<
     known.find(|word| words.contains(word))
 }
 
-/// Whether a route is taken for one of a hub: it has a preset, or passes upgrades on.
-pub(super) fn is_of_a_hub(scope: &Scope<'_>, route: &Draft) -> bool {
-    route.get("preset").is_some() || sets(scope, "upgrade").is_some()
+/// Whether a route is taken for one of a hub: it has a preset, or passes upgrades on and is called like one.
+pub(super) fn is_of_a_hub(scope: &Scope<'_>, pass: &Directive, route: &Draft) -> bool {
+    let named = || {
+        let names = scope.one("server_name").into_iter();
+        let names = names.flat_map(|own| own.arguments().iter().map(|word| word.text()));
+        let mut words = names.chain([pass.argument(0)]);
+        words.any(|word| {
+            let word = word.to_ascii_lowercase();
+            ["hub", "jupyter", "binder"]
+                .iter()
+                .any(|name| word.contains(name))
+        })
+    };
+    route.get("preset").is_some() || (sets(scope, "upgrade").is_some() && named())
 }
 
 /// Looks at a route that has been made.
@@ -32,7 +43,7 @@ pub(super) fn of_route(
 ) {
     let scope = &location.scope;
     let upgrades = sets(scope, "upgrade").is_some();
-    if !is_of_a_hub(scope, route) {
+    if !is_of_a_hub(scope, pass, route) {
         return;
     }
     let place = import.tree.show(location.directive.place());

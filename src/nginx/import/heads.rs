@@ -4,6 +4,7 @@
 //! above) is not there. Routes of hubs keep hubgate's own `Host` and `X-Forwarded-*`, whose absence is told as a fault.
 
 use super::Import;
+use super::advice;
 use super::bodies;
 use super::draft::{self, Draft};
 use super::variables::{self, Known};
@@ -36,10 +37,7 @@ pub(super) fn of_route<'t>(
         "proxy"
     };
     let sets = scope.all(&format!("{family}_set_header"));
-    let upgrades = sets
-        .iter()
-        .any(|own| own.argument(0).eq_ignore_ascii_case("upgrade"));
-    let hub = upgrades || route.get("preset").is_some();
+    let hub = advice::is_of_a_hub(scope, pass, route);
     request(import, &sets, (pass, hub), route);
     if family == "proxy" {
         locations(import, location, (pass, hub), route);
