@@ -127,6 +127,7 @@ client_address = { from = ["10.0.0.0/8"], header = "x-real-ip", recursive = true
 access = { rules = ["allow unix:"] }
 limits = { concurrency = [{ of = "a b", most = 7, status = 509 }] }
 rules = [{ when = "$host !~* ^a b$", set = { x = "$1 = $$" } }, { when = "!-f /srv/$x", rules = [{ rewrite = "^/(.*)", to = "/y/$1?", then = "find" }, { stop = true }] }, { when = "$x", enter = "@app" }, { when = "$x != ", respond = { status = 410 } }, { rewrite = "a", to = "b", then = 301 }, { when = "$x = 1 2", redirect = { to = "https://h/" } }]
+errors_again = true
 errors = [{ on = [500, 502], to = "/50x.html?$args" }, { on = [404], to = "@app", status = "=" }, { on = [403], to = "https://example.org/", status = 301 }]
 access_log = { target = "site.log", redact = [], events = [] }
 [site."bücher.example".error_pages]
@@ -253,7 +254,8 @@ files = { root = "/srv/$host/w", index = ["a.html", "/b?c"], try = ["$uri", "$ur
 path = "/static/"
 files = { alias = "static/", try = ["$uri", "=404"], listing = "jsonp" }
 rules = [{ rewrite = "a", to = "/b", then = "stay" }]
-errors = [{ on = [404], to = "/x", status = 200 }]
+errors = [{ on = [302, 404], to = "/x", status = 200 }]
+errors_again = true
 own_errors = "intercept"
 [[stream]]
 listen = "0.0.0.0:53"

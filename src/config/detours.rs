@@ -14,6 +14,8 @@ pub struct Detours {
     pub rules: Vec<Rule>,
     /// `errors`, in order.
     pub errors: Vec<ErrorRule>,
+    /// Whether `errors` are also about errors on the way to an error's page.
+    pub again: bool,
     /// Whether `errors` are about the upstream's own as well.
     pub intercepts: bool,
 }

@@ -18,6 +18,9 @@ pub(super) fn detours(own: &Detours) -> Vec<Entry> {
         let errors: Vec<_> = own.errors.iter().map(error).collect();
         entries.push(("errors", format!("[{}]", errors.join(", "))));
     }
+    if own.again {
+        entries.push(("errors_again", "true".to_owned()));
+    }
     if own.intercepts {
         entries.push(("own_errors", quoted("intercept")));
     }

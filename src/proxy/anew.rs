@@ -54,6 +54,8 @@ pub struct Detour {
     pub(super) changed: bool,
     /// Whether it is the page of an error.
     pub(super) in_place: bool,
+    /// Whether errors on the way there have no page.
+    pub(super) last_page: bool,
     /// The status that its answer gets.
     pub(super) status: Option<StatusCode>,
     /// The upstream's status that was not passed on.
@@ -322,6 +324,11 @@ impl Detour {
         self.rounds += 1;
         (self.ruled, self.stayed) = (false, std::mem::take(&mut self.changed));
         self.rounds <= ROUNDS
+    }
+
+    /// Whether there were too many.
+    pub(super) fn is_lost(&self) -> bool {
+        self.rounds > ROUNDS
     }
 }
 

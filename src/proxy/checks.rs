@@ -46,7 +46,7 @@ pub fn check(
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Cause::MethodRefused);
     }
-    if lenient && !(head.method.as_str().bytes()).all(|byte| is_in_method(byte)) {
+    if lenient && !(head.method.as_str().bytes()).all(is_in_method) {
         return Err(Cause::HeadMalformed);
     }
     // HTTP/1.0 knows no host; whether there is a site for such a request is `decide`'s to say.

@@ -1,7 +1,7 @@
 //! What leads a request elsewhere: rules before it is answered, somebody else in place of an error.
 //!
 //! A part of `app`, boxed as `anew` is, which routes what comes of it. Invariant: an error on the way to an error's page is
-//! told as it is.
+//! told as it is, unless its route has `errors` count again, and then so many times at most.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use super::filter::forwarded;
 use super::rules::{self, Ground, Ruled};
 use super::trace::Trace;
 use super::{answered, close};
-use crate::config::{ErrorRule, ErrorStatus, ErrorTarget, Rule, Text};
+use crate::config::{Detours, ErrorRule, ErrorStatus, ErrorTarget, Rule, Text};
 use crate::nginx::uri;
 use crate::observe::cause::Cause;
 use crate::router::target;
@@ -176,6 +176,9 @@ impl App {
                 return None;
             }
             trace.detour.in_place = true;
+            let (of_route, of_site) = detours(snapshot, trace);
+            let here = of_route.or(of_site);
+            trace.detour.last_page = !here.is_some_and(|here| here.again);
             trace.detour.status = match rule.status {
                 ErrorStatus::Same => StatusCode::from_u16(status).ok(),
                 ErrorStatus::OfAnswer => None,
@@ -224,19 +227,29 @@ impl App {
     }
 }
 
+/// What a request's route and its site say.
+fn detours<'s>(
+    snapshot: &'s Snapshot,
+    trace: &Trace,
+) -> (Option<&'s Detours>, Option<&'s Detours>) {
+    let route = trace.route.map(|route| &snapshot.routes[route].config);
+    let site = trace.site.map(|site| &snapshot.config.sites[site]);
+    (
+        route.map(|route| &route.detours),
+        site.map(|site| &site.detours),
+    )
+}
+
 /// What is to be done about an error with this status where the request is; nothing about the page of another one.
 pub(super) fn error_rule<'s>(
     snapshot: &'s Snapshot,
     trace: &Trace,
     status: u16,
 ) -> Option<&'s ErrorRule> {
-    if trace.detour.in_place {
+    if trace.detour.last_page || trace.detour.is_lost() {
         return None;
     }
-    let of_route = trace
-        .route
-        .map(|route| &snapshot.routes[route].config.detours);
-    let of_site = trace.site.map(|site| &snapshot.config.sites[site].detours);
+    let (of_route, of_site) = detours(snapshot, trace);
     let mut rules = of_route.into_iter().chain(of_site).map(|own| &*own.errors);
     rules.find_map(|rules| ErrorRule::find(rules, status))
 }

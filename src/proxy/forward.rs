@@ -18,6 +18,7 @@ use super::filter::request::{self, Changes};
 use super::filter::response::Own;
 use super::filter::{hop_by_hop, response};
 use super::heads::Edits;
+use super::known::Kept;
 use super::mirror::Feed;
 use super::outcome::{answered, asks_who, blamed};
 use super::pace::Pace;
@@ -163,7 +164,9 @@ impl Forward<'_> {
             let next = Mutex::new(None);
             // While the exchange has the client, its head cannot be asked for the key.
             let declines = self.declines(client);
-            let intercepts = self.intercepts(trace);
+            let intercepts = self.intercepts();
+            let placed = trace.detour.last_page;
+            trace.said = None;
             let intercepted = AtomicU16::new(0);
             let challenge = Mutex::new(None);
             let decline = (declines || intercepts.is_some()).then(|| {
@@ -177,10 +180,12 @@ impl Forward<'_> {
                     }
                     let thrown = next.lock().is_some();
                     let rules = intercepts.filter(|_| !thrown);
-                    let kept = rules.and_then(|rules| ErrorRule::find(rules, status));
+                    let kept = rules
+                        .and_then(|rules| ErrorRule::find(rules, status))
+                        .filter(|_| status >= 400 || !placed);
                     if kept.is_some() {
                         intercepted.store(status, Ordering::Relaxed);
-                        *challenge.lock() = asks_who(head);
+                        *challenge.lock() = Some((asks_who(head), Box::new(Kept::of(head))));
                     }
                     thrown || kept.is_some()
                 }
@@ -250,9 +255,10 @@ impl Forward<'_> {
             let intercepted = intercepted.into_inner();
             if intercepted > 0 {
                 trace.detour.intercepted = Some(intercepted);
-                let challenge = challenge.into_inner();
-                let line = challenge.map(|challenge| (WWW_AUTHENTICATE, challenge));
-                trace.led.extend(line);
+                let (challenge, said) = challenge.into_inner().unzip();
+                let line = challenge.flatten();
+                trace.led.extend(line.map(|line| (WWW_AUTHENTICATE, line)));
+                trace.said = said;
                 chosen.report(answered(trace), now());
                 return Err(Cause::UpstreamError);
             }
@@ -367,9 +373,9 @@ impl Forward<'_> {
     }
 
     /// What is done about errors of the upstream, where they are not passed on.
-    fn intercepts(&self, trace: &Trace) -> Option<&[ErrorRule]> {
-        let intercepts = self.route.intercepts && !trace.detour.in_place;
-        intercepts.then(|| &*self.route.config.detours.errors)
+    fn intercepts(&self) -> Option<&[ErrorRule]> {
+        // In place of another error they may have no page of their own, and yet are not passed on.
+        (self.route.intercepts).then(|| &*self.route.config.detours.errors)
     }
 
     /// Who is asked in place of an endpoint that answered with `status`; `None` when that answer is passed on.

@@ -43,6 +43,18 @@ pub struct Kept {
     pub sent: Vec<Line>,
 }
 
+impl Kept {
+    /// All of an answer's head that its client does not get.
+    pub(super) fn of(head: &ResponseHead<'_>) -> Self {
+        let lines = head.fields();
+        let lines = lines.map(|field| (field.name.to_vec(), field.value.to_vec()));
+        Self {
+            upstream: lines.collect(),
+            sent: Vec::new(),
+        }
+    }
+}
+
 impl Known<'_> {
     /// Appends the value of `variable`; nothing when it is not about answers.
     pub(super) fn append(&self, variable: &Variable, out: &mut Vec<u8>) {

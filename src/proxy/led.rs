@@ -63,12 +63,7 @@ impl Edits<'_> {
         *self.led.lock() = Some(Led {
             to: to.value.to_vec(),
             fields: fields.collect(),
-            said: Box::new(Kept {
-                upstream: (head.fields())
-                    .map(|field| (field.name.to_vec(), field.value.to_vec()))
-                    .collect(),
-                sent: Vec::new(),
-            }),
+            said: Box::new(Kept::of(head)),
         });
         true
     }

@@ -85,7 +85,8 @@ impl App {
             client.close_after_answer();
         }
         let usual = status_of(cause, snapshot.pages(trace.site).bare);
-        let status = trace.detour.intercepted.take().unwrap_or(usual);
+        let intercepted = trace.detour.intercepted.take();
+        let status = intercepted.unwrap_or(usual);
         let own = told_as(cause).and_then(|own| detours::error_rule(snapshot, trace, own));
         if let Some(rule) = own.or_else(|| detours::error_rule(snapshot, trace, status)) {
             let instead = self.instead(snapshot, rule, status, client, id, trace);
@@ -93,7 +94,10 @@ impl App {
                 return left;
             }
         }
-        let answer = self.answer_for(snapshot, client, cause, id, trace);
+        let mut answer = self.answer_for(snapshot, client, cause, id, trace);
+        if let Some(status) = intercepted.filter(|status| *status >= 400) {
+            answer.status = status;
+        }
         self.answer(snapshot, client, answer, id, trace).await
     }
 

@@ -49,6 +49,7 @@ mod nginx_beside;
 mod nginx_called;
 mod nginx_compare;
 mod nginx_errors;
+mod nginx_intercepts;
 mod nginx_odds;
 mod nginx_proxying;
 mod nginx_servers;

@@ -16,14 +16,14 @@ pub(super) const ERRORS: Key = Key::rule(
     Kind::Inline,
     "none",
     "[{ on = [502, 504], to = \"/sorry.html\" }]",
-    "Who answers in place of an error: a list of tables with the statuses (`on`, 400 to 599) and `to`, a path that is routed anew with GET, a route's name (\"@app\", the method stays), or an address elsewhere for a redirect. `status` is that of the error when it is left out, \"=\" for that of the answer, or a number. Those of a route come before those of its site. An error on the way is told as it is.",
+    "Who answers in place of an error: a list of tables with the statuses (`on`, 300 to 599, those below 400 of upstreams with `own_errors = \"intercept\"`) and `to`, a path that is routed anew with GET, a route's name (\"@app\", the method stays), or an address elsewhere for a redirect. `status` is that of the error when it is left out, \"=\" for that of the answer, or a number. Those of a route come before those of its site. An error on the way is told as it is, unless `errors_again` says otherwise.",
 );
 
 static TABLE: Table = Table {
     header: "errors",
     about: "",
     keys: &[
-        Key::required("on", Kind::Count(400, 599), "[502]", "The statuses."),
+        Key::required("on", Kind::Count(300, 599), "[502]", "The statuses."),
         Key::required("to", Kind::Text, "\"/sorry.html\"", "Who answers."),
         Key::rule(
             "status",

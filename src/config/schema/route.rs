@@ -94,6 +94,7 @@ pub(in crate::config) static TABLE: Table = Table {
         action::ANSWER,
         rules::RULES,
         errors::ERRORS,
+        detours::ERRORS_AGAIN,
         detours::OWN_ERRORS,
         Key::rule(
             "preset",

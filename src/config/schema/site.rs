@@ -83,6 +83,7 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         rules::RULES,
         errors::ERRORS,
+        detours::ERRORS_AGAIN,
         Key::new(
             "fields",
             Kind::Word(FieldNames::WORDS),

@@ -23,6 +23,11 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Dr
     }
     if let (Some(first), false) = (all.first(), tables.is_empty()) {
         table.set("errors", format!("[{}]", tables.join(", ")), Some(first));
+        if let Some(own) = scope.one("recursive_error_pages")
+            && scope.flag("recursive_error_pages", false)
+        {
+            table.set("errors_again", "true", Some(own));
+        }
     }
 }
 
@@ -67,7 +72,7 @@ fn rule(import: &Import<'_>, scope: &Scope<'_>, own: &Directive) -> Result<Strin
     let outside = |status: &&std::borrow::Cow<'_, str>| {
         let number = status.parse::<u16>();
         !number
-            .is_ok_and(|status| (400..=599).contains(&status) && !matches!(status, 494 | 498 | 499))
+            .is_ok_and(|status| (300..=599).contains(&status) && !matches!(status, 494 | 498 | 499))
     };
     if let Some(status) = statuses.iter().find(outside) {
         return Err(format!("hubgate has no errors with status {status}"));

@@ -52,7 +52,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("postpone_gzipping", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("a detail of how nginx works inside"),
     rule("postpone_output", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),
     rule("read_ahead", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).once().inherited().not_needed("how bytes are moved is hubgate's affair"),
-    rule("recursive_error_pages", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("about nginx's own log and its inner requests"),
+    rule("recursive_error_pages", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`errors_again`"),
     rule("request_pool_size", exactly(1), &[HTTP, SERVER]).form(Form::Size).once().inherited().not_needed("bodies are streamed, never gathered in memory or on disk"),
     rule("reset_timedout_connection", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`client.reset` of sites and routes"),
     rule("resolver", any(1), &[HTTP, SERVER, LOCATION]).inherited().carried("`[resolver]`"),
