@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::fault::{At, Fault};
 use super::files::Files;
 use super::glob;
+use super::judge;
 use super::lex::{LexFault, Lexer, Token};
 use super::modules;
 use super::scope::{Frame, Inner, Scope};
@@ -48,6 +49,7 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
         by_name: HashMap::new(),
         opened: 0,
         bytes: 0,
+        warnings: Vec::new(),
     };
     let mut directives = Vec::new();
     let mut frame = Frame::new(Scope::Directives(Context::Main));
@@ -55,11 +57,22 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
         .globals(&options.globals, &mut frame, &mut directives)
         .and_then(|()| reader.file(main, &At::Nowhere, &mut frame, 0, &mut directives))
         .and_then(|()| whole(&directives, options));
-    let tree = Tree {
+    let mut tree = Tree {
         files: reader.names,
         directives,
+        warnings: reader.warnings,
     };
-    match result.and_then(|()| sensible(&tree, options)) {
+    let result = result.and_then(|()| sensible(&tree, options));
+    // nginx looks at names when all else of a block is fine.
+    if !matches!(&result, Err(fault) if fault.at != At::Nowhere) {
+        let at = At::Block;
+        let conflicts = sense::conflicts(&tree.directives).into_iter();
+        tree.warnings.extend(conflicts.map(|text| Fault {
+            text,
+            at: at.clone(),
+        }));
+    }
+    match result {
         Ok(()) => Ok(tree),
         Err(fault) => Err(Box::new((fault, tree))),
     }
@@ -110,6 +123,7 @@ struct Reader<'a> {
     by_name: HashMap<PathBuf, u32>,
     opened: usize,
     bytes: usize,
+    warnings: Vec<Fault>,
 }
 
 impl Reader<'_> {
@@ -222,6 +236,9 @@ impl Reader<'_> {
         frame
             .judge(&directive, false, self.keep_unknown)
             .map_err(|text| source.say(lexer, Some(directive.place()), text))?;
+        let told = frame.warnings(&directive).into_iter();
+        let told = told.map(|text| source.say(lexer, Some(directive.place()), text));
+        self.warnings.extend(told);
         Ok(directive)
     }
 
@@ -266,6 +283,16 @@ impl Reader<'_> {
                 }
             }
         });
+        let told = judge::warnings_of_rows(&directive).into_iter();
+        let told = told.chain(match directive.is("upstream") {
+            true => judge::warnings_of_upstream(&directive),
+            false => Vec::new(),
+        });
+        let told = told.map(|(own, text)| Fault {
+            text,
+            at: source.at_line(own.end_line, Some(own.place())),
+        });
+        self.warnings.extend(told);
         Ok(directive)
     }
 

@@ -85,6 +85,14 @@ impl Frame {
         }
     }
 
+    /// What nginx warns of in a directive that it takes.
+    pub(super) fn warnings(&self, directive: &Directive) -> Vec<String> {
+        match self.scope {
+            Scope::Directives(context) => judge::warnings(directive, context),
+            Scope::Rows(_) | Scope::Anything => Vec::new(),
+        }
+    }
+
     /// Whether the directive names files to be read here.
     pub(super) fn includes(&self, directive: &Directive) -> bool {
         let here = match self.scope {
@@ -177,10 +185,15 @@ fn row(rows: Rows, row: &Directive) -> Result<(), String> {
         Rows::SplitClients => return share(&first),
         _ => None,
     };
-    match wrong {
-        Some(table) => Err(format!("invalid number of the {table} parameters")),
-        None => Ok(()),
+    if let Some(table) = wrong {
+        return Err(format!("invalid number of the {table} parameters"));
     }
+    let refusal = match rows {
+        Rows::Map => judge::of_map(row),
+        Rows::Geo => judge::of_geo(row),
+        _ => None,
+    };
+    refusal.map_or(Ok(()), Err)
 }
 
 /// The first word of a row of `split_clients`: `0.5%` or `*`.

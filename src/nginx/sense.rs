@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use super::addresses;
 use super::judge;
 use super::model::{Mark, head};
 use super::tree::{Block, Directive, Word};
@@ -22,7 +23,8 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
         .filter(|own| own.is("http") || own.is("stream"));
     { blocks }.find_map(|block| {
         let own = block.children();
-        tables(own)
+        addresses::fault(block)
+            .or_else(|| tables(own))
             .or_else(|| upstreams(own))
             .or_else(|| formats(own))
             .or_else(|| networks(own))
@@ -30,6 +32,12 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
             .or_else(|| { own.iter() }.find_map(|own| locations(own.children())))
             .or_else(|| certificates(own))
     })
+}
+
+/// Names that servers of `http` cannot have.
+pub(super) fn conflicts(directives: &[Directive]) -> Vec<String> {
+    let blocks = directives.iter().filter(|own| own.is("http"));
+    blocks.flat_map(addresses::conflicts).collect()
 }
 
 /// A variable that nobody has defined.
@@ -70,8 +78,12 @@ pub(super) fn unknown_zone(directives: &[Directive]) -> Option<String> {
     })
 }
 
-/// Maps that say two things of one value.
+/// Maps that say two things of one value, and shares that are too many.
 fn tables(block: &[Directive]) -> Found<'_> {
+    let mut shares = block.iter().filter(|own| own.is("split_clients"));
+    if let Some(found) = shares.find_map(judge::too_much) {
+        return Some(found);
+    }
     let mut maps = block.iter().filter(|own| own.is("map"));
     maps.find_map(|map| {
         let Some(Block::Rows(rows)) = &map.block else {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::fault::At;
+use super::fault::{At, Fault};
 
 /// What stands for a file's name where directives were given by `-g`.
 pub(super) const COMMAND_LINE: &str = "command line";
@@ -18,6 +18,8 @@ pub struct Tree {
     pub files: Vec<String>,
     /// The directives of the main context.
     pub directives: Vec<Directive>,
+    /// What nginx warns of, in its words.
+    pub warnings: Vec<Fault>,
 }
 
 /// A position in one of the files, counted from 1.

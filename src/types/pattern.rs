@@ -194,6 +194,14 @@ fn translate(text: &str) -> String {
         match c {
             '\\' => {
                 let escaped = rest.next();
+                if let Some(class) = escaped.and_then(|own| escape(own, in_class)) {
+                    out.push_str(class);
+                    continue;
+                }
+                if escaped == Some('Q') {
+                    quoted(&mut rest, &mut out);
+                    continue;
+                }
                 if !matches!(escaped, Some('_')) {
                     out.push('\\');
                 }
@@ -224,6 +232,32 @@ fn translate(text: &str) -> String {
         }
     }
     out
+}
+
+/// What PCRE has under a letter of its own; the engines have none, or another.
+fn escape(letter: char, in_class: bool) -> Option<&'static str> {
+    Some(match (letter, in_class) {
+        ('h', false) => "[\\t ]",
+        ('h', true) => "\\t ",
+        ('H', false) => "[^\\t ]",
+        ('v', false) => "[\\n-\\r]",
+        ('v', true) => "\\n-\\r",
+        ('V', false) => "[^\\n-\\r]",
+        ('N', false) => "[^\\n]",
+        ('R', false) => "(?:\\r\\n|[\\n-\\r])",
+        ('e', _) => "\\x1B",
+        ('0', _) => "\\x00",
+        ('E', _) => "",
+        _ => return None,
+    })
+}
+
+/// What stands between `\Q` and `\E`, as it is.
+fn quoted(rest: &mut std::str::Chars<'_>, out: &mut String) {
+    let all = rest.as_str();
+    let (text, after) = all.split_once("\\E").unwrap_or((all, ""));
+    out.push_str(&regex::escape(text));
+    *rest = after.chars();
 }
 
 /// The `^` and a `]` that is the class's own first member.
@@ -275,6 +309,9 @@ mod tests {
         assert!(takes(r"^/[[:alpha:]]+[]x[]$", b"/ab[").is_some());
         assert!(takes(r"^/(?!private)(.*)$", b"/private/x").is_none());
         assert!(takes(r"^/(\w)\1$", b"/aa").is_some());
+        assert!(takes(r"^/\Qa(b.\E$", b"/a(b.").is_some());
+        assert!(takes(r"^/\h[\h]\N\R$", b"/\t ab\r\n").is_none());
+        assert!(takes(r"^/\h[\h]\N\R$", b"/\t a\r\n").is_some());
     }
 
     #[test]

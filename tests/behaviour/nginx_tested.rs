@@ -1,7 +1,8 @@
 //! `nginx -t` beside the real one: the same exit code, and the same sentences in the same order on standard error.
 //!
-//! Needs Debian's nginx (1.22); without one there is nothing to compare with, which is said. The tables hold pieces of
-//! configurations by the block they stand in; what is wrong with a piece is what nginx says of it.
+//! Needs Debian's nginx (1.22); without one there is nothing to compare with, which is said. The files of
+//! `goldens/nginx_tested` hold pieces of configurations by the block they stand in, one a line; what is wrong with a piece
+//! is what nginx says of it. A test binds no port for good: what is in use is nothing to either when it only tests.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,68 +12,6 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::nginx;
-use crate::support::ports::free_addr;
-
-/// Pieces of `server`.
-const SERVER: &[&str] = &[
-    // Variables.
-    "root /a$;",
-    "root $nosuch;",
-    "return 200 $nosuch;",
-    "return 200 \"${a\";",
-    "return 200 \"$-\";",
-    "error_page 404 /$nosuch;",
-    "set a b;",
-    "set $ b;",
-    "set $host a;",
-    "set $status 1;",
-    "set $http_x 1;",
-    "set $a $memcached_key;",
-    "set $memcached_key $uri; return 200 $memcached_key;",
-    "set $a $geoip_country_code;",
-    "set $a $brotli_ratio;",
-    "set $a $http_x$sent_http_y$arg_z$cookie_q$upstream_http_w;",
-    "return 200 $later; set $later 1;",
-    "if ($nosuch) { }",
-    "if ($host ~ (?<part>a)) { return 200 $part; }",
-    "access_log /tmp/$nosuch;",
-    "add_header a $nosuch;",
-    "location / { proxy_set_header a $nosuch; }",
-    "location / { proxy_pass http://$nosuch; }",
-    "location ~ ^/(?<part>.*) { return 200 $part; }",
-    // Where requests go.
-    "location / { proxy_pass http://127.0.0.1:70000; }",
-    "location / { proxy_pass http://127.0.0.1:0; }",
-    "location / { proxy_pass http://[::1; }",
-    "location / { proxy_pass http://[zz]:1; }",
-    "location / { proxy_pass http://unix:; }",
-    "location / { grpc_pass grpc://127.0.0.1:x; }",
-    "location / { proxy_pass http://nosuch.invalid; }",
-    "location / { proxy_pass https://nosuch.invalid:8443/x; }",
-    "location / { proxy_pass http://nosuch.invalid$uri; }",
-    "location / { grpc_pass nosuch.invalid:1; }",
-    "location / { fastcgi_pass nosuch.invalid:1; }",
-    "resolver nosuch.invalid;",
-];
-
-/// Pieces of `http`.
-const HTTP: &[&str] = &[
-    "",
-    "log_format a $nosuch;",
-    "log_format a $1;",
-    "map $nosuch $a { }",
-    "map $uri $a { b $nosuch; }",
-    "map $uri $host { }",
-    "map $uri a { }",
-    "geo $nosuch $a { default 1; }",
-    "split_clients $nosuch $a { * b; }",
-    "limit_req_zone $nosuch zone=a:1m rate=1r/s;",
-    "upstream a { server 127.0.0.1:70000; }",
-    "upstream a { server http://127.0.0.1; }",
-    "upstream a { server nosuch.invalid; }",
-    "upstream a { server 127.0.0.1; hash $nosuch; }",
-    "upstream nosuch.invalid { server 127.0.0.1; } server { listen 127.0.0.1:PORT; location / { proxy_pass http://NOSUCH.invalid; } }",
-];
 
 fn said(program: &Path, folder: &Path) -> (Option<i32>, Vec<String>) {
     let pid = format!("pid {}/pid;", folder.display());
@@ -107,36 +46,75 @@ fn difference(nginx: &Path, text: &str) -> Option<String> {
     (theirs != ours).then(|| format!("{text}\n  nginx:   {theirs:?}\n  hubgate: {ours:?}\n"))
 }
 
-fn compare(pieces: &[&str], around: impl Fn(&str) -> String) {
+/// Compares the pieces of a file, one a line.
+fn compare(pieces: &str, around: impl Fn(&str) -> String) {
     let Some(nginx) = nginx::program() else {
         return;
     };
-    let port = free_addr().port().to_string();
-    let texts = pieces
-        .iter()
-        .map(|piece| around(piece).replace("PORT", &port));
-    let different: Vec<_> = { texts }
-        .filter_map(|text| difference(nginx, &text))
+    let pieces = pieces.lines();
+    let different: Vec<_> = { pieces.clone() }
+        .filter_map(|piece| difference(nginx, &around(piece)))
         .collect();
     assert!(
         different.is_empty(),
         "{} of {}:\n{}",
         different.len(),
-        pieces.len(),
+        pieces.count(),
         different.concat()
     );
 }
 
 #[test]
-fn pieces_of_a_server_are_taken_or_refused_as_by_nginx() {
-    compare(SERVER, |piece| {
-        format!("events {{ }}\nhttp {{\nserver {{\nlisten 127.0.0.1:PORT;\n{piece}\n}}\n}}\n")
-    });
+fn pieces_of_the_main_context_and_of_events_are_taken_or_refused_as_by_nginx() {
+    let main = include_str!("../goldens/nginx_tested/main.txt");
+    compare(main, |piece| format!("{piece}\nevents {{ }}\n"));
+    let events = include_str!("../goldens/nginx_tested/events.txt");
+    compare(events, |piece| format!("events {{\n{piece}\n}}\n"));
 }
 
 #[test]
 fn pieces_of_http_are_taken_or_refused_as_by_nginx() {
-    compare(HTTP, |piece| {
+    let http = include_str!("../goldens/nginx_tested/http.txt");
+    compare(http, |piece| {
         format!("events {{ }}\nhttp {{\n{piece}\n}}\n")
+    });
+}
+
+#[test]
+fn listens_of_servers_are_taken_or_refused_as_by_nginx() {
+    let listen = include_str!("../goldens/nginx_tested/listen.txt");
+    compare(listen, |piece| {
+        format!("events {{ }}\nhttp {{\nserver {{\n{piece}\n}}\n}}\n")
+    });
+}
+
+#[test]
+fn pieces_of_a_server_are_taken_or_refused_as_by_nginx() {
+    let server = include_str!("../goldens/nginx_tested/server.txt");
+    compare(server, |piece| {
+        format!("events {{ }}\nhttp {{\nserver {{\nlisten 127.0.0.1:18999;\n{piece}\n}}\n}}\n")
+    });
+}
+
+#[test]
+fn pieces_of_a_location_are_taken_or_refused_as_by_nginx() {
+    let location = include_str!("../goldens/nginx_tested/location.txt");
+    compare(location, |piece| {
+        format!(
+            "events {{ }}\nhttp {{\nserver {{\nlisten 127.0.0.1:18999;\nlocation /l {{\n{piece}\n}}\n}}\n}}\n"
+        )
+    });
+}
+
+#[test]
+fn pieces_of_streams_are_taken_or_refused_as_by_nginx() {
+    let module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
+    if !module.exists() {
+        return;
+    }
+    let stream = include_str!("../goldens/nginx_tested/stream.txt");
+    compare(stream, |piece| {
+        let module = module.display();
+        format!("load_module {module};\nevents {{ }}\nstream {{\n{piece}\n}}\n")
     });
 }

@@ -70,14 +70,23 @@ fn act(options: &Options, words: &Words, stage: Stage, rest: &[OsString]) -> Res
         true => origin::served(&asked),
         false => origin::tree(&asked),
     };
+    // The process that is left behind has no terminal to say it again to.
+    let once = stage == Stage::First;
+    let warn = |tree: &Tree| {
+        for warning in tree.warnings.iter().filter(|_| once) {
+            words.say("warn", &warning.to_string());
+        }
+    };
     let tree = read.map_err(|refused| {
         let (fault, tree) = *refused;
+        warn(&tree);
         // About the whole, so it has been read.
         if options.test && fault.at == At::Nowhere && !tree.directives.is_empty() {
             test::well_formed(options, words);
         }
         Fault::emerg(fault.to_string())
     })?;
+    warn(&tree);
     if let Some(name) = &options.signal {
         words.say("notice", "signal process started");
         return signal::send(name, &pid_file(options, &tree));

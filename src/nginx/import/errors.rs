@@ -64,6 +64,12 @@ fn rule(import: &Import<'_>, scope: &Scope<'_>, own: &Directive) -> Result<Strin
     let Some((to, before)) = words.split_last() else {
         return Err("it names no page".to_owned());
     };
+    if to.starts_with('=') {
+        return Err(format!("`{to}` is no page: nginx answers 404 in its place"));
+    }
+    if to.starts_with('@') && !import.has_location(to) {
+        return Err(format!("no location is called `{to}`: nginx answers 500"));
+    }
     let to = rules::known(import, scope, to)?;
     let (status, statuses) = match before.split_last() {
         Some((last, rest)) if last.starts_with('=') => (Some(last.trim_start_matches('=')), rest),
@@ -80,7 +86,10 @@ fn rule(import: &Import<'_>, scope: &Scope<'_>, own: &Directive) -> Result<Strin
     let status = match status {
         None => String::new(),
         Some("") => ", status = \"=\"".to_owned(),
-        Some(status) => format!(", status = {status}"),
+        Some(status) => match status.parse::<u16>() {
+            Ok(200..=599) => format!(", status = {status}"),
+            _ => return Err(format!("hubgate answers with no status {status}")),
+        },
     };
     let statuses = statuses.join(", ");
     Ok(format!(

@@ -32,8 +32,21 @@ pub(super) fn set<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Dr
         words.push(format!("index = {}", texts(names)));
     }
     if let Some(own) = scope.own().iter().rfind(|own| own.is("try_files")) {
-        words.push(format!("try = {}", texts(own.arguments().iter())));
-        import.ledger.carried(own, "`files.try`");
+        let last = own.arguments().last().map(Word::text).unwrap_or_default();
+        match last.starts_with('@') && !import.has_location(&last) {
+            true => {
+                let (_, before) = own.arguments().split_last().unzip();
+                let paths = before.unwrap_or_default().iter().map(Word::text);
+                let paths = paths.chain(std::iter::once("=500".into()));
+                words.push(format!("try = {}", draft::texts(paths)));
+                let what = format!("no location is called `{last}`: 500, as in nginx");
+                import.ledger.carried(own, what);
+            }
+            false => {
+                words.push(format!("try = {}", texts(own.arguments().iter())));
+                import.ledger.carried(own, "`files.try`");
+            }
+        }
     }
     for own in &index {
         import.ledger.carried(own, "`files.index`");

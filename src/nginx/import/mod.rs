@@ -78,6 +78,8 @@ struct Import<'t> {
     formats: BTreeMap<String, log::Format>,
     /// The first name of the server at hand.
     named: String,
+    /// Its named locations.
+    locations: BTreeSet<String>,
     /// Its `location_base`, and where it is said.
     base: Option<(String, Option<&'t Directive>)>,
     /// Which of the listeners that are to be somewhere else there are.
@@ -130,6 +132,7 @@ pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
         zones: BTreeSet::new(),
         formats: BTreeMap::new(),
         named: String::new(),
+        locations: BTreeSet::new(),
         base: None,
         met: BTreeSet::new(),
         proxied: Vec::new(),
@@ -215,6 +218,11 @@ impl<'t> Import<'t> {
         if !plain.is_empty() {
             self.listen.set("h2c", draft::texts(plain), None);
         }
+    }
+
+    /// Whether the server at hand has a named location: `@name`.
+    fn has_location(&self, name: &str) -> bool {
+        self.locations.contains(name)
     }
 
     /// Whether a text names only what there is where it stands.

@@ -8,6 +8,7 @@ use super::answer;
 use super::draft;
 use super::route;
 use crate::config::Text;
+use crate::nginx::Pattern;
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::{Block, Directive};
@@ -98,6 +99,7 @@ fn rule<'t>(
                 "permanent" => ", then = 301",
                 _ => "",
             };
+            runs(&own.argument(0))?;
             let regex = draft::text(&own.argument(0));
             Ok(format!(
                 "rewrite = {regex}, to = {}{then}",
@@ -125,7 +127,11 @@ fn conditional<'t>(
     // A regex is no text: what looks like a variable in it is not.
     let operator = words.get(1).map(AsRef::as_ref).unwrap_or_default();
     let when = match operator.contains('~') {
-        true => written.to_owned(),
+        true => {
+            let mut words = words.iter().rev().map(|word| word.trim_end_matches(')'));
+            runs(words.find(|word| !word.is_empty()).unwrap_or_default())?;
+            written.to_owned()
+        }
         false => known(import, scope, written)?,
     };
     let is_rule = |own: &Directive| RULES.iter().any(|name| own.is(name));
@@ -152,6 +158,14 @@ fn conditional<'t>(
             draft::text(&when),
             rules.join(", ")
         )),
+    }
+}
+
+/// Whether hubgate runs an expression.
+fn runs(expression: &str) -> Result<(), String> {
+    match Pattern::new(expression, false) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("only PCRE runs its expression".to_owned()),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! What single servers and locations say of clients is for `clients`; of the rest `http`'s own counts.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::Import;
 use super::draft::{self, Draft};
 use super::habits;
@@ -117,8 +119,15 @@ pub(super) fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
             Some(("ipv6", word)) => table.set("ipv6", (word != "off").to_string(), None),
             Some(("status_zone", _) | ("ipv4", "on")) => {}
             Some(_) => lost.push(format!("`{word}`")),
-            None => servers.push(word.into_owned()),
+            None => match server(&word) {
+                Some(server) => servers.push(server),
+                None => lost.push(format!("`{word}`, which is no address")),
+            },
         }
+    }
+    if servers.is_empty() {
+        let what = "none of its name servers is an address";
+        return import.ledger.lost(own, what);
     }
     table.set("servers", draft::texts(servers), Some(own));
     if let Some(from) = time
@@ -134,6 +143,17 @@ pub(super) fn resolver<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
             .lost(own, format!("`[resolver]`, without {}", lost.join(", "))),
     }
     import.tables.push(table);
+}
+
+/// The address of a name server; a name but the machine's own has none here.
+fn server(word: &str) -> Option<String> {
+    let (host, port) = word.split_once(':').unwrap_or((word, "53"));
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(format!("127.0.0.1:{port}"));
+    }
+    let is_address = word.parse::<SocketAddr>().is_ok() || word.parse::<IpAddr>().is_ok();
+    let in_brackets = word.starts_with('[') && word.ends_with(']');
+    (is_address || in_brackets).then(|| word.to_owned())
 }
 
 /// The directives of this name, at any depth.

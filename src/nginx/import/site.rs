@@ -187,7 +187,6 @@ fn groups(server: &Server<'_>, taken: &mut BTreeMap<String, BTreeSet<HostPattern
         let is_first = !taken.contains_key(&own.address);
         let taken = taken.entry(own.address.clone()).or_default();
         let free = |host: &&String| match HostPattern::parse_any(host) {
-            Ok(HostPattern::Regex(_)) => true,
             Ok(pattern) => taken.insert(pattern),
             Err(_) => false,
         };
@@ -272,6 +271,12 @@ fn site<'t>(
         let from = server.scope.one("merge_slashes");
         table.set("merge_slashes", "false", from);
     }
+    let locations = server.directive.children().iter();
+    let locations = locations.filter(|own| own.is("location"));
+    import.locations = locations
+        .map(|own| own.argument(0).into_owned())
+        .filter(|name| name.starts_with('@'))
+        .collect();
     let answers = answer::returns_always(&server.scope);
     answer::detours(import, &server.scope, answers, &mut table);
     bodies::of_site(import, &server.scope, &mut table);

@@ -4,16 +4,33 @@
 //! names are not looked up here, and no file is opened. Invariant: nothing that nginx 1.22 takes is refused.
 #![deny(clippy::disallowed_methods)]
 
+mod condition;
+mod expression;
+mod listen;
+mod rows;
 mod url;
 mod variables;
+mod warnings;
+mod words;
+mod zones;
 
 use super::table::Context;
 use super::tree::Directive;
 
+pub(super) use listen::shown;
+pub(super) use rows::{of_geo, of_map, too_much};
 pub(super) use url::{Host, Kind, Url, host_of_pass, is_pass};
 pub(super) use variables::unknown;
+pub(super) use warnings::{
+    of as warnings, of_rows as warnings_of_rows, of_upstream as warnings_of_upstream,
+};
 
 /// Why a directive is refused for its words.
 pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String> {
-    url::refusal(directive, context).or_else(|| variables::refusal(directive, context))
+    listen::refusal(directive, context)
+        .or_else(|| url::refusal(directive, context))
+        .or_else(|| condition::refusal(directive, context))
+        .or_else(|| words::refusal(directive, context))
+        .or_else(|| zones::refusal(directive, context))
+        .or_else(|| variables::refusal(directive, context))
 }

@@ -11,7 +11,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("alias", exactly(1), &[LOCATION]).once().carried("`files.alias` of the route"),
     rule("autoindex", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`files.listing`"),
     rule("autoindex_exact_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`files.listing_sizes`"),
-    rule("autoindex_format", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().carried("`files.listing`"),
+    rule("autoindex_format", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).once().inherited().carried("`files.listing`"),
     rule("autoindex_localtime", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("times in listings are UTC"),
     rule("create_full_put_path", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().lost("hubgate serves no WebDAV: put a server for it behind"),
     rule("dav_access", between(1, 3), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("hubgate serves no WebDAV: put a server for it behind"),

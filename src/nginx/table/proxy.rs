@@ -36,7 +36,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_headers_hash_bucket_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("tables grow as they need"),
     rule("proxy_headers_hash_max_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("tables grow as they need"),
     rule("proxy_hide_header", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().carried("`hide_headers`"),
-    rule("proxy_http_version", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().not_needed("HTTP/1.1 with keep-alive, or HTTP/2 (`upstream.protocol`)"),
+    rule("proxy_http_version", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).once().inherited().not_needed("HTTP/1.1 with keep-alive, or HTTP/2 (`upstream.protocol`)"),
     rule("proxy_ignore_client_abort", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("a request whose client has gone is ended at the upstream too"),
     rule("proxy_ignore_headers", any(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().carried("`accel`: of these fields only X-Accel-Redirect and X-Accel-Limit-Rate are acted on"),
     rule("proxy_intercept_errors", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`own_errors`"),

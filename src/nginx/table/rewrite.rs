@@ -38,7 +38,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("set", exactly(2), &[SERVER, LOCATION, SERVER_IF, LOCATION_IF]).carried("`rules`"),
     rule("split_clients", exactly(2), &[HTTP]).block().carried("`[split.NAME]`, where something that is carried names it"),
     rule("uninitialized_variable_warn", exactly(1), &[HTTP, SERVER, LOCATION, SERVER_IF, LOCATION_IF]).form(Form::Flag).once().inherited().not_needed("about nginx's own log"),
-    rule("userid", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("hubgate gives visitors no cookie"),
+    rule("userid", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Word).once().inherited().lost("hubgate gives visitors no cookie"),
     rule("userid_domain", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("hubgate gives visitors no cookie"),
     rule("userid_expires", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().lost("hubgate gives visitors no cookie"),
     rule("userid_flags", between(1, 3), &[HTTP, SERVER, LOCATION]).form(Form::Word).inherited().lost("hubgate gives visitors no cookie"),

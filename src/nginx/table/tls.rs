@@ -34,7 +34,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("ssl_dhparam", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("key exchanges are elliptic curves and post-quantum ones, which need no such file"),
     rule("ssl_early_data", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("early data can be replayed: clients are answered after the handshake, one round trip later"),
     rule("ssl_ecdh_curve", exactly(1), &[HTTP, SERVER]).once().inherited().carried("`tls.groups`; `auto` is what hubgate speaks by itself"),
-    rule("ssl_ocsp", exactly(1), &[HTTP, SERVER]).form(Form::Word).inherited().lost("hubgate asks no OCSP responder: `tls.client_certificate.crl_files` say who is revoked"),
+    rule("ssl_ocsp", exactly(1), &[HTTP, SERVER]).form(Form::Word).once().inherited().lost("hubgate asks no OCSP responder: `tls.client_certificate.crl_files` say who is revoked"),
     rule("ssl_ocsp_cache", exactly(1), &[HTTP, SERVER]).inherited().lost("hubgate asks no OCSP responder: `tls.client_certificate.crl_files` say who is revoked"),
     rule("ssl_ocsp_responder", exactly(1), &[HTTP, SERVER]).once().inherited().lost("hubgate asks no OCSP responder: `tls.client_certificate.crl_files` say who is revoked"),
     rule("ssl_password_file", exactly(1), &[HTTP, SERVER]).once().inherited().carried("`certificate.passwords`"),
@@ -50,6 +50,6 @@ pub(super) static RULES: &[Rule] = &[
     rule("ssl_stapling_responder", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
     rule("ssl_stapling_verify", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
     rule("ssl_trusted_certificate", exactly(1), &[HTTP, SERVER]).once().inherited().not_needed("it is for stapling; where clients are asked for certificates it is carried"),
-    rule("ssl_verify_client", exactly(1), &[HTTP, SERVER]).form(Form::Word).inherited().carried("`tls.client_certificate` of the site"),
+    rule("ssl_verify_client", exactly(1), &[HTTP, SERVER]).form(Form::Word).once().inherited().carried("`tls.client_certificate` of the site"),
     rule("ssl_verify_depth", exactly(1), &[HTTP, SERVER]).form(Form::Number).once().inherited().not_needed("clients are asked for no certificate"),
 ];

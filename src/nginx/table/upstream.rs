@@ -10,7 +10,7 @@ use super::rule::{Form, Rule, any, between, exactly, rule};
 pub(super) static RULES: &[Rule] = &[
     rule("hash", between(1, 2), &[UPSTREAM]).carried("`balance = \"hash\"`"),
     rule("ip_hash", exactly(0), &[UPSTREAM]).carried("`balance = \"hash\"`"),
-    rule("keepalive", exactly(1), &[UPSTREAM]).form(Form::Word).carried("`keep_alive` of the upstream"),
+    rule("keepalive", exactly(1), &[UPSTREAM]).form(Form::Word).once().carried("`keep_alive` of the upstream"),
     rule("keepalive_requests", exactly(1), &[UPSTREAM]).form(Form::Number).once().carried("`keep_alive_requests` of the upstream"),
     rule("keepalive_time", exactly(1), &[UPSTREAM]).form(Form::Time).once().carried("`keep_alive_age` of the upstream"),
     rule("keepalive_timeout", exactly(1), &[UPSTREAM]).form(Form::Time).once().carried("`timeouts.keep_alive`; in `upstream` `keep_alive_idle`"),
