@@ -189,6 +189,8 @@ async fn requests(socket: Socket, h2: bool, facts: Facts, context: &Context, ent
             .unwrap_or(limits.h2_streams),
         head_size,
         head_buffers: terms.and_then(|terms| terms.head_buffers),
+        // As on HTTP/1.
+        first: gate.keep_alive,
         idle: timeouts.keep_alive,
     };
     let mut facts = facts;

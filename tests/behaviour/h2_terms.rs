@@ -56,6 +56,16 @@ fn a_connection_is_wound_up_after_the_requests_that_its_site_or_route_allows() {
 }
 
 #[test]
+fn a_connection_that_is_not_kept_waits_for_its_first_request_as_for_a_head() {
+    let hubgate = with("keep_alive = \"0s\", head = \"2s\"", "");
+    let mut client = hubgate.h2();
+    std::thread::sleep(Duration::from_millis(300)); // longer than it would be kept
+    assert_eq!(client.get("/").text(), "x");
+    assert!(client.closes_within(Duration::from_secs(1)));
+    assert!(hubgate.h2().closes_within(LIMIT));
+}
+
+#[test]
 fn streams_that_are_on_their_way_outlive_the_last_request_of_their_connection() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);

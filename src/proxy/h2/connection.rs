@@ -52,6 +52,8 @@ pub struct H2Limits {
     pub head_size: u32,
     /// Room for heads where the connection came to: of the longest name or value, and of all together.
     pub head_buffers: Option<HeadBuffers>,
+    /// Before the first request.
+    pub first: Duration,
     /// Without a request.
     pub idle: Duration,
 }
@@ -93,6 +95,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
         shutdown: change,
         asked: false,
         winding_up: false,
+        begun: false,
         malformed: 0,
         given_up: 0,
         carried_out: 0,
@@ -121,6 +124,8 @@ struct Driver<Open, Served, Drain> {
     shutdown: ShutdownWatch,
     asked: bool,
     winding_up: bool,
+    /// Whether a request has come.
+    begun: bool,
     malformed: usize,
     given_up: u64,
     carried_out: u64,
@@ -178,7 +183,7 @@ where
             loop {
                 match connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => {
-                        accepted = true;
+                        (accepted, self.begun) = (true, true);
                         let (limits, malformed) = (&self.limits, &mut self.malformed);
                         let timer = self.timers.timer();
                         if let Some(client) =
@@ -273,7 +278,11 @@ where
             return Poll::Pending;
         }
         let since = *self.idle_since.get_or_insert_with(now);
-        ready!(self.idle.poll(since + self.limits.idle, cx));
+        let most = match self.begun || self.winding_up || self.closing {
+            false => self.limits.first,
+            true => self.limits.idle,
+        };
+        ready!(self.idle.poll(since + most, cx));
         match &mut self.connection {
             // Told which stream was the last, its client knows that a later one was not served.
             Some(connection) if !self.closing => {
