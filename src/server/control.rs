@@ -13,7 +13,7 @@ use super::background::{outcome, sometime};
 use super::open;
 use super::overrides;
 use super::process::Process;
-use super::reload::{self, Draft, Refused};
+use super::reload::{self, Draft, Prepared, Refused};
 use super::told;
 use super::upgrade::{Ended, upgrade};
 use crate::acme::State;
@@ -215,11 +215,11 @@ async fn tried(process: &Arc<Process>, text: Result<Source, Refused>) -> ReloadO
 
 /// Prepares a change and applies it, and tells the log.
 async fn put_into_effect(process: &Arc<Process>, source: Source) -> Result<ReloadReport, Refused> {
-    let draft = draft(process, source).await?;
+    let prepared = prepare(process, source).await?;
+    prepared.apply_log(process);
     let process = process.clone();
     // In the background as well: with many sites even what is quick for each takes as long as many requests.
     let done = outcome(move || {
-        let prepared = draft.finish(&process)?;
         let (changes, warnings) = prepared.apply(&process);
         let generation = process.shared.snapshot.load().generation;
         tracing::info!(
@@ -263,21 +263,25 @@ fn tell(report: &ReloadReport) {
 
 async fn plan(process: &Arc<Process>) -> Result<ReloadReport, Refused> {
     let source = fetch(process).await?;
-    let draft = draft(process, source).await?;
+    let prepared = prepare(process, source).await?;
     let process = process.clone();
     // Prepared and dropped: what could not be bound, loaded or opened is part of the answer.
-    let report = outcome(move || Ok(draft.finish(&process)?.into_report(&process)));
+    let report = outcome(move || Ok(prepared.into_report(&process)));
     report.await.unwrap_or_else(|| Err(failed()))
 }
 
-/// What takes its time of what can fail of a reload.
-async fn draft(process: &Arc<Process>, source: Source) -> Result<Draft, Refused> {
-    let process = process.clone();
-    let draft = outcome(move || Draft::new(&process, &source)).await;
+/// Everything that can fail of a reload.
+async fn prepare(process: &Arc<Process>, source: Source) -> Result<Prepared, Refused> {
+    let own = process.clone();
+    let draft = outcome(move || Draft::new(&own, &source)).await;
     // Should it panic, the reload is refused and nothing has changed.
     let draft = draft.unwrap_or_else(|| Err(failed()))?;
     draft.settle().await;
-    Ok(draft)
+    let own = process.clone();
+    let prepared = outcome(move || draft.finish(&own)).await;
+    let prepared = prepared.unwrap_or_else(|| Err(failed()))?;
+    prepared.start_logs(process)?;
+    Ok(prepared)
 }
 
 fn failed() -> Refused {

@@ -147,10 +147,6 @@ impl Draft {
 
     /// Does the rest, which is quick.
     pub(super) fn finish(mut self, process: &Process) -> Result<Prepared, Refused> {
-        if let Err(error) = process.access_logs.start_writers() {
-            self.faults
-                .push(format!("cannot start the writer of an access log: {error}"));
-        }
         let bound = match &self.snapshot {
             Ok(snapshot) => bind_new(process, &snapshot.config, &mut self.faults),
             Err(error) => {
@@ -195,12 +191,26 @@ impl Prepared {
         }
     }
 
-    /// Puts it into effect. Gives what changed in words, and what the operator should look at.
-    pub(super) fn apply(mut self, process: &Process) -> (Vec<String>, Vec<String>) {
-        let config = self.snapshot.config.clone();
-        if let Err(error) = process.log.configure(&config.log) {
+    /// Starts what writes the logs that are new. Their threads are scheduled as the caller's is: not for one that steps back.
+    pub(super) fn start_logs(&self, process: &Process) -> Result<(), Refused> {
+        let started = process.access_logs.start_writers();
+        started.map_err(|error| {
+            Refused(format!(
+                "error: cannot start the writer of an access log: {error}\n"
+            ))
+        })
+    }
+
+    /// Has the event log be as it asks for; on the same terms as [`Self::start_logs`].
+    pub(super) fn apply_log(&self, process: &Process) {
+        if let Err(error) = process.log.configure(&self.snapshot.config.log) {
             tracing::error!(error = %with_reasons(&error), "the event log stays as it was");
         }
+    }
+
+    /// Puts all else into effect. Gives what changed in words, and what the operator should look at.
+    pub(super) fn apply(mut self, process: &Process) -> (Vec<String>, Vec<String>) {
+        let config = self.snapshot.config.clone();
         let limits = &config.limits;
         let (room, doubt) = room_for(limits.connections);
         process.caps.set(room, limits.connections_per_client);

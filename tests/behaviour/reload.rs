@@ -475,3 +475,38 @@ fn a_log_file_that_cannot_be_opened_refuses_the_reload() {
     assert_eq!(code, 1, "{output}");
     assert!(output.contains("none/event.log"), "{output}");
 }
+
+/// How far each thread of a process steps back, by its name.
+fn niceness(pid: u32) -> Vec<(String, i32)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    stats
+        .map(|stat| {
+            let (name, rest) = stat.rsplit_once(')').unwrap();
+            let name = name.split_once('(').unwrap().1;
+            let nice = rest.split_whitespace().nth(16).unwrap();
+            (name.to_owned(), nice.parse().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_writes_a_log_that_came_with_a_reload_steps_back_for_nobody() {
+    let upstream = Upstream::saying("ok");
+    let hubgate = Hubgate::before(upstream.addr);
+    let before = niceness(hubgate.pid());
+    let usual = before.iter().map(|(_, nice)| *nice).min().unwrap();
+    let logs = "[access_log]\ntarget = \"@DIR@/access.log\"\n[log]\nfile = \"@DIR@/event.log\"\n";
+    hubgate.reload_to(&(one_site(upstream.addr, "") + logs));
+    assert_eq!(hubgate.plain().get(HOST, "/").status, 200);
+    let after = niceness(hubgate.pid());
+    let writers = |all: &[(String, i32)]| {
+        let all = all.iter().filter(|(name, _)| name == "log-writer");
+        all.map(|(_, nice)| *nice).collect::<Vec<_>>()
+    };
+    assert!(writers(&after).len() > writers(&before).len(), "{after:?}");
+    assert!(
+        writers(&after).iter().all(|nice| *nice == usual),
+        "{after:?}"
+    );
+}
