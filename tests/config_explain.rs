@@ -249,7 +249,7 @@ of = "$a"
 shares = [["0.5%", "a"], ["50%", ""], ["*", "$$"]]
 [[site."bücher.example".route]]
 path = "/www/"
-files = { root = "/srv/$host/w", index = ["a.html", "/b?c"], try = ["$uri", "$uri/", "/", "/x?$args"], listing = "html", listing_sizes = "rounded", types = { html = "text/html", "x-y" = "a/b" }, default_type = "text/plain", symlinks = "follow", etag = false, if_modified_since = "before", max_ranges = 1, precompressed = "always", precompressed_vary = false }
+files = { root = "/srv/$host/w", index = ["a.html", "/b?c"], try = ["$uri", "$uri/", "/", "/x?$args"], listing = "html", listing_sizes = "rounded", types = { html = "text/html", "x-y" = "a/b" }, default_type = "text/plain", symlinks = "follow", etag = false, if_modified_since = "before", max_ranges = 1, precompressed = "always", precompressed_vary = false, missing_told = false }
 [[site."bücher.example".route]]
 path = "/static/"
 files = { alias = "static/", try = ["$uri", "=404"], listing = "jsonp" }

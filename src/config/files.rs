@@ -35,6 +35,8 @@ pub struct Files {
     pub packed: Packed,
     /// Whether caches are told that it depends on `Accept-Encoding`.
     pub packed_vary: bool,
+    /// Whether the log says which files there are not.
+    pub missing_told: bool,
 }
 
 /// Who gets files that are compressed already.

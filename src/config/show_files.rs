@@ -37,6 +37,7 @@ pub(super) fn files(files: &Files) -> Vec<Entry> {
         ("max_ranges", files.max_ranges.to_string()),
         ("precompressed", quoted(files.packed.as_str())),
         ("precompressed_vary", files.packed_vary.to_string()),
+        ("missing_told", files.missing_told.to_string()),
     ]);
     entries
 }

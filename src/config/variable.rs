@@ -192,8 +192,10 @@ pub enum Variable {
     ClientIssuer,
     /// `$ssl_client_serial`
     ClientSerial,
-    /// `$ssl_client_fingerprint`: SHA-256.
+    /// `$ssl_client_fingerprint`: SHA-1, as nginx's.
     ClientFingerprint,
+    /// `$ssl_client_fingerprint_sha256`
+    ClientSha256,
     /// `$bytes_tunnelled_in`: from the client through a tunnel.
     TunnelIn,
     /// `$bytes_tunnelled_out`: to the client through a tunnel.

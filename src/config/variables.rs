@@ -387,6 +387,11 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
     (
         "ssl_client_fingerprint",
         Variable::ClientFingerprint,
+        "its SHA-1, as nginx says it",
+    ),
+    (
+        "ssl_client_fingerprint_sha256",
+        Variable::ClientSha256,
         "its SHA-256",
     ),
     (

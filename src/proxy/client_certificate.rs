@@ -13,6 +13,7 @@ use crate::observe::cause::Cause;
 use crate::router::target;
 use crate::snapshot::Snapshot;
 use crate::tls::client::{Client, Refusal};
+use crate::types::host::Host;
 
 /// The decision as it stands once the client has been looked at. `site` is the one that answers for the request's host.
 pub(super) fn admit(
@@ -36,7 +37,7 @@ pub(super) fn admit(
     {
         return decision;
     }
-    match check(facts, snapshot, site) {
+    match check(facts, snapshot, site, &checked.authority.host) {
         Ok(()) => decision,
         Err((cause, why)) => {
             tracing::debug!(peer = %facts.peer, %cause, why, subject = subject(facts), "the client's certificate does not count here");
@@ -54,9 +55,20 @@ fn asks(snapshot: &Snapshot, site: usize) -> bool {
     snapshot.config.sites[site].tls.policy.clients.is_some()
 }
 
-fn check(facts: &Facts, snapshot: &Snapshot, site: usize) -> Result<(), (Cause, String)> {
+fn check(
+    facts: &Facts,
+    snapshot: &Snapshot,
+    site: usize,
+    host: &Host,
+) -> Result<(), (Cause, String)> {
     let mismatch = |why: &str| Err((Cause::ServerNameMismatch, why.to_owned()));
-    // Without a name the handshake was made by the default site's policy; with one, host and name are the same.
+    // With another name the handshake was made by another site's policy, or may have been.
+    let other = { facts.server_name.as_ref() }.is_some_and(|name| name != host);
+    let trust = snapshot.config.sites[site].tls.policy.clients.as_ref();
+    if other && trust.is_some_and(|trust| !trust.lenient) {
+        return mismatch("the handshake named another host, and this one asks for certificates");
+    }
+    // Without a name it was made by the default site's.
     if facts.server_name.is_none() && snapshot.router.default_at(facts.arrival()) != Some(site) {
         return mismatch("the handshake named no host, and one of the sites asks for certificates");
     }
@@ -64,8 +76,7 @@ fn check(facts: &Facts, snapshot: &Snapshot, site: usize) -> Result<(), (Cause, 
     let Some(judge) = &current.judge else {
         return Ok(());
     };
-    let policy = &snapshot.config.sites[site].tls.policy;
-    let required = policy.clients.as_ref().is_some_and(|trust| trust.required);
+    let required = trust.is_some_and(|trust| trust.required);
     match &facts.client {
         _ if judge.lenient => Ok(()),
         Client::Shown(shown) => shown.verdict(judge).map_err(|refusal| {

@@ -11,8 +11,9 @@ use http::StatusCode;
 
 use super::anew::{Asked, Leaving, merges, with_target};
 use super::answer::Answer;
-use super::app::{App, Left};
+use super::app::{App, Facts, Left};
 use super::client::Client;
+use super::client_address;
 use super::files;
 use super::filter::forwarded;
 use super::rules::{self, Ground, Ruled};
@@ -175,6 +176,7 @@ impl App {
                 // It cannot be sent a second time.
                 return None;
             }
+            keep_client(snapshot, &self.facts, client, trace);
             trace.detour.in_place = true;
             let (of_route, of_site) = detours(snapshot, trace);
             let here = of_route.or(of_site);
@@ -238,6 +240,19 @@ fn detours<'s>(
         route.map(|route| &route.detours),
         site.map(|site| &site.detours),
     )
+}
+
+/// Keeps whom a route with a word of its own takes for the client, as nginx does from there on.
+fn keep_client(snapshot: &Snapshot, facts: &Facts, client: &Client, trace: &mut Trace) {
+    let route = trace.route.and_then(|route| snapshot.routes.get(route));
+    if route.is_none_or(|route| route.config.client_address.is_none()) {
+        return;
+    }
+    let places = (trace.site, trace.route);
+    let fields = &client.head().headers;
+    let address = client_address::of(snapshot, places, facts, fields);
+    let seen = trace.seen.get_or_insert_default();
+    seen.client.get_or_insert(address);
 }
 
 /// What is to be done about an error with this status where the request is; nothing about the page of another one.

@@ -256,6 +256,7 @@ fn fill<'a>(record: &mut Record<'a>, facts: &'a Facts, trace: &'a Trace, id: &'a
             issuer: &shown.issuer,
             serial: &shown.serial,
             fingerprint: &shown.fingerprint,
+            sha1: &shown.sha1,
         });
     }
     (record.tunnel_in, record.tunnel_out) = trace.tunnel;

@@ -83,8 +83,7 @@ impl App {
         if client.is_h2() && client.head().headers.len() > snapshot.config.limits.head_fields {
             return Err(Cause::HeadTooManyFields);
         }
-        // A client's certificate is that of the host that the handshake named.
-        let lenient = snapshot.config.limits.lenient_hosts && !snapshot.tls.ask();
+        let lenient = snapshot.config.limits.lenient_hosts;
         checks::check(
             client.head(),
             client.target(),

@@ -215,7 +215,8 @@ impl Lookup for Values<'_> {
             Variable::ClientSubject => text(out, self.shown(|shown| &shown.subject)),
             Variable::ClientIssuer => text(out, self.shown(|shown| &shown.issuer)),
             Variable::ClientSerial => text(out, self.shown(|shown| &shown.serial)),
-            Variable::ClientFingerprint => text(out, self.shown(|shown| &shown.fingerprint)),
+            Variable::ClientFingerprint => text(out, self.shown(|shown| &shown.sha1)),
+            Variable::ClientSha256 => text(out, self.shown(|shown| &shown.fingerprint)),
             Variable::Capture(number) => {
                 let taken = self.seen.map(|seen| seen.captures.group((*number).into()));
                 out.extend_from_slice(taken.unwrap_or_default());
@@ -255,7 +256,9 @@ impl<'a> Values<'a> {
         let route = place.route.and_then(|route| snapshot.routes.get(route));
         Self {
             facts,
-            client: client_address::of(snapshot, places, facts, &head.headers),
+            client: { place.seen }
+                .and_then(|seen| seen.client)
+                .unwrap_or_else(|| client_address::of(snapshot, places, facts, &head.headers)),
             method: head.method.as_str(),
             target,
             version: head.version,

@@ -89,6 +89,7 @@ impl Secured {
             issuer: &shown.issuer,
             serial: &shown.serial,
             fingerprint: &shown.fingerprint,
+            sha1: &shown.sha1,
         })
     }
 }

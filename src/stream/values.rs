@@ -198,7 +198,8 @@ impl Values<'_> {
             "ssl_client_s_dn" => shown?.subject.to_owned(),
             "ssl_client_i_dn" => shown?.issuer.to_owned(),
             "ssl_client_serial" => shown?.serial.to_owned(),
-            "ssl_client_fingerprint" => shown?.fingerprint.to_owned(),
+            "ssl_client_fingerprint" => shown?.sha1.to_owned(),
+            "ssl_client_fingerprint_sha256" => shown?.fingerprint.to_owned(),
             _ => return None,
         })
     }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -89,6 +89,8 @@ pub struct Shown {
     pub serial: String,
     /// SHA-256 over all of it, in lower-case hexadecimal.
     pub fingerprint: String,
+    /// SHA-1, as nginx has it: what certificates are told apart by, not what they are trusted for.
+    pub sha1: String,
     /// The field lines that tell an upstream of it.
     pub lines: Vec<u8>,
     /// The field line with the certificate itself.
@@ -112,6 +114,7 @@ impl Shown {
         let verdict = judge.verdict(&chain);
         let leaf = chain.first()?;
         let fingerprint = hex(digest(&SHA256, leaf).as_ref());
+        let sha1 = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, leaf).as_ref());
         let parsed = X509Certificate::from_der(leaf);
         let mut shown = Self {
             subject: String::new(),
@@ -119,6 +122,7 @@ impl Shown {
             issuer: String::new(),
             serial: String::new(),
             fingerprint,
+            sha1,
             lines: Vec::new(),
             certificate_line: Vec::new(),
             not_before: 0,

@@ -14,7 +14,7 @@ fn files(dir: &Path) {
     fs::write(dir.join("www/post"), "a file").unwrap();
 }
 
-/// Answers each request with its host and its target, as a text of no type with two fields more.
+/// Answers each request with its host and its target, as a text of no type with two fields more, and to some with orders.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -29,8 +29,12 @@ fn upstream() -> SocketAddr {
             let host = head.iter().find_map(|line| line.strip_prefix("Host: "));
             let text = format!("told {host:?} {target:?}");
             let length = text.len();
+            let orders = match target.is_some_and(|target| target.starts_with("/orders")) {
+                true => "X-Accel-Redirect: /x\r\nX-Accel-Expires: 5\r\n",
+                false => "",
+            };
             let answer = format!(
-                "HTTP/1.1 200 OK\r\nX-One: 1\r\nX-Two: 2\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
+                "HTTP/1.1 200 OK\r\nX-One: 1\r\nX-Two: 2\r\nServer: mine/1\r\n{orders}Connection: close\r\nContent-Length: {length}\r\n\r\n{text}"
             );
             // A client may have gone.
             let _ = (&tcp).write_all(answer.as_bytes());
@@ -149,6 +153,58 @@ fn fields_that_hubgate_says_itself_may_be_hidden() {
             proxy_hide_header X-One; location / {{ proxy_pass http://{to}; }} }}"
     );
     alike(&block, &["x-one", "x-two"], &["GET /"]);
+}
+
+#[test]
+fn orders_of_an_upstream_that_are_ignored_are_not_shown_to_clients_unless_they_are_passed() {
+    let to = upstream();
+    let block = format!(
+        "server {{ listen @LISTEN@; proxy_ignore_headers X-Accel-Redirect X-Accel-Expires;
+            location /orders {{ proxy_pass http://{to}; }}
+            location /orders/passed {{ proxy_pass_header X-Accel-Redirect; proxy_pass http://{to}; }} }}"
+    );
+    alike(
+        &block,
+        &["x-accel-redirect", "x-accel-expires"],
+        &["GET /orders", "GET /orders/passed"],
+    );
+}
+
+#[test]
+fn what_program_an_upstream_is_stays_hidden_unless_its_field_is_passed() {
+    let to = upstream();
+    let block = format!(
+        "server {{ listen @LISTEN@;
+            location / {{ proxy_pass http://{to}; }}
+            location /passed {{ proxy_pass_header Server; proxy_pass http://{to}; }} }}"
+    );
+    assert_alike((&block, files), &["/", "/passed"], |client, target| {
+        let text = format!("GET {target} HTTP/1.0\r\n\r\n");
+        // nginx names itself in its place.
+        let shown = client.exchange(text).head.all("server").concat();
+        shown.contains("mine").to_string()
+    });
+}
+
+#[test]
+fn the_client_that_a_location_has_found_stays_with_the_page_of_its_error() {
+    assert_alike(
+        (
+            "server { listen @LISTEN@; set_real_ip_from 127.0.0.1;
+                location / { return 200 $remote_addr; }
+                location /found { real_ip_header X-Who; root www; error_page 404 =200 /page; }
+                location /page { try_files /none @told; }
+                location @told { return 200 \"$remote_addr\"; } }",
+            files,
+        ),
+        &["/", "/found", "/page"],
+        |client, target| {
+            let said = format!(
+                "GET {target} HTTP/1.1\r\nHost: {HOST}\r\nX-Who: 192.0.2.1\r\nConnection: close\r\n\r\n"
+            );
+            client.exchange(said).text()
+        },
+    );
 }
 
 #[test]

@@ -36,7 +36,7 @@ http {
         ssl_certificate_key rsa.key;
         ssl_verify_client optional;
         ssl_client_certificate ec.crt;
-        return 200 "asks $ssl_client_verify|";
+        return 200 "asks $ssl_client_verify $ssl_client_fingerprint|";
     }
     server { listen @B@ ssl; server_name on.test; ssl_verify_client on; return 200 "on $ssl_client_verify|"; }
     server { listen @B@ ssl; server_name off.test; return 200 "off|"; }
@@ -71,6 +71,10 @@ const ASKED: &[(usize, &str, &str)] = &[
     (1, "on.test", "-cert ec.crt -key ec.key"),
     (1, "on.test", "-cert rsa.crt -key rsa.key"),
     (1, "off.test", ""),
+    (1, "asks.test>off.test", ""),
+    (1, "none.test>off.test", ""),
+    (1, "off.test>asks.test", ""),
+    (1, "off.test>none.test", ""),
     (1, "off.test", "-cert rsa.crt -key rsa.key"),
     (2, "locked.test", ""),
     (2, "locked.test", "-tls1_3"),
@@ -111,7 +115,9 @@ fn files(folder: &Path) {
 fn said(at: SocketAddr, name: &str, more: &str, folder: &Path) -> String {
     let more = more.replace("-cert ", &format!("-cert {}/", folder.display()));
     let more = more.replace("-key ", &format!("-key {}/", folder.display()));
-    let said = s_client(at, name, &more, &get(name));
+    // The name of the handshake, and the host of the request where that is another one.
+    let (name, host) = name.split_once('>').unwrap_or((name, name));
+    let said = s_client(at, name, &more, &get(host));
     if !said.is_done() {
         return "no handshake".to_owned();
     }

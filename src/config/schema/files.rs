@@ -21,7 +21,7 @@ pub(super) const FILES: Key = Key::rule(
     Kind::Inline,
     "none",
     "{ root = \"/srv/www\", try = [\"$uri\", \"$uri/\", \"=404\"] }",
-    "Serves files, in place of an `upstream`: those in `root` below the whole path, or in `alias` below what follows the route's path. `index` (by default [\"index.html\"]) is looked for in folders; `listing` (\"off\", \"html\", \"json\") shows those that have none, with `listing_sizes` \"exact\" or \"rounded\". `try` lists paths that are looked for instead, a slash at the end asks for a folder; the last one is a status (\"=404\"), a route's name (\"@app\") or a path that is routed anew. `types = { EXTENSION = \"TYPE\" }` takes the place of the built-in media types, `default_type` is for all other files. `symlinks`: they may lead \"inside\" the folder, anywhere (\"follow\"), or are refused (\"refuse\"). `etag`, `if_modified_since` (\"exact\", \"before\", \"off\") and `max_ranges` are for programs that ask for what they do not have yet. `precompressed`: FILE.gz, where it is there, is sent in place of FILE to clients that take gzip (\"on\") or to all (\"always\"); `precompressed_vary` tells caches so.",
+    "Serves files, in place of an `upstream`: those in `root` below the whole path, or in `alias` below what follows the route's path. `index` (by default [\"index.html\"]) is looked for in folders; `listing` (\"off\", \"html\", \"json\") shows those that have none, with `listing_sizes` \"exact\" or \"rounded\". `try` lists paths that are looked for instead, a slash at the end asks for a folder; the last one is a status (\"=404\"), a route's name (\"@app\") or a path that is routed anew. `types = { EXTENSION = \"TYPE\" }` takes the place of the built-in media types, `default_type` is for all other files. `symlinks`: they may lead \"inside\" the folder, anywhere (\"follow\"), or are refused (\"refuse\"). `etag`, `if_modified_since` (\"exact\", \"before\", \"off\") and `max_ranges` are for programs that ask for what they do not have yet. `precompressed`: FILE.gz, where it is there, is sent in place of FILE to clients that take gzip (\"on\") or to all (\"always\"); `precompressed_vary` tells caches so. `missing_told = false` keeps files that are not there out of error logs of nginx's form.",
 );
 
 static TABLE: Table = Table {
@@ -72,6 +72,12 @@ static TABLE: Table = Table {
             "Who gets .gz.",
         ),
         Key::new("precompressed_vary", Kind::Flag, "true", "With Vary."),
+        Key::new(
+            "missing_told",
+            Kind::Flag,
+            "true",
+            "Whether logs of nginx's form say which files are not there.",
+        ),
     ],
 };
 
@@ -106,6 +112,7 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
         let max_ranges = reader.count("max_ranges");
         let packed = reader.word("precompressed");
         let packed_vary = reader.flag("precompressed_vary");
+        let missing_told = reader.flag("missing_told");
         let exact = value(sizes)? == "exact";
         Some(Files {
             place: place?,
@@ -138,6 +145,7 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
                 _ => Packed::Off,
             },
             packed_vary: value(packed_vary)?,
+            missing_told: value(missing_told)?,
         })
     })
 }

@@ -204,6 +204,9 @@ fn conditions(scope: &Scope<'_>, words: &mut Vec<String>) {
             words.push("precompressed_vary = false".to_owned());
         }
     }
+    if !scope.flag("log_not_found", true) {
+        words.push("missing_told = false".to_owned());
+    }
     if !scope.flag("etag", true) {
         words.push("etag = false".to_owned());
     }

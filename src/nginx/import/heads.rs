@@ -7,13 +7,14 @@ use super::Import;
 use super::advice;
 use super::bodies;
 use super::draft::{self, Draft};
+use super::hidden;
 use super::variables::{self, Known};
 use crate::config::CookieFlag;
 use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
 use crate::nginx::tree::Directive;
 
 /// Fields that frame a message or belong to one connection.
-const OWN: &[&str] = &[
+pub(super) const OWN: &[&str] = &[
     "content-length",
     "keep-alive",
     "proxy-connection",
@@ -43,22 +44,8 @@ pub(super) fn of_route<'t>(
         locations(import, location, (pass, hub), route);
         cookies(import, scope, route);
     }
-    let hidden = scope.all(&format!("{family}_hide_header"));
-    let (framing, hidden): (Vec<_>, Vec<_>) = { hidden }.into_iter().partition(|own| {
-        let name = own.argument(0).to_ascii_lowercase();
-        OWN.contains(&&*name) || matches!(&*name, "connection" | "upgrade" | "date")
-    });
-    for own in framing {
-        let what = "the upstream's own never passes: hubgate says it anew";
-        import.ledger.not_needed(own, what);
-    }
-    if let Some(from) = hidden.last() {
-        let names = hidden.iter().map(|own| own.argument(0).into_owned());
-        route.set("hide_headers", draft::texts(names), Some(from));
-        for own in &hidden {
-            import.ledger.carried(own, "`hide_headers` of its routes");
-        }
-    }
+    led(import, scope, (family, hub), route);
+    hidden::of_route(import, scope, family, route);
     let bound = scope.one(&format!("{family}_bind"));
     if let Some(own) = bound.filter(|own| own.argument(0) != "off") {
         bind(import, own, route);
@@ -66,7 +53,6 @@ pub(super) fn of_route<'t>(
     if family == "proxy" {
         small(import, scope, route);
     }
-    led(import, scope, (family, hub), route);
     of_answers(import, scope, route);
 }
 

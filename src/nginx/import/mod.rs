@@ -14,6 +14,7 @@ mod errors;
 mod files;
 mod habits;
 mod heads;
+mod hidden;
 mod hosts;
 mod kept;
 mod ledger;

@@ -39,7 +39,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("lingering_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`client.linger_idle` of sites and routes"),
     rule("listen", any(1), &[SERVER]).carried("`listen` of the site"),
     rule("location", between(1, 2), &[SERVER, LOCATION]).block().carried("a `[[route]]`"),
-    rule("log_not_found", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("about nginx's own log and its inner requests"),
+    rule("log_not_found", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`files.missing_told`"),
     rule("log_subrequest", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("about nginx's own log and its inner requests"),
     rule("max_headers", exactly(1), &[HTTP, SERVER]).form(Form::Number).once().inherited().carried("`limits.head_fields`"),
     rule("max_ranges", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().carried("`files.max_ranges`"),

@@ -48,7 +48,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_next_upstream_tries", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().carried("`retry_tries` of the upstream"),
     rule("proxy_no_cache", any(1), &[HTTP, SERVER, LOCATION]).inherited().not_needed("they only matter with a `proxy_cache`, which hubgate has not"),
     rule("proxy_pass", exactly(1), &[LOCATION, LOCATION_IF, LIMIT_EXCEPT]).once().carried("the route's `upstream`, and `rewrite_prefix` for a path; the stream's `upstream`"),
-    rule("proxy_pass_header", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().not_needed("all fields of answers pass, but those of the connection"),
+    rule("proxy_pass_header", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().not_needed("all fields of answers pass, but those of the connection; without it `Server` is in `hide_headers`"),
     rule("proxy_pass_request_body", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`body` of the route"),
     rule("proxy_pass_request_headers", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().carried("`client_headers` of the route"),
     rule("proxy_read_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`response_timeout`, `idle_timeout`, `tunnel_idle_timeout`"),

@@ -106,7 +106,7 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     but("ssl_ciphers", "suites that OpenSSL has and hubgate has not are numbers"),
     same("ssl_client_cert"),
     same("ssl_client_escaped_cert"),
-    but("ssl_client_fingerprint", "SHA-256; nginx's is SHA-1"),
+    same("ssl_client_fingerprint"),
     same("ssl_client_i_dn"),
     same("ssl_client_i_dn_legacy"),
     same("ssl_client_raw_cert"),

@@ -93,6 +93,8 @@ pub struct ClientCertificate<'a> {
     pub serial: &'a str,
     /// Its SHA-256.
     pub fingerprint: &'a str,
+    /// Its SHA-1.
+    pub sha1: &'a str,
 }
 
 impl<'a> ClientCertificate<'a> {

@@ -73,7 +73,8 @@ pub async fn serve(files: &Files, request: Request<'_>) -> Served {
     let named = tracing::enabled!(target: AS_NGINX, Level::ERROR).then(|| wanted.named());
     let looked = tokio::task::spawn_blocking(move || wanted.look()).await;
     let found = looked.unwrap_or_else(|lost| Found::Failed(std::io::Error::other(lost)));
-    if let Some(named) = named {
+    let untold = matches!(found, Found::Missing) && !files.missing_told;
+    if let Some(named) = named.filter(|_| !untold) {
         tell(&found, &named, &request);
     }
     match found {

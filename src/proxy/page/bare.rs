@@ -30,6 +30,13 @@ const MORE: &[(Cause, &str)] = &[
         Cause::PlainOnTls,
         "The plain HTTP request was sent to HTTPS port",
     ),
+    (
+        Cause::ClientCertificateMissing,
+        "No required SSL certificate was sent",
+    ),
+    (Cause::ClientCertificateRefused, "The SSL certificate error"),
+    (Cause::ClientCertificateExpired, "The SSL certificate error"),
+    (Cause::ClientCertificateRevoked, "The SSL certificate error"),
 ];
 
 /// Statuses that have no page.

@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use crate::config::{Paths, Route, RouteAction, Site};
 use crate::nginx::model::{Found, Kind, Place, Places};
@@ -22,6 +23,8 @@ pub struct Seen {
     pub captures: Captures,
     /// Values that were taken from another route's answer.
     pub taken: Vec<(Box<str>, Box<[u8]>)>,
+    /// Whom a route that the request has left took for its client.
+    pub client: Option<IpAddr>,
 }
 
 /// The routes of one site.
