@@ -233,7 +233,10 @@ fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
 }
 
 fn by_name(config: &Config) -> HashMap<String, &Site> {
-    let named = config.sites.iter().map(|site| (site.name(), site));
+    let named = config.sites.iter().map(|site| {
+        pause();
+        (site.name(), site)
+    });
     named.collect()
 }
 

@@ -9,6 +9,7 @@ use super::detours::Detours;
 use super::model::Config;
 use super::text::Text;
 use super::variable::Variable;
+use crate::types::pause::pause;
 
 impl Config {
     /// The access logs of requests, whether or not they are on.
@@ -60,6 +61,7 @@ impl Config {
             site.response.texts().chain(bodies)
         });
         let of_routes = routes.flat_map(|route| {
+            pause();
             let fields = route.request.fields.iter().map(|field| &field.value);
             let sent = fields.chain(&route.request.target);
             let sent = sent.chain(&route.request.method).chain(&route.request.body);

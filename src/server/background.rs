@@ -21,8 +21,12 @@ use crate::types::pause::pauses;
 
 /// What `nice` adds for threads that step back.
 const STEP_BACK: i32 = 10;
-/// Work goes on for so long before others are let ahead.
+/// Work goes on for so long before others are let ahead,
 const PIECE: Duration = Duration::from_micros(100);
+/// and at most for so long where they take their time.
+const LONG_PIECE: Duration = Duration::from_millis(2);
+/// The part of others' time that it takes at least, as the kernel would give it.
+const SHARE: u32 = 10;
 /// Whether something is still used is asked this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -52,18 +56,31 @@ fn begin() -> Option<Sender<Work>> {
 }
 
 thread_local! {
-    static GAVE_WAY: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Since when this thread works, and for how long it may.
+    static PIECE_OF_WORK: Cell<(Option<Instant>, Duration)> = const { Cell::new((None, PIECE)) };
 }
 
 /// Lets whoever waits for this core go first, if the thread has worked for a while. The kernel compares threads of one core
 /// at its clock's tick only: a niced thread whose turn it is keeps workers waiting for 4 ms.
 fn give_way() {
     let now = Instant::now();
-    let before = GAVE_WAY.get();
-    if before.is_none_or(|before| now.duration_since(before) >= PIECE) {
-        thread::yield_now();
-        GAVE_WAY.set(Some(now));
-    }
+    let (since, piece) = PIECE_OF_WORK.get();
+    let since = since.unwrap_or(now);
+    let worked = now.duration_since(since);
+    PIECE_OF_WORK.set(match worked < piece {
+        true => (Some(since), piece),
+        false => {
+            thread::yield_now();
+            let again = Instant::now();
+            (Some(again), next_piece(again.duration_since(now)))
+        }
+    });
+}
+
+/// How long work may go on after others had the core for so long. To yield gives up the rest of a turn: on a core that is
+/// never idle, pieces of one length would come to a hundredth of the time.
+fn next_piece(others: Duration) -> Duration {
+    (others / SHARE).clamp(PIECE, LONG_PIECE)
 }
 
 /// Has the workers go before the thread that calls it.
@@ -142,6 +159,14 @@ mod tests {
             }
         };
         assert!(timeout(Duration::from_secs(10), gone).await.is_ok());
+    }
+
+    #[test]
+    fn work_goes_on_longer_where_others_took_long_and_has_an_end() {
+        assert_eq!(next_piece(Duration::ZERO), PIECE);
+        let taken = Duration::from_millis(12);
+        assert_eq!(next_piece(taken), Duration::from_micros(1200));
+        assert_eq!(next_piece(Duration::from_secs(1)), LONG_PIECE);
     }
 
     #[tokio::test]

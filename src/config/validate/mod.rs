@@ -369,6 +369,7 @@ pub(super) fn each_once<'a, T: Ord + 'a>(
 ) {
     let mut seen: BTreeMap<&T, &At<T>> = BTreeMap::new();
     for at in all {
+        pause();
         match seen.get(&at.value) {
             Some(first) => sink.push(what(at, first).related(first.span.clone(), "the first is")),
             None => {
