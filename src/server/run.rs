@@ -3,8 +3,10 @@
 //! What is made in which order is `start`'s. The successor at an upgrade stops short of serving until its predecessor has
 //! stopped accepting. Invariant: from the first moment no signal finds its default, which ends the process.
 
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -30,7 +32,7 @@ use super::{
     upstream_files, watchdog,
 };
 use crate::admin::{Admin, Gate, ReloadOutcome, serve_socket, serve_tcp};
-use crate::config::{Loaded, Paint};
+use crate::config::{Loaded, Paint, Report};
 use crate::nginx::{Asked, Habits, origin};
 use crate::observe::log::{self, LogHandle};
 use crate::observe::metrics::Metrics;
@@ -116,8 +118,7 @@ pub fn run(
 }
 
 fn load(path: &Path) -> Result<(Loaded, Arc<Metrics>, LogHandle), StartError> {
-    let loaded =
-        origin::read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
+    let loaded = read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
     // While there is one thread, and before any file is made.
     drop_to_account(&loaded.config)?;
     let metrics = Metrics::new();
@@ -128,6 +129,19 @@ fn load(path: &Path) -> Result<(Loaded, Arc<Metrics>, LogHandle), StartError> {
         tracing::warn!("{}", loaded.report.render(Paint::Plain));
     }
     Ok((loaded, metrics, log))
+}
+
+/// Reads the configuration by a thread that ends with it: what reading takes beside what it makes, which is several times as
+/// much, is then there for the thread that reads the next one, and not kept by this one for nothing.
+fn read(path: &Path) -> Result<Loaded, Report> {
+    thread::scope(|scope| {
+        let reading = thread::Builder::new().spawn_scoped(scope, || origin::read(path));
+        match reading.map(|reading| reading.join()) {
+            Ok(Ok(read)) => read,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => origin::read(path),
+        }
+    })
 }
 
 /// The predecessor hears why there is no successor.
