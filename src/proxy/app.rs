@@ -32,7 +32,7 @@ use super::request_id::RequestId;
 pub use super::shared::{Drain, Shared};
 use super::strangers::introduce;
 use super::trace::Trace;
-use super::{client_certificate, close, fallback, heads, pace, record, refuse, splice};
+use super::{client_certificate, close, fallback, gathered, heads, pace, record, refuse, splice};
 use crate::config::{CertificateSource, FieldNames};
 use crate::observe::cause::Cause;
 use crate::observe::events;
@@ -397,6 +397,14 @@ impl App {
                 };
             }
             Some(special) => {
+                if special.gathers && gathered::is_needed(&route.config) {
+                    let time = snapshot.times(trace.site, trace.route).body;
+                    let limits = (route.body_limit, time);
+                    let read = gathered::read(client, limits, feed.as_ref(), trace);
+                    if let Err(cause) = Box::pin(read).await {
+                        return Box::pin(self.failed(snapshot, client, cause, id, trace)).await;
+                    }
+                }
                 let request = heads::Request {
                     facts: &self.facts,
                     snapshot,

@@ -46,7 +46,7 @@ pub(super) struct Prepared<'a> {
 }
 
 /// Of a request's body, for texts.
-const MOST_GATHERED: usize = 64 * 1024;
+pub(super) const MOST_GATHERED: usize = 64 * 1024;
 
 /// What changes in an answer, and what its values are computed from.
 pub struct Edits<'a> {
@@ -305,7 +305,7 @@ impl Edits<'_> {
         );
         values.known = Some(known);
         values.limited = self.limited;
-        values.body = self.body();
+        values.body = self.body().filter(|body| !body.is_empty());
         let now = SystemTime::now();
         let mut lines = edit::lines(head, self.heads, &values, now);
         let said;

@@ -27,6 +27,7 @@ pub mod fallback;
 pub mod files;
 pub mod filter;
 pub mod forward;
+mod gathered;
 mod guard;
 mod guarded;
 pub mod h2;

@@ -90,6 +90,46 @@ fn an_inner_location_has_its_own_uri_and_the_clients_query() {
 }
 
 #[test]
+fn a_body_of_the_routes_own_may_be_made_of_the_clients() {
+    let upstream = Upstream::start(|conn: &mut Conn| {
+        while let Some(head) = conn.request_head() {
+            let Ok(body) = conn.request_body(&head) else {
+                return;
+            };
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            if conn.try_send([head.as_bytes(), &body].concat()).is_err() {
+                return;
+            }
+        }
+    });
+    let block = format!(
+        "client_body_buffer_size 64k; server {{ listen @LISTEN@; proxy_pass_request_headers on;
+            location / {{ proxy_pass http://{0}; proxy_set_body \"<$request_body>\"; }}
+            location /small {{ client_max_body_size 5; proxy_pass http://{0}; proxy_set_body \"<$request_body>\"; }} }}",
+        upstream.addr
+    );
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
+    let large = format!("Content-Length: 60000\r\n\r\n{}", "x".repeat(60_000));
+    let requests = [
+        "/ Content-Length: 3\r\n\r\nabc",
+        &format!("/ {chunked}"),
+        "/ Content-Length: 0\r\n\r\n",
+        &format!("/ {large}"),
+        &format!("/small {chunked}"),
+        "/small Content-Length: 6\r\n\r\nabcdef",
+    ];
+    assert_alike((&block, |_| {}), &requests, |client, request| {
+        let (target, rest) = request.split_once(' ').unwrap();
+        let answer = client.exchange(format!("POST {target} HTTP/1.1\r\nHost: {HOST}\r\n{rest}"));
+        match answer.status {
+            200 => answer.text(),
+            status => status.to_string(),
+        }
+    });
+}
+
+#[test]
 fn attributes_of_cookies_that_nobody_knows_change_nothing() {
     let upstream = Upstream::answering(
         "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\n\r\n",
