@@ -4,6 +4,7 @@
 //! but for [`Disk`]. Nothing here runs: [`import`] turns what is found into hubgate's own configuration, and [`origin`]
 //! does so for whoever reads one.
 
+mod accounts;
 mod addresses;
 mod asked;
 mod document;

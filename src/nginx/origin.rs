@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::import::{Imported, import_as};
-use super::{Asked, Disk, Fault, Options, Tree, hosts, modules, read as read_tree};
+use super::{Asked, Disk, Fault, Options, Tree, accounts, hosts, modules, read as read_tree};
 use crate::config::{self, Diagnostic, Loaded, Report, Source};
 
 /// Reads the configuration that a path stands for, without looking at what it says.
@@ -53,13 +53,13 @@ fn refusal(fault: &Fault) -> String {
 }
 
 /// Reads nginx's main file from the disk as whoever serves it, or tests it as `nginx` does: hosts that nginx looks up
-/// have to have addresses.
+/// have to have addresses, and `user` an account.
 ///
 /// # Errors
 /// As [`tree`].
 pub fn served(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
     let tree = tree(asked)?;
-    match hosts::found(&tree) {
+    match accounts::found(&tree).and_then(|()| hosts::found(&tree)) {
         Ok(()) => Ok(tree),
         Err(fault) => Err(Box::new((fault, tree))),
     }

@@ -21,7 +21,7 @@ pub(super) fn told<'a>(values: &Values<'a>, upstream: &'a str, secrets: &'a [Str
         host => host,
     };
     Told {
-        client: values.client,
+        client: (!values.on_unix_socket()).then_some(values.client),
         site: values.site,
         method: values.method,
         target: values.target,

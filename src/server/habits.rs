@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::sys::resource::{Resource, getrlimit};
+
 use super::process::Process;
 use crate::admin::ReloadOutcome;
 use crate::nginx::{Habits, UNDERSTOOD};
@@ -43,6 +45,14 @@ impl Manners {
         self.say(&["using the \"epoll\" event method"]);
         if self.on {
             tracing::info!("nginx/{UNDERSTOOD}");
+            let kernel = |name: &str| {
+                let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+                text.unwrap_or_default().trim().to_owned()
+            };
+            tracing::info!("OS: {} {}", kernel("ostype"), kernel("osrelease"));
+            if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+                tracing::info!("getrlimit(RLIMIT_NOFILE): {soft}:{hard}");
+            }
         }
         self.say(&["start worker processes"]);
         if self.on {
@@ -59,7 +69,9 @@ impl Manners {
     pub(super) fn reconfigured(&self, outcome: &ReloadOutcome) {
         match outcome {
             ReloadOutcome::Done(_) => {
-                self.say(&["start worker processes", "gracefully shutting down", "exit"]);
+                let sentences = ["start worker processes", "gracefully shutting down"];
+                self.say(&sentences);
+                self.say(&["exiting", "exit"]);
             }
             ReloadOutcome::Refused { diagnostics } if self.on => {
                 tracing::error!(severity = "emerg", "{}", sentence(diagnostics));
@@ -77,7 +89,10 @@ impl Manners {
     }
 
     /// The last words.
-    pub(super) fn ended(&self) {
+    pub(super) fn ended(&self, at_once: bool) {
+        if !at_once {
+            self.say(&["exiting"]);
+        }
         self.say(&["exit"]);
         if let Some(old) = self.old_pid_file()
             && fs::read_to_string(&old).is_ok_and(|text| is_own(&text))

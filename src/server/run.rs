@@ -327,7 +327,7 @@ async fn live(
     process.admin_socket.file.remove();
     pid_file.remove();
     tracing::info!("stopped");
-    manners.ended();
+    manners.ended(at_once);
     outcome
 }
 

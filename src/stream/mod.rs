@@ -97,7 +97,7 @@ async fn serve_it(passage: Passage, stream: &RunningStream, shared: &Shared, ent
     let Passage { tcp, facts } = passage;
     let mut course = Course::default();
     note(entry, &facts, stream, &course.moved);
-    sentences::came(&facts);
+    sentences::came(&facts, stream);
     let ran = match &stream.special {
         None => {
             let to = (stream, &stream.group);
@@ -259,7 +259,7 @@ impl Course {
                     at = now();
                     chosen.report(outcome, at);
                     let error: &(dyn std::error::Error + 'static) = &error;
-                    sentences::unreachable(facts, address, error);
+                    sentences::unreachable((facts, stream), address, error);
                     tracing::warn!(upstream = %group.name(), stream = &*stream.name, error, "connect failed");
                     self.tried.push(address);
                 }
@@ -269,7 +269,7 @@ impl Course {
             }
         }
         if cause.is_none() {
-            sentences::nobody((facts.peer, facts.local), group.name().as_str());
+            sentences::nobody((facts, stream), group.name().as_str());
         }
         Err(cause.unwrap_or_else(|| group.nobody()))
     }

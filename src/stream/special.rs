@@ -319,6 +319,10 @@ pub(super) fn admit(
 ) -> Result<Vec<Place>, Refused> {
     let mut places = Vec::new();
     let server = &*stream.name;
+    let shown = match on_unix_socket {
+        true => "unix:".to_owned(),
+        false => client.to_string(),
+    };
     if let Some(limited) = &special.limits {
         let config = &limited.config;
         for (zone, used) in limited.concurrency.iter().zip(&config.concurrency) {
@@ -336,11 +340,21 @@ pub(super) fn admit(
                 used.of
             );
             match config.log {
-                LimitLog::Error => tracing::error!(event = "limit", %client, server, "{line}"),
-                LimitLog::Warn => tracing::warn!(event = "limit", %client, server, "{line}"),
-                LimitLog::Notice => tracing::info!(event = "limit", %client, server, "{line}"),
+                LimitLog::Error => {
+                    tracing::error!(event = "limit", client = shown, server, "{line}")
+                }
+                LimitLog::Warn => tracing::warn!(event = "limit", client = shown, server, "{line}"),
+                LimitLog::Notice => {
+                    tracing::info!(event = "limit", client = shown, server, "{line}")
+                }
                 LimitLog::Info => {
-                    tracing::info!(event = "limit", severity = "info", %client, server, "{line}");
+                    tracing::info!(
+                        event = "limit",
+                        severity = "info",
+                        client = shown,
+                        server,
+                        "{line}"
+                    );
                 }
             }
             if !config.dry_run {
@@ -357,7 +371,11 @@ pub(super) fn admit(
         .as_ref()
         .map_or(&[][..], |more| &more.access);
     if verdict(rules, client, on_unix_socket) == Some(false) {
-        tracing::error!(%client, server, "access forbidden by rule while initializing session");
+        tracing::error!(
+            client = shown,
+            server,
+            "access forbidden by rule while initializing session"
+        );
         return Err(Refused {
             cause: Cause::AccessDenied,
             status: None,

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -315,6 +316,36 @@ fn a_host_without_an_address_refuses_the_start_and_a_reload_keeps_what_there_was
     assert_eq!(nginx.get(), "hello");
     signal(child.id(), "QUIT");
     within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn logs_are_there_before_a_line_is_and_programs_on_unix_sockets_are_told_as_unix() {
+    let nginx = Nginx::new("daemon off;", free_addr());
+    let (socket, stream) = (nginx.path("s"), nginx.path("t"));
+    nginx.write(&format!(
+        "daemon off;\nevents {{ }}\nhttp {{\n access_log http.log;\n server {{\n listen unix:{};\n access_log server.log;\n root none;\n location /in {{ access_log in.log; }}\n }}\n}}\nstream {{ server {{ listen unix:{}; proxy_pass {}; }} }}\n",
+        socket.display(),
+        stream.display(),
+        free_addr()
+    ));
+    let mut child = nginx.start();
+    for name in ["http.log", "server.log", "in.log"] {
+        assert_eq!(fs::read(nginx.path(name)).unwrap(), b"", "{name}");
+    }
+    let mut client = UnixStream::connect(&socket).unwrap();
+    client.write_all(b"GET /x HTTP/1.0\r\n\r\n").unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    nginx.logged("(2: No such file or directory), client: unix:, server: ");
+    let mut client = UnixStream::connect(&stream).unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    let place = format!("client unix: connected to unix:{}", stream.display());
+    nginx.logged(&place);
+    nginx.logged("while connecting to upstream, client: unix:, server: unix:/");
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+    for sentence in ["OS: Linux ", "getrlimit(RLIMIT_NOFILE): ", ": exiting"] {
+        nginx.logged(sentence);
+    }
 }
 
 #[test]

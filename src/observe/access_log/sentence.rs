@@ -12,8 +12,8 @@ use super::{escape, redact};
 /// A request, for such a sentence.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// The client.
-    pub client: IpAddr,
+    /// The client; `None` for a program on a unix socket.
+    pub client: Option<IpAddr>,
     /// The site.
     pub site: &'a str,
     /// Its method.
@@ -41,8 +41,11 @@ impl fmt::Display for Told<'_> {
         line.push(b' ');
         line.extend_from_slice(self.protocol.as_bytes());
         let line = String::from_utf8_lossy(&line);
-        let (client, site) = (self.client, self.site);
-        write!(f, ", client: {client}, server: {site}, request: \"{line}\"")?;
+        match self.client {
+            Some(client) => write!(f, ", client: {client}")?,
+            None => f.write_str(", client: unix:")?,
+        }
+        write!(f, ", server: {}, request: \"{line}\"", self.site)?;
         let referrer = redact::url(self.referrer, self.secrets);
         let upstream = redact::url(self.upstream.as_bytes(), self.secrets);
         let rest = [
@@ -73,7 +76,7 @@ mod tests {
     #[test]
     fn nothing_of_a_request_ends_the_line_or_its_quotes_and_no_secret_is_told() {
         let told = Told {
-            client: [192, 0, 2, 1].into(),
+            client: Some([192, 0, 2, 1].into()),
             site: "hub.test",
             method: "GET",
             target: b"/\"x\n?token=abc",
