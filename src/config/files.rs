@@ -37,6 +37,8 @@ pub struct Files {
     pub packed_vary: bool,
     /// Whether the log says which files there are not.
     pub missing_told: bool,
+    /// The path that an alias stands for, where that is not the route's own.
+    pub below: Option<Box<str>>,
 }
 
 /// Who gets files that are compressed already.

@@ -10,6 +10,7 @@ pub(super) fn files(files: &Files) -> Vec<Entry> {
         FilesPlace::Root(place) => ("root", quoted(place)),
         FilesPlace::Alias(place) => ("alias", quoted(place)),
     }];
+    entries.extend({ files.below.as_ref() }.map(|below| ("below", quoted(below))));
     entries.push(("index", list(&files.index)));
     entries.extend(files.attempts.as_ref().map(|own| ("try", attempts(own))));
     let (listing, sizes) = match files.listing {

@@ -103,7 +103,10 @@ impl App {
                 let pattern = around.map_or(&route.config.path, |around| &around.path);
                 let request = Request {
                     head: client.head(),
-                    prefix: prefix(pattern, &uri),
+                    prefix: match &files.below {
+                        Some(below) => below.len().min(uri.path.len()),
+                        None => prefix(pattern, &uri),
+                    },
                     uri,
                     values: answered::values(self, snapshot, client, checked, id, trace),
                     plain: !trace.detour.in_place,

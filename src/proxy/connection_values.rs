@@ -141,7 +141,12 @@ impl Values<'_> {
                 let mut path = Vec::new();
                 self.append(&Variable::Uri, &mut path);
                 let prefix = match &files.place {
-                    FilesPlace::Alias(_) => self.route.len().min(path.len()),
+                    FilesPlace::Alias(_) => {
+                        let below = files.below.as_ref();
+                        below
+                            .map_or(self.route.len(), |below| below.len())
+                            .min(path.len())
+                    }
                     FilesPlace::Root(_) => 0,
                 };
                 out.extend_from_slice(&folder);

@@ -71,6 +71,44 @@ fn a_break_before_a_return_leaves_the_request_to_files_and_an_alias_holds_within
 }
 
 #[test]
+fn an_expression_of_a_condition_may_end_with_a_group() {
+    alike(
+        "server { listen @LISTEN@;
+            location / { if ($arg_a ~* \"x=([^;]+)(?:;|$)\") { set $quoted $1; }
+                if ( $arg_a ~ (y) ) { set $plain $1; }
+                return 200 \"$quoted $plain\"; } }",
+        &[],
+        &["/?a=x=77;", "/?a=xy", "/?a=x=y", "/"],
+    );
+}
+
+#[test]
+fn locations_within_one_with_an_alias_have_its_files() {
+    alike(
+        "server { listen @LISTEN@; default_type text/plain;
+            location /s/ { alias www/;
+                location ~ html$ { add_header X-In regex; }
+                location /s/in/ { add_header X-In prefix; index file; }
+                location = /s/large { add_header X-In exact; }
+                location ~ tried$ { try_files $uri $uri.none /s/page.html =404; }
+                location ~ told$ { if ($arg_x) { return 200 \"$request_filename\"; } }
+                location /s/rooted/ { root www; } } }",
+        &["x-in"],
+        &[
+            "/s/page.html",
+            "/s/in/file",
+            "/s/in/",
+            "/s/large",
+            "/s/x.tried",
+            "/s/none.html",
+            "/s/in/none",
+            "/s/rooted/x",
+            "/page.html",
+        ],
+    );
+}
+
+#[test]
 fn what_answers_in_place_of_an_error_has_the_fields_of_the_errors_status() {
     alike(
         "server { listen @LISTEN@; root www; default_type text/plain;

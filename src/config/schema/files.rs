@@ -21,7 +21,7 @@ pub(super) const FILES: Key = Key::rule(
     Kind::Inline,
     "none",
     "{ root = \"/srv/www\", try = [\"$uri\", \"$uri/\", \"=404\"] }",
-    "Serves files, in place of an `upstream`: those in `root` below the whole path, or in `alias` below what follows the route's path. `index` (by default [\"index.html\"]) is looked for in folders; `listing` (\"off\", \"html\", \"json\") shows those that have none, with `listing_sizes` \"exact\" or \"rounded\". `try` lists paths that are looked for instead, a slash at the end asks for a folder; the last one is a status (\"=404\"), a route's name (\"@app\") or a path that is routed anew. `types = { EXTENSION = \"TYPE\" }` takes the place of the built-in media types, `default_type` is for all other files. `symlinks`: they may lead \"inside\" the folder, anywhere (\"follow\"), or are refused (\"refuse\"). `etag`, `if_modified_since` (\"exact\", \"before\", \"off\") and `max_ranges` are for programs that ask for what they do not have yet. `precompressed`: FILE.gz, where it is there, is sent in place of FILE to clients that take gzip (\"on\") or to all (\"always\"); `precompressed_vary` tells caches so. `missing_told = false` keeps files that are not there out of error logs of nginx's form.",
+    "Serves files, in place of an `upstream`: those in `root` below the whole path, or in `alias` below what follows the route's path, or another one that its paths begin with (`below`). `index` (by default [\"index.html\"]) is looked for in folders; `listing` (\"off\", \"html\", \"json\") shows those that have none, with `listing_sizes` \"exact\" or \"rounded\". `try` lists paths that are looked for instead, a slash at the end asks for a folder; the last one is a status (\"=404\"), a route's name (\"@app\") or a path that is routed anew. `types = { EXTENSION = \"TYPE\" }` takes the place of the built-in media types, `default_type` is for all other files. `symlinks`: they may lead \"inside\" the folder, anywhere (\"follow\"), or are refused (\"refuse\"). `etag`, `if_modified_since` (\"exact\", \"before\", \"off\") and `max_ranges` are for programs that ask for what they do not have yet. `precompressed`: FILE.gz, where it is there, is sent in place of FILE to clients that take gzip (\"on\") or to all (\"always\"); `precompressed_vary` tells caches so. `missing_told = false` keeps files that are not there out of error logs of nginx's form.",
 );
 
 static TABLE: Table = Table {
@@ -30,6 +30,13 @@ static TABLE: Table = Table {
     keys: &[
         Key::rule("root", Kind::Text, "none", "\"/srv/www\"", "The folder."),
         Key::rule("alias", Kind::Text, "none", "\"/srv/static/\"", "It."),
+        Key::rule(
+            "below",
+            Kind::Text,
+            "the route's path",
+            "\"/static/\"",
+            "What `alias` stands for.",
+        ),
         Key::new("index", Kind::Texts, "[\"index.html\"]", "Of folders."),
         Key::rule("try", Kind::Texts, "none", "[\"$uri\", \"=404\"]", "Paths."),
         Key::new(
@@ -95,6 +102,12 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
     let own = context.own;
     read(reader, "files", &TABLE, context, |reader| {
         let place = place(reader, context);
+        let below = reader.optional("below", Reader::text)?;
+        if let (Some(below), Some(FilesPlace::Root(_))) = (&below, &place) {
+            let message = "`below` is for `alias`: `root` has files below the whole path";
+            let fault = Diagnostic::error("files-place", below.span.clone(), message);
+            return reader.refuse(fault);
+        }
         let index = reader.list("index", |field| line(field, own));
         let attempts = match reader.typed("try") {
             Some(_) => reader
@@ -146,6 +159,7 @@ pub(super) fn files(reader: &Reader<'_>, context: Context<'_>) -> Read<Files> {
             },
             packed_vary: value(packed_vary)?,
             missing_told: value(missing_told)?,
+            below: below.map(|at| at.value.into()),
         })
     })
 }

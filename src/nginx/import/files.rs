@@ -8,7 +8,7 @@ use super::Import;
 use super::draft::{self, Draft};
 use super::rules;
 use crate::config::media_types;
-use crate::nginx::model::Scope;
+use crate::nginx::model::{Kind, Scope};
 use crate::nginx::tree::{Directive, Word};
 
 /// Where Debian's nginx has its prefix, when its configuration is where Debian has it.
@@ -71,10 +71,22 @@ fn place<'t>(
     scope: &Scope<'t>,
 ) -> Option<(Vec<String>, Option<&'t Directive>)> {
     let alias = scope.content().iter().rfind(|own| own.is("alias"));
-    let root = scope.one("root");
-    let (key, own) = match (alias, root) {
+    let outer = scope.outer_alias().filter(|_| alias.is_none());
+    let (key, own) = match (alias.or(outer.map(|(alias, _)| alias)), scope.one("root")) {
         (Some(alias), _) => ("alias", Some(alias)),
         (None, root) => ("root", root),
+    };
+    // Of a location around this one it stands for that one's path.
+    let below = match outer.map(|(alias, block)| (alias, Kind::of(block))) {
+        Some((_, Some(Kind::Prefix(path, _) | Kind::Exact(path)))) => {
+            Some(String::from_utf8_lossy(&path).into_owned())
+        }
+        Some((alias, _)) => {
+            let what = "locations within one by an expression do not have its files";
+            import.ledger.lost(alias, what);
+            return None;
+        }
+        None => None,
     };
     let path = own.map_or("html".into(), |own| own.argument(0));
     if path.is_empty() || path.starts_with('$') {
@@ -103,7 +115,9 @@ fn place<'t>(
         true => path.into_owned(),
         false => format!("{}/{path}", prefix.trim_end_matches('/')),
     };
-    Some((vec![format!("{key} = {}", draft::text(&path))], own))
+    let mut words = vec![format!("{key} = {}", draft::text(&path))];
+    words.extend(below.map(|below| format!("below = {}", draft::text(&below))));
+    Some((words, own))
 }
 
 fn texts<'a>(words: impl Iterator<Item = &'a Word>) -> String {

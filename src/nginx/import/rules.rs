@@ -125,11 +125,16 @@ fn conditional<'t>(
     let written = written.strip_prefix('(').unwrap_or(&written);
     let written = written.strip_suffix(')').unwrap_or(written).trim();
     // A regex is no text: what looks like a variable in it is not.
-    let operator = words.get(1).map(AsRef::as_ref).unwrap_or_default();
-    let when = match operator.contains('~') {
+    let is_match = |word: &str| matches!(word, "~" | "~*" | "!~" | "!~*");
+    let when = match words.iter().any(|word| is_match(word)) {
         true => {
-            let mut words = words.iter().rev().map(|word| word.trim_end_matches(')'));
-            runs(words.find(|word| !word.is_empty()).unwrap_or_default())?;
+            // Behind quotes the condition's own parenthesis is a word of its own; those within are the expression's.
+            let expression = match &*words {
+                [.., expression, end] if &**end == ")" => expression,
+                [.., last] => last.strip_suffix(')').unwrap_or(last),
+                [] => "",
+            };
+            runs(expression)?;
             written.to_owned()
         }
         false => known(import, scope, written)?,

@@ -111,6 +111,13 @@ pub(in crate::nginx) fn head(directive: &Directive) -> Result<(Mark, &[u8]), Str
     Ok((mark, path))
 }
 
+impl Kind {
+    /// That of a `location`, where its words are right.
+    pub fn of(location: &Directive) -> Option<Self> {
+        kind(location).ok()
+    }
+}
+
 fn kind(directive: &Directive) -> Result<Kind, String> {
     let (mark, path) = head(directive)?;
     let pattern = |ignore_case| {

@@ -60,6 +60,19 @@ impl<'t> Scope<'t> {
         }
     }
 
+    /// The `alias` that a location around this one says, and that location, where nothing nearer says where files are.
+    pub fn outer_alias(&self) -> Option<(&'t Directive, &'t Directive)> {
+        let is_place = |own: &&Directive| own.is("alias") || own.is("root");
+        let mut levels = self.levels.iter().enumerate().rev();
+        let (index, directives, place) = levels.find_map(|(index, (_, directives))| {
+            let place = directives.iter().rfind(is_place)?;
+            Some((index, *directives, place))
+        })?;
+        let (_, around) = self.levels.get(index.checked_sub(1)?)?;
+        let block = { around.iter() }.find(|own| std::ptr::eq(own.children(), directives))?;
+        place.is("alias").then_some((place, block))
+    }
+
     /// Which kind of block it is.
     pub fn context(&self) -> Context {
         self.levels
