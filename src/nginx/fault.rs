@@ -37,6 +37,16 @@ pub enum At {
     Nowhere,
 }
 
+impl Fault {
+    /// nginx's level of it.
+    pub fn level(&self) -> &'static str {
+        match self.text.starts_with("pread()") {
+            true => "crit",
+            false => "emerg",
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.at {

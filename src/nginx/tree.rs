@@ -71,6 +71,11 @@ impl Tree {
         self.files.get(index).map_or("", String::as_str)
     }
 
+    /// Whether a file has been read at all.
+    pub fn is_read(&self) -> bool {
+        self.files.iter().any(|name| name != COMMAND_LINE)
+    }
+
     /// Whether a directive of this name is anywhere.
     pub fn has(&self, name: &str) -> bool {
         self.directives.iter().any(|own| own.has(name))

@@ -13,12 +13,13 @@ use tempfile::TempDir;
 
 use crate::support::nginx;
 
-fn said(program: &Path, folder: &Path) -> (Option<i32>, Vec<String>) {
+fn said(program: &Path, folder: &Path, more: &[&str]) -> (Option<i32>, Vec<String>) {
     let pid = format!("pid {}/pid;", folder.display());
     let output = Command::new(program)
         .args(["-t", "-e", "stderr", "-p"])
         .arg(folder)
         .args(["-c", "nginx.conf", "-g", &pid])
+        .args(more)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -38,11 +39,16 @@ fn said(program: &Path, folder: &Path) -> (Option<i32>, Vec<String>) {
 
 /// Tests a configuration with both, and gives what differs.
 fn difference(nginx: &Path, text: &str) -> Option<String> {
+    difference_with(nginx, text, &[])
+}
+
+fn difference_with(nginx: &Path, text: &str, more: &[&str]) -> Option<String> {
     let folder = TempDir::new().unwrap();
     let own = folder.path().join("nginx");
     symlink(env!("CARGO_BIN_EXE_hubgate"), &own).unwrap();
     fs::write(folder.path().join("nginx.conf"), text).unwrap();
-    let (theirs, ours) = (said(nginx, folder.path()), said(&own, folder.path()));
+    let theirs = said(nginx, folder.path(), more);
+    let ours = said(&own, folder.path(), more);
     (theirs != ours).then(|| format!("{text}\n  nginx:   {theirs:?}\n  hubgate: {ours:?}\n"))
 }
 
@@ -117,4 +123,30 @@ fn pieces_of_streams_are_taken_or_refused_as_by_nginx() {
         let module = module.display();
         format!("load_module {module};\nevents {{ }}\nstream {{\n{piece}\n}}\n")
     });
+}
+
+#[test]
+fn what_is_tried_beside_reading_fails_as_with_nginx() {
+    let Some(nginx) = nginx::program() else {
+        return;
+    };
+    let serves = "events { }\nhttp { server { listen 127.0.0.1:18999; } }\n";
+    for (text, more) in [
+        (String::new(), &[][..]),
+        (format!("access {serves}"), &[]),
+        (format!("error_log /nosuch/e.log;\n{serves}"), &[]),
+        (
+            serves.replace("http {", "http { access_log /nosuch/a.log;"),
+            &[],
+        ),
+        (serves.replace("http {", "http { access_log a.log;"), &[]),
+        (serves.replace("127.0.0.1", "203.0.113.9"), &[]),
+        (serves.to_owned(), &["-g", "pid /nosuch/x.pid;"]),
+        (serves.to_owned(), &["-s", "quit"]),
+        (serves.to_owned(), &["-c", "nosuch.conf"]),
+        (serves.to_owned(), &["-c", "."]),
+    ] {
+        let different = difference_with(nginx, &text, more);
+        assert_eq!(different, None, "{more:?}");
+    }
 }

@@ -4,6 +4,7 @@
 //! Exit codes are nginx's: 0 or 1. Invariant: a configuration that is refused has touched no file but the error log.
 
 mod daemon;
+mod files;
 mod options;
 mod signal;
 mod test;
@@ -44,7 +45,9 @@ pub(super) fn run(arguments: &[OsString]) -> u8 {
     };
     if options.version {
         complain(&version::text(&options));
-        return OK;
+        if !options.test {
+            return OK;
+        }
     }
     let words = Words::open(&options);
     match act(&options, &words, stage, rest) {
@@ -81,18 +84,21 @@ fn act(options: &Options, words: &Words, stage: Stage, rest: &[OsString]) -> Res
         let (fault, tree) = *refused;
         warn(&tree);
         // About the whole, so it has been read.
-        if options.test && fault.at == At::Nowhere && !tree.directives.is_empty() {
+        if options.test && fault.at == At::Nowhere && tree.is_read() {
             test::well_formed(options, words);
         }
-        Fault::emerg(fault.to_string())
+        Fault {
+            level: fault.level(),
+            ..Fault::emerg(fault.to_string())
+        }
     })?;
     warn(&tree);
+    if options.test {
+        return test::run(options, &asked, &tree, words);
+    }
     if let Some(name) = &options.signal {
         words.say("notice", "signal process started");
         return signal::send(name, &pid_file(options, &tree));
-    }
-    if options.test {
-        return test::run(options, &asked, &tree, words);
     }
     // Everything that a terminal is to be told comes before the process leaves it.
     origin::read(&asked.name()).map_err(|report| refused(&report.render(Paint::Plain)))?;

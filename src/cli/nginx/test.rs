@@ -9,8 +9,8 @@ use std::io;
 use std::path::Path;
 
 use super::options::Options;
-use super::refused;
 use super::words::{self, Fault, Words};
+use super::{files, refused};
 use crate::cli::{complain, print};
 use crate::config::{self, CertificateSource, Config, Paint, Source};
 use crate::nginx::import::{Fate, import_as};
@@ -33,6 +33,8 @@ pub(super) fn run(
     let loaded = config::load(&source);
     let loaded = loaded.map_err(|report| refused(&report.render(Paint::Plain)))?;
     certificates(&loaded.config)?;
+    files::made(options, tree)?;
+    files::bound(&loaded.config)?;
     let lost = imported.report.lines.iter();
     for line in lost.filter(|line| line.fate == Fate::Lost && !options.quiet) {
         let name = line.directive.split(' ').next().unwrap_or_default();
