@@ -92,6 +92,10 @@ impl Known<'_> {
             Variable::UpstreamReceived => self.list(out, |one, out| number(out, one.bytes.0)),
             Variable::UpstreamSent => self.list(out, |one, out| number(out, one.bytes.1)),
             Variable::UpstreamField(name) => self.fields(name, false, out),
+            // Of the fields about the connection it alone says something of the answer.
+            Variable::SentField(name) if self.status == 101 && name == "connection" => {
+                out.extend_from_slice(b"upgrade");
+            }
             Variable::SentField(name) => self.fields(name, true, out),
             Variable::UpstreamCookie(name) => self.cookie(name, out),
             _ => {}
@@ -189,6 +193,17 @@ mod tests {
         let mut out = Vec::new();
         known.append(variable, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_upgrade_is_known_by_the_field_that_says_so() {
+        let sent = Variable::SentField("connection".to_owned());
+        let of = |status| Known {
+            status,
+            ..Known::default()
+        };
+        assert_eq!(text(&of(101), &sent), "upgrade");
+        assert_eq!(text(&of(200), &sent), "");
     }
 
     fn tried(port: u16) -> Try {

@@ -92,7 +92,7 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     same("scheme"),
     but("secure_link", "the variable of a `[signed.NAME]`"),
     but("secure_link_expires", "what `secure_link` has after its comma"),
-    but("sent_http_NAME", "without `Connection`, `Keep-Alive` and `Transfer-Encoding`"),
+    but("sent_http_NAME", "without `Keep-Alive` and `Transfer-Encoding`; `Connection` of an upgrade only"),
     lost("sent_trailer_NAME", "trailers pass, and are not kept"),
     same("server_addr"),
     but("server_name", "the site's name: the first `server_name`"),
