@@ -26,6 +26,7 @@ mod scope;
 mod sense;
 pub mod table;
 pub mod text;
+mod together;
 mod tree;
 pub mod uri;
 pub mod value;

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use super::addresses;
 use super::judge;
 use super::model::{Mark, head};
+use super::together;
 use super::tree::{Block, Directive, Word};
 
 /// A fault: what it is about, and nginx's sentence.
@@ -24,6 +25,7 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
     { blocks }.find_map(|block| {
         let own = block.children();
         addresses::fault(block)
+            .or_else(|| together::fault(block))
             .or_else(|| tables(own))
             .or_else(|| upstreams(own))
             .or_else(|| formats(own))

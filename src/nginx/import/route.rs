@@ -4,6 +4,8 @@
 //! that cannot be carried answers 404. What a location says of heads is `heads`' affair, what answers without an upstream
 //! `answer`'s.
 
+use std::collections::BTreeSet;
+
 use super::Import;
 use super::access;
 use super::advice;
@@ -41,6 +43,7 @@ fn within<'t>(
     locations: &Locations<'t>,
     into: &mut Vec<Draft>,
 ) {
+    let mut named = BTreeSet::new();
     for location in &locations.list {
         let directive = location.directive;
         if directive
@@ -57,6 +60,11 @@ fn within<'t>(
             import.ledger.block_lost(directive, what);
             continue;
         };
+        if key == "name" && (text.is_empty() || !named.insert(text.clone())) {
+            let why = "nobody is led to it: another location has its name, or it has none";
+            import.ledger.block_not_needed(directive, why);
+            continue;
+        }
         if location.path().is_some() && !text.starts_with('/') {
             let why = "no path begins so";
             import.ledger.block_not_needed(directive, why);

@@ -66,7 +66,7 @@ fn parameter(word: &Word, stream: bool, six: bool) -> Option<String> {
         "ipv6only" => match given {
             "on" | "off" => None,
             _ if !six => None,
-            _ => Some(format!("invalid ipv6only flags \"{given}\"")),
+            _ => unknown(),
         },
         "so_keepalive" => match given {
             "on" | "off" => None,
