@@ -344,3 +344,18 @@ fn a_port_that_only_passes_tls_on_answers_as_one_that_serves() {
     assert_eq!(upstream.connections(), 0);
     drop(hubgate);
 }
+
+#[test]
+fn a_client_that_ends_in_the_middle_of_a_hello_is_let_go_at_once() {
+    let port = Port::new("[timeouts]\nhandshake = \"120s\"\n");
+    let mut client = TcpStream::connect(port.front.https).unwrap();
+    client.write_all(&[22, 3, 1, 0, 5, 1, 0]).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    // Less than the time for a handshake, during which a worker would have looked again and again.
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    let ended = client.read(&mut [0; 16]).map_err(|error| error.kind());
+    assert!(
+        matches!(ended, Ok(_) | Err(std::io::ErrorKind::ConnectionReset)),
+        "{ended:?}"
+    );
+}

@@ -18,18 +18,18 @@ pub(super) fn preset(scope: &Scope<'_>, pass: &Directive, path: &str) -> Option<
 }
 
 /// Whether a route is taken for one of a hub: it has a preset, or passes upgrades on and is called like one.
-pub(super) fn is_of_a_hub(scope: &Scope<'_>, pass: &Directive, route: &Draft) -> bool {
-    let named = || {
-        let names = scope.one("server_name").into_iter();
-        let names = names.flat_map(|own| own.arguments().iter().map(|word| word.text()));
-        let mut words = names.chain([pass.argument(0)]);
-        words.any(|word| {
-            let word = word.to_ascii_lowercase();
-            ["hub", "jupyter", "binder"]
-                .iter()
-                .any(|name| word.contains(name))
-        })
+pub(super) fn is_of_a_hub(
+    import: &Import<'_>,
+    scope: &Scope<'_>,
+    pass: &Directive,
+    route: &Draft,
+) -> bool {
+    let is_called_so = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        let mut names = ["hub", "jupyter", "binder"].iter();
+        names.any(|name| word.contains(name))
     };
+    let named = || is_called_so(&import.named) || is_called_so(&pass.argument(0));
     route.get("preset").is_some() || (sets(scope, "upgrade").is_some() && named())
 }
 
@@ -43,7 +43,7 @@ pub(super) fn of_route(
 ) {
     let scope = &location.scope;
     let upgrades = sets(scope, "upgrade").is_some();
-    if !is_of_a_hub(scope, pass, route) {
+    if !is_of_a_hub(import, scope, pass, route) {
         return;
     }
     let place = import.tree.show(location.directive.place());

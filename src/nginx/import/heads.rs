@@ -38,7 +38,7 @@ pub(super) fn of_route<'t>(
         "proxy"
     };
     let sets = scope.all(&format!("{family}_set_header"));
-    let hub = advice::is_of_a_hub(scope, pass, route);
+    let hub = advice::is_of_a_hub(import, scope, pass, route);
     request(import, &sets, (pass, hub), route);
     if family == "proxy" {
         locations(import, location, (pass, hub), route);

@@ -292,7 +292,7 @@ fn times(import: &mut Import<'_>, scope: &Scope<'_>, pass: &Directive, route: &m
     }
     if scope.one("client_max_body_size").is_some() {
         body_limit(scope, route);
-    } else if !advice::is_of_a_hub(scope, pass, route) {
+    } else if !advice::is_of_a_hub(import, scope, pass, route) {
         route.set("body_limit", "\"1MiB\"", None);
     }
 }
