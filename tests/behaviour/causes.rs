@@ -314,10 +314,10 @@ fn unreadable() -> Seen {
 
 /// An upstream's error that a route by name stands for, which cannot get the request's body a second time.
 fn intercepted() -> Seen {
-    let route = "own_errors = \"intercept\"\nerrors = [{ on = [500], to = \"@other\" }]";
+    let route = "own_errors = \"intercept\"\nerrors = [{ on = [502], to = \"@other\" }]";
     let other = "[[site.\"hub.test\".route]]\nname = \"other\"\nrespond = { status = 200 }\n";
     let fails = |conn: &mut Conn| {
-        drop(conn.answer("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"));
+        drop(conn.answer("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"));
     };
     let upstream = Upstream::start(fails);
     let hubgate = start(&(one_site(upstream.addr, route) + other));
