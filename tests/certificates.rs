@@ -357,6 +357,13 @@ fn a_symlink_into_another_folder_is_followed_as_certbot_lays_it_out() {
     ));
 }
 
+/// Puts a file in the place of another at one stroke: one that is being written is empty for a moment, of which may be warned.
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    let next = path.with_extension("next");
+    fs::write(&next, bytes).unwrap();
+    fs::rename(next, path).unwrap();
+}
+
 #[test]
 fn a_half_written_or_mismatched_pair_keeps_the_last_good_one_and_warns_once() {
     let dir = setup();
@@ -365,12 +372,12 @@ fn a_half_written_or_mismatched_pair_keeps_the_last_good_one_and_warns_once() {
     let watched = Watched::start(chain, key);
     let name = dir.path().to_str().unwrap();
     let (new_chain, new_key) = pair();
-    fs::write(&watched.chain, &new_chain[..new_chain.len() / 2]).unwrap();
+    put(&watched.chain, &new_chain[..new_chain.len() / 2]);
     eventually("the cut chain is warned of", || {
         events::count(&["WARN", "certificate.kept", "damaged PEM", name]) == 1
     });
     assert_eq!(watched.served(), first);
-    fs::write(&watched.chain, &new_chain).unwrap();
+    put(&watched.chain, &new_chain);
     eventually("the other's key is warned of", || {
         events::count(&["WARN", "certificate.kept", "does not belong", name]) == 1
     });
@@ -382,7 +389,7 @@ fn a_half_written_or_mismatched_pair_keeps_the_last_good_one_and_warns_once() {
     assert_eq!(watched.served(), first);
     // A touch is no change: nothing is said twice.
     fs::write(dir.path().join("other"), "x").unwrap();
-    fs::write(&watched.key, new_key).unwrap();
+    put(&watched.key, &new_key);
     watched.comes_to_serve(&serial(&watched.chain, &watched.key));
     assert_eq!(events::count(&["WARN", "certificate.kept", name]), 3);
     assert_eq!(events::count(&["INFO", "certificate.reloaded", name]), 1);
