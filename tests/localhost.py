@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What a test run needs of this host: free loopback ports, and a certificate for `localhost`.
 
-  localhost.py N     prints N ports
+  localhost.py N     prints N ports; none that stands in the file that PORTS_GIVEN names, to which they are added
 """
+import os
 import random
 import socket
 import subprocess
@@ -33,7 +34,14 @@ def self_signed(chain, key, subject="localhost"):
 
 
 if __name__ == "__main__":
-    found = set()
+    found, given = set(), os.environ.get("PORTS_GIVEN")
+    # what was given before may not have been bound yet
+    before = set(Path(given).read_text().split()) if given and Path(given).exists() else set()
     while len(found) < int(sys.argv[1]):
-        found.add(free_port())
+        port = free_port()
+        if str(port) not in before:
+            found.add(port)
+    if given:
+        with open(given, "a") as file:
+            print(*found, file=file)
     print(*found)

@@ -31,6 +31,8 @@ case $ONLY in '' | one-host | two-hosts | nginx) ;; *) echo "--only one-host, tw
 [ -x "$HUBGATE" ] || { echo "$HUBGATE is not there: cargo build --release" >&2; exit 2; }
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/hubgate-journey.XXXXXX")
+# one port for two servers, neither of which has bound it yet, is told apart by nobody
+export PORTS_GIVEN=$WORK/ports
 PIDS=$WORK/pids LOGS=$WORK
 ROWS=() FAILED=0
 
