@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
-use super::judge::{Host, Kind, Url, host_of_pass, is_pass};
+use super::judge::{Host, Kind, Url, host_of_pass, is_pass, upstreams};
 use super::tree::{Directive, Tree};
 
 /// How long all names together may take.
@@ -65,10 +65,7 @@ fn of_tree(tree: &Tree) -> Vec<Wanted<'_>> {
     let mut at_once = Vec::new();
     let mut at_end = Vec::new();
     for block in &tree.directives {
-        let upstreams = { block.children().iter() }.filter(|own| own.is("upstream"));
-        let upstreams = upstreams
-            .map(|own| own.argument(0).to_lowercase())
-            .collect();
+        let upstreams = upstreams(block);
         let mut of_block = Vec::new();
         gather(block, &upstreams, false, &mut at_once, &mut of_block);
         at_end.append(&mut of_block);

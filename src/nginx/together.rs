@@ -6,16 +6,12 @@
 
 use std::collections::HashSet;
 
-use super::judge::{Kind, Url, host_of_pass};
+use super::judge::{Kind, Url, host_of_pass, upstreams};
 use super::tree::Directive;
 
 /// The first fault in `block`, at any depth.
 pub(super) fn fault(block: &Directive) -> Option<(&Directive, String)> {
-    let upstreams = { block.children().iter() }.filter(|own| own.is("upstream"));
-    let upstreams = upstreams
-        .map(|own| own.argument(0).to_lowercase())
-        .collect();
-    within(block, &upstreams)
+    within(block, &upstreams(block))
 }
 
 fn within<'t>(

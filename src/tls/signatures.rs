@@ -16,10 +16,8 @@ pub(super) fn of_tls12(
     leaf: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    let provider = super::provider();
-    let known = &provider.signature_verification_algorithms;
-    let checked = verify_tls12_signature(message, leaf, signature, known);
-    checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known))
+    let checked = verify_tls12_signature(message, leaf, signature, &known());
+    checked.or_else(|error| by_bare_key(error, message, leaf, signature))
 }
 
 /// Judges a signature of TLS 1.3 (RFC 8446 section 4.4.3). Fails as webpki says.
@@ -28,20 +26,21 @@ pub(super) fn of_tls13(
     leaf: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    let provider = super::provider();
-    let known = &provider.signature_verification_algorithms;
-    let checked = verify_tls13_signature(message, leaf, signature, known);
-    match is_of_tls12(signature.scheme) {
-        true => checked,
-        false => checked.or_else(|error| by_bare_key(error, (message, leaf, signature), known)),
+    match verify_tls13_signature(message, leaf, signature, &known()) {
+        Err(error) if !is_of_tls12(signature.scheme) => {
+            by_bare_key(error, message, leaf, signature)
+        }
+        checked => checked,
     }
 }
 
 /// What may be signed by.
 pub(super) fn schemes() -> Vec<SignatureScheme> {
-    super::provider()
-        .signature_verification_algorithms
-        .supported_schemes()
+    known().supported_schemes()
+}
+
+fn known() -> WebPkiSupportedAlgorithms {
+    super::provider().signature_verification_algorithms
 }
 
 /// Whether handshakes of TLS 1.3 may not be signed so (RFC 8446 section 4.2.3), whoever asks.
@@ -59,8 +58,9 @@ fn is_of_tls12(scheme: SignatureScheme) -> bool {
 /// A certificate that webpki does not read, as those of version 1, has a key all the same, which the signature has to be by.
 fn by_bare_key(
     error: Error,
-    (message, leaf, signature): (&[u8], &CertificateDer<'_>, &DigitallySignedStruct),
-    known: &WebPkiSupportedAlgorithms,
+    message: &[u8],
+    leaf: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
     let unread = matches!(
         error,
@@ -70,6 +70,7 @@ fn by_bare_key(
         return Err(error);
     };
     let key = &parsed.public_key().subject_public_key.data;
+    let known = known();
     let of_scheme = known
         .mapping
         .iter()

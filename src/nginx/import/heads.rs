@@ -14,7 +14,7 @@ use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
 use crate::nginx::tree::Directive;
 
 /// Fields that frame a message or belong to one connection.
-pub(super) const OWN: &[&str] = &[
+const OWN: &[&str] = &[
     "content-length",
     "keep-alive",
     "proxy-connection",
@@ -130,6 +130,11 @@ fn led(import: &mut Import<'_>, scope: &Scope<'_>, (family, hub): (&str, bool), 
     }
 }
 
+/// Whether answers have the field of hubgate's own making.
+pub(super) fn is_said_anew(name: &str) -> bool {
+    OWN.contains(&name) || matches!(name, "connection" | "upgrade" | "date")
+}
+
 /// Sets the keys of any route: what its answers get.
 pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
     bodies::of_route(import, scope, route);
@@ -145,7 +150,7 @@ pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: 
                 continue;
             }
         };
-        if OWN.contains(&&*name) || matches!(&*name, "connection" | "upgrade" | "date") {
+        if is_said_anew(&name) {
             let what = "it frames the answer, which is hubgate's own to say";
             match name == "content-length" && value == "0" {
                 true => import.ledger.not_needed(own, what),

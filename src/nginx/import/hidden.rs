@@ -5,7 +5,7 @@
 
 use super::Import;
 use super::draft::{self, Draft};
-use super::heads::OWN;
+use super::heads::is_said_anew;
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 
@@ -40,7 +40,7 @@ pub(super) fn of_route<'t>(
     let mut hidden: Vec<&Directive> = Vec::new();
     for own in scope.all(&format!("{family}_hide_header")) {
         let name = own.argument(0).to_ascii_lowercase();
-        if OWN.contains(&&*name) || matches!(&*name, "connection" | "upgrade" | "date") {
+        if is_said_anew(&name) {
             let what = "the upstream's own never passes: hubgate says it anew";
             import.ledger.not_needed(own, what);
             continue;

@@ -19,7 +19,7 @@ use super::tree::Directive;
 
 pub(super) use listen::shown;
 pub(super) use rows::{of_geo, of_map, too_much};
-pub(super) use url::{Host, Kind, Url, host_of_pass, is_pass};
+pub(super) use url::{Host, Kind, Url, host_of_pass, is_pass, upstreams};
 pub(super) use variables::unknown;
 pub(super) use warnings::{
     of as warnings, of_rows as warnings_of_rows, of_upstream as warnings_of_upstream,

@@ -3,6 +3,7 @@
 //! Pure: a host that is no address stays a name, which `hosts` looks up.
 #![deny(clippy::disallowed_methods)]
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::nginx::table::Context;
@@ -175,6 +176,12 @@ fn schemes(name: &str) -> &'static [&'static str] {
         "uwsgi_pass" => &["suwsgi://", "uwsgi://"],
         _ => &[],
     }
+}
+
+/// The upstreams of a block, in lower case: their names are not looked up.
+pub(in crate::nginx) fn upstreams(block: &Directive) -> HashSet<String> {
+    let own = { block.children().iter() }.filter(|own| own.is("upstream"));
+    own.map(|own| own.argument(0).to_lowercase()).collect()
 }
 
 /// Whether it says where requests go.
