@@ -34,7 +34,7 @@ use crate::transport::now;
 use crate::types::path::PathPattern;
 
 /// Times that one request is routed anew.
-const ROUNDS: u8 = 10;
+pub(super) const ROUNDS: u8 = 10;
 
 /// What becomes of a request, once it is known.
 pub(super) type Leaving<'a> = Pin<Box<dyn Future<Output = Left> + Send + 'a>>;

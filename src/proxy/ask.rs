@@ -15,7 +15,7 @@ use super::admit::while_there;
 use super::anew::prefix;
 use super::answer::Answer;
 use super::app::App;
-use super::aside::Beside;
+use super::aside::{Beside, Course, Way};
 use super::checks::Checked;
 use super::client::Client;
 use super::files::{self, Served};
@@ -27,7 +27,6 @@ use super::known::{Kept, Known};
 use super::trace::{Trace, Try};
 use super::values::Values;
 use crate::config::{Ask, RouteAction};
-use crate::nginx::uri;
 use crate::observe::cause::Cause;
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::transport::now;
@@ -61,6 +60,18 @@ struct Said {
     tried: Option<Try>,
 }
 
+impl Said {
+    /// A status, and nothing else.
+    fn bare(status: u16) -> Option<Self> {
+        Some(Self {
+            status: StatusCode::from_u16(status).ok()?,
+            challenge: None,
+            kept: Kept::default(),
+            tried: None,
+        })
+    }
+}
+
 impl Question<'_> {
     /// Whether the request of `client` may go on; what is taken of the answer is kept in `trace`.
     pub(super) async fn ask(
@@ -70,10 +81,17 @@ impl Question<'_> {
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
         let head = head_of(client.head());
-        let asking = Box::pin(self.said(ask, head, trace));
+        let mut course = Course::new((trace.site, trace.seen.clone()), &ask.path, b"");
+        let asking = Box::pin(self.said(ask, head, &mut course));
         let Some(said) = while_there(client, asking).await else {
             return Err(Refusal::of(Cause::ClientGone));
         };
+        if let Some(seen) = course.own.seen
+            && !seen.captures.named.is_empty()
+        {
+            // Variables are those of both.
+            trace.seen.get_or_insert_default().captures.named = seen.captures.named;
+        }
         let told = self.told;
         if let Some(said) = said.as_ref().filter(|_| !ask.take.is_empty()) {
             let taken = self.taken(ask, said, client.head(), trace);
@@ -132,69 +150,76 @@ impl Question<'_> {
     }
 
     /// What the route says; `None` when there is none or nobody answers.
-    async fn said(self, ask: &Ask, head: RequestHeader, trace: &Trace) -> Option<Said> {
+    async fn said(self, ask: &Ask, head: RequestHeader, course: &mut Course) -> Option<Said> {
         let (facts, snapshot, id) = (&self.app.facts, self.snapshot, self.id);
         let beside = Beside {
             facts,
             snapshot,
             checked: self.checked,
             id,
-            args: b"",
         };
-        let mut own = Trace::begin(now());
-        let route = beside.route(trace.site, &ask.path, &mut own)?;
-        let special = route.special.as_deref();
         let host = self.checked.authority.host.as_str();
         let target = self.checked.asked();
-        if let RouteAction::Files(files) = &route.config.action {
-            let uri = uri::parse(ask.path.as_bytes(), true).ok()?;
-            let request = files::Request {
-                head: &head,
-                prefix: prefix(&route.config.path, &uri),
-                uri,
-                values: Values::new((facts, snapshot), (&head, target), host, own.place(), id),
-                plain: false,
-                bodies: None,
+        let route = loop {
+            let route = match beside.lead(&head, course).await? {
+                Way::To(route) => route,
+                Way::Says(status) => return Said::bare(status),
             };
-            let status = match files::serve(files, request).await {
-                Served::Answer(answer) => answer.status,
-                Served::Refuse(cause) => cause.status(),
-                Served::Status(status) => status,
-                Served::Find(_) | Served::Route(_) => return None,
-            };
-            return Some(Said {
-                status: StatusCode::from_u16(status).ok()?,
-                challenge: None,
-                kept: Kept::default(),
-                tried: None,
-            });
-        }
-        if special.is_some_and(|special| special.answered) {
-            let values = Values::new((facts, snapshot), (&head, target), host, own.place(), id);
-            let answer = Answer::of_route(&route.config.action, &values);
-            return Some(Said {
-                status: answer.status(),
-                challenge: None,
-                kept: Kept::default(),
-                tried: None,
-            });
-        }
+            let place = course.own.place();
+            let values = Values::new((facts, snapshot), (&head, target), host, place, id);
+            if let RouteAction::Files(files) = &route.config.action {
+                let uri = course.own.seen.as_ref()?.uri.clone()?;
+                let request = files::Request {
+                    head: &head,
+                    prefix: prefix(&route.config.path, &uri),
+                    uri,
+                    values,
+                    plain: false,
+                    bodies: None,
+                };
+                match files::serve(files, request).await {
+                    Served::Answer(answer) => return Said::bare(answer.status),
+                    Served::Refuse(cause) => return Said::bare(cause.status()),
+                    Served::Status(status) => return Said::bare(status),
+                    Served::Find(target) if course.turn(&target) => continue,
+                    Served::Find(_) => return None,
+                    Served::Route(name) => course.enter(&name),
+                }
+                continue;
+            }
+            if route
+                .special
+                .as_deref()
+                .is_some_and(|special| special.answered)
+            {
+                let answer = Answer::of_route(&route.config.action, &values);
+                return Said::bare(answer.status().as_u16());
+            }
+            break route;
+        };
+        let special = route.special.as_deref();
         let request = heads::Request {
             facts,
             snapshot,
             checked: self.checked,
             id,
         };
-        let prepared = special.map(|special| request.prepare(route, special, &head, &mut own));
+        let own = &mut course.own;
+        let mut prepared = special.map(|special| request.prepare(route, special, &head, own));
+        if let Some(prepared) = &mut prepared
+            && !prepared.meet(snapshot).await
+        {
+            return None;
+        }
         let prepared = prepared.as_deref();
-        let target = beside.target(route, prepared, &ask.path);
+        let target = beside.target(route, prepared, course);
         let route = prepared
             .and_then(|prepared| prepared.route.as_ref())
             .unwrap_or(route);
         let trusted_proxies = &snapshot.config.server.trusted_proxies;
         let client = forwarded::client_address(facts.peer.ip(), trusted_proxies, &head.headers);
         let client = client.to_string();
-        let origin = beside.origin(&client, trace.site);
+        let origin = beside.origin(&client, course.own.site);
         let changes = Changes {
             target: &target,
             origin: &origin,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::anew::{Asked, with_target};
 use super::app::{App, Facts};
-use super::aside::Beside;
+use super::aside::{Beside, Course, Way};
 use super::checks::Checked;
 use super::client::Client;
 use super::filter::forwarded;
@@ -25,6 +25,7 @@ use super::filter::request::{self, Changes};
 use super::filter::trailers::write_last_chunk;
 use super::heads;
 use super::trace::Trace;
+use crate::router::Seen;
 use crate::router::target::path_of;
 use crate::snapshot::stream::Slot;
 use crate::snapshot::{Mirror, RunningRoute, Snapshot};
@@ -112,6 +113,7 @@ impl App {
                 pool: self.pool.clone(),
                 head: head_of(head, framing),
                 site: trace.site,
+                seen: trace.seen.clone(),
                 path: path.clone(),
                 framing,
                 take,
@@ -150,6 +152,8 @@ struct Mirrored {
     pool: Arc<Pool>,
     head: RequestHeader,
     site: Option<usize>,
+    /// What variables it knows.
+    seen: Option<Box<Seen>>,
     path: Box<str>,
     framing: RequestBody,
     take: mpsc::UnboundedReceiver<Piece>,
@@ -175,13 +179,15 @@ impl Mirrored {
             snapshot: &self.snapshot,
             checked: &self.checked,
             id: &self.id,
-            args: path_of(&self.checked.target).1.unwrap_or_default(),
         };
-        let mut own = Trace::begin(now());
-        let route = beside.route(self.site, &self.path, &mut own)?;
+        let args = path_of(&self.checked.target).1.unwrap_or_default();
+        let mut course = Course::new((self.site, self.seen.take()), &self.path, args);
+        let Way::To(route) = beside.lead(&self.head, &mut course).await? else {
+            // Its answer would be thrown away.
+            return Some(());
+        };
         let special = route.special.as_deref();
         if special.is_some_and(|special| special.answered) {
-            // Its answer would be thrown away.
             return Some(());
         }
         let request = heads::Request {
@@ -190,9 +196,15 @@ impl Mirrored {
             checked: &self.checked,
             id: &self.id,
         };
-        let prepared = special.map(|special| request.prepare(route, special, &self.head, &mut own));
+        let own = &mut course.own;
+        let mut prepared = special.map(|special| request.prepare(route, special, &self.head, own));
+        if let Some(prepared) = &mut prepared
+            && !prepared.meet(&self.snapshot).await
+        {
+            return None;
+        }
         let prepared = prepared.as_deref();
-        let target = beside.target(route, prepared, &self.path);
+        let target = beside.target(route, prepared, &course);
         let route = prepared
             .and_then(|prepared| prepared.route.as_ref())
             .unwrap_or(route);

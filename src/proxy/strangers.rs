@@ -80,6 +80,21 @@ pub(super) async fn introduce(
     }
 }
 
+impl Prepared<'_> {
+    /// As [`introduce`], for a request that no client waits for. False when its stranger cannot be found.
+    pub(super) async fn meet(&mut self, snapshot: &Snapshot) -> bool {
+        let (Some(stranger), Some(chosen)) = (&self.stranger, &mut self.route) else {
+            return true;
+        };
+        let found = stranger.group(snapshot).await;
+        let is_found = found.is_some();
+        if let Some(group) = found {
+            chosen.group = group;
+        }
+        is_found
+    }
+}
+
 impl Stranger {
     /// What is to be asked; `None` when it cannot be found.
     pub async fn group(&self, snapshot: &Snapshot) -> Option<Arc<Group>> {

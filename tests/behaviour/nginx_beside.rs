@@ -184,3 +184,107 @@ fn a_connection_to_an_upstream_is_closed_after_its_requests_and_at_its_age() {
     let numbers = [(); 3].map(|()| number("/young"));
     assert_ne!(numbers[0], numbers[2]);
 }
+
+/// Answers with the request line and two fields.
+fn witness() -> Upstream {
+    Upstream::start(|conn: &mut Conn| {
+        while let Some(head) = conn.request() {
+            let field = |name: &str| head.all(name).join(",");
+            let target = String::from_utf8_lossy(&head.target()).into_owned();
+            let body = format!("{target} {} {}", field("x-one"), field("x-two"));
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nX-Said: {body}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            if conn.try_send((head + &body).as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_request_that_asks_obeys_the_rules_on_its_way_and_shares_variables() {
+    let upstream = witness();
+    let to = upstream.addr;
+    let block = format!(
+        "upstream backend {{ server {to}; }} server {{ listen @LISTEN@; set $server outer;
+            auth_request_set $said $upstream_http_x_said; proxy_set_header X-One \"$server $role\"; proxy_set_header X-Two $said;
+            location / {{ set $role main; auth_request /plain; proxy_pass http://backend; }}
+            location = /plain {{ internal; proxy_pass http://backend/check; }}
+            location /refused {{ auth_request /judged; proxy_pass http://backend; }}
+            location /fine {{ auth_request /judged; proxy_pass http://backend; }}
+            location = /judged {{ internal; if ($request_uri ~ refused) {{ return 403; }} return 204; }}
+            location /last {{ auth_request /one; proxy_pass http://backend; }}
+            location = /one {{ internal; rewrite ^ /two/x last; }}
+            location ~ ^/two/(.*)$ {{ internal; set $role second; proxy_pass http://backend; }}
+            location /break {{ auth_request /broken; proxy_pass http://backend; }}
+            location = /broken {{ internal; rewrite ^ /else?a=1 break; proxy_pass http://backend/dropped; }}
+            location /if {{ auth_request /chosen; proxy_pass http://backend; }}
+            location = /chosen {{ internal; if ($http_x_dead) {{ proxy_pass http://127.0.0.1:1; }} proxy_pass http://backend; }}
+            location /tried {{ auth_request /try; proxy_pass http://backend; }}
+            location = /try {{ internal; try_files /none @named; }}
+            location @named {{ proxy_pass http://backend; }}
+            location /stranger {{ auth_request /strange; proxy_pass http://backend; }}
+            location = /strange {{ internal; proxy_pass http://$http_x_to; }}
+            location /lost {{ auth_request /loop; proxy_pass http://backend; }}
+            location = /loop {{ internal; rewrite ^ /loop last; }}
+            location /shares {{ auth_request /sets; add_header X-Role $role; proxy_pass http://backend; }}
+            location = /sets {{ internal; set $role inner; proxy_pass http://backend; }} }}"
+    );
+    let stranger = format!("/stranger\r\nX-To: {to}");
+    let requests = [
+        "/main?x=1",
+        "/refused",
+        "/fine",
+        "/last",
+        "/break",
+        "/if",
+        "/if\r\nX-Dead: 1",
+        "/tried",
+        &stranger,
+        "/lost",
+        "/shares",
+    ];
+    assert_alike((&block, |_| {}), &requests, |client, request| {
+        let (target, fields) = request.split_once("\r\n").unwrap_or((request, "X-No: 1"));
+        let answer = client.exchange(format!(
+            "GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n\r\n"
+        ));
+        let role = answer.head.all("x-role").concat();
+        match answer.status {
+            200 => format!("{role} {}", answer.text()),
+            status => status.to_string(),
+        }
+    });
+}
+
+#[test]
+fn a_request_that_is_mirrored_obeys_the_rules_on_its_way() {
+    let (upstream, shadow) = (teller(), witness());
+    let (to, second) = (upstream.addr, shadow.addr);
+    let block = format!(
+        "server {{ listen @LISTEN@; set $server outer; proxy_set_header X-One \"$server $role\";
+            location / {{ set $role main; mirror /copy; proxy_pass http://{to}; }}
+            location = /copy {{ internal; if ($arg_skip) {{ return 204; }} proxy_pass http://{second}$request_uri; }}
+            location /moved {{ mirror /one; proxy_pass http://{to}; }}
+            location = /one {{ internal; rewrite ^ /two last; }}
+            location = /two {{ internal; proxy_pass http://{second}; }} }}"
+    );
+    let (hubgate, _) = imported(&block, |_| {});
+    for target in ["/skipped?skip=1", "/told?x=1", "/moved?x=2"] {
+        assert_eq!(hubgate.plain().get(HOST, target).status, 200, "{target}");
+    }
+    eventually("both that are not left out are mirrored", || {
+        shadow.requests().len() == 2
+    });
+    let seen = shadow.requests();
+    let mut seen: Vec<_> = (seen.iter())
+        .map(|request| {
+            let target = String::from_utf8_lossy(&request.head.target()).into_owned();
+            format!("{target} {}", request.head.all("x-one").concat())
+        })
+        .collect();
+    seen.sort();
+    assert_eq!(seen, ["/told?x=1 outer main", "/two?x=2 outer"]);
+}

@@ -197,11 +197,12 @@ pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Resul
             }
         }
     }
-    match Text::parse(&text) {
-        Ok(_) => Ok(text),
-        Err(_) if names(&text).all(|name| is_known(import, name)) => Ok(text),
-        Err(error) => Err(error.to_string()),
+    if Text::parse(&text).is_err()
+        && let Some(name) = names(&text).find(|name| !is_known(import, name))
+    {
+        return Err(format!("`${name}` is not a variable"));
     }
+    Ok(text)
 }
 
 /// The names of a text's variables, as far as they are words.
