@@ -205,6 +205,8 @@ pub struct Site {
     pub label: Option<Box<str>>,
     /// The table's key, or `hosts`, and its aliases; without a label the first is the site's name.
     pub hosts: Vec<HostPattern>,
+    /// What `$server_name` says, where that is not its name.
+    pub server_name: Option<Box<str>>,
     /// Where it answers; empty for the addresses of `[listen]`.
     pub listen: Vec<SiteListen>,
     /// Also answers for hosts no site names.
@@ -229,6 +231,8 @@ pub struct Site {
     pub request: Vec<SetField>,
     /// What changes in answers that no route gives; its routes have it too.
     pub response: ResponseHeads,
+    /// As that, and more, where there is more that its routes do not have.
+    pub unrouted: Option<Box<ResponseHeads>>,
     /// What happens to the bodies of its answers; what its routes inherit.
     pub bodies: Bodies,
     /// Where its requests may come from.
@@ -254,6 +258,11 @@ impl Site {
     pub fn outer(&self, route: &Route) -> Option<&Route> {
         let outer = self.routes.get(route.outer?)?;
         Some(outer)
+    }
+
+    /// What changes in answers that no route gives.
+    pub fn own_heads(&self) -> &ResponseHeads {
+        self.unrouted.as_deref().unwrap_or(&self.response)
     }
 
     /// The site's name in logs and messages: its label, or its first host.

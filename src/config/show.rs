@@ -229,7 +229,13 @@ pub(super) fn site(site: &Site) -> Vec<Entry> {
             .as_ref()
             .map(|name| ("challenge_fallback", quoted(name))),
     );
+    entries.extend(
+        site.server_name
+            .as_ref()
+            .map(|name| ("server_name", quoted(name))),
+    );
     entries.extend(show_heads::of_site(&site.request, &site.response));
+    entries.extend(show_heads::unrouted(site));
     entries.extend(show_bodies::of_site(site));
     entries.extend(site.client.as_deref().map(client));
     entries.extend(site.limits.as_deref().map(limits_of));

@@ -5,6 +5,7 @@
 use super::heads::{
     AddField, CookieChanges, Expires, Matcher, Replacement, RequestHeads, ResponseHeads, SetField,
 };
+use super::model::Site;
 use super::show::{Entry, list, quoted};
 
 /// The keys of a route.
@@ -58,6 +59,13 @@ pub(super) fn of_site(request: &[SetField], response: &ResponseHeads) -> Vec<Ent
     let base = response.base.as_ref();
     entries.extend(base.map(|text| ("location_base", quoted(text))));
     entries
+}
+
+/// What answers of a site get that no route gives.
+pub(super) fn unrouted(site: &Site) -> Option<Entry> {
+    let (all, known) = (site.unrouted.as_ref()?, site.response.add.len());
+    let fields: Vec<_> = all.add.iter().skip(known).map(added).collect();
+    Some(("unrouted_headers", format!("[{}]", fields.join(", "))))
 }
 
 fn added(field: &AddField) -> String {

@@ -58,7 +58,9 @@ impl Config {
         let formats = self.access_logs().flat_map(AccessLog::texts);
         let of_sites = self.sites.iter().flat_map(|site| {
             let bodies = site.bodies.texts();
-            site.response.texts().chain(bodies)
+            let unrouted = site.unrouted.iter();
+            let unrouted = unrouted.flat_map(|heads| heads.texts());
+            site.response.texts().chain(unrouted).chain(bodies)
         });
         let of_routes = routes.flat_map(|route| {
             pause();

@@ -221,7 +221,7 @@ impl App {
                 }
             }
             Err(cause) => {
-                trace.site = self.site_of_refused(&snapshot, client);
+                trace.site = self.site_of_refused(&snapshot, client, cause);
                 self.answer_cause(&snapshot, client, cause, id, &mut trace)
                     .await
             }

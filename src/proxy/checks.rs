@@ -28,6 +28,17 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// What is left of a request that is none, for whoever tells its client so.
+    pub fn of_none() -> Self {
+        Self {
+            authority: Authority::nameless(),
+            host_value: HeaderValue::from_static(""),
+            target: b"/"[..].into(),
+            replaced: None,
+            upgrade: None,
+        }
+    }
+
     /// The target that the client asked for.
     pub fn asked(&self) -> &[u8] {
         self.replaced.as_deref().unwrap_or(&self.target)
@@ -42,6 +53,9 @@ pub fn check(
     server_name: Option<&Host>,
     lenient: bool,
 ) -> Result<Checked, Cause> {
+    if lenient && head.method == Method::CONNECT {
+        return Err(Cause::HeadMalformed);
+    }
     // TRACE would show a script the cookies it may not read; nginx refuses it as well.
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Cause::MethodRefused);
@@ -75,6 +89,9 @@ pub fn check(
     };
     if !lenient && server_name.is_some_and(|name| *name != authority.host) {
         return Err(Cause::ServerNameMismatch);
+    }
+    if lenient && target == b"*" {
+        return Err(Cause::HeadMalformed);
     }
     Ok(Checked {
         target: origin_form(head, target)?,

@@ -90,6 +90,12 @@ pub fn decide(
                 follow(snapshot, site_index, found, asked, uri)
             }
         });
+    let invalid = matches!(decision, Decision::Refuse(Cause::TargetInvalid));
+    if invalid && snapshot.config.limits.lenient_hosts {
+        // nginx reads the target before it knows the host.
+        let site = snapshot.own_site(facts.arrival(), facts.server_name.as_ref());
+        return (site, decision);
+    }
     (Some(site_index), decision)
 }
 

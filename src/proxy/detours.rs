@@ -12,11 +12,13 @@ use http::StatusCode;
 use super::anew::{Asked, Leaving, merges, with_target};
 use super::answer::Answer;
 use super::app::{App, Facts, Left};
+use super::checks::Checked;
 use super::client::Client;
 use super::client_address;
 use super::files;
 use super::filter::forwarded;
 use super::rules::{self, Ground, Ruled};
+use super::terms::leaves_body;
 use super::trace::Trace;
 use super::{answered, close};
 use crate::config::{Detours, ErrorRule, ErrorStatus, ErrorTarget, Rule, Text};
@@ -162,7 +164,11 @@ impl App {
         trace: &'a mut Trace,
     ) -> Pin<Box<dyn Future<Output = Option<Left>> + Send + 'a>> {
         Box::pin(async move {
-            let checked = self.check_head(snapshot, client).ok()?;
+            if snapshot.pages(trace.site).bare && !leaves_body(status) {
+                client.close_after_answer();
+            }
+            let checked = self.check_head(snapshot, client);
+            let checked = checked.unwrap_or_else(|_| Checked::of_none());
             let named = matches!(rule.to, ErrorTarget::Route(_));
             let untouched = trace.tally.body_received == 0;
             if !(client.body_is_done() || named && untouched) {

@@ -437,7 +437,7 @@ pub(super) fn add_to(
 ) {
     let heads = match (trace.route, trace.site) {
         (Some(route), _) => &snapshot.routes[route].config.response,
-        (None, Some(site)) => &snapshot.config.sites[site].response,
+        (None, Some(site)) => snapshot.config.sites[site].own_heads(),
         (None, None) => return,
     };
     let located = |answer: &Answer| answer.fields.iter().any(|(name, _)| *name == LOCATION);

@@ -92,11 +92,19 @@ impl App {
         )
     }
 
-    /// Whose answer a request gets that is none: its host's at an address with sites of its own, or the default's there.
+    /// Whose answer a request gets that is none, at an address with sites of its own: that of the host it names where all but
+    /// its method is right, else the handshake's or the default there.
     #[cold]
-    pub(super) fn site_of_refused(&self, snapshot: &Snapshot, client: &Client) -> Option<usize> {
-        let host = host_of(client.head()).map(|authority| authority.host);
-        snapshot.own_site(self.facts.arrival(), host.as_ref())
+    pub(super) fn site_of_refused(
+        &self,
+        snapshot: &Snapshot,
+        client: &Client,
+        cause: Cause,
+    ) -> Option<usize> {
+        let named = host_of(client.head()).filter(|_| cause == Cause::MethodRefused);
+        let named = named.map(|authority| authority.host);
+        let host = named.as_ref().or(self.facts.server_name.as_ref());
+        snapshot.own_site(self.facts.arrival(), host)
     }
 }
 

@@ -15,6 +15,7 @@ use super::answer::{self, Answer};
 use super::app::{App, Drain, Left};
 use super::client::Client;
 use super::page::bare;
+use super::terms::leaves_body;
 use super::trace::Trace;
 use super::{anew, close, detours, heads, last_event, pace};
 use crate::observe::cause::{Cause, Situation};
@@ -115,6 +116,9 @@ impl App {
         let strict = snapshot.strict_transport(self.facts.is_tls, trace.site);
         let bare = snapshot.pages(trace.site).bare;
         let is_page = bare && bare::is_page(&answer);
+        if is_page && !leaves_body(answer.status) {
+            client.close_after_answer();
+        }
         if let Some(status) = trace.detour.status.take()
             && answer.cause.is_none()
             && !(300..400).contains(&answer.status)

@@ -183,7 +183,7 @@ impl Lookup for Values<'_> {
                 let valid = self.referers.is_none_or(|own| own.has(value));
                 text(out, if valid { "" } else { "1" });
             }
-            Variable::Site => text(out, self.site),
+            Variable::Site => text(out, self.server_name()),
             Variable::Route => text(out, self.route),
             Variable::Hostname => text(out, &HOSTNAME),
             Variable::Scheme => text(out, self.facts.scheme()),
@@ -292,6 +292,14 @@ impl<'a> Values<'a> {
     /// The target as it was understood, where it was.
     fn uri(&self) -> Option<&'a Uri> {
         self.seen?.uri.as_ref()
+    }
+
+    /// What its site is called, or said to be.
+    fn server_name(&self) -> &'a str {
+        let sites = self.snapshot.map(|snapshot| &snapshot.config.sites);
+        let site = sites.and_then(|sites| sites.get(self.placed?));
+        site.and_then(|site| site.server_name.as_deref())
+            .unwrap_or(self.site)
     }
 
     /// The first host of the site that got a request without one; nothing where it has none.

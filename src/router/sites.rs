@@ -85,6 +85,7 @@ mod tests {
     fn site(hosts: &[&str], default: bool) -> Site {
         Site {
             label: None,
+            server_name: None,
             listen: Vec::new(),
             hosts: hosts
                 .iter()
@@ -101,6 +102,7 @@ mod tests {
             routes: Vec::new(),
             request: Vec::new(),
             response: ResponseHeads::default(),
+            unrouted: None,
             bodies: Default::default(),
             referers: None,
             client_address: None,

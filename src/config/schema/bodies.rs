@@ -8,8 +8,8 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::action::text;
-use super::heads::pairs;
 use super::reader::{Context, Reader, value};
+use super::replaced::pairs;
 use super::{Key, Kind, Table};
 use crate::config::bodies::{Bodies, Charset, Compress, Compression, MediaTypes, Proxied, Replace};
 use crate::config::client_address::ClientAddress;

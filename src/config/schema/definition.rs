@@ -5,8 +5,8 @@
 use ipnet::IpNet;
 
 use super::action::text;
-use super::heads::pairs;
 use super::reader::{Context, Reader};
+use super::replaced::pairs;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::definition::{Case, Definer, Definition, Map};

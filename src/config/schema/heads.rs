@@ -11,19 +11,15 @@ use toml::de::DeValue;
 
 use super::action::text;
 use super::reader::{At, Context, Reader};
+use super::replaced::{self, pairs, replacement};
 use super::route::Read;
 use super::value::Field;
 use super::{Key, Kind, Table};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::heads::{
-    AddField, CookieChanges, CookieFlag, Expires, FLAGS, Matcher, Replacement, RequestHeads,
-    ResponseHeads, SetField,
-};
+use crate::config::heads::{AddField, Expires, RequestHeads, ResponseHeads, SetField};
 use crate::config::source::Span;
-use crate::config::suggest::nearest;
 use crate::config::text::Text;
 use crate::types::header::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
-use crate::types::pattern::Pattern;
 
 pub(super) const TARGET: Key = Key::rule(
     "target",
@@ -85,6 +81,13 @@ pub(super) const RESPONSE_HEADERS: Key = Key::rule(
     "[{ add = \"X-Served-By\", value = \"$hostname\" }, { set = \"Cache-Control\", value = \"no-store\", always = true }]",
     "Fields that answers get, hubgate's own included: `add` beside those of the name, `set` in their place. Only with the statuses 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308, unless `always`. One whose value is empty is not added. A site's come first.",
 );
+pub(super) const UNROUTED_HEADERS: Key = Key::rule(
+    "unrouted_headers",
+    Kind::Inlines,
+    "none",
+    "[{ add = \"X-Frame-Options\", value = \"DENY\", always = true }]",
+    "As `response_headers`, beside those, of answers that no route gives: what the site's rules answer, and refusals of what is no request. Routes do not have them.",
+);
 pub(super) const HIDE_HEADERS: Key = Key::rule(
     "hide_headers",
     Kind::Texts,
@@ -132,21 +135,23 @@ static FIELD_TABLE: Table = Table {
     ],
 };
 
-static COOKIES_TABLE: Table = Table {
-    header: "cookies",
-    about: "",
-    keys: &[
-        Key::new("domain", Kind::Pairs, "[]", "Of Domain."),
-        Key::new("path", Kind::Pairs, "[]", "Of Path."),
-        Key::new("flags", Kind::Pairs, "[]", "By name."),
-    ],
-};
-
 /// What a site says of all its routes.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct SiteHeads {
     pub(in crate::config) request: Vec<SetField>,
     pub(in crate::config) response: ResponseHeads,
+    /// What its own answers get besides.
+    pub(in crate::config) unrouted: Vec<AddField>,
+}
+
+impl SiteHeads {
+    /// All that answers get which no route gives, where that is more than what routes inherit.
+    pub(in crate::config) fn unrouted(&self) -> Option<Box<ResponseHeads>> {
+        let further = (!self.unrouted.is_empty()).then_some(&self.unrouted)?;
+        let mut all = Box::new(self.response.clone());
+        all.add.extend(further.iter().cloned());
+        Some(all)
+    }
 }
 
 /// What a route says.
@@ -185,8 +190,18 @@ impl RouteHeads {
 
 /// Reads what a site says.
 pub(super) fn of_site(reader: &Reader<'_>, context: Context<'_>) -> Option<SiteHeads> {
+    let unrouted = response_fields(reader, &UNROUTED_HEADERS, context);
+    let both = of_both(reader, context);
+    Some(SiteHeads {
+        unrouted: unrouted?,
+        ..both?
+    })
+}
+
+/// What both a site and a route may say.
+fn of_both(reader: &Reader<'_>, context: Context<'_>) -> Option<SiteHeads> {
     let request = request_fields(reader, context);
-    let add = response_fields(reader, context);
+    let add = response_fields(reader, &RESPONSE_HEADERS, context);
     let hide = hidden(reader);
     let base = line(reader, "location_base");
     Some(SiteHeads {
@@ -197,6 +212,7 @@ pub(super) fn of_site(reader: &Reader<'_>, context: Context<'_>) -> Option<SiteH
             base: base?.map(|at| at.value),
             ..ResponseHeads::default()
         },
+        unrouted: Vec::new(),
     })
 }
 
@@ -211,8 +227,13 @@ pub(super) fn of_route(reader: &Reader<'_>, context: Context<'_>) -> Option<Rout
     let accel = reader.flag("accel");
     let expires = reader.optional("expires", expires);
     let locations = pairs(reader, "location_headers", replacement(false));
-    let cookies = reader.inline("cookies", &COOKIES_TABLE, context, cookies);
-    let site = of_site(reader, context);
+    let cookies = reader.inline(
+        "cookies",
+        &replaced::COOKIES_TABLE,
+        context,
+        replaced::cookies,
+    );
+    let site = of_both(reader, context);
     let (target, site) = (target?, site?);
     Some(RouteHeads {
         target_at: target.as_ref().map(|at| at.span.clone()),
@@ -292,11 +313,11 @@ fn request_fields(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<SetFi
     fields.into_iter().collect()
 }
 
-fn response_fields(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<AddField>> {
-    if reader.typed("response_headers").is_none() {
+fn response_fields(reader: &Reader<'_>, key: &Key, context: Context<'_>) -> Option<Vec<AddField>> {
+    if reader.typed(key.name).is_none() {
         return Some(Vec::new());
     }
-    let name = format!("`response_headers` of {}", reader.name());
+    let name = format!("`{}` of {}", key.name, reader.name());
     let read = |field: &Field<'_>| match field.raw() {
         DeValue::Table(table) => {
             let table = Some((table, field.span()));
@@ -307,7 +328,7 @@ fn response_fields(reader: &Reader<'_>, context: Context<'_>) -> Option<Vec<AddF
             Some("as in `{ add = \"X-A\", value = \"1\" }`".to_owned()),
         ),
     };
-    let all = reader.list("response_headers", read)?;
+    let all = reader.list(key.name, read)?;
     Some(all.into_iter().map(|at| at.value).collect())
 }
 
@@ -394,91 +415,4 @@ fn expires(reader: &Reader<'_>, key: &'static str) -> Option<Expires> {
         }
     };
     reader.field(key, read).map(|at| at.value)
-}
-
-/// Reads a list of pairs of texts.
-pub(super) fn pairs<T>(
-    reader: &Reader<'_>,
-    key: &'static str,
-    read: impl Fn(&Reader<'_>, &Field<'_>, &str, &Field<'_>, &str) -> Option<T>,
-) -> Option<Vec<T>> {
-    if reader.typed(key).is_none() {
-        return Some(Vec::new());
-    }
-    let all = reader.list(key, |pair| {
-        let two = match pair.raw() {
-            DeValue::Array(_) => pair.list()?,
-            _ => Vec::new(),
-        };
-        let [from, to] = two.as_slice() else {
-            return pair.wrong_type(
-                "pairs of texts",
-                Some(format!("as in `{key} = [[\"a\", \"b\"]]`")),
-            );
-        };
-        read(reader, from, from.text()?, to, to.text()?)
-    })?;
-    Some(all.into_iter().map(|at| at.value).collect())
-}
-
-/// Reads a pair; of expressions `no_case` says whether case counts for nothing in all of them.
-fn replacement(
-    no_case: bool,
-) -> impl Fn(&Reader<'_>, &Field<'_>, &str, &Field<'_>, &str) -> Option<Replacement> {
-    move |reader, from_field, from, to_field, to| {
-        let from = matcher(reader, from_field, from, no_case);
-        let to = text(to_field, Text::parse_line(to, reader.own()));
-        Some(Replacement {
-            from: from?,
-            to: to?,
-        })
-    }
-}
-
-fn matcher(reader: &Reader<'_>, field: &Field<'_>, typed: &str, no_case: bool) -> Option<Matcher> {
-    let Some(expression) = typed.strip_prefix('~') else {
-        return text(field, Text::parse_line(typed, reader.own())).map(Matcher::Text);
-    };
-    let (expression, no_case) = match expression.strip_prefix('*') {
-        Some(expression) => (expression, true),
-        None => (expression, no_case),
-    };
-    match Pattern::new(expression, no_case) {
-        Ok(pattern) => Some(Matcher::Pattern(Box::new(pattern))),
-        Err(error) => {
-            let message = format!("`{expression}` is no regular expression");
-            field.refuse("bad-regex", message, Some(error))
-        }
-    }
-}
-
-fn cookies(reader: &Reader<'_>) -> Option<CookieChanges> {
-    let domain = pairs(reader, "domain", replacement(true));
-    let path = pairs(reader, "path", replacement(false));
-    let flags = pairs(reader, "flags", |reader, name_field, name, field, words| {
-        let name = matcher(reader, name_field, name, true);
-        let words = words.split_ascii_whitespace().map(|word| flag(field, word));
-        let words: Vec<_> = words.collect();
-        Some((name?, words.into_iter().collect::<Option<Vec<_>>>()?))
-    });
-    Some(CookieChanges {
-        domain: domain?,
-        path: path?,
-        flags: flags?,
-    })
-}
-
-fn flag(field: &Field<'_>, word: &str) -> Option<CookieFlag> {
-    match CookieFlag::parse(word) {
-        Some(flag) => Some(flag),
-        None => {
-            let near = nearest(word, FLAGS.iter().map(|(known, _)| *known));
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            field.refuse(
-                "bad-word",
-                format!("`{word}` is no attribute of cookies"),
-                hint,
-            )
-        }
-    }
 }

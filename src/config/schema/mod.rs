@@ -29,6 +29,7 @@ mod log_target;
 mod mirror;
 mod protection;
 pub(super) mod reader;
+mod replaced;
 pub(super) mod resolver;
 pub(super) mod route;
 mod rules;

@@ -42,6 +42,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "Hosts of every kind: names, `*.name`, `**.name` for one label or more before it, `name.*` for one or more after it, `~regex`, whose groups are variables, and \"\" for requests of HTTP/1.0 that name none. An exact one wins, then the longest before, the longest after, the first regex.",
         ),
         Key::rule(
+            "server_name",
+            Kind::Text,
+            "the site's name",
+            "\"hub.example.org\"",
+            "What `$server_name` says of the site.",
+        ),
+        Key::rule(
             "listen",
             Kind::Listeners,
             "the addresses of [listen]",
@@ -104,6 +111,7 @@ pub(in crate::config) static TABLE: Table = Table {
         ),
         heads::REQUEST_HEADERS,
         heads::RESPONSE_HEADERS,
+        heads::UNROUTED_HEADERS,
         heads::HIDE_HEADERS,
         heads::LOCATION_BASE,
         bodies::COMPRESS,
@@ -165,6 +173,7 @@ pub(in crate::config) struct Site {
     pub(in crate::config) label: Option<String>,
     /// The table's key or `hosts`, then its aliases.
     pub(in crate::config) hosts: Option<Vec<At<String>>>,
+    pub(in crate::config) server_name: Read<String>,
     pub(in crate::config) listen: Option<Vec<At<SiteListen>>>,
     pub(in crate::config) default: Option<At<bool>>,
     pub(in crate::config) certificate: Option<At<CertificateSource>>,
@@ -219,6 +228,7 @@ pub(in crate::config) fn read(host: At<String>, reader: &Reader<'_>, context: Co
             hosts.extend(aliases);
             hosts
         }),
+        server_name: reader.optional("server_name", Reader::text),
         listen: listen(reader, context),
         default: reader.flag("default"),
         certificate: reader.field("certificate", |field| certificate(field, reader, context)),

@@ -149,6 +149,7 @@ fn check(
         Some(Site {
             label: typed.label.map(Into::into),
             hosts: hosts.as_ref()?.iter().map(|at| at.value.clone()).collect(),
+            server_name: typed.server_name?.map(|at| at.value.into()),
             listen: typed.listen?.into_iter().map(|at| at.value).collect(),
             default: typed.default?.value,
             http: typed.http?.map_or(
@@ -168,6 +169,7 @@ fn check(
             routes: routes?,
             request: typed.heads.as_ref()?.request.clone(),
             response: typed.heads.as_ref()?.response.clone(),
+            unrouted: typed.heads.as_ref()?.unrouted(),
             bodies: typed.bodies.clone()?,
             referers: typed.referers.clone()?,
             client_address: typed.client_address?,

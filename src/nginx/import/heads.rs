@@ -135,9 +135,13 @@ pub(super) fn is_said_anew(name: &str) -> bool {
     OWN.contains(&name) || matches!(name, "connection" | "upgrade" | "date")
 }
 
-/// Sets the keys of any route: what its answers get.
-pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
-    bodies::of_route(import, scope, route);
+/// Sets what answers of a server get that no location gives.
+pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Draft) {
+    fields(import, scope, "unrouted_headers", table);
+}
+
+/// `add_header`
+fn fields<'t>(import: &mut Import<'t>, scope: &Scope<'t>, key: &'static str, table: &mut Draft) {
     let mut fields = Vec::new();
     let added = scope.all("add_header");
     for own in &added {
@@ -168,12 +172,22 @@ pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: 
         let name = draft::text(&own.argument(0));
         let value = draft::text(&value);
         fields.push(format!("{{ {how} = {name}, value = {value}{always} }}"));
-        carried(import, own, "`response_headers` of its routes");
+        carried(
+            import,
+            own,
+            "`response_headers` of its routes, `unrouted_headers` of its site",
+        );
     }
     if let (Some(from), false) = (added.last(), fields.is_empty()) {
         let list = format!("[{}]", fields.join(", "));
-        route.set("response_headers", list, Some(from));
+        table.set(key, list, Some(from));
     }
+}
+
+/// Sets the keys of any route: what its answers get.
+pub(super) fn of_answers<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    bodies::of_route(import, scope, route);
+    fields(import, scope, "response_headers", route);
     let Some(own) = scope.one("expires") else {
         return;
     };

@@ -8,13 +8,25 @@ use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
 use crate::types::host::HostPattern;
 
+/// The word for what this machine is called.
+const HOSTNAME: &str = "$hostname";
+
+/// What this machine is called; nothing where it does not say.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// The names of a server that hubgate can have.
 pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for directive in scope.own().iter().filter(|own| own.is("server_name")) {
         let mut lost = Vec::new();
         for word in directive.arguments() {
-            let word = word.text();
+            let mut word = word.text();
+            if word == HOSTNAME {
+                word = hostname().into();
+            }
             // As people write a name that nobody has.
             if matches!(&*word, "!@#") {
                 continue;
@@ -42,6 +54,20 @@ pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<S
         hosts.push(String::new());
     }
     hosts
+}
+
+/// What nginx calls a server: by its first name, whatever that is.
+pub(super) fn said(scope: &Scope<'_>) -> String {
+    let mut own = scope.own().iter();
+    let first = own.find(|own| own.is("server_name"));
+    let first = first.map(|own| own.argument(0)).unwrap_or_default();
+    match first.strip_prefix('.') {
+        Some(name) => name.to_ascii_lowercase(),
+        None if first == HOSTNAME => hostname(),
+        // An expression is compared as it is.
+        None if first.starts_with('~') => first.into_owned(),
+        None => first.to_ascii_lowercase(),
+    }
 }
 
 /// What a site with these hosts is called.

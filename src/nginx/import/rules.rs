@@ -225,7 +225,7 @@ fn is_known(import: &Import<'_>, name: &str) -> bool {
 }
 
 /// Whether any word but those that set it names a variable.
-fn is_used(directives: &[Directive], variable: &str) -> bool {
+pub(super) fn is_used(directives: &[Directive], variable: &str) -> bool {
     let braced = format!("${{{}}}", variable.trim_start_matches('$'));
     directives.iter().any(|own| {
         let skipped = usize::from(own.is("set"));

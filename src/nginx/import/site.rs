@@ -17,6 +17,7 @@ use super::links;
 use super::listen::Listen;
 use super::log;
 use super::route;
+use super::rules;
 use super::tls;
 use crate::config::FieldNames;
 use crate::nginx::model::{Locations, Scope};
@@ -281,8 +282,12 @@ fn site<'t>(
     answer::detours(import, &server.scope, answers, &mut table);
     bodies::of_site(import, &server.scope, &mut table);
     clients::of_site(import, &server.scope, &mut table);
-    let named = server.scope.one("server_name").map(|own| own.argument(0));
-    import.named = named.unwrap_or_default().into_owned();
+    import.named = hosts::said(&server.scope);
+    heads::of_server(import, &server.scope, &mut table);
+    if import.named != name && rules::is_used(&import.tree.directives, "$server_name") {
+        let from = server.scope.one("server_name");
+        table.set("server_name", draft::text(&import.named), from);
+    }
     import.base = heads::base(import, &server.scope);
     if let Some((base, from)) = import.base.clone() {
         table.set("location_base", draft::text(&base), from);

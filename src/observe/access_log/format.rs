@@ -157,7 +157,8 @@ impl<'r> Line<'_, 'r> {
             Variable::TunnelOut => clock::number(record.tunnel_out, self.out),
             Variable::DatagramsIn => self.count(record.datagrams.map(|(came, _)| came)),
             Variable::DatagramsOut => self.count(record.datagrams.map(|(_, went)| went)),
-            Variable::Site => self.optional(record.site),
+            // It may be said to be called otherwise.
+            Variable::Site if record.values.is_none() => self.optional(record.site),
             Variable::Args => {
                 let target = redact::url(record.target, self.secrets);
                 let query = memchr::memchr(b'?', &target).map(|mark| &target[mark + 1..]);
@@ -195,7 +196,8 @@ impl<'r> Line<'_, 'r> {
         // To nginx these are there, and empty.
         let there = matches!(
             variable,
-            Variable::Https
+            Variable::Site
+                | Variable::Https
                 | Variable::Http2
                 | Variable::IsArgs
                 | Variable::Completion
