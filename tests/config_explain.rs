@@ -116,6 +116,8 @@ redirect_status = 307
 challenge_fallback = "hub.1"
 request_headers = { X-Site = "$host", Cookie = "" }
 response_headers = [{ add = "X-Site", value = "1" }]
+unrouted_headers = [{ add = "X-Unrouted", value = "$status", always = true }]
+server_name = "called.so"
 hide_headers = ["X-Powered-By"]
 location_base = "https://$host:$server_port"
 compress = false
