@@ -112,14 +112,15 @@ impl App {
                 .await;
         }
         let status = refusal.answers();
-        // Whoever is asked for a password has to be asked by this answer.
-        if refusal.field.is_none()
-            && let Some(rule) = error_rule(snapshot, trace, status)
-            && let Some(left) = self
-                .instead(snapshot, rule, status, client, id, trace)
-                .await
-        {
-            return left;
+        if let Some(rule) = error_rule(snapshot, trace, status) {
+            // Whoever is asked for a password is asked by the answer that there is instead, as with nginx.
+            let before = trace.led.len();
+            trace.led.extend(refusal.field.clone());
+            let instead = self.instead(snapshot, rule, status, client, id, trace);
+            if let Some(left) = instead.await {
+                return left;
+            }
+            trace.led.truncate(before);
         }
         trace.detour.status = None;
         let mut answer = self.answer_for(snapshot, client, refusal.cause, id, trace);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Method};
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
@@ -63,6 +63,10 @@ pub struct Edits<'a> {
     id: &'a str,
     /// The tries before the one under way, and that.
     tries: Mutex<(Vec<Try>, Option<Try>)>,
+    /// Fields of an answer that led here.
+    brought: Vec<(HeaderName, HeaderValue)>,
+    /// The status that the client gets, if it is not the upstream's.
+    instead: Option<u16>,
     limited: LimitedBy,
     /// Whether a log names lines of heads.
     keeps: bool,
@@ -156,7 +160,7 @@ impl<'a> Request<'a> {
                     .collect(),
             }),
             route: chosen,
-            edits: (special.response || special.bodies).then(|| Edits {
+            edits: (special.response || special.bodies || !trace.led.is_empty()).then(|| Edits {
                 heads: &config.response,
                 bodies: special.bodies.then_some(&config.bodies),
                 facts: self.facts,
@@ -167,6 +171,8 @@ impl<'a> Request<'a> {
                 seen: trace.seen.clone(),
                 id: self.id,
                 tries: Mutex::default(),
+                brought: trace.led.clone(),
+                instead: trace.detour.status.map(|status| status.as_u16()),
                 limited: trace.limited,
                 keeps: special.keeps,
                 kept: Mutex::default(),
@@ -277,11 +283,12 @@ impl Edits<'_> {
         head: &ResponseHead<'_>,
         empty: bool,
     ) -> (Box<[Line]>, Option<Plan>) {
-        let status = head.status().as_u16();
+        let answered = head.status().as_u16();
+        let status = self.instead.unwrap_or(answered);
         let tries = self.tries.lock();
         let (failed, last) = &*tries;
         let last = last.map(|last| Try {
-            status: Some(status),
+            status: Some(answered),
             answered_at: Some(crate::transport::now()),
             ..last
         });
@@ -307,7 +314,7 @@ impl Edits<'_> {
         values.limited = self.limited;
         values.body = self.body().filter(|body| !body.is_empty());
         let now = SystemTime::now();
-        let mut lines = edit::lines(head, self.heads, &values, now);
+        let mut lines = edit::lines(head, self.heads, &values, (status, now));
         let said;
         if self.heads.names_sent() {
             said = Kept {
@@ -320,7 +327,13 @@ impl Edits<'_> {
                 kept: Some(&said),
                 ..known
             });
-            lines = edit::lines(head, self.heads, &values, now);
+            lines = edit::lines(head, self.heads, &values, (status, now));
+        }
+        for (name, value) in &self.brought {
+            let is = |(own, _): &Line| own.eq_ignore_ascii_case(name.as_str().as_bytes());
+            if *name == SET_COOKIE || !lines.iter().any(is) {
+                lines.push((name.as_str().into(), value.as_bytes().to_vec()));
+            }
         }
         let plan = self.bodies.filter(|_| !empty).and_then(|bodies| {
             let of = (head.status().as_u16(), head.length());

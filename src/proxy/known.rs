@@ -111,12 +111,16 @@ impl Known<'_> {
         }
     }
 
-    /// A field's values, as one list.
+    /// A field's values, as one list; of cookies the first, for they are no list (RFC 6265 section 3).
     fn fields(&self, name: &str, sent: bool, out: &mut Vec<u8>) {
         let mut first = true;
+        let alone = name.eq_ignore_ascii_case("set-cookie");
         let mut add = |field: &[u8], value: &[u8]| {
             if field.eq_ignore_ascii_case(name.as_bytes()) {
                 if !std::mem::take(&mut first) {
+                    if alone {
+                        return;
+                    }
                     out.extend_from_slice(b", ");
                 }
                 out.extend_from_slice(value);

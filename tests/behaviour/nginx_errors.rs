@@ -243,3 +243,69 @@ fn all_types_are_those_that_nobody_says_as_well() {
     );
     alike(&block, &[], &["GET /", "GET /html"]);
 }
+
+#[test]
+fn who_is_refused_with_a_challenge_is_led_to_the_errors_place_and_challenged_there() {
+    let (up, judge) = (upstream(), challenger());
+    let block = format!(
+        "server {{ listen @LISTEN@; root www; proxy_set_header Host h;
+            location = /judge {{ internal; proxy_pass http://{judge}; }}
+            location /proxied {{ auth_request /judge; error_page 401 = /place; proxy_pass http://{up}; }}
+            location /place {{ add_header X-Set $upstream_http_set_cookie; proxy_pass http://{up}; }}
+            location /file {{ auth_request /judge; error_page 401 /post; proxy_pass http://{up}; }}
+            location /moved {{ auth_request /judge; error_page 401 =302 /login?to=$request_uri; proxy_pass http://{up}; }}
+            location /named {{ auth_request /judge; error_page 401 = @login; proxy_pass http://{up}; }}
+            location @login {{ return 302 http://other.test/login?to=$request_uri; }}
+            location /login {{ proxy_pass http://{up}; }}
+            location /basic {{ auth_basic realm; auth_basic_user_file none; error_page 401 /post; proxy_pass http://{up}; }}
+            location /plain {{ auth_request /judge; proxy_pass http://{up}; }} }}"
+    );
+    let fields = ["www-authenticate", "location"];
+    let requests = [
+        "/proxied",
+        "/file",
+        "/moved?a=b",
+        "/named",
+        "/basic",
+        "/plain",
+    ];
+    let requests = requests.map(|target| format!("GET {target}"));
+    alike(&block, &fields, &requests);
+}
+
+#[test]
+fn fields_that_a_proxied_error_page_adds_are_of_the_errors_status() {
+    let (up, judge) = (upstream(), challenger());
+    let block = format!(
+        "server {{ listen @LISTEN@; proxy_set_header Host h;
+            location /same {{ error_page 401 /page; proxy_intercept_errors on; proxy_pass http://{judge}; }}
+            location /other {{ error_page 401 =200 /always; proxy_intercept_errors on; proxy_pass http://{judge}; }}
+            location /page {{ add_header X-Usual yes; add_header X-Always $status always; proxy_pass http://{up}; }}
+            location /always {{ add_header X-Usual $status; add_header X-Always $upstream_status always; proxy_pass http://{judge}/again; }}
+            location /cookies {{ add_header X-Set $upstream_http_set_cookie always; proxy_pass http://{judge}; }} }}"
+    );
+    let fields = ["x-usual", "x-always", "x-set"];
+    alike(
+        &block,
+        &fields,
+        &["GET /same", "GET /other", "GET /cookies"],
+    );
+}
+
+/// Refuses everybody, with a challenge and two cookies.
+fn challenger() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let lines = BufReader::new(tcp.try_clone().unwrap()).lines();
+            let head = lines.map_while(Result::ok);
+            head.take_while(|line| !line.is_empty()).for_each(drop);
+            let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer x\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n\
+                 Connection: close\r\nContent-Length: 2\r\n\r\nno";
+            // A client may have gone.
+            let _ = (&tcp).write_all(answer.as_bytes());
+        }
+    });
+    addr
+}

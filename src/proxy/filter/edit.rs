@@ -16,12 +16,12 @@ use crate::upstream::http1::ResponseHead;
 /// A field's name, as it is written, and its value.
 pub type Line = (Vec<u8>, Vec<u8>);
 
-/// The lines of an upstream's answer as the client gets them, without those that frame it or are of one connection.
+/// The lines of an upstream's answer as the client gets them with this status, without those that frame it or are of one connection.
 pub fn lines(
     head: &ResponseHead<'_>,
     heads: &ResponseHeads,
     values: &dyn Lookup,
-    now: SystemTime,
+    (status, now): (u16, SystemTime),
 ) -> Vec<Line> {
     let mut lines = response::lines(head);
     lines.retain(|(name, _)| !heads.hide.iter().any(|hidden| is(name, hidden.as_str())));
@@ -47,7 +47,7 @@ pub fn lines(
             *value = changed;
         }
     }
-    add(&mut lines, heads, head.status().as_u16(), values, now);
+    add(&mut lines, heads, status, values, now);
     lines
 }
 
