@@ -80,7 +80,8 @@ impl Question<'_> {
         client: &mut Client,
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
-        let head = head_of(client.head());
+        // Variables are about the request that is asked about, its method and length too.
+        let head = client.head().clone();
         let mut course = Course::new((trace.site, trace.seen.clone()), &ask.path, b"");
         let asking = Box::pin(self.said(ask, head, &mut course));
         let Some(said) = while_there(client, asking).await else {
@@ -229,6 +230,7 @@ impl Question<'_> {
             own: prepared.and_then(|prepared| prepared.fields.as_ref()),
         };
         let limit = route.timeouts.connect + route.timeouts.tls + route.timeouts.response;
+        let head = sent(head);
         let tries = self.tries(ask, route, &head, &changes);
         timeout(limit, tries).await.ok().flatten()
     }
@@ -288,9 +290,8 @@ impl Question<'_> {
     }
 }
 
-/// The head that is asked with.
-fn head_of(request: &RequestHeader) -> RequestHeader {
-    let mut head = request.clone();
+/// What is sent of a head.
+fn sent(mut head: RequestHeader) -> RequestHeader {
     head.set_method(Method::GET);
     for name in [
         header::CONTENT_LENGTH,

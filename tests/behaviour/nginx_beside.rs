@@ -229,6 +229,11 @@ fn a_request_that_asks_obeys_the_rules_on_its_way_and_shares_variables() {
             location = /strange {{ internal; proxy_pass http://$http_x_to; }}
             location /lost {{ auth_request /loop; proxy_pass http://backend; }}
             location = /loop {{ internal; rewrite ^ /loop last; }}
+            location /told {{ auth_request /tells; proxy_pass http://backend; }}
+            location = /tells {{ internal; proxy_pass_request_body off; proxy_set_header Content-Length \"\";
+                proxy_set_header X-One \"$request_method $content_length $http_content_length\"; proxy_pass http://backend; }}
+            location /asked {{ auth_request /asks; proxy_pass http://backend; }}
+            location = /asks {{ internal; if ($request_method = OPTIONS) {{ return 204; }} return 403; }}
             location /shares {{ auth_request /sets; add_header X-Role $role; proxy_pass http://backend; }}
             location = /sets {{ internal; set $role inner; proxy_pass http://backend; }} }}"
     );
@@ -245,11 +250,15 @@ fn a_request_that_asks_obeys_the_rules_on_its_way_and_shares_variables() {
         &stranger,
         "/lost",
         "/shares",
+        "POST /told\r\nContent-Length: 0",
+        "OPTIONS /asked",
+        "/asked",
     ];
     assert_alike((&block, |_| {}), &requests, |client, request| {
-        let (target, fields) = request.split_once("\r\n").unwrap_or((request, "X-No: 1"));
+        let (line, fields) = request.split_once("\r\n").unwrap_or((request, "X-No: 1"));
+        let (method, target) = line.split_once(' ').unwrap_or(("GET", line));
         let answer = client.exchange(format!(
-            "GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n\r\n"
+            "{method} {target} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n\r\n"
         ));
         let role = answer.head.all("x-role").concat();
         match answer.status {

@@ -211,3 +211,12 @@ fn logs_tell_what_compression_saved_and_how_far_away_the_client_is() {
         assert!(fact.parse::<u32>().is_ok(), "{squeezed:?}");
     }
 }
+
+#[test]
+fn a_location_that_proxies_knows_where_files_would_be() {
+    let block = "server { listen @LISTEN@; root /nowhere/www; add_header X-Files \"$document_root|${request_filename}\" always;
+            location / { proxy_pass http://@BEHIND@; }
+            location /own { root /elsewhere; proxy_pass http://@BEHIND@; } }";
+    let block = block.replace("@BEHIND@", &behind().to_string());
+    alike(&block, &["x-files"], &["/a/b?c", "/own/d"]);
+}

@@ -8,6 +8,7 @@ use super::advice;
 use super::bodies;
 use super::draft::{self, Draft};
 use super::hidden;
+use super::rules;
 use super::variables::{self, Known};
 use crate::config::CookieFlag;
 use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
@@ -39,7 +40,7 @@ pub(super) fn of_route<'t>(
     };
     let sets = scope.all(&format!("{family}_set_header"));
     let hub = advice::is_of_a_hub(import, scope, pass, route);
-    request(import, &sets, (pass, hub), route);
+    request(import, scope, &sets, (pass, hub), route);
     if family == "proxy" {
         locations(import, location, (pass, hub), route);
         cookies(import, scope, route);
@@ -146,7 +147,11 @@ fn fields<'t>(import: &mut Import<'t>, scope: &Scope<'t>, key: &'static str, tab
     let added = scope.all("add_header");
     for own in &added {
         let name = own.argument(0).to_ascii_lowercase();
-        let value = variables::text(import, own.argument(1).as_bytes(), &Known::default());
+        let text = match route.get("upstream") {
+            Some(_) => rules::placed(import, scope, &own.argument(1)),
+            None => own.argument(1).into_owned(),
+        };
+        let value = variables::text(import, text.as_bytes(), &Known::default());
         let value = match value {
             Ok(value) => value,
             Err(unknown) => {
@@ -259,6 +264,7 @@ fn carried(import: &mut Import<'_>, own: &Directive, to: &str) {
 /// `proxy_set_header`, and the `Host` that nginx sends without one.
 fn request(
     import: &mut Import<'_>,
+    scope: &Scope<'_>,
     sets: &[&Directive],
     (pass, hub): (&Directive, bool),
     route: &mut Draft,
@@ -283,7 +289,8 @@ fn request(
             import.ledger.lost(own, "a request without `Host` is none");
             continue;
         }
-        match variables::text(import, own.argument(1).as_bytes(), &known) {
+        let text = rules::placed(import, scope, &own.argument(1));
+        match variables::text(import, text.as_bytes(), &known) {
             Ok(value) => {
                 // The last one of a name counts.
                 fields.retain(|(field, _)| !field.eq_ignore_ascii_case(&name));

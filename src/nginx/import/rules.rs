@@ -176,6 +176,24 @@ fn runs(expression: &str) -> Result<(), String> {
 
 /// A text whose variables hubgate has, or that this configuration names; why not, else.
 pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Result<String, String> {
+    let mut text = placed(import, scope, text);
+    for name in ["secure_link_expires", "secure_link"] {
+        if let Some(value) = import.link.as_ref().and_then(|link| link.value(name)) {
+            for written in [format!("${{{name}}}"), format!("${name}")] {
+                text = text.replace(&written, value);
+            }
+        }
+    }
+    if Text::parse(&text).is_err()
+        && let Some(name) = names(&text).find(|name| !is_known(import, name))
+    {
+        return Err(format!("`${name}` is not a variable"));
+    }
+    Ok(text)
+}
+
+/// A text with the folder of files written out, which routes without files do not know.
+pub(super) fn placed(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> String {
     let root = || {
         let root = scope.one("root");
         root.map_or("html".into(), |own| own.argument(0))
@@ -190,19 +208,7 @@ pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Resul
             }
         }
     }
-    for name in ["secure_link_expires", "secure_link"] {
-        if let Some(value) = import.link.as_ref().and_then(|link| link.value(name)) {
-            for written in [format!("${{{name}}}"), format!("${name}")] {
-                text = text.replace(&written, value);
-            }
-        }
-    }
-    if Text::parse(&text).is_err()
-        && let Some(name) = names(&text).find(|name| !is_known(import, name))
-    {
-        return Err(format!("`${name}` is not a variable"));
-    }
-    Ok(text)
+    text
 }
 
 /// The names of a text's variables, as far as they are words.
