@@ -59,6 +59,7 @@ maximum_version = "1.3"
 cipher_suites = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]
 groups = ["X25519", "SecP256r1MLKEM768"]
 session_tickets = false
+ticket_keys = ["/etc/hubgate/tickets.key"]
 ticket_rotation = "5h"
 client_certificate = { mode = "optional", ca_file = "clients.pem", crl_files = ["a.crl", "/b.crl"], pass_certificate = true }
 hsts = { max_age = "400d", include_subdomains = true, preload = true }

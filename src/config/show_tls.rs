@@ -31,6 +31,8 @@ pub(super) fn tls_policy(policy: &TlsPolicy) -> Vec<Entry> {
         .map(|one| CipherSuite::name(*one))
         .collect();
     let groups: Vec<_> = policy.groups.iter().map(|one| Group::name(*one)).collect();
+    let keys = policy.ticket_keys.iter().map(|file| file.display());
+    let keys: Vec<_> = keys.collect();
     let clients = match &policy.clients {
         None => vec![("mode", quoted("off"))],
         Some(trust) => client_trust(trust),
@@ -41,6 +43,7 @@ pub(super) fn tls_policy(policy: &TlsPolicy) -> Vec<Entry> {
         ("cipher_suites", list(&suites)),
         ("groups", list(&groups)),
         ("session_tickets", policy.session_tickets.to_string()),
+        ("ticket_keys", list(&keys)),
         ("client_certificate", inline(&clients)),
     ]
 }

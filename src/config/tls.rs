@@ -81,6 +81,8 @@ pub struct TlsPolicy {
     pub groups: Vec<Group>,
     /// Whether clients get tickets to resume with.
     pub session_tickets: bool,
+    /// What they are sealed with, the first, and opened; empty where it is the process's own.
+    pub ticket_keys: Vec<PathBuf>,
     /// Whose certificates clients show; `None` asks for none.
     pub clients: Option<ClientTrust>,
 }
@@ -227,6 +229,7 @@ impl TlsProfile {
                 Group::P384,
             ],
             session_tickets: true,
+            ticket_keys: Vec::new(),
             clients: None,
         }
     }

@@ -18,7 +18,7 @@ use super::Certificates;
 use super::client::Judge;
 use super::key_log::KeyLog;
 use super::server_config::build;
-use super::tickets::{Mark, TicketKeys};
+use super::tickets::{Mark, SharedSecret, TicketKeys};
 use crate::config::trust::{self, MOST_BYTES, Trust, TrustFault};
 use crate::config::{ClientTrust, Config, Site, TlsPolicy};
 
@@ -31,6 +31,17 @@ pub struct Ground {
     pub tickets: Arc<TicketKeys>,
     /// Where the secrets of connections go, if anywhere.
     pub key_log: Option<Arc<KeyLog>>,
+}
+
+impl Ground {
+    /// The same with these secrets for tickets, if there are any.
+    pub(super) fn with(&self, secrets: &[SharedSecret]) -> Self {
+        let mut ground = self.clone();
+        if !secrets.is_empty() {
+            ground.tickets = self.tickets.sharing(secrets.iter());
+        }
+        ground
+    }
 }
 
 /// The configurations of one snapshot.
@@ -60,6 +71,7 @@ pub struct Current {
     /// Says whether their clients are believed; `None` where they are not asked.
     pub judge: Option<Arc<Judge>>,
     trust: Option<Arc<Trust>>,
+    secrets: Vec<SharedSecret>,
 }
 
 /// Why a policy cannot be put to work.
@@ -83,6 +95,14 @@ pub enum PolicyError {
         path: PathBuf,
         /// Why.
         source: TrustFault,
+    },
+    /// A file with a key of tickets.
+    #[error("cannot use `{path}` for session tickets")]
+    TicketKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// What the files hold cannot be used together.
     #[error("the authorities in `{path}` and their `crl_files` cannot be used: {reason}")]
@@ -171,12 +191,15 @@ impl Running {
         ground: &Ground,
     ) -> Result<Arc<Self>, PolicyError> {
         let trust = policy.clients.as_ref().map(read).transpose()?;
+        let secrets = secrets(policy)?;
         if let Some(before) = before
-            && before.current.load().trust.as_deref() == trust.as_ref()
+            && let current = before.current.load()
+            && current.trust.as_deref() == trust.as_ref()
+            && current.secrets == secrets
         {
             return Ok(Arc::clone(before));
         }
-        let current = Current::new(policy, trust, ground)?;
+        let current = Current::new(policy, (trust, secrets), ground)?;
         Ok(Arc::new(Self {
             policy: Arc::clone(policy),
             current: ArcSwap::from_pointee(current),
@@ -203,10 +226,12 @@ impl Running {
     /// Takes what the files hold now; true when it is something new. On a failure all stays. Blocks on files.
     pub fn refresh(&self) -> Result<bool, PolicyError> {
         let trust = self.policy.clients.as_ref().map(read).transpose()?;
-        if self.current.load().trust.as_deref() == trust.as_ref() {
+        let current = self.current.load();
+        if current.trust.as_deref() == trust.as_ref() {
             return Ok(false);
         }
-        let current = Current::new(&self.policy, trust, &self.ground)?;
+        let files = (trust, current.secrets.clone());
+        let current = Current::new(&self.policy, files, &self.ground)?;
         self.current.store(Arc::new(current));
         Ok(true)
     }
@@ -226,7 +251,11 @@ impl Running {
 }
 
 impl Current {
-    fn new(policy: &TlsPolicy, trust: Option<Trust>, ground: &Ground) -> Result<Self, PolicyError> {
+    fn new(
+        policy: &TlsPolicy,
+        (trust, secrets): (Option<Trust>, Vec<SharedSecret>),
+        ground: &Ground,
+    ) -> Result<Self, PolicyError> {
         let judge = trust.as_ref().zip(policy.clients.as_ref());
         let judge = judge
             .map(|(trust, files)| judged(trust, files))
@@ -236,9 +265,10 @@ impl Current {
             None => (WebPkiClientVerifier::no_client_auth(), Mark::default()),
         };
         Ok(Self {
-            config: build(policy, clients, ground)?,
+            config: build(policy, clients, &ground.with(&secrets))?,
             judge: judge.map(Arc::new),
             trust: trust.map(Arc::new),
+            secrets,
         })
     }
 }
@@ -253,6 +283,22 @@ fn judged(trust: &Trust, files: &ClientTrust) -> Result<Judge, PolicyError> {
         path: files.ca_file().to_owned(),
         reason,
     })
+}
+
+/// What the files with keys of tickets hold. Blocks on them.
+pub(super) fn secrets(policy: &TlsPolicy) -> Result<Vec<SharedSecret>, PolicyError> {
+    let one = |path: &PathBuf| {
+        let mut bytes = Vec::new();
+        let most = SharedSecret::LENGTHS[1] as u64 + 1;
+        let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+        let wrong = || io::Error::other("it does not hold 48 or 80 bytes");
+        read.and_then(|_| SharedSecret::of(&bytes).ok_or_else(wrong))
+            .map_err(|source| PolicyError::TicketKey {
+                path: path.clone(),
+                source,
+            })
+    };
+    policy.ticket_keys.iter().map(one).collect()
 }
 
 fn read(files: &ClientTrust) -> Result<Trust, PolicyError> {

@@ -57,7 +57,8 @@ pub fn load(settings: &StreamTls, ground: &Ground) -> Result<StreamServer, Strea
     };
     let mut mark = Mark::default();
     mark.copy_from_slice(digest(&SHA256, &seen).as_ref());
-    let config = build(&settings.policy, (verifier, mark), ground).map_err(PolicyError::from)?;
+    let ground = ground.with(&policies::secrets(&settings.policy)?);
+    let config = build(&settings.policy, (verifier, mark), &ground).map_err(PolicyError::from)?;
     let mut config = match Pair::of(all) {
         Some(pair) => (*showing(&config, pair)).clone(),
         None => (*config).clone(),

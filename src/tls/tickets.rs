@@ -2,8 +2,9 @@
 //!
 //! One ring of secrets serves the process, and can be handed to the one that follows it. What seals for a policy is
 //! derived from them together with the policy's mark, so that sessions never cross from one mark to another: that is what
-//! ends resumption when an authority for client certificates changes. Invariant: a ticket is taken for at most three
-//! rotations after its secret was made.
+//! ends resumption when an authority for client certificates changes. A policy may have secrets of its own, which several
+//! machines share and nothing rotates. Invariant: a ticket is taken for at most three rotations after its secret was made,
+//! or, where that is shared, after it was sealed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{hkdf, rand};
 use parking_lot::Mutex;
 use rustls::server::ProducesTickets;
@@ -22,6 +24,8 @@ pub type Mark = [u8; 32];
 const SECRET: usize = 32;
 /// Of a ticket, so that its key is found without trying all.
 const NAME: usize = 16;
+/// Of a moment, in a ticket that several machines take.
+const TIME: usize = 8;
 /// A secret seals for one rotation, and is taken for two more.
 const LIFE: u64 = 3;
 /// Tickets are told to live for so many rotations.
@@ -34,9 +38,11 @@ const FORMAT: u8 = 1;
 pub struct TicketKeys {
     /// Newest first; never empty.
     ring: ArcSwap<Ring>,
-    /// In milliseconds.
-    rotation: AtomicU64,
+    /// In milliseconds; one for all rings of a process.
+    rotation: Arc<AtomicU64>,
     turning: Mutex<()>,
+    /// Whether others have the same secrets: they stay, and tickets say when they were sealed.
+    shared: bool,
 }
 
 type Ring = Vec<Secret>;
@@ -48,15 +54,55 @@ struct Secret {
     made: u64,
 }
 
+/// A secret that several machines have: a digest of what the file with it holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SharedSecret([u8; SECRET]);
+
+impl SharedSecret {
+    /// Bytes that a file holds, as OpenSSL's tickets have them.
+    pub const LENGTHS: [usize; 2] = [48, 80];
+
+    /// Of a file's bytes; `None` when it holds no key.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        if !Self::LENGTHS.contains(&bytes.len()) {
+            return None;
+        }
+        let digest = digest(&SHA256, bytes);
+        Some(Self(digest.as_ref().try_into().ok()?))
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the secret.
+        f.write_str("SharedSecret")
+    }
+}
+
 impl TicketKeys {
     /// A ring with one new secret. Fails only when there is no randomness.
     pub fn new(rotation: Duration) -> Result<Arc<Self>, rustls::Error> {
         let first = Secret::new(now()).ok_or(rustls::Error::FailedToGetRandomBytes)?;
         Ok(Arc::new(Self {
             ring: ArcSwap::from_pointee(vec![first]),
-            rotation: AtomicU64::new(millis(rotation)),
+            rotation: Arc::new(AtomicU64::new(millis(rotation))),
             turning: Mutex::new(()),
+            shared: false,
         }))
+    }
+
+    /// A ring of these secrets, the first to seal with, whose tickets live as long as those of this one.
+    pub fn sharing<'a>(&self, secrets: impl Iterator<Item = &'a SharedSecret>) -> Arc<Self> {
+        let secrets = secrets.map(|secret| Secret {
+            bytes: secret.0,
+            made: 0,
+        });
+        Arc::new(Self {
+            ring: ArcSwap::from_pointee(secrets.collect()),
+            rotation: Arc::clone(&self.rotation),
+            turning: Mutex::new(()),
+            shared: true,
+        })
     }
 
     /// Rotates at this pace from now on.
@@ -114,7 +160,7 @@ impl TicketKeys {
             let newest = ring.first().map_or(0, |secret| secret.made);
             now.saturating_sub(newest) >= self.rotation()
         };
-        if !is_due(&ring) {
+        if self.shared || !is_due(&ring) {
             return ring;
         }
         let _turning = self.turning.lock();
@@ -199,9 +245,12 @@ impl Ticketer {
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let tag = AES_256_GCM.tag_len();
-        let mut ticket = Vec::with_capacity(NAME + NONCE_LEN + plain.len() + tag);
+        let mut ticket = Vec::with_capacity(NAME + NONCE_LEN + TIME + plain.len() + tag);
         ticket.extend_from_slice(&seal.name);
         ticket.extend_from_slice(&nonce);
+        if self.keys.shared {
+            ticket.extend_from_slice(&now.to_be_bytes());
+        }
         ticket.extend_from_slice(plain);
         let body = ticket.get_mut(NAME + NONCE_LEN..)?;
         let nonce = Nonce::assume_unique_for_key(nonce);
@@ -217,7 +266,8 @@ impl Ticketer {
         let derived = self.at(now);
         let seal = derived.seals.iter().find(|seal| seal.name == *name)?;
         let life = self.keys.rotation().saturating_mul(LIFE);
-        if now.saturating_sub(seal.made) >= life {
+        let is_old = |made: u64| now.saturating_sub(made) >= life;
+        if !self.keys.shared && is_old(seal.made) {
             return None;
         }
         let mut bytes = sealed.to_vec();
@@ -225,6 +275,13 @@ impl Ticketer {
         let opened = seal.key.open_in_place(nonce, Aad::from(name), &mut bytes);
         let length = opened.ok()?.len();
         bytes.truncate(length);
+        if self.keys.shared {
+            let made = u64::from_be_bytes(*bytes.first_chunk::<TIME>()?);
+            if is_old(made) {
+                return None;
+            }
+            bytes.drain(..TIME);
+        }
         Some(bytes)
     }
 }
@@ -333,6 +390,27 @@ mod tests {
         let ticket = ours.encrypt(b"session").unwrap();
         assert_eq!(others.decrypt(&ticket), None);
         assert_eq!(ours.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+    }
+
+    #[test]
+    fn machines_with_the_same_secrets_open_each_others_tickets_for_as_long() {
+        let secret = |byte: u8| SharedSecret::of(&[byte; 48]).unwrap();
+        let of = |secrets: &[SharedSecret]| Ticketer::new(keys().sharing(secrets.iter()), [0; 32]);
+        let (first, second) = (of(&[secret(1), secret(2)]), of(&[secret(3), secret(1)]));
+        let start = now();
+        let ticket = first.seal(b"session", start).unwrap();
+        for ticketer in [&first, &second] {
+            for hours in [0, 2] {
+                let opened = ticketer.open(&ticket, start + hours * HOUR);
+                assert_eq!(opened.as_deref(), Some(&b"session"[..]), "{hours}");
+            }
+            assert_eq!(ticketer.open(&ticket, start + 3 * HOUR), None);
+        }
+        let others = second.seal(b"session", start).unwrap();
+        assert_eq!(first.open(&others, start), None);
+        assert_eq!(of(&[secret(2)]).open(&ticket, start), None);
+        assert!(SharedSecret::of(&[0; 80]).is_some());
+        assert!(SharedSecret::of(&[0; 49]).is_none());
     }
 
     #[test]

@@ -303,3 +303,43 @@ fn secrets_are_written_down_only_when_the_command_line_asks_for_it() {
     assert!(!unasked.exists());
     assert!(!hubgate.log().contains("SECRETS"));
 }
+
+#[test]
+fn machines_with_the_same_ticket_keys_resume_each_others_sessions() {
+    let upstream = Upstream::saying("ok");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for (name, byte) in [("one", 1), ("two", 2)] {
+        std::fs::write(path(name), [byte; 80]).unwrap();
+    }
+    let (one, two) = (path("one"), path("two"));
+    let keys = |keys: &str| two_sites(&upstream, &format!("ticket_keys = [{keys}]"));
+    let first = Hubgate::start(&keys(&format!("\"{one}\"")));
+    let second = Hubgate::start(&keys(&format!("\"{two}\", \"{one}\"")));
+    let third = Hubgate::start(&keys(&format!("\"{two}\"")));
+    for version in ["-tls1_2", "-tls1_3"] {
+        let session = path(version);
+        let more = format!("{version} -sess_out {session}");
+        s_client(first.https, HOST, &more, &get(HOST)).says("New, TLSv1");
+        let again = format!("{version} -sess_in {session}");
+        let reused = |addr| {
+            let said = s_client(addr, HOST, &again, &get(HOST));
+            said.says("HTTP/1.1 200");
+            said.0.contains("Reused, TLSv1")
+        };
+        assert!(reused(second.https), "{version}");
+        assert!(!reused(third.https), "{version}");
+        assert!(reused(first.https), "{version}");
+    }
+    // What the files hold is looked at again.
+    std::fs::write(&one, [3; 80]).unwrap();
+    let (code, said) = second.reload();
+    assert_eq!(code, 0, "{said}");
+    let again = format!("-tls1_2 -sess_in {}", path("-tls1_2"));
+    let said = s_client(second.https, HOST, &again, &get(HOST));
+    assert!(!said.0.contains("Reused"), "{}", said.0);
+    std::fs::write(&one, [3; 79]).unwrap();
+    let (code, said) = second.reload();
+    assert_ne!(code, 0, "{said}");
+    assert!(said.contains("48 or 80 bytes"), "{said}");
+}

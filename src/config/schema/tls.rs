@@ -3,6 +3,7 @@
 //! Knows inheritance: a site's keys override one by one, but its `profile` stands for all that it sets and the site does
 //! not. What the values mean together is for `validate`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,13 @@ pub(in crate::config) static TABLE: Table = Table {
             "Whether clients get tickets to resume with.",
         ),
         Key::rule(
+            "ticket_keys",
+            Kind::Texts,
+            "keys of this process",
+            "[\"/etc/hubgate/tickets-new.key\", \"/etc/hubgate/tickets-old.key\"]",
+            "Files of 48 or 80 random bytes (`openssl rand 80`), so that several machines resume each other's sessions: tickets are sealed with the first, and opened with any. They are read at a start and a reload, and nothing rotates them: whoever has one reads the sessions of TLS 1.2 that it sealed. `ticket_rotation` says how long their tickets live. In a site `[]` is this process's own again.",
+        ),
+        Key::rule(
             "client_certificate",
             Kind::Inline,
             "none is asked for",
@@ -99,6 +107,7 @@ pub(in crate::config) struct Overlay {
     pub(in crate::config) cipher_suites: Option<Option<Vec<At<CipherSuite>>>>,
     pub(in crate::config) groups: Option<Option<Vec<At<Group>>>>,
     pub(in crate::config) session_tickets: Read<bool>,
+    pub(in crate::config) ticket_keys: Option<Option<Vec<At<PathBuf>>>>,
     pub(in crate::config) clients: Read<Option<ClientTrust>>,
     pub(in crate::config) ticket_rotation: Read<Duration>,
     pub(in crate::config) hsts: Read<Option<Hsts>>,
@@ -116,6 +125,7 @@ impl Overlay {
         let base = match profile {
             Some(profile) => TlsPolicy {
                 session_tickets: inherited.policy.session_tickets,
+                ticket_keys: inherited.policy.ticket_keys.clone(),
                 clients: inherited.policy.clients.clone(),
                 ..profile.policy()
             },
@@ -131,6 +141,10 @@ impl Overlay {
             cipher_suites: suites.unwrap_or(base.cipher_suites),
             groups: groups.unwrap_or(base.groups),
             session_tickets: written(&self.session_tickets)?.unwrap_or(base.session_tickets),
+            ticket_keys: match self.ticket_keys.as_ref()? {
+                Some(files) => files.iter().map(|at| at.value.clone()).collect(),
+                None => base.ticket_keys,
+            },
             clients: match self.clients.as_ref()? {
                 Some(own) => own.value.clone(),
                 None => base.clients,
@@ -174,6 +188,9 @@ pub(in crate::config) fn read(of: &Reader<'_>, context: Context<'_>) -> Option<O
             })
         }),
         session_tickets: reader.optional("session_tickets", Reader::flag),
+        ticket_keys: reader.optional("ticket_keys", |r, key| {
+            r.list(key, |field| field.path(context.source))
+        }),
         clients: client_trust::read(&reader, context),
         ticket_rotation: reader.optional("ticket_rotation", |r, key| rotation(r, key, whole)),
         hsts: hsts(&reader, context),

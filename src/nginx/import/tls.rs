@@ -153,6 +153,12 @@ fn handshake<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
     if !kept && !scope.flag("ssl_session_tickets", true) {
         words.push("session_tickets = false".to_owned());
     }
+    let keys = scope.all("ssl_session_ticket_key");
+    if !keys.is_empty() {
+        let files = keys.iter().map(|own| import.absolute(&own.argument(0)));
+        let files: Vec<_> = files.collect();
+        words.push(format!("ticket_keys = {}", draft::texts(files)));
+    }
     words
 }
 

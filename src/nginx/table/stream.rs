@@ -86,7 +86,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("ssl_preread", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Flag).once().inherited().carried("what texts name of the ClientHello is looked at; `sni` of streams"),
     rule("ssl_protocols", any(1), &[STREAM, STREAM_SERVER]).form(Form::Word).inherited().carried("`tls.minimum_version` and `tls.maximum_version` of the stream"),
     rule("ssl_session_cache", between(1, 2), &[STREAM, STREAM_SERVER]).inherited().not_needed("sessions are kept by clients, in tickets whose keys rotate: `tls.session_tickets`, `tls.ticket_rotation`"),
-    rule("ssl_session_ticket_key", exactly(1), &[STREAM, STREAM_SERVER]).inherited().lost("tickets are hubgate's own: several edges do not share them"),
+    rule("ssl_session_ticket_key", exactly(1), &[STREAM, STREAM_SERVER]).inherited().carried("`tls.ticket_keys`; tickets of nginx itself are not taken"),
     rule("ssl_session_tickets", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Flag).once().inherited().not_needed("sessions are kept by clients, in tickets whose keys rotate: `tls.session_tickets`, `tls.ticket_rotation`"),
     rule("ssl_session_timeout", exactly(1), &[STREAM, STREAM_SERVER]).form(Form::Seconds).once().inherited().not_needed("sessions are kept by clients, in tickets whose keys rotate: `tls.session_tickets`, `tls.ticket_rotation`"),
     rule("ssl_trusted_certificate", exactly(1), &[STREAM, STREAM_SERVER]).once().inherited().not_needed("it is for stapling; where clients are asked for certificates it is carried"),

@@ -42,7 +42,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("ssl_protocols", any(1), &[HTTP, SERVER]).form(Form::Word).inherited().carried("`tls.minimum_version` and `tls.maximum_version`; versions before 1.2 are not spoken"),
     rule("ssl_reject_handshake", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().carried("a site without a certificate takes no TLS connection"),
     rule("ssl_session_cache", between(1, 2), &[HTTP, SERVER]).inherited().not_needed("sessions are kept by clients, in tickets whose keys rotate: `tls.session_tickets`, `tls.ticket_rotation`"),
-    rule("ssl_session_ticket_key", exactly(1), &[HTTP, SERVER]).inherited().lost("tickets are hubgate's own: several edges do not share them"),
+    rule("ssl_session_ticket_key", exactly(1), &[HTTP, SERVER]).inherited().carried("`tls.ticket_keys`; tickets of nginx itself are not taken"),
     rule("ssl_session_tickets", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("sessions are kept by clients, in tickets whose keys rotate: `tls.session_tickets`, `tls.ticket_rotation`"),
     rule("ssl_session_timeout", exactly(1), &[HTTP, SERVER]).form(Form::Seconds).once().inherited().not_needed("sessions are kept by clients, in tickets whose keys rotate: `tls.session_tickets`, `tls.ticket_rotation`"),
     rule("ssl_stapling", exactly(1), &[HTTP, SERVER]).form(Form::Flag).once().inherited().not_needed("authorities are giving up OCSP: Let's Encrypt answers none since 2025"),
