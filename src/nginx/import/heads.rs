@@ -147,7 +147,7 @@ fn fields<'t>(import: &mut Import<'t>, scope: &Scope<'t>, key: &'static str, tab
     let added = scope.all("add_header");
     for own in &added {
         let name = own.argument(0).to_ascii_lowercase();
-        let text = match route.get("upstream") {
+        let text = match table.get("upstream") {
             Some(_) => rules::placed(import, scope, &own.argument(1)),
             None => own.argument(1).into_owned(),
         };
