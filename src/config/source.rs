@@ -14,6 +14,7 @@ pub struct Source {
     name: String,
     folder: PathBuf,
     text: String,
+    notes: Vec<String>,
 }
 
 /// Where a byte is, counted from 1; columns are characters.
@@ -36,7 +37,19 @@ impl Source {
             name: name.into(),
             folder: folder.into(),
             text: text.into(),
+            notes: Vec::new(),
         }
+    }
+
+    /// The same, with what whoever wrote the text warns of.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// What whoever wrote the text warns of: nothing where that was a person.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The name shown in messages: the path as the user gave it.

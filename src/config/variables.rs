@@ -352,6 +352,11 @@ pub(super) static VARIABLES: &[(&str, Variable, &str)] = &[
         "the body that went to the upstream, of 64 KiB at most; empty if there was more",
     ),
     (
+        "upstream_cache_last_modified",
+        Variable::Never("upstream_cache_last_modified"),
+        "nothing: there is no cache",
+    ),
+    (
         "upstream_cache_status",
         Variable::Never("upstream_cache_status"),
         "nothing: there is no cache",

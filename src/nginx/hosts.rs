@@ -4,13 +4,13 @@
 //! file defines, are not looked up by nginx either.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::ToSocketAddrs as _;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
-use super::judge::{Host, Kind, Url, host_of_pass, is_pass, upstreams};
-use super::tree::{Directive, Tree};
+use super::judge::{Host, Kind, Url, host_of_pass, is_pass, syslog_server, upstreams};
+use super::tree::{Block, Directive, Tree};
 
 /// How long all names together may take.
 const LONG: Duration = Duration::from_secs(30);
@@ -23,29 +23,66 @@ struct Wanted<'t> {
     directive: &'t Directive,
 }
 
-/// The first name that has no address.
+/// The first address of each name.
+pub(super) type Known = BTreeMap<String, Option<IpAddr>>;
+
+/// Looks all names up.
 ///
 /// # Errors
-/// nginx's sentence.
-pub(super) fn found(tree: &Tree) -> Result<(), Fault> {
+/// nginx's sentence about the first that has no address.
+pub(super) fn found(tree: &Tree) -> Result<Known, Fault> {
     let ends = Instant::now() + LONG;
     let mut known = BTreeMap::new();
     for wanted in of_tree(tree) {
-        let is_there = known
+        let found = known
             .entry(wanted.host.clone())
-            .or_insert_with(|| has_address(&wanted.host, ends));
-        if !*is_there {
+            .or_insert_with(|| address(&wanted.host, ends));
+        if found.is_none() {
             return Err(Fault {
                 at: tree.at(wanted.directive),
                 text: wanted.text,
             });
         }
     }
-    Ok(())
+    Ok(known)
+}
+
+/// Writes the addresses of syslog servers in the place of their names: a log must not wait for a resolver.
+pub(super) fn settle(directives: &mut [Directive], known: &Known) {
+    for own in directives {
+        let log = own.is("access_log") || own.is("error_log");
+        if let Some(word) = own.words.get_mut(1).filter(|_| log) {
+            let text = word.text().into_owned();
+            if let Some((server, host)) = syslog(&text)
+                && let Some(Some(address)) = known.get(host)
+            {
+                let port = server.get(host.len()..).unwrap_or_default();
+                let address = match address {
+                    IpAddr::V4(own) => own.to_string(),
+                    IpAddr::V6(own) => format!("[{own}]"),
+                };
+                let named = format!("server={server}");
+                let settled = text.replacen(&named, &format!("server={address}{port}"), 1);
+                word.bytes = settled.into_bytes().into();
+            }
+        }
+        if let Some(Block::Directives(inner)) = &mut own.block {
+            settle(inner, known);
+        }
+    }
+}
+
+/// The server of a `syslog:` with its port, and its host, where that is a name.
+fn syslog(target: &str) -> Option<(&str, &str)> {
+    let server = syslog_server(target)?;
+    match Url::parse(server, Kind::Server).ok()?.host? {
+        Host::Name(name) => Some((server, server.get(..name.len())?)),
+        Host::Address(_) => None,
+    }
 }
 
 /// Asks the system, as nginx does; a thread waits, for nobody can end the question.
-fn has_address(host: &str, ends: Instant) -> bool {
+fn address(host: &str, ends: Instant) -> Option<IpAddr> {
     let (tell, told) = mpsc::channel();
     let name = host.to_owned();
     let asked = std::thread::Builder::new()
@@ -53,11 +90,12 @@ fn has_address(host: &str, ends: Instant) -> bool {
         .spawn(move || {
             let found = (&*name, 0).to_socket_addrs();
             // Nobody may listen any more.
-            tell.send(found.is_ok_and(|mut all| all.next().is_some()))
+            tell.send(found.ok().and_then(|mut all| Some(all.next()?.ip())))
                 .ok();
         });
     let left = ends.saturating_duration_since(Instant::now());
-    asked.is_ok() && told.recv_timeout(left).unwrap_or(false)
+    asked.ok()?;
+    told.recv_timeout(left).ok()?
 }
 
 /// All names, those that nginx looks up at once before those that it looks up at the end of a block.
@@ -67,6 +105,9 @@ fn of_tree(tree: &Tree) -> Vec<Wanted<'_>> {
     for block in &tree.directives {
         let upstreams = upstreams(block);
         let mut of_block = Vec::new();
+        if block.is("error_log") {
+            at_once.extend(of_log(block));
+        }
         gather(block, &upstreams, false, &mut at_once, &mut of_block);
         at_end.append(&mut of_block);
     }
@@ -104,6 +145,7 @@ fn gather<'t>(
                     wanted(own, &word, Kind::Server, text)
                 }));
             }
+            "access_log" | "error_log" => at_once.extend(of_log(own)),
             "set_real_ip_from" | "debug_connection" => {
                 let network = &*word == "unix:" || super::value::is_network(&word);
                 let text = format!("host not found in {name} \"{word}\"");
@@ -136,6 +178,16 @@ fn gather<'t>(
             _ => gather(own, upstreams, own.is("upstream"), at_once, at_end),
         }
     }
+}
+
+fn of_log(own: &Directive) -> Option<Wanted<'_>> {
+    let word = own.argument(0);
+    let (server, host) = syslog(&word)?;
+    Some(Wanted {
+        host: host.to_owned(),
+        text: format!("host not found in syslog server \"{server}\""),
+        directive: own,
+    })
 }
 
 fn wanted<'t>(

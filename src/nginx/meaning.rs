@@ -5,7 +5,7 @@
 
 use super::model::{Mark, Pass, head};
 use super::table::Context;
-use super::tree::{Directive, Word};
+use super::tree::Directive;
 use super::value;
 
 /// The location that a block stands in.
@@ -42,7 +42,6 @@ pub(super) fn refusal(
             Err(refusal) => Some(refusal),
         },
         "proxy_pass" if context != Context::StreamServer => pass(directive, context, outer),
-        "error_log" => level(directive),
         "worker_connections" => connections(directive),
         "return" if context != Context::StreamServer => status(directive),
         _ => None,
@@ -93,17 +92,6 @@ fn connections(directive: &Directive) -> Option<String> {
     let word = directive.arguments().first()?;
     let refused = value::number(&word.bytes).is_none();
     refused.then(|| format!("invalid number \"{}\"", word.text()))
-}
-
-/// The second word of an `error_log`, and those after it.
-fn level(directive: &Directive) -> Option<String> {
-    let mut levels = directive.arguments().iter().skip(1).map(Word::text);
-    let unknown = levels.find(|level| {
-        let level = &**level;
-        let grave = ["notice", "warn", "error", "crit", "alert", "emerg"];
-        !level.starts_with("debug") && level != "info" && !grave.contains(&level)
-    });
-    unknown.map(|level| format!("invalid log level \"{level}\""))
 }
 
 /// The first word of a `return`.

@@ -17,15 +17,45 @@ pub fn fetch(path: &Path) -> Result<Source, Report> {
     let Some(asked) = Asked::by_name(path) else {
         return config::fetch(path);
     };
-    let folder = asked.main.parent().unwrap_or(Path::new("/"));
-    let name = format!("nginx:{}", asked.main.display());
-    match served(&asked).map_err(|refused| refusal(&refused.0)) {
-        Ok(tree) => Ok(Source::new(name, folder, import_as(&tree, &asked).toml)),
-        Err(refusal) => Err(Report::new(
-            Source::new(name, folder, ""),
-            vec![Diagnostic::whole("nginx", refusal)],
-        )),
+    match served(&asked) {
+        Ok(tree) => Ok(written(&tree, &asked)),
+        Err(refused) => Err(report(&refused.0, &asked)),
     }
+}
+
+/// Checks what [`tree`] has read, for whoever is to serve it.
+///
+/// # Errors
+/// As [`read`].
+pub fn loaded(tree: Tree, asked: &Asked) -> Result<Loaded, Report> {
+    let tree = sought(tree).map_err(|refused| report(&refused.0, asked))?;
+    config::load(&written(&tree, asked))
+}
+
+/// A tree as hubgate's configuration, with what nginx warns of and what came of moving listeners.
+fn written(tree: &Tree, asked: &Asked) -> Source {
+    let imported = import_as(tree, asked);
+    let warnings = tree.warnings.iter().map(ToString::to_string);
+    let moved = imported.report.advice.iter();
+    let moved = moved.filter(|(about, _)| about.starts_with("--at "));
+    let moved = moved.map(|(about, text)| format!("{about}: {text}"));
+    let notes = warnings.chain(moved).collect();
+    Source::new(name(asked), folder(asked), imported.toml).with_notes(notes)
+}
+
+fn report(fault: &Fault, asked: &Asked) -> Report {
+    Report::new(
+        Source::new(name(asked), folder(asked), ""),
+        vec![Diagnostic::whole("nginx", refusal(fault))],
+    )
+}
+
+fn name(asked: &Asked) -> String {
+    format!("nginx:{}", asked.main.display())
+}
+
+fn folder(asked: &Asked) -> &Path {
+    asked.main.parent().unwrap_or(Path::new("/"))
 }
 
 /// Reads and checks the configuration that a path stands for.
@@ -58,9 +88,16 @@ fn refusal(fault: &Fault) -> String {
 /// # Errors
 /// As [`tree`].
 pub fn served(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
-    let tree = tree(asked)?;
+    sought(tree(asked)?)
+}
+
+/// A tree whose hosts and account are there.
+fn sought(mut tree: Tree) -> Result<Tree, Box<(Fault, Tree)>> {
     match accounts::found(&tree).and_then(|()| hosts::found(&tree)) {
-        Ok(()) => Ok(tree),
+        Ok(known) => {
+            hosts::settle(&mut tree.directives, &known);
+            Ok(tree)
+        }
         Err(fault) => Err(Box::new((fault, tree))),
     }
 }

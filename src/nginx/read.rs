@@ -13,9 +13,11 @@ use super::files::Files;
 use super::glob;
 use super::judge;
 use super::lex::{LexFault, Lexer, Token};
+use super::merged;
 use super::modules;
 use super::scope::{Frame, Inner, Scope};
 use super::sense;
+use super::shared;
 use super::table::Context;
 use super::tree::{Block, Directive, Place, Tree, Word};
 
@@ -63,6 +65,20 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
         warnings: reader.warnings,
     };
     let result = result.and_then(|()| sensible(&tree, options));
+    if result.is_ok() {
+        let blocks = tree.directives.iter().filter(|own| own.is("http"));
+        let told: Vec<_> = { blocks }
+            .flat_map(|http| {
+                let at = tree.at_end(http);
+                let texts = merged::warnings(http).into_iter();
+                texts.map(move |text| Fault {
+                    text,
+                    at: at.clone(),
+                })
+            })
+            .collect();
+        tree.warnings.extend(told);
+    }
     // nginx looks at names when all else of a block is fine.
     if !matches!(&result, Err(fault) if fault.at != At::Nowhere) {
         let at = At::Block;
@@ -80,8 +96,21 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
 
 /// What nginx asks of directives that stand together.
 fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
+    let zones = shared::zones(&tree.directives);
+    let zones = zones.map_err(|(own, text)| Fault {
+        text,
+        at: tree.at(own),
+    })?;
     if let Some((own, text)) = sense::fault(&tree.directives) {
         let at = tree.at(own);
+        return Err(Fault { text, at });
+    }
+    for http in tree.directives.iter().filter(|own| own.is("http")) {
+        let (text, at) = match merged::fault(http, &zones) {
+            None => continue,
+            Some(merged::Found::AtEnd(text)) => (text, tree.at_end(http)),
+            Some(merged::Found::Nowhere(text)) => (text, At::Block),
+        };
         return Err(Fault { text, at });
     }
     // Somebody else's module may define variables.
@@ -94,9 +123,9 @@ fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
         let at = At::Block;
         return Err(Fault { text, at });
     }
-    match sense::unknown_zone(&tree.directives) {
-        Some(text) => Err(Fault {
-            text,
+    match zones.without_size() {
+        Some(name) => Err(Fault {
+            text: format!("zero size shared memory zone \"{name}\""),
             at: At::Nowhere,
         }),
         None => Ok(()),
@@ -228,9 +257,10 @@ impl Reader<'_> {
         lexer: &Lexer<'_>,
         source: &Source,
     ) -> Result<Directive, Fault> {
-        let directive = Directive {
+        let mut directive = Directive {
             words,
             end_line: lexer.line(),
+            close_line: lexer.line(),
             block: None,
         };
         frame
@@ -239,6 +269,7 @@ impl Reader<'_> {
         let told = frame.warnings(&directive).into_iter();
         let told = told.map(|text| source.say(lexer, Some(directive.place()), text));
         self.warnings.extend(told);
+        frame.spell(&mut directive);
         Ok(directive)
     }
 
@@ -258,6 +289,7 @@ impl Reader<'_> {
         let mut directive = Directive {
             words,
             end_line: lexer.line(),
+            close_line: lexer.line(),
             block: None,
         };
         let place = directive.place();
@@ -283,6 +315,7 @@ impl Reader<'_> {
                 }
             }
         });
+        directive.close_line = lexer.line();
         let told = judge::warnings_of_rows(&directive).into_iter();
         let told = told.chain(match directive.is("upstream") {
             true => judge::warnings_of_upstream(&directive),

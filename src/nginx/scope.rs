@@ -93,6 +93,13 @@ impl Frame {
         }
     }
 
+    /// Writes the words of a directive that has been taken as whoever goes by them knows them.
+    pub(super) fn spell(&self, directive: &mut Directive) {
+        if let Scope::Directives(_) = self.scope {
+            judge::spell(directive);
+        }
+    }
+
     /// Whether the directive names files to be read here.
     pub(super) fn includes(&self, directive: &Directive) -> bool {
         let here = match self.scope {
@@ -201,7 +208,7 @@ fn share(word: &str) -> Result<(), String> {
     let number = word.strip_suffix('%').unwrap_or_default();
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let fine = !whole.is_empty() && part.len() <= 2 && digits(whole) && digits(part);
+    let fine = !number.is_empty() && part.len() <= 2 && digits(whole) && digits(part);
     let zero = number.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     match word == "*" || (fine && !zero) {
         true => Ok(()),

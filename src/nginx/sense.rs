@@ -12,7 +12,7 @@ use super::addresses;
 use super::judge;
 use super::model::{Mark, head};
 use super::together;
-use super::tree::{Block, Directive, Word};
+use super::tree::{Block, Directive};
 
 /// A fault: what it is about, and nginx's sentence.
 type Found<'t> = Option<(&'t Directive, String)>;
@@ -28,7 +28,7 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
             .or_else(|| together::fault(block))
             .or_else(|| tables(own))
             .or_else(|| upstreams(own))
-            .or_else(|| formats(own))
+            .or_else(|| formats(block))
             .or_else(|| networks(own))
             .or_else(|| ports(own))
             .or_else(|| { own.iter() }.find_map(|own| locations(own.children())))
@@ -48,36 +48,6 @@ pub(super) fn unknown_variable(directives: &[Directive]) -> Option<String> {
         .iter()
         .filter(|own| own.is("http") || own.is("stream"));
     blocks.find_map(judge::unknown)
-}
-
-/// What is wrong with all of it, in no place: a zone that limits go by and that nobody has defined.
-pub(super) fn unknown_zone(directives: &[Directive]) -> Option<String> {
-    let blocks = directives
-        .iter()
-        .filter(|own| own.is("http") || own.is("stream"));
-    { blocks }.find_map(|block| {
-        let own = block.children();
-        let zones = own.iter().filter(|own| own.name().ends_with("_zone"));
-        let words = zones.flat_map(|own| own.arguments()).map(Word::text);
-        let known: HashSet<_> = words
-            .filter_map(|word| {
-                let (name, _) = word.strip_prefix("zone=")?.split_once(':')?;
-                Some(name.to_owned())
-            })
-            .collect();
-        let (_, text) = any(own, &|own| {
-            let name = match &*own.name() {
-                "limit_conn" => own.argument(0).into_owned(),
-                "limit_req" => {
-                    let mut words = own.arguments().iter().map(Word::text);
-                    words.find_map(|word| word.strip_prefix("zone=").map(str::to_owned))?
-                }
-                _ => return None,
-            };
-            (!known.contains(&name)).then(|| format!("zero size shared memory zone \"{name}\""))
-        })?;
-        Some(text)
-    })
 }
 
 /// Maps that say two things of one value, and shares that are too many.
@@ -122,10 +92,16 @@ fn upstreams(block: &[Directive]) -> Found<'_> {
         let text = match (twice, empty) {
             (true, _) => format!("duplicate upstream \"{name}\""),
             (false, true) => "no servers are inside upstream".to_owned(),
+            (false, false) if only_backups(own) => format!("no servers in upstream \"{name}\""),
             (false, false) => return none_kept(own),
         };
         Some((own, text))
     })
+}
+
+fn only_backups(upstream: &Directive) -> bool {
+    let mut servers = upstream.children().iter().filter(|own| own.is("server"));
+    servers.all(|own| own.arguments().iter().any(|word| &*word.bytes == b"backup"))
 }
 
 fn none_kept(upstream: &Directive) -> Found<'_> {
@@ -135,11 +111,19 @@ fn none_kept(upstream: &Directive) -> Found<'_> {
     Some((kept, text.to_owned()))
 }
 
-/// Logs whose format nobody has defined.
-fn formats(block: &[Directive]) -> Found<'_> {
-    let formats = block.iter().filter(|own| own.is("log_format"));
-    let mut known: HashSet<_> = formats.map(|own| own.argument(0)).collect();
-    known.insert(Cow::Borrowed("combined"));
+/// Logs whose format nobody has defined, and formats that two do.
+fn formats(of: &Directive) -> Found<'_> {
+    let block = of.children();
+    let mut known = HashSet::new();
+    if of.is("http") {
+        known.insert(Cow::Borrowed("combined"));
+    }
+    let mut formats = block.iter().filter(|own| own.is("log_format"));
+    let twice = formats.find(|own| !known.insert(own.argument(0)));
+    if let Some(own) = twice {
+        let text = format!("duplicate \"log_format\" name \"{}\"", own.argument(0));
+        return Some((own, text));
+    }
     any(block, &|own| {
         let named = own.is("access_log") && own.arguments().len() > 1 && own.argument(0) != "off";
         let name = own.argument(1);

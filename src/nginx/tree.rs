@@ -49,6 +49,8 @@ pub struct Directive {
     pub words: Vec<Word>,
     /// The line of its `;` or `{`: the one nginx names in messages.
     pub end_line: u32,
+    /// The line of its `}`; without braces that of its end.
+    pub close_line: u32,
     /// What stands in its braces.
     pub block: Option<Block>,
 }
@@ -83,12 +85,21 @@ impl Tree {
 
     /// Where nginx stands when it has read a directive.
     pub(super) fn at(&self, directive: &Directive) -> At {
+        self.at_line(directive, directive.end_line)
+    }
+
+    /// Where nginx stands when it has read a block to its end.
+    pub(super) fn at_end(&self, directive: &Directive) -> At {
+        self.at_line(directive, directive.close_line)
+    }
+
+    fn at_line(&self, directive: &Directive, line: u32) -> At {
         let place = directive.place();
         match self.file(place) {
             COMMAND_LINE => At::CommandLine,
             file => At::File {
                 file: file.to_owned(),
-                line: directive.end_line,
+                line,
                 place: Some(place),
             },
         }

@@ -7,7 +7,7 @@
 //! not shorter (docs/performance.md).
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -34,6 +34,19 @@ type Work = Box<dyn FnOnce() + Send>;
 
 /// To the thread; `None` when the system had none to give. Reloads have their turns, and each leaves a few pieces of work.
 static THREAD: LazyLock<Option<Sender<Work>>> = LazyLock::new(begin);
+
+/// Does work by a thread that ends with it: what the work takes beside what it gives, which for reading a configuration is
+/// several times as much, is then there for the thread that reads the next one, and not kept by this one for nothing.
+pub fn apart<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    thread::scope(|scope| {
+        let working = thread::Builder::new().spawn_scoped(scope, &work);
+        match working.map(|working| working.join()) {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => work(),
+        }
+    })
+}
 
 fn begin() -> Option<Sender<Work>> {
     let (queue, works) = channel::<Work>();

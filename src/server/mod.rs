@@ -39,5 +39,6 @@ mod watch;
 mod watchdog;
 mod worker;
 
-pub use run::{How, run};
+pub use background::apart;
+pub use run::{How, run, run_read};
 pub use start_error::StartError;

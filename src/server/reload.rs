@@ -56,7 +56,7 @@ pub(super) fn check(
     source: &Source,
 ) -> Result<(Config, Plan, Vec<String>), Refused> {
     let loaded = config::load(source).map_err(|report| Refused(report.render(Paint::Plain)))?;
-    let mut warnings = Vec::new();
+    let mut warnings = source.notes().to_vec();
     if !loaded.report.is_empty() {
         warnings.push(loaded.report.render(Paint::Plain));
     }

@@ -3,10 +3,8 @@
 //! What is made in which order is `start`'s. The successor at an upgrade stops short of serving until its predecessor has
 //! stopped accepting. Invariant: from the first moment no signal finds its default, which ends the process.
 
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::background::step_back;
+use super::background::{apart, step_back};
 use super::control::{self, Door};
 use super::habits::Manners;
 use super::kept;
@@ -32,7 +30,7 @@ use super::{
     upstream_files, watchdog,
 };
 use crate::admin::{Admin, Gate, ReloadOutcome, serve_socket, serve_tcp};
-use crate::config::{Loaded, Paint, Report};
+use crate::config::{Loaded, Paint};
 use crate::nginx::{Asked, Habits, origin};
 use crate::observe::log::{self, LogHandle};
 use crate::observe::metrics::Metrics;
@@ -63,6 +61,25 @@ pub fn run(
     key_log: Option<&Path>,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
+    let read = || {
+        let read = apart(|| origin::read(path));
+        let loaded = read.map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
+        Ok(loaded)
+    };
+    run_as(path, (how, key_log), read, ready)
+}
+
+/// As [`run`], of what was read from `path` a moment ago.
+pub fn run_read(path: &Path, loaded: Loaded, ready: impl FnOnce()) -> Result<(), StartError> {
+    run_as(path, (How::Fresh, None), || Ok(loaded), ready)
+}
+
+fn run_as(
+    path: &Path,
+    (how, key_log): (How, Option<&Path>),
+    read: impl FnOnce() -> Result<Loaded, StartError>,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
     let mut given = Given {
         key_log: key_log.map(Path::to_path_buf),
         ..Given::default()
@@ -84,7 +101,8 @@ pub fn run(
     }
     tls::install_provider();
     let habits = Asked::by_name(path).and_then(|asked| asked.habits);
-    let (loaded, metrics, log) = match load(path) {
+    let (loaded, metrics, log) = match read().and_then(|loaded| begin_log(loaded, habits.is_none()))
+    {
         Ok(loaded) => loaded,
         Err(error) => return Err(refused(successor, error)),
     };
@@ -117,31 +135,22 @@ pub fn run(
     outcome
 }
 
-fn load(path: &Path) -> Result<(Loaded, Arc<Metrics>, LogHandle), StartError> {
-    let loaded = read(path).map_err(|report| StartError::Refused(report.render(Paint::Plain)))?;
+fn begin_log(loaded: Loaded, tell: bool) -> Result<(Loaded, Arc<Metrics>, LogHandle), StartError> {
     // While there is one thread, and before any file is made.
     drop_to_account(&loaded.config)?;
     let metrics = Metrics::new();
     count_panics(&metrics);
     let log = log::init(&loaded.config.log, metrics.log_lines.clone())
         .map_err(|error| unavailable("cannot set up the event log", &error))?;
+    if tell {
+        for note in loaded.report.source_text().notes() {
+            tracing::warn!("{note}");
+        }
+    }
     if !loaded.report.is_empty() {
         tracing::warn!("{}", loaded.report.render(Paint::Plain));
     }
     Ok((loaded, metrics, log))
-}
-
-/// Reads the configuration by a thread that ends with it: what reading takes beside what it makes, which is several times as
-/// much, is then there for the thread that reads the next one, and not kept by this one for nothing.
-fn read(path: &Path) -> Result<Loaded, Report> {
-    thread::scope(|scope| {
-        let reading = thread::Builder::new().spawn_scoped(scope, || origin::read(path));
-        match reading.map(|reading| reading.join()) {
-            Ok(Ok(read)) => read,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => origin::read(path),
-        }
-    })
 }
 
 /// The predecessor hears why there is no successor.

@@ -549,3 +549,68 @@ stream {{
     signal(child.id(), "QUIT");
     within(LONG, "it ends", || child.try_wait().unwrap().is_some());
 }
+
+#[test]
+fn what_nginx_warns_of_is_told_at_a_start_and_at_a_reload_and_in_a_file_of_its_own_once() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("daemon off;", upstream.addr);
+    let good = nginx.read("nginx.conf");
+    let text = "low address bits of 10.1.2.3/8 are meaningless in";
+    let low = good.replace(
+        "server_name localhost;",
+        "server_name localhost; allow 10.1.2.3/8; allow all;",
+    );
+    nginx.write(&low);
+    let mut child = nginx.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
+    within(LONG, "the pid file is there", || {
+        nginx.path("nginx.pid").exists()
+    });
+    let times = |log: &str| log.matches(text).count();
+    assert_eq!(times(&nginx.read("error.log")), 1);
+    signal(child.id(), "HUP");
+    within(LONG, "it is told again", || {
+        times(&nginx.read("error.log")) == 2
+    });
+    let log = nginx.read("error.log");
+    let line = log.lines().rfind(|line| line.contains(text)).unwrap();
+    assert!(line.contains("[warn]"), "{line}");
+    signal(child.id(), "QUIT");
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(times(&said), 1, "{said}");
+    assert!(said.starts_with(&format!("nginx: [warn] {text}")), "{said}");
+}
+
+#[test]
+fn whoever_runs_beside_nginx_is_told_what_it_warns_of_and_what_listens_nowhere() {
+    let nginx = Nginx::new("", free_addr());
+    let text = nginx.read("nginx.conf").replace(
+        "server_name localhost;",
+        "server_name a/b; allow 10.1.2.3/8; allow all;",
+    );
+    nginx.write(&text);
+    let (from, to) = (nginx.addr, free_addr());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hubgate"))
+        .args(["run", "--nginx"])
+        .arg(nginx.path("nginx.conf"))
+        .args(["--at", &format!("{from}={to}"), "--at", "1=2"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    within(LONG, "it serves", || TcpStream::connect(to).is_ok());
+    signal(child.id(), "TERM");
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    for sentence in [
+        "server name \"a/b\" has suspicious symbols in",
+        "low address bits of 10.1.2.3/8 are meaningless in",
+        "--at 1=2: nothing listens there",
+    ] {
+        assert!(said.contains(sentence), "{sentence}: {said}");
+    }
+    assert!(!said.contains(&format!("--at {from}")), "{said}");
+}

@@ -40,7 +40,7 @@ fn gather(directives: &[Directive], logs: &mut Vec<String>) {
     for own in directives {
         if own.is("access_log") || own.is("error_log") {
             let path = own.argument(0).into_owned();
-            let other = path == "off" || path == "stderr" || path.contains('$');
+            let other = matches!(&*path, "" | "off" | "stderr") || path.contains('$');
             let elsewhere = ["syslog:", "memory:"]
                 .iter()
                 .any(|mark| path.starts_with(mark));

@@ -18,9 +18,9 @@ use self::daemon::Stage;
 use self::options::{Options, parse};
 use self::words::{Fault, Words};
 use super::complain;
-use crate::config::Paint;
+use crate::config::{Loaded, Paint};
 use crate::nginx::{Asked, At, Habits, Tree, origin};
-use crate::server::How;
+use crate::server::apart;
 
 const OK: u8 = 0;
 const FAILED: u8 = 1;
@@ -69,42 +69,83 @@ pub(super) fn run(arguments: &[OsString]) -> u8 {
 
 fn act(options: &Options, words: &Words, stage: Stage, rest: &[OsString]) -> Result<(), Fault> {
     let asked = asked(options, &stage);
-    let read = match options.test || options.signal.is_some() {
-        true => origin::served(&asked),
-        false => origin::tree(&asked),
-    };
-    // The process that is left behind has no terminal to say it again to.
-    let once = stage == Stage::First;
-    let warn = |tree: &Tree| {
-        for warning in tree.warnings.iter().filter(|_| once) {
-            words.say("warn", &warning.to_string());
-        }
-    };
-    let tree = read.map_err(|refused| {
+    if !options.test && options.signal.is_none() {
+        return begin(&asked, options, words, (stage, rest));
+    }
+    let tree = origin::served(&asked).map_err(|refused| {
         let (fault, tree) = *refused;
-        warn(&tree);
+        warn(words, &tree);
         // About the whole, so it has been read.
         if options.test && fault.at == At::Nowhere && tree.is_read() {
             test::well_formed(options, words);
         }
-        Fault {
-            level: fault.level(),
-            ..Fault::emerg(fault.to_string())
-        }
+        of_fault(&fault)
     })?;
-    warn(&tree);
-    if options.test {
-        return test::run(options, &asked, &tree, words);
+    warn(words, &tree);
+    match &options.signal {
+        Some(name) if !options.test => {
+            words.say("notice", "signal process started");
+            signal::send(name, &pid_file(options, &tree))
+        }
+        _ => test::run(options, &asked, &tree, words),
     }
-    if let Some(name) = &options.signal {
-        words.say("notice", "signal process started");
-        return signal::send(name, &pid_file(options, &tree));
+}
+
+/// What has been read for a start.
+struct Read {
+    /// The warnings are in it, and what was not refused.
+    tree: Tree,
+    /// `None` where another process is to serve, which reads it then.
+    outcome: Result<Option<Loaded>, Fault>,
+}
+
+/// Begins to serve, or has another process do so. Hosts are looked up once, by the process that serves.
+fn begin(
+    asked: &Asked,
+    options: &Options,
+    words: &Words,
+    (stage, rest): (Stage, &[OsString]),
+) -> Result<(), Fault> {
+    let first = stage == Stage::First;
+    let Read { tree, outcome } = apart(|| match origin::tree(asked) {
+        Err(refused) => Read {
+            outcome: Err(of_fault(&refused.0)),
+            tree: refused.1,
+        },
+        Ok(tree) => {
+            let warnings = tree.warnings.clone();
+            let outcome = match first && daemon::is_wanted(&tree) {
+                true => Ok(None),
+                false => { origin::loaded(tree, asked).map(Some) }
+                    .map_err(|report| refused(&report.render(Paint::Plain))),
+            };
+            let tree = Tree {
+                warnings,
+                ..Tree::default()
+            };
+            Read { tree, outcome }
+        }
+    });
+    // The process that is left behind has no terminal to say it again to.
+    if first {
+        warn(words, &tree);
     }
-    // Everything that a terminal is to be told comes before the process leaves it.
-    origin::read(&asked.name()).map_err(|report| refused(&report.render(Paint::Plain)))?;
-    match stage {
-        Stage::First if daemon::is_wanted(&tree) => daemon::start(rest),
-        stage => serve(&asked, options, stage),
+    match outcome? {
+        None => daemon::start(rest),
+        Some(loaded) => serve((asked, loaded), options, stage),
+    }
+}
+
+fn warn(words: &Words, tree: &Tree) {
+    for warning in &tree.warnings {
+        words.say("warn", &warning.to_string());
+    }
+}
+
+fn of_fault(fault: &crate::nginx::Fault) -> Fault {
+    Fault {
+        level: fault.level(),
+        ..Fault::emerg(fault.to_string())
     }
 }
 
@@ -134,7 +175,7 @@ fn pid_file(options: &Options, tree: &Tree) -> PathBuf {
         .join(crate::nginx::import::pid_file(&tree.directives))
 }
 
-fn serve(asked: &Asked, options: &Options, stage: Stage) -> Result<(), Fault> {
+fn serve((asked, loaded): (&Asked, Loaded), options: &Options, stage: Stage) -> Result<(), Fault> {
     let channel = stage
         .leave_terminal()
         .map_err(|error| Fault::emerg(format!("cannot leave the terminal: {error}")))?;
@@ -144,8 +185,7 @@ fn serve(asked: &Asked, options: &Options, stage: Stage) -> Result<(), Fault> {
             channel.ready(log.as_deref());
         }
     };
-    crate::server::run(&asked.name(), How::Fresh, None, ready)
-        .map_err(|error| refused(error.message()))
+    crate::server::run_read(&asked.name(), loaded, ready).map_err(|error| refused(error.message()))
 }
 
 /// hubgate's refusal in one sentence.

@@ -41,8 +41,14 @@ pub(super) fn all(reader: &Reader<'_>, key: &'static str) -> Option<Vec<ErrorLog
         let target = reader.text("target")?;
         let span = target.span.clone();
         let level = reader.word("level")?;
+        // Of no request: a dollar sign is one.
+        let of_file = target.value.contains(['/', '.']) && target.value.contains('$');
+        let target = match of_file && !target.value.starts_with("syslog:") {
+            true => LogTarget::File(reader.resolve(&target.value)),
+            false => self::target(&reader, target)?,
+        };
         let log = ErrorLog {
-            target: self::target(&reader, target)?,
+            target,
             level: LogLevel::parse(&level.value).unwrap_or(LogLevel::Error),
         };
         match &log.target {

@@ -127,6 +127,11 @@ fn texts<'t>(import: &mut Import<'t>, scope: &Scope<'t>, table: &mut Draft) {
         import.ledger.lost(own, what);
         return;
     }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+".contains(&byte);
+    if name.is_empty() || !name.bytes().all(fits) {
+        import.ledger.lost(own, format!("`{name}` is no charset"));
+        return;
+    }
     if let Some(source) = scope.one("source_charset")
         && source.argument(0) != name
     {

@@ -5,6 +5,7 @@
 
 use super::Import;
 use super::draft::{self, Draft};
+use super::settings::streams;
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
@@ -46,7 +47,7 @@ pub(super) fn of_site<'t>(import: &Import<'t>, scope: &Scope<'t>, table: &mut Dr
         said.push(("head_buffers", buffers(scope), own));
     }
     if let Some(own) = scope.all_within("http2_max_concurrent_streams").first() {
-        said.push(("h2_streams", own.argument(0).into_owned(), own));
+        said.push(("h2_streams", streams(own), own));
     }
     if import.asked.habits.is_some()
         && let Some((_, _, own)) = said.first()

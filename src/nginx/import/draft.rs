@@ -121,9 +121,13 @@ pub(super) fn texts<T: AsRef<str>>(list: impl IntoIterator<Item = T>) -> String 
     format!("[{}]", list.join(", "))
 }
 
+/// The longest time that hubgate waits for anything: ten years.
+const LONGEST: i64 = 3650 * 24 * 3600 * 1000;
+
 /// A length of time from milliseconds.
 pub(super) fn time(milliseconds: i64) -> String {
-    match milliseconds {
+    // What nginx takes may be centuries.
+    match milliseconds.min(LONGEST) {
         value if value % 3_600_000 == 0 && value > 0 => format!("\"{}h\"", value / 3_600_000),
         value if value % 60_000 == 0 && value > 0 => format!("\"{}m\"", value / 60_000),
         value if value % 1000 == 0 => format!("\"{}s\"", value / 1000),

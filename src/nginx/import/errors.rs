@@ -67,6 +67,9 @@ fn rule(import: &Import<'_>, scope: &Scope<'_>, own: &Directive) -> Result<Strin
     if to.starts_with('=') {
         return Err(format!("`{to}` is no page: nginx answers 404 in its place"));
     }
+    if to.is_empty() {
+        return Err("a page without a name is none: nginx answers with its own".to_owned());
+    }
     if to.starts_with('@') && !import.has_location(to) {
         return Err(format!("no location is called `{to}`: nginx answers 500"));
     }

@@ -74,9 +74,16 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     }
     let mut http = import.tree.directives.iter().filter(|own| own.is("http"));
     if http.any(|http| !http.children().iter().any(|own| own.is("access_log"))) {
-        let mut log = Draft::new("[access_log]", None);
-        log.set("target", draft::text(ACCESS_LOG), None);
-        import.tables.push(log);
+        let of_http = |own: &&mut Draft| own.header == "[access_log]";
+        match import.tables.iter_mut().find(of_http) {
+            // Where its `error_log`s are.
+            Some(log) => log.set("target", draft::text(ACCESS_LOG), None),
+            None => {
+                let mut log = Draft::new("[access_log]", None);
+                log.set("target", draft::text(ACCESS_LOG), None);
+                import.tables.push(log);
+            }
+        }
     }
 }
 

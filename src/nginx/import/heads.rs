@@ -3,6 +3,8 @@
 //! A route's lists are whole: what nginx inherits is written out, and what its trap drops (one directive below hides all
 //! above) is not there. Routes of hubs keep hubgate's own `Host` and `X-Forwarded-*`, whose absence is told as a fault.
 
+use http::HeaderName;
+
 use super::Import;
 use super::advice;
 use super::bodies;
@@ -165,6 +167,11 @@ fn fields<'t>(import: &mut Import<'t>, scope: &Scope<'t>, key: &'static str, tab
                 true => import.ledger.not_needed(own, what),
                 false => import.ledger.lost(own, what),
             }
+            continue;
+        }
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            let what = format!("`{name}` is no name of a field, which clients would refuse");
+            import.ledger.lost(own, what);
             continue;
         }
         // nginx has one of these only.

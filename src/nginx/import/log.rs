@@ -114,6 +114,10 @@ fn of_requests<'t>(
     let mut logs: Vec<(Entries, &Directive)> = Vec::new();
     let (off, on): (Vec<&Directive>, Vec<_>) = all.iter().partition(|own| own.argument(0) == "off");
     for own in on {
+        if own.argument(0).is_empty() {
+            import.ledger.lost(own, "a log without a name is none");
+            continue;
+        }
         match log(import, own, inherits || !logs.is_empty()) {
             Ok(entries) => logs.push((entries, own)),
             Err(what) => import.ledger.lost(own, what),
@@ -149,6 +153,7 @@ pub(super) fn events(import: &Import<'_>, all: &[&Directive]) -> Option<String> 
         let target = match &*own.argument(0) {
             // A ring in memory is read by nobody but debuggers.
             target if target.starts_with("memory:") => "off".to_owned(),
+            "" => "stderr".to_owned(),
             target if target == "stderr" || target.starts_with("syslog:") => target.to_owned(),
             path => import.under_prefix(path),
         };

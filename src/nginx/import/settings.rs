@@ -33,7 +33,7 @@ pub(super) fn of_http<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
         limits.set("head_size", draft::size(bytes), Some(own));
     }
     if let Some(own) = scope.one("http2_max_concurrent_streams") {
-        limits.set("h2_streams", own.argument(0).into_owned(), Some(own));
+        limits.set("h2_streams", streams(own), Some(own));
     }
     connections(import, &mut limits);
     let access = log::of_all(import, scope);
@@ -59,6 +59,12 @@ fn largest_heads(http: &[Directive]) -> Option<(i64, &Directive)> {
         Some((bytes.clamp(65_536, 524_288), own))
     });
     sizes.max_by_key(|(bytes, _)| *bytes)
+}
+
+/// How many streams a connection may have at once, as far as hubgate goes: nginx's own bounds are wider.
+pub(super) fn streams(own: &Directive) -> String {
+    let count = value::number(own.argument(0).as_bytes());
+    count.unwrap_or(128).clamp(1, 100_000).to_string()
 }
 
 fn connections(import: &mut Import<'_>, limits: &mut Draft) {
@@ -151,9 +157,12 @@ fn server(word: &str) -> Option<String> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(format!("127.0.0.1:{port}"));
     }
-    let is_address = word.parse::<SocketAddr>().is_ok() || word.parse::<IpAddr>().is_ok();
-    let in_brackets = word.starts_with('[') && word.ends_with(']');
-    (is_address || in_brackets).then(|| word.to_owned())
+    let bare = word
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(word);
+    let is_address = word.parse::<SocketAddr>().is_ok() || bare.parse::<IpAddr>().is_ok();
+    is_address.then(|| bare.to_owned())
 }
 
 /// The directives of this name, at any depth.

@@ -45,7 +45,9 @@ pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String>
             let is_expression = matches!(&*mark, "~" | "~*");
             is_expression.then(|| expression::refusal(&text))?
         }
-        "proxy_redirect" | "proxy_cookie_domain" | "proxy_cookie_path" | "proxy_cookie_flags" => {
+        "proxy_redirect" | "proxy_cookie_domain" | "proxy_cookie_path" | "proxy_cookie_flags"
+            if words.len() > 1 =>
+        {
             marked(words.first()?)
         }
         "valid_referers" => words.iter().find_map(marked),

@@ -57,7 +57,7 @@ pub(in crate::nginx) fn too_much(table: &Directive) -> Option<(&Directive, Strin
         let name = row.name();
         let number = name.strip_suffix('%')?;
         let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-        let whole: u64 = whole.parse().ok()?;
+        let whole: u64 = format!("0{whole}").parse().ok()?;
         let part: u64 = format!("{part:0<2}").parse().ok()?;
         sum += whole * 100 + part;
         (sum > 10_000).then(|| (row, "percent total is greater than 100%".to_owned()))

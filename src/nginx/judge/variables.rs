@@ -43,9 +43,7 @@ fn which(name: &str, words: usize) -> Which {
         (Some("set_header" | "param"), _) => Which::At(1),
         (Some("cache_bypass" | "no_cache" | "redirect" | "cookie_domain"), _)
         | (Some("cookie_path" | "cookie_flags"), _) => Which::All,
-        (_, "root" | "alias" | "auth_basic" | "auth_basic_user_file" | "auth_request") => {
-            Which::At(0)
-        }
+        (_, "root" | "alias" | "auth_basic" | "auth_basic_user_file") => Which::At(0),
         (_, "limit_rate" | "limit_rate_after" | "limit_req_zone" | "limit_conn_zone") => {
             Which::At(0)
         }
@@ -153,7 +151,8 @@ fn is_built_in(name: &str, modules: &HashSet<String>) -> bool {
         return !directive.is_empty() && modules.iter().any(|own| own.starts_with(directive));
     }
     let row = |(own, _): &(&str, _)| match own.strip_suffix("NAME") {
-        Some(family) => name.len() > family.len() && name.starts_with(family),
+        // `$http_` alone is a variable, of no field.
+        Some(family) => name.starts_with(family),
         None => name == *own,
     };
     VARIABLES.iter().any(row) || ALSO.contains(&name)

@@ -35,10 +35,22 @@ pub(in crate::nginx) fn of(directive: &Directive, context: Context) -> Vec<Strin
                 .to_owned(),
         ],
         "server_name" => {
-            let suspicious = all().filter(|word| word.contains('/') && !word.starts_with('~'));
+            let suspicious = all().filter(|word| word.contains('/'));
             let told =
                 suspicious.map(|word| format!("server name \"{word}\" has suspicious symbols"));
             told.collect()
+        }
+        "listen" if context == Context::Server => { all() }
+            .filter(|word| word.starts_with("accept_filter="))
+            .map(|word| {
+                format!("accept filters \"{word}\" are not supported on this platform, ignored")
+            })
+            .collect(),
+        "proxy_upstream_buffer" | "proxy_downstream_buffer" => vec![format!(
+            "the \"{name}\" directive is deprecated, use the \"proxy_buffer_size\" directive instead"
+        )],
+        _ if name.ends_with("send_lowat") => {
+            vec![format!("\"{name}\" is not supported, ignored")]
         }
         "allow" | "deny" | "set_real_ip_from" | "debug_connection" => { all() }
             .take(1)

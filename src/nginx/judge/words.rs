@@ -6,10 +6,12 @@
 use std::borrow::Cow;
 
 use super::url::dotted;
-use crate::nginx::table::Context;
+use crate::nginx::table::{Context, Form};
 use crate::nginx::tree::{Directive, Word};
 use crate::nginx::value;
 
+/// Letters of the folders of temporary files.
+const LETTERS: i64 = 10;
 const PROTOCOLS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 const LOG_LEVELS: &[&str] = &["info", "notice", "warn", "error"];
 #[rustfmt::skip]
@@ -73,7 +75,7 @@ fn bounds(name: &str) -> Option<(i64, i64)> {
 pub(super) fn twice(directive: &Directive, context: Context) -> Vec<String> {
     let name = directive.name();
     match choices(&name) {
-        Some((_, true)) if context != Context::StreamServer && context != Context::Stream => {}
+        Some((_, true)) if !of_stream(context) || name.contains("ssl") => {}
         _ => return Vec::new(),
     }
     let words: Vec<_> = { directive.arguments().iter() }
@@ -87,12 +89,28 @@ pub(super) fn twice(directive: &Directive, context: Context) -> Vec<String> {
         .collect()
 }
 
+/// Writes a directive's words as they are known: nginx does not mind capitals.
+pub(in crate::nginx) fn spell(directive: &mut Directive) {
+    let Some((known, _)) = choices(&directive.name()) else {
+        return;
+    };
+    for word in directive.words.iter_mut().skip(1) {
+        let own = |own: &&&str| word.bytes.eq_ignore_ascii_case(own.as_bytes());
+        if let Some(own) = known.iter().find(own) {
+            word.bytes = own.as_bytes().into();
+        }
+    }
+}
+
 /// Why a directive's words are refused.
 pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String> {
     let name = directive.name();
     let words = directive.arguments();
-    let of_stream = matches!(context, Context::Stream | Context::StreamServer);
-    if let Some((known, _)) = choices(&name).filter(|_| !of_stream || name.contains("ssl")) {
+    let shared = |name: &str| name.contains("ssl") || name == "limit_conn_log_level";
+    if of_stream(context) && name == "proxy_next_upstream" {
+        return value::refusal(Form::Flag, directive);
+    }
+    if let Some((known, _)) = choices(&name).filter(|_| !of_stream(context) || shared(&name)) {
         let wrong = |word: &&Word| {
             !known
                 .iter()
@@ -106,6 +124,10 @@ pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String>
         return (!fits).then(|| format!("value must be between {least} and {most}"));
     }
     one(&name, directive).or_else(|| several(&name, words))
+}
+
+fn of_stream(context: Context) -> bool {
+    matches!(context, Context::Stream | Context::StreamServer)
 }
 
 fn invalid(word: &Word) -> String {
@@ -134,7 +156,11 @@ fn one(name: &str, directive: &Directive) -> Option<String> {
             let wrong = words.find(|word| !known(word))?;
             Some(format!("invalid method \"{}\"", wrong.text()))
         }
-        "limit_rate" | "limit_rate_after" | "proxy_limit_rate"
+        "limit_rate"
+        | "limit_rate_after"
+        | "proxy_limit_rate"
+        | "proxy_upload_rate"
+        | "proxy_download_rate"
             if !text.contains('$') && value::size(&word.bytes).is_none() =>
         {
             wrong_value()
@@ -163,7 +189,35 @@ fn one(name: &str, directive: &Directive) -> Option<String> {
             let text = "\"gzip_window\" directive must be 512, 1k, 2k, 4k, 8k, 16k, or 32k";
             (!fits && value::size(&word.bytes).is_some()).then(|| text.to_owned())
         }
-        "connection_pool_size" | "request_pool_size" => {
+        "gzip_hash" => {
+            let size = value::size(&word.bytes)?;
+            let fits = (512..=128 << 10).contains(&size) && size.count_ones() == 1;
+            let text =
+                "\"gzip_hash\" directive must be 512, 1k, 2k, 4k, 8k, 16k, 32k, 64k, or 128k";
+            (!fits).then(|| text.to_owned())
+        }
+        "http2_streams_index_size" => {
+            let power = value::number(&word.bytes)?.count_ones() == 1;
+            (!power).then(|| format!("\"{name}\" directive must be a power of two"))
+        }
+        "http2_recv_buffer_size" => {
+            let small = value::size(&word.bytes)? <= 32;
+            small.then(|| format!("\"{name}\" directive value is too small"))
+        }
+        "http2_chunk_size" => {
+            let none = value::size(&word.bytes)? == 0;
+            none.then(|| "the http2 chunk size cannot be zero".to_owned())
+        }
+        "http2_body_preread_size" => {
+            let most = i64::from(i32::MAX);
+            let large = value::size(&word.bytes)? > most;
+            large.then(|| format!("the maximum body preread buffer size is {most}"))
+        }
+        "aio" if is(&["on"]) => Some("\"aio on\" is unsupported on this platform".to_owned()),
+        "charset" | "source_charset" if is(&["$"]) => {
+            Some("invalid variable name \"$\"".to_owned())
+        }
+        "connection_pool_size" | "request_pool_size" | "http2_pool_size" => {
             let size = value::size(&word.bytes)?;
             match size {
                 ..112 => Some("the pool size must be no less than 112".to_owned()),
@@ -236,6 +290,9 @@ fn several(name: &str, words: &[Word]) -> Option<String> {
         word.filter(|word| !is_one_of(word, known)).map(parameter)
     };
     match name {
+        "rewrite" if second().is_some_and(|word| word.bytes.is_empty()) => {
+            Some("empty replacement".to_owned())
+        }
         "rewrite" => unless(words.get(2), &["last", "break", "redirect", "permanent"]),
         "add_header" | "add_trailer" => unless(words.get(2), &["always"]),
         "fastcgi_param" | "uwsgi_param" | "scgi_param" => unless(words.get(2), &["if_not_empty"]),
@@ -259,7 +316,7 @@ fn several(name: &str, words: &[Word]) -> Option<String> {
             })
         }
         "proxy_redirect" if words.len() == 1 => unless(words.first(), &["off", "false", "default"]),
-        "proxy_cookie_domain" | "proxy_cookie_path" if words.len() == 1 => {
+        "proxy_cookie_domain" | "proxy_cookie_path" | "proxy_cookie_flags" if words.len() == 1 => {
             unless(words.first(), &["off"])
         }
         "disable_symlinks" => { words.iter() }
@@ -268,6 +325,17 @@ fn several(name: &str, words: &[Word]) -> Option<String> {
                     && !word.bytes.starts_with(b"from=")
             })
             .map(parameter)
+            .or_else(|| {
+                let hows: Vec<_> = { words.iter() }
+                    .filter(|word| !word.bytes.starts_with(b"from="))
+                    .map(Word::text)
+                    .collect();
+                match &*hows {
+                    [] => Some("\"disable_symlinks\" must have \"off\", \"on\" or \"if_not_owner\" parameter".to_owned()),
+                    [_] => None,
+                    [first, second, ..] => Some(format!("duplicate parameters \"{first} {second}\"")),
+                }
+            })
             .or_else(|| {
                 let off = words.iter().any(|word| is_one_of(word, &["off"]));
                 let from = words.iter().any(|word| word.bytes.starts_with(b"from="));
@@ -283,8 +351,16 @@ fn several(name: &str, words: &[Word]) -> Option<String> {
         _ if name.ends_with("_bind") => bind(words),
         _ if name.ends_with("_temp_path") => {
             let mut levels = words.iter().skip(1);
-            let wrong = levels.any(|word| !matches!(value::number(&word.bytes), Some(1..)));
-            wrong.then(|| format!("\"{name}\" directive invalid value"))
+            let mut sum = 0;
+            let wrong = levels.any(|word| match value::number(&word.bytes) {
+                Some(level @ 1..) => {
+                    sum += level.min(100);
+                    false
+                }
+                _ => true,
+            });
+            // Their folders' names are of so many letters together at most.
+            (wrong || sum > LETTERS).then(|| format!("\"{name}\" directive invalid value"))
         }
         _ if name.ends_with("_store_access") || name == "dav_access" => { words.iter() }
             .find(|word| {
@@ -300,7 +376,7 @@ fn several(name: &str, words: &[Word]) -> Option<String> {
 fn bind(words: &[Word]) -> Option<String> {
     let first = words.first()?;
     let text = first.text();
-    if !text.contains('$') && &*text != "off" {
+    if !text.contains('$') && (&*text != "off" || words.len() > 1) {
         let host = match text.rsplit_once(':') {
             Some((host, port)) if dotted(host).is_some() || host.starts_with('[') => {
                 let port = value::number(port.as_bytes());

@@ -91,10 +91,11 @@ fn limit_conn(directive: &Directive) -> Option<String> {
 }
 
 fn upstream_zone(directive: &Directive) -> Option<String> {
-    let (name, size) = (directive.argument(0), directive.arguments().get(1)?);
+    let name = directive.argument(0);
     if name.is_empty() {
         return Some("invalid zone name \"\"".to_owned());
     }
+    let size = directive.arguments().get(1)?;
     match value::size(&size.bytes) {
         None => Some(format!("invalid zone size \"{}\"", size.text())),
         Some(size) if size < LEAST => Some(format!("zone \"{name}\" is too small")),

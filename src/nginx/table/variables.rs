@@ -137,6 +137,7 @@ pub static VARIABLES: &[(&str, Fate)] = &[
     same("upstream_addr"),
     but("upstream_bytes_received", "of HTTP/2 the bodies only"),
     but("upstream_bytes_sent", "of HTTP/2 the bodies only"),
+    but("upstream_cache_last_modified", "nothing: there is no cache"),
     but("upstream_cache_status", "nothing: there is no cache"),
     same("upstream_connect_time"),
     same("upstream_cookie_NAME"),
@@ -184,7 +185,7 @@ pub static FIXED: &[&str] = &[
     "sent_http_transfer_encoding", "server_addr", "server_name", "server_port", "server_protocol", "slice_range",
     "status", "tcpinfo_rcv_space", "tcpinfo_rtt", "tcpinfo_rttvar", "tcpinfo_snd_cwnd", "time_iso8601",
     "time_local", "uid_got", "uid_set", "upstream_addr", "upstream_bytes_received", "upstream_bytes_sent",
-    "upstream_cache_status", "upstream_connect_time", "upstream_header_time", "upstream_response_length",
+    "upstream_cache_last_modified", "upstream_cache_status", "upstream_connect_time", "upstream_header_time", "upstream_response_length",
     "upstream_response_time", "upstream_status", "uri",
 ];
 
