@@ -54,6 +54,43 @@ fn an_upstream_whose_target_varies_is_told_its_own_name() {
 }
 
 #[test]
+fn an_upstream_that_a_condition_or_an_answer_changes_is_not_the_one_it_was_at_first() {
+    let (one, two) = (Upstream::saying("one"), Upstream::saying("two"));
+    let (first, second) = (one.addr, two.addr);
+    let judge = Upstream::answering("HTTP/1.1 200 OK\r\nX-Who: two\r\nContent-Length: 0\r\n\r\n");
+    let block = format!(
+        "upstream one {{ server {first}; }} upstream two {{ server {second}; }}
+        server {{ listen @LISTEN@;
+            location /plain {{ set $fixed one; proxy_pass http://$fixed; }}
+            location /canary {{ set $to one; if ($cookie_canary) {{ set $to two; }} proxy_pass http://$to; }}
+            location /asked {{ set $who one; auth_request /judge; auth_request_set $who $upstream_http_x_who; proxy_pass http://$who; }}
+            location = /judge {{ internal; proxy_pass http://{0}; }} }}",
+        judge.addr
+    );
+    assert_gets_alike(
+        (&block, |_| {}),
+        &[],
+        &["/plain", "/canary", "/canary|Cookie: canary=1", "/asked"],
+    );
+}
+
+#[test]
+fn groups_of_an_expression_are_told_apart_in_what_is_asked_for() {
+    let upstream = teller();
+    let to = upstream.addr;
+    let block = format!(
+        "server {{ listen @LISTEN@; location ~ ^/user/([^/]+)/([a-z]+)/(.*)$ {{ proxy_pass http://{to}/of-$1/$3/$2$is_args$args; }}
+            location ~ ^/port/(.+)/(.+)$ {{ proxy_pass http://$1:$2; }} }}"
+    );
+    let port = format!("/port/127.0.0.1/{}", to.port());
+    assert_gets_alike(
+        (&block, |_| {}),
+        &[],
+        &["/user/ann/lab/tree?x=1", "/user/bob/b/", &port],
+    );
+}
+
+#[test]
 fn whether_a_request_may_go_on_can_be_a_files_to_say() {
     let block = "server { listen @LISTEN@; root www; default_type text/plain;
             location /page { auth_request /allowed; }

@@ -149,10 +149,7 @@ fn fields<'t>(import: &mut Import<'t>, scope: &Scope<'t>, key: &'static str, tab
     let added = scope.all("add_header");
     for own in &added {
         let name = own.argument(0).to_ascii_lowercase();
-        let text = match table.get("upstream") {
-            Some(_) => rules::placed(import, scope, &own.argument(1)),
-            None => own.argument(1).into_owned(),
-        };
+        let text = rules::proxied(import, scope, table, own);
         let value = variables::text(import, text.as_bytes(), &Known::default());
         let value = match value {
             Ok(value) => value,
@@ -296,7 +293,7 @@ fn request(
             import.ledger.lost(own, "a request without `Host` is none");
             continue;
         }
-        let text = rules::placed(import, scope, &own.argument(1));
+        let text = rules::proxied(import, scope, route, own);
         match variables::text(import, text.as_bytes(), &known) {
             Ok(value) => {
                 // The last one of a name counts.

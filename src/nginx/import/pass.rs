@@ -51,7 +51,7 @@ pub(super) fn upstream<'t>(
             (address, asked)
         }
         Ok(Pass::Variable(text)) => {
-            let filled = text.fill(|part| constant(scope, part));
+            let filled = text.fill(|part| constant(import, scope, part));
             let address = crate::nginx::model::Address::parse(&filled).ok();
             let Some(address) = address.filter(|address| can_go(import, address)) else {
                 return stranger(import, directive, scope, &written);
@@ -234,9 +234,11 @@ fn by_text(
 }
 
 /// A variable that is set once to a word without variables; others stay as they are written.
-fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {
-    let Part::Variable(name) = part else {
-        return b"$1".to_vec();
+fn constant(import: &Import<'_>, scope: &Scope<'_>, part: &Part) -> Vec<u8> {
+    let name = match part {
+        Part::Variable(name) => name,
+        Part::Group(number) => return format!("${number}").into_bytes(),
+        Part::Literal(bytes) => return bytes.clone(),
     };
     match &**name {
         "request_uri" => return RAW.to_vec(),
@@ -252,9 +254,23 @@ fn constant(scope: &Scope<'_>, part: &Part) -> Vec<u8> {
         .filter(|set| set.argument(0) == dollar.as_str())
         .collect();
     match &*sets {
-        [set] if !set.argument(1).contains('$') => set.argument(1).into_owned().into_bytes(),
+        [set]
+            if !set.argument(1).contains('$')
+                && !varies(&import.tree.directives, &dollar, false) =>
+        {
+            set.argument(1).into_owned().into_bytes()
+        }
         _ => dollar.into_bytes(),
     }
+}
+
+/// Whether a condition or an answer gives a variable another value anywhere.
+fn varies(directives: &[Directive], variable: &str, conditional: bool) -> bool {
+    directives.iter().any(|own| {
+        let sets = own.is("auth_request_set") || conditional && own.is("set");
+        sets && own.argument(0).eq_ignore_ascii_case(variable)
+            || varies(own.children(), variable, own.is("if"))
+    })
 }
 
 /// What a location says of the connections to its upstream.

@@ -6,6 +6,7 @@
 use super::Import;
 use super::answer;
 use super::draft;
+use super::draft::Draft;
 use super::route;
 use crate::config::Text;
 use crate::nginx::Pattern;
@@ -192,8 +193,20 @@ pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Resul
     Ok(text)
 }
 
-/// A text with the folder of files written out, which routes without files do not know.
-pub(super) fn placed(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> String {
+/// The value of a field, with the folder of files written out where `table` is a route to an upstream, which does not know it.
+pub(super) fn proxied(
+    import: &Import<'_>,
+    scope: &Scope<'_>,
+    table: &Draft,
+    own: &Directive,
+) -> String {
+    match table.get("upstream") {
+        Some(_) => placed(import, scope, &own.argument(1)),
+        None => own.argument(1).into_owned(),
+    }
+}
+
+fn placed(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> String {
     let root = || {
         let root = scope.one("root");
         root.map_or("html".into(), |own| own.argument(0))
