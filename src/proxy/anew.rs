@@ -295,7 +295,7 @@ impl App {
                 .await;
         };
         let head = client.head();
-        let request = (&head.method, &head.headers, &*asked.checked.target);
+        let request = (&head.method, &head.headers, asked.checked);
         let uri = trace.seen.as_ref().and_then(|seen| seen.uri.as_ref());
         match decide::follow(snapshot, site, found, request, uri) {
             Decision::Forward { route } => {
@@ -369,6 +369,7 @@ pub(super) fn with_target(checked: &Checked, target: Vec<u8>) -> Checked {
         target: target.into(),
         replaced: Some(checked.asked().into()),
         upgrade: checked.upgrade.clone(),
+        present: checked.present,
     }
 }
 

@@ -449,7 +449,7 @@ impl App {
             certificate: client_certificate::lines(&self.facts, snapshot, trace.site),
         };
         let own = prepared.and_then(|prepared| prepared.fields.as_ref());
-        let framing = request::framing(&client.head().headers, client.h2_has_body());
+        let framing = request::framing(client.head(), checked.present, client.h2_has_body());
         if own.is_some_and(|own| own.body.is_some()) && !client.body_is_done() {
             Box::pin(close::rest_of_body(client)).await;
         }

@@ -9,6 +9,7 @@ use http::{Method, Version};
 use pingora::http::RequestHeader;
 
 use super::filter::hop_by_hop::connection_names;
+use super::present::{Present, Sought};
 use crate::observe::cause::Cause;
 use crate::types::host::{Authority, Host, HostError};
 
@@ -25,6 +26,8 @@ pub struct Checked {
     pub replaced: Option<Box<[u8]>>,
     /// The protocol it wants to upgrade to.
     pub upgrade: Option<HeaderValue>,
+    /// Which fields the head had.
+    pub present: Present,
 }
 
 impl Checked {
@@ -63,11 +66,12 @@ pub fn check(
     if lenient && !(head.method.as_str().bytes()).all(is_in_method) {
         return Err(Cause::HeadMalformed);
     }
+    let present = Present::of(&head.headers);
     // HTTP/1.0 knows no host; whether there is a site for such a request is `decide`'s to say.
     let nameless = || head.version == Version::HTTP_10 && server_name.is_none();
     let found = match lenient {
-        true => lenient_value(head, target),
-        false => host_value(head),
+        true => lenient_value(head, target, present),
+        false => host_value(head, present),
     };
     let (authority, host_value) = match found {
         Err(Cause::HostMissing) if nameless() => {
@@ -96,16 +100,22 @@ pub fn check(
     Ok(Checked {
         target: origin_form(head, target)?,
         replaced: None,
-        upgrade: upgrade(head),
+        upgrade: upgrade(head, present),
+        present,
         authority,
         host_value,
     })
 }
 
 /// The bytes of `Host`, or of HTTP/2's `:authority`; where both are, they must agree.
-fn host_value(head: &RequestHeader) -> Result<HeaderValue, Cause> {
-    let mut values = head.headers.get_all(header::HOST).iter();
-    let (value, again) = (values.next(), values.next());
+fn host_value(head: &RequestHeader, present: Present) -> Result<HeaderValue, Cause> {
+    let (value, again) = match present.has(Sought::Host) {
+        false => (None, None),
+        true => {
+            let mut values = head.headers.get_all(header::HOST).iter();
+            (values.next(), values.next())
+        }
+    };
     if again.is_some() {
         return Err(Cause::HostMalformed);
     }
@@ -119,13 +129,17 @@ fn host_value(head: &RequestHeader) -> Result<HeaderValue, Cause> {
 }
 
 /// The bytes of the authority in an absolute target, else of `Host` (RFC 9112 section 3.2.2).
-fn lenient_value(head: &RequestHeader, target: &[u8]) -> Result<HeaderValue, Cause> {
+fn lenient_value(
+    head: &RequestHeader,
+    target: &[u8],
+    present: Present,
+) -> Result<HeaderValue, Cause> {
     if head.version == Version::HTTP_2 || target.first() == Some(&b'/') {
-        return host_value(head);
+        return host_value(head, present);
     }
     let after = target.windows(3).position(|three| three == b"://");
     let Some(rest) = after.and_then(|at| target.get(at + 3..)) else {
-        return host_value(head);
+        return host_value(head, present);
     };
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
     let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
@@ -175,7 +189,10 @@ fn origin_form(head: &RequestHeader, raw: &[u8]) -> Result<Box<[u8]>, Cause> {
 
 /// The protocol of an upgrade request (RFC 9110 section 7.8): `Upgrade` that `Connection` names, on an HTTP/1.1 request
 /// without a body. HTTP/2 by upgrade is retired (RFC 9113 section 3.1) and counts as not asked for.
-fn upgrade(head: &RequestHeader) -> Option<HeaderValue> {
+fn upgrade(head: &RequestHeader, present: Present) -> Option<HeaderValue> {
+    if !present.has(Sought::Upgrade) {
+        return None;
+    }
     let protocol = head.headers.get(header::UPGRADE)?;
     let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
         || head

@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::app::Facts;
 use super::checks::Checked;
 use super::filter::hop_by_hop::max_forwards;
+use super::present::Sought;
 use crate::acme::challenge::{Tokens, is_challenge_path, token_of};
 use crate::config::HttpMode;
 use crate::nginx::uri::Uri;
@@ -86,7 +87,7 @@ pub fn decide(
                 let path = if path == b"*" { &b"/"[..] } else { path };
                 let found = site.paths.seek(path, &checked.target, seen);
                 let uri = seen.as_ref().and_then(|seen| seen.uri.as_ref());
-                let asked = (method, headers, &*checked.target);
+                let asked = (method, headers, checked);
                 follow(snapshot, site_index, found, asked, uri)
             }
         });
@@ -167,7 +168,7 @@ pub fn follow(
     snapshot: &Snapshot,
     site: usize,
     found: RouteMatch,
-    (method, headers, raw_target): (&Method, &HeaderMap, &[u8]),
+    (method, headers, checked): (&Method, &HeaderMap, &Checked),
     uri: Option<&Uri>,
 ) -> Decision {
     let first = snapshot.sites[site].first_route as usize;
@@ -180,7 +181,7 @@ pub fn follow(
             // Where paths are decoded, the one that was found, and not another that is written like it.
             let location = match uri {
                 Some(uri) => target::with_slash(&uri.asked()),
-                None => target::with_slash(raw_target),
+                None => target::with_slash(&checked.target),
             };
             return Decision::Slash {
                 route: first + route,
@@ -191,8 +192,9 @@ pub fn follow(
         RouteMatch::Invalid => return Decision::Refuse(Cause::TargetInvalid),
     };
     let limit = snapshot.routes[route].body_limit;
-    let length = headers
-        .get(header::CONTENT_LENGTH)
+    let length = (checked.present.has(Sought::ContentLength))
+        .then(|| headers.get(header::CONTENT_LENGTH))
+        .flatten()
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match length {
         Some(length) if length > limit => Decision::TooLarge { route },

@@ -94,7 +94,7 @@ impl App {
     ) -> Feed {
         let head = client.head();
         let framing = match mirror.config.body && route.config.action.forwards() {
-            true => request::framing(&head.headers, client.h2_has_body()),
+            true => request::framing(head, asked.checked.present, client.h2_has_body()),
             false => RequestBody::None,
         };
         let mut feed = Vec::new();

@@ -40,6 +40,7 @@ mod mirror;
 mod outcome;
 mod pace;
 pub mod page;
+pub mod present;
 pub mod proxied;
 mod reach;
 mod recode;

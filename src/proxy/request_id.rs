@@ -14,7 +14,10 @@ const LONGEST: usize = 128;
 /// Digits of one of the two parts.
 const HALF: usize = 16;
 
-type Digits = [u8; 2 * HALF];
+/// Aligned, so that the check that they are text reads words.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
+struct Digits([u8; 2 * HALF]);
 
 /// The identity of a request.
 #[derive(Clone, Debug)]
@@ -30,7 +33,7 @@ impl RequestId {
     /// A new one.
     pub fn next() -> Self {
         let mut digits = NEXT.get();
-        count_up(&mut digits[HALF..]);
+        count_up(&mut digits.0[HALF..]);
         NEXT.set(digits);
         Self(Text::Own(digits))
     }
@@ -48,7 +51,7 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         match &self.0 {
             // They are ASCII.
-            Text::Own(digits) => std::str::from_utf8(digits).unwrap_or_default(),
+            Text::Own(digits) => std::str::from_utf8(&digits.0).unwrap_or_default(),
             Text::Given(id) => id,
         }
     }
@@ -56,11 +59,11 @@ impl RequestId {
 
 /// Where a worker begins.
 fn first() -> Digits {
-    let mut digits = Digits::default();
+    let mut digits = [0; 2 * HALF];
     let (prefix, count) = digits.split_at_mut(HALF);
     prefix.copy_from_slice(&digits_of(fastrand::u64(..)));
     count.copy_from_slice(&digits_of(fastrand::u64(..) >> 16));
-    digits
+    Digits(digits)
 }
 
 fn digits_of(number: u64) -> [u8; HALF] {

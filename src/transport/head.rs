@@ -9,6 +9,7 @@
 
 use super::chunks::is_token;
 use crate::config::HeadBuffers;
+use crate::types::header::is_caseless;
 
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug)]
@@ -322,16 +323,16 @@ impl HeadScanner {
         };
         let (name, value) = (&line[..colon], || line[colon + 1..].trim_ascii());
         match name.len() {
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-            4 if name.eq_ignore_ascii_case(b"host") => self.hosts = self.hosts.saturating_add(1),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            7 if is_caseless(name, b"upgrade") => self.upgrade = true,
+            4 if is_caseless(name, b"host") => self.hosts = self.hosts.saturating_add(1),
+            14 if is_caseless(name, b"content-length") => {
                 self.lengths = self.lengths.saturating_add(1);
                 let value = value();
                 if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
                     return Err(HeadFault::Malformed("`Content-Length` is not a number"));
                 }
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is_caseless(name, b"transfer-encoding") => {
                 self.codings = self.codings.saturating_add(1);
                 if !value().eq_ignore_ascii_case(b"chunked") {
                     return Err(HeadFault::Coding);

@@ -31,6 +31,21 @@ pub const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connecti
 /// `HTTP2-Settings`: part of the h2c upgrade, never forwarded (RFC 9113 section 3.1 retired it).
 pub const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
+/// Whether a text is `known`, which is in small letters, whatever its case. All of it is compared at once, which for the few
+/// bytes of a field's name is several times faster than one byte after the other.
+#[inline]
+pub fn is_caseless<const LENGTH: usize>(text: &[u8], known: &[u8; LENGTH]) -> bool {
+    let Ok(text) = <&[u8; LENGTH]>::try_from(text) else {
+        return false;
+    };
+    let mut other = 0;
+    for (byte, known) in text.iter().zip(known) {
+        let case = if known.is_ascii_lowercase() { 0x20 } else { 0 };
+        other |= (byte | case) ^ known;
+    }
+    other == 0
+}
+
 /// The values of a cookie that are not empty, in the order of the request (RFC 6265 section 5.4).
 pub fn cookies<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let fields = fields.get_all(COOKIE).into_iter();
@@ -42,4 +57,28 @@ pub fn cookies<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item =
             .strip_prefix(b"=")?;
         (!value.is_empty()).then_some(value)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_text_counts_but_for_the_case_of_letters() {
+        const KNOWN: &[u8; 14] = b"a-z_[0]x{y}~\x009";
+        assert!(is_caseless(b"A-Z_[0]X{y}~\x009", KNOWN));
+        for at in 0..KNOWN.len() {
+            for byte in 0..=u8::MAX {
+                let mut text = *KNOWN;
+                text[at] = byte;
+                assert_eq!(
+                    is_caseless(&text, KNOWN),
+                    text.eq_ignore_ascii_case(KNOWN),
+                    "{byte} at {at}"
+                );
+            }
+        }
+        assert!(!is_caseless(&KNOWN[1..], KNOWN) && !is_caseless(b"", KNOWN));
+        assert!(is_caseless(b"", b""));
+    }
 }

@@ -89,7 +89,6 @@ enum Downlink {
 pub struct Exchange<'a> {
     client: &'a mut Client,
     client_view: response::Client,
-    expects_continue: bool,
     upstream: Peer,
     limits: ExchangeLimits,
     uplink: Uplink,
@@ -132,11 +131,9 @@ impl<'a> Exchange<'a> {
         (tally, entry): (&'a mut Tally, &'a Entry),
         start: Instant,
     ) -> Self {
-        let expects_continue = client.head().headers.contains_key(http::header::EXPECT);
         Self {
             client,
             client_view,
-            expects_continue,
             received_before: upstream.counts().0,
             sent_before: upstream.counts().1,
             upstream,
@@ -358,8 +355,9 @@ impl<'a> Exchange<'a> {
             return Err(failure(Cause::UpstreamMalformed));
         }
         if status.is_informational() && !upgraded {
+            let asked = &self.client.head().headers;
             let wanted = view.version >= http::Version::HTTP_11
-                && (status != StatusCode::CONTINUE || self.expects_continue);
+                && (status != StatusCode::CONTINUE || asked.contains_key(http::header::EXPECT));
             if wanted {
                 let given =
                     self.client

@@ -18,6 +18,7 @@ use super::forwarded::{self, Origin};
 use super::hop_by_hop;
 use super::lines::Lines;
 use crate::config::SetField;
+use crate::proxy::present::{Present, Sought};
 use crate::types::header::MAX_FORWARDS;
 use crate::upstream::http1::RequestBody;
 
@@ -85,7 +86,11 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
     let joins = (head.version == Version::HTTP_2 || changes.session.is_some())
         && says(&header::COOKIE).is_none()
         && passes;
-    let mut named = hop_by_hop::named_by_connection(&head.headers);
+    let present = Present::of(&head.headers);
+    let mut named = match present.has(Sought::Connection) {
+        true => hop_by_hop::named_by_connection(&head.headers),
+        false => Vec::new(),
+    };
     let forwards = hop_by_hop::max_forwards(&head.method, &head.headers);
     if forwards.is_some() {
         named.push(MAX_FORWARDS);
@@ -116,7 +121,7 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
         }
     });
     lines.finish(wire);
-    if joins {
+    if joins && present.has(Sought::Cookie) {
         join_cookies(&head.headers, changes.session, wire);
     }
     if let Some(forwards) = forwards {
@@ -159,14 +164,15 @@ fn write_own(head: &RequestHeader, origin: &Origin<'_>, own: &OwnFields<'_>, wir
 }
 
 /// The framing of a request body, from its head (already checked) and whether HTTP/2 has ended the stream.
-pub fn framing(headers: &HeaderMap, h2_body: bool) -> RequestBody {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
+pub fn framing(head: &RequestHeader, present: Present, h2_body: bool) -> RequestBody {
+    let has = |asked, name| present.has(asked) && head.headers.contains_key(name);
+    if has(Sought::TransferEncoding, header::TRANSFER_ENCODING) {
         return RequestBody::Chunked;
     }
-    match headers.get(header::CONTENT_LENGTH) {
-        Some(_) => RequestBody::Length,
-        None if h2_body => RequestBody::Chunked,
-        None => RequestBody::None,
+    match has(Sought::ContentLength, header::CONTENT_LENGTH) {
+        true => RequestBody::Length,
+        false if h2_body => RequestBody::Chunked,
+        false => RequestBody::None,
     }
 }
 

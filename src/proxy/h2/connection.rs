@@ -330,13 +330,17 @@ fn is_malformed(head: &request::Parts) -> bool {
         .path_and_query()
         .map_or("", |target| target.as_str());
     let splits = |byte: &u8| matches!(byte, 0 | b'\n' | b'\r' | b' ');
-    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-    let unclear = match (lengths.next(), lengths.next()) {
-        (None, _) => false,
-        (Some(length), None) => !length.as_bytes().iter().all(u8::is_ascii_digit),
-        (Some(_), Some(_)) => true,
-    };
-    target.as_bytes().iter().any(splits) || unclear || head.headers.contains_key(TRANSFER_ENCODING)
+    let mut lengths = 0;
+    let mut fields = head.headers.iter();
+    let unclear = fields.any(|(name, value)| match *name {
+        TRANSFER_ENCODING => true,
+        CONTENT_LENGTH => {
+            lengths += 1;
+            lengths > 1 || !value.as_bytes().iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    });
+    unclear || target.as_bytes().iter().any(splits)
 }
 
 #[cfg(test)]

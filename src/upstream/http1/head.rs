@@ -9,6 +9,8 @@ use std::mem::MaybeUninit;
 
 use http::StatusCode;
 
+use crate::types::header::is_caseless;
+
 /// Field lines of a head.
 const MOST_FIELDS: usize = 256;
 
@@ -119,6 +121,11 @@ impl<'a> ResponseHead<'a> {
     pub fn reason(&self) -> &'a [u8] {
         let reason = self.parsed.reason;
         reason.map_or(&b""[..], |reason| reason.get(self.bytes))
+    }
+
+    /// How many fields there are.
+    pub fn count(&self) -> usize {
+        self.parsed.fields.len()
     }
 
     /// All fields in their order.
@@ -234,21 +241,21 @@ impl Parsed {
                 FieldKind::Connection => {
                     for token in header.value.split(|byte| *byte == b',') {
                         match token.trim_ascii() {
-                            token if token.eq_ignore_ascii_case(b"close") => close = true,
-                            token if token.eq_ignore_ascii_case(b"keep-alive") => keep = true,
-                            token if token.eq_ignore_ascii_case(b"upgrade") => {}
+                            token if is_caseless(token, b"close") => close = true,
+                            token if is_caseless(token, b"keep-alive") => keep = true,
+                            token if is_caseless(token, b"upgrade") => {}
                             token => self.names_fields |= !token.is_empty(),
                         }
                     }
                 }
                 FieldKind::HopByHop if name.len() == 17 => {
-                    let known = header.value.eq_ignore_ascii_case(b"chunked");
+                    let known = is_caseless(header.value, b"chunked");
                     if !known || self.chunked {
                         return Err(HeadFault::Coding);
                     }
                     self.chunked = true;
                 }
-                FieldKind::Other if name.eq_ignore_ascii_case(b"content-type") => {
+                FieldKind::Other if is_caseless(name, b"content-type") => {
                     self.event_stream = is_event_stream(header.value);
                 }
                 _ => {}
@@ -289,19 +296,18 @@ impl Parsed {
 }
 
 fn kind(name: &[u8]) -> FieldKind {
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match name.len() {
-        2 if is(b"te") => FieldKind::HopByHop,
-        4 if is(b"date") => FieldKind::Date,
-        7 if is(b"upgrade") => FieldKind::Upgrade,
-        10 if is(b"connection") => FieldKind::Connection,
-        10 if is(b"keep-alive") => FieldKind::HopByHop,
-        14 if is(b"content-length") => FieldKind::Length,
-        14 if is(b"http2-settings") => FieldKind::HopByHop,
+        2 if is_caseless(name, b"te") => FieldKind::HopByHop,
+        4 if is_caseless(name, b"date") => FieldKind::Date,
+        7 if is_caseless(name, b"upgrade") => FieldKind::Upgrade,
+        10 if is_caseless(name, b"connection") => FieldKind::Connection,
+        10 if is_caseless(name, b"keep-alive") => FieldKind::HopByHop,
+        14 if is_caseless(name, b"content-length") => FieldKind::Length,
+        14 if is_caseless(name, b"http2-settings") => FieldKind::HopByHop,
         // Not of one connection, but of one hubgate: it says that the answer is its own, which no upstream may claim.
-        15 if is(b"x-hubgate-cause") => FieldKind::HopByHop,
-        16 if is(b"proxy-connection") => FieldKind::HopByHop,
-        17 if is(b"transfer-encoding") => FieldKind::HopByHop,
+        15 if is_caseless(name, b"x-hubgate-cause") => FieldKind::HopByHop,
+        16 if is_caseless(name, b"proxy-connection") => FieldKind::HopByHop,
+        17 if is_caseless(name, b"transfer-encoding") => FieldKind::HopByHop,
         _ => FieldKind::Other,
     }
 }
