@@ -31,14 +31,15 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// What is left of a request that is none, for whoever tells its client so.
-    pub fn of_none() -> Self {
+    /// What is left of a request that is none but for its head, for whoever tells its client so.
+    pub fn of_none(head: &RequestHeader) -> Self {
         Self {
             authority: Authority::nameless(),
             host_value: HeaderValue::from_static(""),
             target: b"/"[..].into(),
             replaced: None,
             upgrade: None,
+            present: Present::of(&head.headers),
         }
     }
 

@@ -168,7 +168,7 @@ impl App {
                 client.close_after_answer();
             }
             let checked = self.check_head(snapshot, client);
-            let checked = checked.unwrap_or_else(|_| Checked::of_none());
+            let checked = checked.unwrap_or_else(|_| Checked::of_none(client.head()));
             let named = matches!(rule.to, ErrorTarget::Route(_));
             let untouched = trace.tally.body_received == 0;
             if !(client.body_is_done() || named && untouched) {
