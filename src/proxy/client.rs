@@ -77,8 +77,8 @@ impl Client {
     }
 
     /// A client over a stream of HTTP/2.
-    pub fn h2(stream: Stream) -> Self {
-        Self::H2(Box::new(stream))
+    pub fn h2(stream: Box<Stream>) -> Self {
+        Self::H2(stream)
     }
 
     /// The request's head.

@@ -47,6 +47,7 @@ mod recode;
 pub mod record;
 pub mod refuse;
 pub mod request_id;
+mod room;
 pub mod rules;
 mod sentences;
 mod shared;

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -20,12 +19,14 @@ use http::{Request, request};
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
+use super::rooms::Rooms;
 use super::stream::{Ended, Stream};
 use super::timers::{Timer, Timers};
 use crate::config::HeadBuffers;
 use crate::proxy::app::{App, Drain as Stopping};
 use crate::proxy::client::Client;
 use crate::proxy::close;
+use crate::proxy::room::REST;
 use crate::transport::{Deadline, EngineStream, now};
 
 /// What one stream, and one connection, may send ahead of its reader.
@@ -85,7 +86,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
     });
     let mut driver = Driver {
         connection: Some(connection),
-        streams: FuturesUnordered::new(),
+        streams: Rooms::default(),
         open: move |client| {
             let app = app.clone();
             app.link.count_request();
@@ -117,7 +118,7 @@ pub async fn serve(app: Arc<App>, limits: H2Limits, stream: EngineStream, shutdo
 struct Driver<Open, Served, Drain> {
     /// `None` once it is closed.
     connection: Option<Connection<EngineStream, Bytes>>,
-    streams: FuturesUnordered<Served>,
+    streams: Rooms<Served>,
     open: Open,
     drain: Option<Drain>,
     /// Says that there is something new to ask `drain` for.
@@ -163,7 +164,7 @@ where
             self.timers.end();
         }
         loop {
-            while let Poll::Ready(Some(ended)) = self.streams.poll_next_unpin(cx) {
+            while let Poll::Ready(Some(ended)) = self.streams.poll_next(cx) {
                 self.ended(ended.given_up);
                 if ended.last && !self.winding_up {
                     self.wind_up();
@@ -189,7 +190,7 @@ where
                         if let Some(client) =
                             Self::judge((limits, malformed), connection, request, respond, timer)
                         {
-                            self.streams.push((self.open)(client));
+                            self.streams.push(|| (self.open)(client));
                         }
                     }
                     Poll::Ready(end) => {
@@ -282,6 +283,10 @@ where
             false => self.limits.first,
             true => self.limits.idle,
         };
+        if self.streams.has_spare() {
+            ready!(self.idle.poll(since + most.min(REST), cx));
+            self.streams.clear();
+        }
         ready!(self.idle.poll(since + most, cx));
         match &mut self.connection {
             // Told which stream was the last, its client knows that a later one was not served.

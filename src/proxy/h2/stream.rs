@@ -50,14 +50,14 @@ pub struct Ended {
 }
 
 impl Stream {
-    /// A stream whose head has been read.
+    /// A stream whose head has been read, made where it stays.
     pub fn new(
         head: request::Parts,
         body: RecvStream,
         respond: SendResponse<Bytes>,
         timer: Timer,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        let stream = Self {
             head: head.into(),
             body: (!body.is_end_stream()).then_some(body),
             body_trailers: HeaderMap::new(),
@@ -71,7 +71,8 @@ impl Stream {
             stalled_since: None,
             timer,
             last: false,
-        }
+        };
+        Box::write(Box::new_uninit(), stream)
     }
 
     /// Has the connection wound up after this stream.
