@@ -145,9 +145,10 @@ impl Known<'_> {
         let mut found = None;
         let mut look = |field: &[u8], value: &[u8]| {
             if found.is_none() && field.eq_ignore_ascii_case(b"set-cookie") {
-                let value = value.strip_prefix(name.as_bytes());
-                let value = value.and_then(|value| value.strip_prefix(b"="));
-                let value = value.and_then(|value| value.split(|byte| *byte == b';').next());
+                let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
+                let mut pair = pair.splitn(2, |byte| *byte == b'=');
+                let is = |own: &[u8]| own.eq_ignore_ascii_case(name.as_bytes());
+                let value = pair.next().filter(|own| is(own)).and_then(|_| pair.next());
                 found = value.map(<[u8]>::to_vec);
             }
         };

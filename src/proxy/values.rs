@@ -23,7 +23,7 @@ use crate::router::{Seen, target};
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::tls::client::{Client as ClientOfTls, Shown};
 use crate::types::address::THIS_HOST;
-use crate::types::header::{X_FORWARDED_FOR, cookies};
+use crate::types::header::{X_FORWARDED_FOR, cookies_like};
 use crate::types::host::Authority;
 
 /// One request, as variables see it.
@@ -153,7 +153,7 @@ impl Lookup for Values<'_> {
                 out.extend_from_slice(found.unwrap_or_default());
             }
             Variable::Cookie(name) => {
-                let found = cookies(self.fields, name).next();
+                let found = cookies_like(self.fields, name).next();
                 out.extend_from_slice(found.unwrap_or_default());
             }
             Variable::RequestField(name) => self.field(name, out),

@@ -48,14 +48,24 @@ pub fn is_caseless<const LENGTH: usize>(text: &[u8], known: &[u8; LENGTH]) -> bo
 
 /// The values of a cookie that are not empty, in the order of the request (RFC 6265 section 5.4).
 pub fn cookies<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(fields).filter_map(move |(own, value)| (own == name.as_bytes()).then_some(value))
+}
+
+/// As [`cookies`], whatever case the name is in: what a variable names has none.
+pub fn cookies_like<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let is = move |own: &[u8]| own.eq_ignore_ascii_case(name.as_bytes());
+    pairs(fields).filter_map(move |(own, value)| is(own).then_some(value))
+}
+
+/// Names and values that are not empty.
+fn pairs(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let fields = fields.get_all(COOKIE).into_iter();
     let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| {
-        let value = pair
-            .trim_ascii()
-            .strip_prefix(name.as_bytes())?
-            .strip_prefix(b"=")?;
-        (!value.is_empty()).then_some(value)
+    pairs.filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let end = memchr::memchr(b'=', pair)?;
+        let (name, value) = (pair.get(..end)?, pair.get(end + 1..)?);
+        (!value.is_empty()).then_some((name, value))
     })
 }
 

@@ -292,6 +292,22 @@ fn fields_that_a_proxied_error_page_adds_are_of_the_errors_status() {
     );
 }
 
+#[test]
+fn methods_that_a_limit_excepts_not_do_not_see_a_return() {
+    let block = "server { listen @LISTEN@;
+            location /all { limit_except GET { deny all; } return 200 answered; }
+            location /some { deny all; limit_except GET PUT { deny all; } return 200 answered; } }";
+    let requests = [
+        "GET /all",
+        "POST /all x",
+        "DELETE /all",
+        "GET /some",
+        "PUT /some x",
+        "POST /some x",
+    ];
+    alike(block, &[], &requests);
+}
+
 /// Refuses everybody, with a challenge and two cookies.
 fn challenger() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

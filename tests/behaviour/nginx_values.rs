@@ -220,3 +220,51 @@ fn a_location_that_proxies_knows_where_files_would_be() {
     let block = block.replace("@BEHIND@", &behind().to_string());
     alike(&block, &["x-files"], &["/a/b?c", "/own/d"]);
 }
+
+#[test]
+fn variables_are_the_same_in_whatever_case_they_are_written() {
+    let block = "map $arg_Device $isMobile { default no; ~^(?<Kind>p.*)$ yes; }
+        server { listen @LISTEN@; set $backendHost @BEHIND@;
+            location / { set $Mixed \"<$isMobile>\"; return 200 \"$mixed $MIXED ${Mixed}x\"; }
+            location /to { proxy_pass http://$backendHost; }
+            location /asks { auth_request /ask; auth_request_set $authHeader0 $upstream_http_X_User;
+                add_header X-User \"$authHeader0 $authheader0\"; proxy_pass http://@BEHIND@; }
+            location = /ask { internal; proxy_pass http://@BEHIND@; }
+            location ~ ^/user/(?<userName>[^/]+) { return 200 \"$username $userName\"; }
+            location /cookies { return 200 \"$cookie_SID $cookie_sid $http_X_Some $arg_Q\"; }
+            location /upstream { add_header X-User $upstream_cookie_SID; proxy_pass http://@BEHIND@; }
+            location /if { if ($http_User_Agent ~ (?<Agent>b.t)) { return 200 \"$agent $Agent\"; } return 200 no; } }";
+    let block = block.replace("@BEHIND@", &behind().to_string());
+    let requests = [
+        "/?device=phone",
+        "/",
+        "/to",
+        "/asks",
+        "/user/ann",
+        "/cookies?Q=1|Cookie: a=b; SID=7|X-Some: s",
+        "/upstream",
+        "/if|User-Agent: bot",
+    ];
+    alike(&block, &["x-user"], &requests);
+}
+
+#[test]
+fn what_answers_by_a_return_asks_nobody_who_comes() {
+    let block = "limit_req_zone $server_port zone=one:1m rate=1r/m; server { listen @LISTEN@; auth_basic staff; auth_basic_user_file users;
+            location / { deny all; proxy_pass http://@BEHIND@; limit_req zone=one;
+                if ($arg_preflight) { add_header X-User any; return 204; }
+                if ($arg_gone) { return 410 gone; }
+                location /in { return 200 in; }
+                location /in/page { root www; } } }";
+    let block = block.replace("@BEHIND@", &behind().to_string());
+    let requests = [
+        "/?preflight=1",
+        "/?preflight=1",
+        "/",
+        "/?gone=1",
+        "/in",
+        "/in",
+        "/in/page",
+    ];
+    alike(&block, &["x-user"], &requests);
+}

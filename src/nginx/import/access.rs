@@ -10,45 +10,63 @@ use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::tree::Directive;
 
+/// What keeps somebody out.
+const GUARDS: [&str; 4] = ["allow", "deny", "auth_basic", "auth_request"];
+
 /// What a block lets in, as a key of its route.
 pub(super) fn of_scope<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
     let (mut words, mut from) = words(import, scope);
-    let own = scope.own().iter().find(|own| own.is("limit_except"));
-    if let Some(own) = own {
-        let inner = scope.inner(Context::LimitExcept, own.children());
-        let (others, _) = self::words(import, &inner);
-        let than = own
-            .arguments()
-            .iter()
-            .map(|word| word.text().to_uppercase());
-        let than = format!("than = {}", draft::texts(than));
-        words.push(format!(
-            "others = {{ {} }}",
-            [vec![than], others].concat().join(", ")
-        ));
+    if let Some((others, own)) = others(import, scope) {
+        words.push(others);
         from = from.or(Some(own));
-        import
-            .ledger
-            .carried(own, "`others` of the route's `access`");
-        for log in own.children().iter().filter(|own| own.is("access_log")) {
-            let what = "other methods are logged where all are: no log is for methods only";
-            import.ledger.lost(log, what);
-        }
-        for pass in own
-            .children()
-            .iter()
-            .filter(|own| own.name().ends_with("_pass"))
-        {
-            let what = "other methods go where all go: no route is for methods only";
-            import.ledger.lost(pass, what);
-        }
     }
     if !words.is_empty() {
         route.set("access", format!("{{ {} }}", words.join(", ")), from);
-    } else if scope.mentions(&["allow", "deny", "auth_basic", "auth_request"]) {
+    } else if scope.mentions(&GUARDS) {
         // What is around the route in hubgate's file must not count for it.
         route.set("access", "{}", scope.one("auth_basic"));
     }
+}
+
+/// What a block that answers by a `return` lets in: that comes before all but `limit_except`, whose methods do not see it.
+pub(super) fn of_return<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
+    if let Some((others, own)) = others(import, scope) {
+        route.set("access", format!("{{ {others} }}"), Some(own));
+    } else if scope.is_within_location() && scope.mentions(&GUARDS) {
+        route.set("access", "{}", None);
+    }
+}
+
+/// `limit_except` as `others`.
+fn others<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Option<(String, &'t Directive)> {
+    let own = scope.own().iter().find(|own| own.is("limit_except"))?;
+    let inner = scope.inner(Context::LimitExcept, own.children());
+    let (others, _) = self::words(import, &inner);
+    let than = own
+        .arguments()
+        .iter()
+        .map(|word| word.text().to_uppercase());
+    let than = format!("than = {}", draft::texts(than));
+    let others = format!(
+        "others = {{ {} }}",
+        [vec![than], others].concat().join(", ")
+    );
+    import
+        .ledger
+        .carried(own, "`others` of the route's `access`");
+    for log in own.children().iter().filter(|own| own.is("access_log")) {
+        let what = "other methods are logged where all are: no log is for methods only";
+        import.ledger.lost(log, what);
+    }
+    for pass in own
+        .children()
+        .iter()
+        .filter(|own| own.name().ends_with("_pass"))
+    {
+        let what = "other methods go where all go: no route is for methods only";
+        import.ledger.lost(pass, what);
+    }
+    Some((others, own))
 }
 
 /// The keys of `access` that a block comes to, and the line that they are from.

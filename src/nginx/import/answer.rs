@@ -86,10 +86,22 @@ fn of_block<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {
     detours(import, scope, true, route);
     // A `return` comes before anybody is kept out.
     match rules::returns(scope.content()) {
-        true => limits::speed(import, scope, route),
+        true => {
+            limits::speed(import, scope, route);
+            access::of_return(import, scope, route);
+            lift(scope, route);
+        }
         false => guards(import, scope, route),
     }
     heads::of_answers(import, scope, route);
+}
+
+/// Has limits of the route around not count for one that answers by a `return`.
+fn lift(scope: &Scope<'_>, route: &mut Draft) {
+    let limits = scope.is_within_location() && scope.mentions(&["limit_req", "limit_conn"]);
+    if route.get("limits").is_none() && limits {
+        route.set("limits", "{}", None);
+    }
 }
 
 fn guards<'t>(import: &mut Import<'t>, scope: &Scope<'t>, route: &mut Draft) {

@@ -10,10 +10,11 @@ use super::advice;
 use super::bodies;
 use super::draft::{self, Draft};
 use super::hidden;
+use super::proxied::{address, known};
 use super::rules;
 use super::variables::{self, Known};
 use crate::config::CookieFlag;
-use crate::nginx::model::{Address, Kind, Location, Pass, Scope};
+use crate::nginx::model::{Kind, Location, Scope};
 use crate::nginx::tree::Directive;
 
 /// Fields that frame a message or belong to one connection.
@@ -321,66 +322,6 @@ fn request(
             .collect();
         let table = format!("{{ {} }}", fields.join(", "));
         route.set("request_headers", table, from.or(Some(pass)));
-    }
-}
-
-/// What the location's variables about its upstream are worth.
-fn known(pass: &Directive, stranger: bool) -> Known {
-    let Some(address) = address(pass).or_else(|| fixed_host(pass)) else {
-        // A variable that is all of the host: nginx sends what it is worth.
-        let word = pass.argument(0).into_owned();
-        let host = word
-            .split_once("://$")
-            .map(|(_, rest)| rest.split(['/', '$']));
-        let host = host.and_then(|mut parts| parts.next().map(|name| format!("${{{name}}}")));
-        let host = host.filter(|host| !host.contains(['.', ':']));
-        return Known {
-            proxy_host: match stranger {
-                true => Some("${proxy_host}".to_owned()),
-                false => host,
-            },
-            proxy_port: None,
-        };
-    };
-    let default = if address.tls { "443" } else { "80" };
-    let (host, port) = match address.host.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') && !port.contains(']') => (host, port),
-        _ => (&*address.host, default),
-    };
-    let header = if port == default { host } else { &address.host };
-    let unix = address.host.starts_with("unix:");
-    let header = if unix { "localhost" } else { header };
-    Known {
-        proxy_host: Some(header.to_owned()),
-        proxy_port: Some(port.to_owned()),
-    }
-}
-
-/// Where a `proxy_pass` goes whose variables say only what is asked for there.
-fn fixed_host(pass: &Directive) -> Option<Address> {
-    const TARGETS: &[&str] = &["request_uri", "uri", "document_uri", "is_args", "args"];
-    let word = pass.argument(0).replacen("grpc", "http", 1);
-    let (scheme, rest) = word.split_once("://")?;
-    let end = rest.find(['/', '$', '?']).unwrap_or(rest.len());
-    let (host, after) = rest.split_at(end);
-    if let Some(variable) = after.strip_prefix('$') {
-        let name = variable.trim_start_matches('{');
-        let end = name.find(|next: char| !next.is_ascii_alphanumeric() && next != '_');
-        let name = name.get(..end.unwrap_or(name.len()))?;
-        TARGETS.contains(&name).then_some(())?;
-    }
-    match Pass::parse(format!("{scheme}://{host}").as_bytes()) {
-        Ok(Pass::Fixed(address)) if !host.is_empty() => Some(address),
-        _ => None,
-    }
-}
-
-/// Where a `proxy_pass` without variables goes.
-fn address(pass: &Directive) -> Option<Address> {
-    let word = pass.argument(0).replacen("grpc", "http", 1);
-    match Pass::parse(word.as_bytes()) {
-        Ok(Pass::Fixed(address)) => Some(address),
-        _ => None,
     }
 }
 

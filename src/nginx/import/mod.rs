@@ -24,6 +24,7 @@ mod listen;
 mod log;
 mod mirror;
 mod pass;
+mod proxied;
 mod realip;
 mod report;
 mod route;
@@ -31,6 +32,7 @@ mod rules;
 mod secured;
 mod settings;
 mod site;
+mod spelling;
 mod stream;
 mod stream_keys;
 mod tls;
@@ -118,6 +120,7 @@ pub fn import(tree: &Tree) -> Imported {
 
 /// Turns a tree into hubgate's configuration, for whoever asked for it so.
 pub fn import_as(tree: &Tree, asked: &Asked) -> Imported {
+    let tree = &*spelling::of(tree);
     let main = tree.files.iter().find(|name| *name != "command line");
     let folder = main.and_then(|main| Path::new(main).parent());
     let scope = Scope::outermost(Context::Main, &tree.directives);

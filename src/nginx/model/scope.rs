@@ -116,6 +116,16 @@ impl<'t> Scope<'t> {
         self.levels.iter().any(|(_, own)| own.iter().any(is_one))
     }
 
+    /// Whether this is a block of a location within a location.
+    pub fn is_within_location(&self) -> bool {
+        let [around @ .., _] = &*self.levels else {
+            return false;
+        };
+        around
+            .iter()
+            .any(|(context, _)| *context == Context::Location)
+    }
+
     /// Whether this block or one around it, as far as they are of this kind, says one of the names.
     pub fn says_within(&self, kind: Context, names: &[&str]) -> bool {
         let levels = self.levels.iter().filter(|(context, _)| *context == kind);

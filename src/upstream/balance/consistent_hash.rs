@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{Keys, Set, round_robin};
 use crate::config::{HashOn, Hashing};
 use crate::types::endpoint_address::EndpointAddress;
-use crate::types::header::cookies;
+use crate::types::header::cookies_like;
 use crate::upstream::endpoint::Endpoint;
 
 /// An endpoint's points: with so many its part of the keys is within a fifth of what its weight says.
@@ -116,7 +116,7 @@ pub(super) fn key(on: &HashOn, keys: &Keys<'_>) -> Option<u64> {
             let value = keys.headers?.get(name)?.as_bytes();
             (!value.is_empty()).then(|| hash(value))
         }
-        HashOn::Cookie(name) => cookies(keys.headers?, name).next().map(hash),
+        HashOn::Cookie(name) => cookies_like(keys.headers?, name).next().map(hash),
         // Whoever knows the values has made the hash of them.
         HashOn::Text(_) => None,
     }
