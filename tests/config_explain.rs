@@ -27,6 +27,8 @@ drain_timeout = "1m 30s"
 upgrade_timeout = "20s"
 user = "nobody"
 group = "nogroup"
+worker_user = "daemon"
+worker_group = "nogroup"
 pid_file = "hubgate.pid"
 reload_on_change = true
 [listen]

@@ -78,6 +78,8 @@ const AT_RESTART: &[(&str, &str)] = &[
     ("server", "pid_file"),
     ("server", "user"),
     ("server", "group"),
+    ("server", "worker_user"),
+    ("server", "worker_group"),
     ("admin", "socket"),
     ("why", "memory"),
     ("why", "sample"),

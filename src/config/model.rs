@@ -103,6 +103,10 @@ pub struct Server {
     pub user: Option<String>,
     /// Its group, instead of the account's own. Takes effect at start.
     pub group: Option<String>,
+    /// The account of the threads that serve clients, when the process is root's. Takes effect at start.
+    pub worker_user: Option<String>,
+    /// Its group, instead of the account's own. Takes effect at start.
+    pub worker_group: Option<String>,
     /// Where the number of the process that serves is written. Takes effect at start.
     pub pid_file: Option<PathBuf>,
     /// Whether the process reloads by itself when its configuration file changes.

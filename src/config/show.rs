@@ -46,7 +46,12 @@ pub(super) fn server(server: &Server) -> Vec<Entry> {
         ("upgrade_timeout", duration(server.upgrade_timeout)),
         ("reload_on_change", server.reload_on_change.to_string()),
     ];
-    let texts = [("user", &server.user), ("group", &server.group)];
+    let texts = [
+        ("user", &server.user),
+        ("group", &server.group),
+        ("worker_user", &server.worker_user),
+        ("worker_group", &server.worker_group),
+    ];
     entries.extend(texts.iter().filter_map(|(key, name)| {
         let name = name.as_ref()?;
         Some((*key, format!("{name:?}")))

@@ -22,6 +22,17 @@ pub(super) fn found(tree: &Tree) -> Result<(), Fault> {
     }
 }
 
+/// What nginx warns of where `user` changes nothing.
+pub(super) fn warning(tree: &Tree) -> Option<Fault> {
+    let mut own = tree.directives.iter().filter(|own| own.is("user"));
+    let own = own.next().filter(|_| !Uid::effective().is_root())?;
+    let text = "the \"user\" directive makes sense only if the master process runs with super-user privileges, ignored";
+    Some(Fault {
+        text: text.to_owned(),
+        at: tree.at(own),
+    })
+}
+
 fn fault(own: &Directive) -> Option<String> {
     let user = own.argument(0);
     // What cannot be asked now is no reason: the unit says who runs hubgate.

@@ -34,6 +34,8 @@ pub(super) fn fault(http: &Directive, zones: &Zones) -> Option<Found> {
             .map(Found::AtEnd)
             .or_else(|| secured(scope).map(Found::AtEnd))
             .or_else(|| referers(scope).map(Found::Nowhere))
+            .or_else(|| trusted(scope).map(Found::Nowhere))
+            .or_else(|| shown(scope).map(Found::Nowhere))
     })
 }
 
@@ -153,4 +155,62 @@ fn referers(scope: &Scope<'_>) -> Option<String> {
     let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without any valid referer";
     let alone = !own.is_empty() && own.iter().filter(special).count() == own.len();
     alone.then(|| text.to_owned())
+}
+
+/// A server's certificates without their keys, and clients' that nobody could check.
+fn trusted(scope: &Scope<'_>) -> Option<String> {
+    if scope.context() != Context::Server {
+        return None;
+    }
+    let certificates = scope.all("ssl_certificate");
+    let last = certificates.last()?;
+    let keys = scope.all("ssl_certificate_key");
+    if keys.len() < certificates.len() {
+        let last = last.argument(0);
+        let of_directive = match scope.flag("ssl", false) {
+            true if keys.is_empty() => return None,
+            true => " and the \"ssl\" directive",
+            false => "",
+        };
+        return Some(format!(
+            "no \"ssl_certificate_key\" is defined for certificate \"{last}\"{of_directive}"
+        ));
+    }
+    let asks = scope.one("ssl_verify_client")?.argument(0);
+    // Later nginx does with what it trusts otherwise.
+    let checked = ["ssl_client_certificate", "ssl_trusted_certificate"];
+    let unknown = !checked.iter().any(|name| scope.one(name).is_some());
+    let text = "no ssl_client_certificate for ssl_verify_client";
+    (matches!(&*asks, "on" | "optional") && unknown).then(|| text.to_owned())
+}
+
+/// What upstreams are shown, and what theirs are checked by.
+fn shown(scope: &Scope<'_>) -> Option<String> {
+    [
+        ("proxy", "https://"),
+        ("grpc", "grpcs://"),
+        ("uwsgi", "suwsgi://"),
+    ]
+    .into_iter()
+    .find_map(|(family, scheme)| {
+        let pass = format!("{family}_pass");
+        let pass = scope.own().iter().find(|own| own.is(&pass))?.argument(0);
+        let head = pass.get(..scheme.len());
+        let tls = head.is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+        if !tls && !pass.contains('$') {
+            return None;
+        }
+        let name = |what: &str| format!("{family}_ssl_{what}");
+        let certificate = scope.one(&name("certificate")).map(|own| own.argument(0));
+        if let Some(own) = certificate.filter(|own| !own.is_empty())
+            && scope.one(&name("certificate_key")).is_none()
+        {
+            return Some(format!(
+                "no \"{family}_ssl_certificate_key\" is defined for certificate \"{own}\""
+            ));
+        }
+        let checks = scope.flag(&name("verify"), false);
+        let blind = checks && scope.one(&name("trusted_certificate")).is_none();
+        blind.then(|| format!("no {family}_ssl_trusted_certificate for {family}_ssl_verify"))
+    })
 }

@@ -118,13 +118,18 @@ pub fn tree(asked: &Asked) -> Result<Tree, Box<(Fault, Tree)>> {
     if asked.habits.is_none() {
         return read(true);
     }
+    let warned = |mut tree: Tree| {
+        let warning = accounts::warning(&tree);
+        tree.warnings.splice(..0, warning);
+        tree
+    };
     let refused = match read(false) {
-        Ok(tree) => return Ok(tree),
+        Ok(tree) => return Ok(warned(tree)),
         Err(refused) => refused,
     };
     match modules::loads_foreign(&refused.1.directives) {
-        true => read(true),
-        false => Err(refused),
+        true => read(true).map(warned),
+        false => Err(Box::new((refused.0, warned(refused.1)))),
     }
 }
 

@@ -123,6 +123,16 @@ fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
         let at = At::Block;
         return Err(Fault { text, at });
     }
+    if let Some((own, text, at_once)) = sense::pools(&tree.directives) {
+        let at = tree.at(own);
+        return Err(match at_once {
+            true => Fault { text, at },
+            false => Fault {
+                text: Fault { text, at }.to_string(),
+                at: At::Nowhere,
+            },
+        });
+    }
     match zones.without_size() {
         Some(name) => Err(Fault {
             text: format!("zero size shared memory zone \"{name}\""),

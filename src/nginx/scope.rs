@@ -80,7 +80,7 @@ impl Frame {
         match self.scope {
             Scope::Anything => Ok(foreign(directive)),
             Scope::Rows(_) if opened => Err("unexpected \"{\"".to_owned()),
-            Scope::Rows(rows) => row(rows, directive).map(|()| Inner::Foreign),
+            Scope::Rows(rows) => self.row(rows, directive).map(|()| Inner::Foreign),
             Scope::Directives(context) => self.known(context, directive, opened, keep_unknown),
         }
     }
@@ -108,6 +108,29 @@ impl Frame {
             Scope::Anything => false,
         };
         here && directive.is("include") && directive.arguments().len() == 1
+    }
+
+    /// A row, with what the rows before it have said.
+    fn row(&mut self, rows: Rows, directive: &Directive) -> Result<(), String> {
+        let ranges = self.seen.contains("ranges");
+        if rows != Rows::Geo {
+            return row(rows, directive);
+        }
+        if directive.words.len() == 1 && directive.is("ranges") {
+            if self.seen.contains("network") {
+                let text =
+                    "the \"ranges\" directive must be the first directive inside \"geo\" block";
+                return Err(text.to_owned());
+            }
+            self.seen.insert("ranges");
+        } else if directive.words.len() == 2 && !directive.is("include") && !directive.is("default")
+        {
+            self.seen.insert("network");
+            if ranges && !directive.is("proxy") {
+                return judge::of_range(directive).map_or(Ok(()), Err);
+            }
+        }
+        row(rows, directive)
     }
 
     fn known(

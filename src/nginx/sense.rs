@@ -36,6 +36,24 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
     })
 }
 
+/// Pools of threads: two of a name, and one that is asked for and not there. That one is told in no place, but with it.
+pub(super) fn pools(directives: &[Directive]) -> Option<(&Directive, String, bool)> {
+    let mut known = HashSet::new();
+    let mut all = directives.iter().filter(|own| own.is("thread_pool"));
+    let twice = all.find(|own| !known.insert(own.argument(0)));
+    if let Some(own) = twice {
+        let text = format!("duplicate thread pool \"{}\"", own.argument(0));
+        return Some((own, text, true));
+    }
+    let missing = |own: &Directive| {
+        let word = own.argument(0);
+        let pool = word.strip_prefix("threads=").filter(|_| own.is("aio"))?;
+        let there = pool == "default" || pool.contains('$') || known.contains(pool);
+        (!there).then(|| format!("unknown thread pool \"{pool}\""))
+    };
+    any(directives, &missing).map(|(own, text)| (own, text, false))
+}
+
 /// Names that servers of `http` cannot have.
 pub(super) fn conflicts(directives: &[Directive]) -> Vec<String> {
     let blocks = directives.iter().filter(|own| own.is("http"));
@@ -195,40 +213,44 @@ fn locations(block: &[Directive]) -> Found<'_> {
     })
 }
 
-/// Addresses of TLS whose default server has nothing to show.
+/// Addresses of TLS whose default server has nothing to show; where that one rejects all, any of the others.
 fn certificates(block: &[Directive]) -> Found<'_> {
     let has = |own: &[Directive], name: &str| own.iter().any(|own| own.is(name));
-    if has(block, "ssl_certificate") || has(block, "ssl_reject_handshake") {
+    let rejects = |own: &[Directive]| {
+        let mut said = own.iter().filter(|own| own.is("ssl_reject_handshake"));
+        said.any(|own| own.argument(0).eq_ignore_ascii_case("on"))
+    };
+    if has(block, "ssl_certificate") || rejects(block) {
         return None;
     }
-    let servers = || block.iter().filter(|own| own.is("server"));
-    let mut defaults: HashMap<String, (&Directive, bool)> = HashMap::new();
-    let mut tls: HashSet<String> = HashSet::new();
-    for server in servers() {
+    let mut servers: HashMap<String, Vec<(&Directive, bool)>> = HashMap::new();
+    let mut tls: Vec<String> = Vec::new();
+    for server in block.iter().filter(|own| own.is("server")) {
         for listen in server.children().iter().filter(|own| own.is("listen")) {
             let address = listen.argument(0).into_owned();
             let says = |word: &str| {
                 let mut words = listen.arguments().iter();
                 words.any(|own| &*own.bytes == word.as_bytes())
             };
-            if says("ssl") {
-                tls.insert(address.clone());
+            if says("ssl") && !tls.contains(&address) {
+                tls.push(address.clone());
             }
             let default = says("default_server") || says("default");
-            let first = defaults.entry(address).or_insert((server, default));
-            if default && !first.1 {
-                *first = (server, true);
-            }
+            servers.entry(address).or_default().push((server, default));
         }
     }
-    servers().find_map(|server| {
-        let own = server.children();
-        let shows = has(own, "ssl_certificate") || has(own, "ssl_reject_handshake");
-        let asked = defaults
-            .iter()
-            .any(|(at, (first, _))| std::ptr::eq(*first, server) && tls.contains(at));
-        let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
-        (asked && !shows).then(|| (server, text.to_owned()))
+    let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+    tls.iter().find_map(|address| {
+        let all = servers.get(address)?;
+        let default = all.iter().find(|(_, default)| *default).or(all.first())?.0;
+        let shows = |own: &Directive| has(own.children(), "ssl_certificate");
+        let lacks = match shows(default) {
+            true => None,
+            false if !rejects(default.children()) => Some(default),
+            false => { all.iter().map(|(own, _)| *own) }
+                .find(|own| !shows(own) && !rejects(own.children())),
+        };
+        lacks.map(|own| (own, text.to_owned()))
     })
 }
 

@@ -20,6 +20,7 @@ fn within<'t>(
 ) -> Option<(&'t Directive, String)> {
     limits(block)
         .or_else(|| folders(block))
+        .or_else(|| places(block))
         .or_else(|| {
             if block.is("upstream") {
                 servers(block)
@@ -66,6 +67,34 @@ fn folders(block: &Directive) -> Option<(&Directive, String)> {
         }
     };
     Some((second, text))
+}
+
+/// `proxy_redirect`: `off` beside another one, and `default` where no pass says what it would be.
+fn places(block: &Directive) -> Option<(&Directive, String)> {
+    let (mut pass, mut off, mut any) = (None, false, false);
+    { block.children().iter() }.find_map(|own| {
+        if own.is("proxy_pass") {
+            pass = Some(own.argument(0).contains('$'));
+        }
+        if !own.is("proxy_redirect") {
+            return None;
+        }
+        let word = own.argument(0);
+        let alone = own.arguments().len() == 1;
+        let is_off = alone && (word == "off" || word == "false");
+        if off || (is_off && any) {
+            return Some((own, "\"proxy_redirect\" directive is duplicate".to_owned()));
+        }
+        (off, any) = (is_off, true);
+        let default = alone && word == "default";
+        let text = match pass.filter(|_| default) {
+            Some(false) => return None,
+            Some(true) => "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables",
+            None if default => "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive",
+            None => return None,
+        };
+        Some((own, text.to_owned()))
+    })
 }
 
 /// A server that waits for others to fail, where the method knows none such.

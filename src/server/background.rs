@@ -35,6 +35,11 @@ type Work = Box<dyn FnOnce() + Send>;
 /// To the thread; `None` when the system had none to give. Reloads have their turns, and each leaves a few pieces of work.
 static THREAD: LazyLock<Option<Sender<Work>>> = LazyLock::new(begin);
 
+/// Starts the thread: whoever starts it gives it its rights.
+pub(super) fn begin_now() {
+    LazyLock::force(&THREAD);
+}
+
 /// Does work by a thread that ends with it: what the work takes beside what it gives, which for reading a configuration is
 /// several times as much, is then there for the thread that reads the next one, and not kept by this one for nothing.
 pub fn apart<T: Send>(work: impl Fn() -> T + Sync) -> T {

@@ -54,10 +54,20 @@ impl Manners {
                 tracing::info!("getrlimit(RLIMIT_NOFILE): {soft}:{hard}");
             }
         }
+        self.workers();
+    }
+
+    /// Whoever serves is this process, whose number is the only one there is.
+    fn workers(&self) {
         self.say(&["start worker processes"]);
         if self.on {
             tracing::info!("start worker process {}", std::process::id());
         }
+    }
+
+    /// Logs are about to be opened again.
+    pub(super) fn reopening(&self) {
+        self.say(&["reopening logs"]);
     }
 
     /// A reload has begun.
@@ -69,9 +79,9 @@ impl Manners {
     pub(super) fn reconfigured(&self, outcome: &ReloadOutcome) {
         match outcome {
             ReloadOutcome::Done(_) => {
-                let sentences = ["start worker processes", "gracefully shutting down"];
-                self.say(&sentences);
-                self.say(&["exiting", "exit"]);
+                self.say(&["using the \"epoll\" event method"]);
+                self.workers();
+                self.say(&["gracefully shutting down", "exiting", "exit"]);
             }
             ReloadOutcome::Refused { diagnostics } if self.on => {
                 tracing::error!(severity = "emerg", "{}", sentence(diagnostics));

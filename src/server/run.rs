@@ -357,7 +357,10 @@ fn obey(process: &Arc<Process>, manners: &Manners, wish: Wish) {
                 manners.reconfigured(&outcome);
             });
         }
-        Wish::Reopen => process.reopen_logs(),
+        Wish::Reopen => {
+            manners.reopening();
+            process.reopen_logs();
+        }
         Wish::Upgrade => {
             manners.changing_binary();
             tokio::spawn(async move {

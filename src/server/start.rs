@@ -14,10 +14,12 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::background;
 use super::certificates;
 use super::descriptors::room_for;
 use super::kept;
 use super::notify::Notify;
+use super::privileges;
 use super::process::{Listening, Process, State};
 use super::reload;
 use super::self_check::SelfCheck;
@@ -195,8 +197,13 @@ pub(super) fn start(
         }
     };
     let deaf = Deaf::default();
+    let account = privileges::of_workers(&config)?;
+    if account.is_some() {
+        // What a worker starts is its account's.
+        background::begin_now();
+    }
     let workers = (0..workers(&config))
-        .map(|index| Worker::start(index, deaf.clone(), context()))
+        .map(|index| Worker::start(index, account.clone(), deaf.clone(), context()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unavailable("cannot start a worker", &error))?;
     let state = State {

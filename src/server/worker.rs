@@ -15,6 +15,7 @@ use socket2::Socket;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::privileges::Account;
 use crate::listener::accept::{ListenerKey, accept, accept_waiting};
 use crate::listener::beat::Beat;
 use crate::listener::connection::Context;
@@ -119,9 +120,10 @@ impl Accepting {
 }
 
 impl Worker {
-    /// Starts worker number `index`; `context` is made for its own pool and book.
+    /// Starts worker number `index`, as an account's if there is one; `context` is made for its own pool and book.
     pub(super) fn start(
         index: usize,
+        account: Option<Account>,
         deaf: Deaf,
         context: impl FnOnce(Arc<Pool>, Arc<Book>) -> Context + Send + 'static,
     ) -> io::Result<Self> {
@@ -131,9 +133,16 @@ impl Worker {
             .build()?;
         let pulse = Arc::new(Pulse::default());
         let own = pulse.clone();
+        let (enter, entered) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
+                // Before anything of a client's is touched.
+                let done = account.map_or(Ok(()), |account| account.enter_thread());
+                let fails = done.is_err();
+                if enter.send(done).is_err() || fails {
+                    return;
+                }
                 let alarm = deaf.alarm();
                 // Made here: both are their thread's alone.
                 let (pool, book) = (Arc::new(Pool::default()), Arc::new(Book::default()));
@@ -142,6 +151,7 @@ impl Worker {
                 drop(alarm);
                 runtime.shutdown_background();
             })?;
+        entered.recv().map_err(io::Error::other)??;
         Ok(Self {
             orders,
             thread,

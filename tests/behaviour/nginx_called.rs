@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::ports::free_addr;
+use crate::support::skip::can_be_shown;
 use crate::support::{Client, Upstream, within};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -613,4 +614,62 @@ fn whoever_runs_beside_nginx_is_told_what_it_warns_of_and_what_listens_nowhere()
         assert!(said.contains(sentence), "{sentence}: {said}");
     }
     assert!(!said.contains(&format!("--at {from}")), "{said}");
+}
+
+#[test]
+fn clients_are_served_as_the_account_that_the_file_names_and_reloads_are_roots() {
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let can = is_root && accounts.contains("\nnobody:");
+    if !can_be_shown((!can).then_some("root, and an account called nobody")) {
+        return;
+    }
+    let nginx = Nginx::new("", free_addr());
+    let dir = nginx.dir.path();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, mode) in [("open", 0o644), ("closed", 0o600)] {
+        fs::write(dir.join(name), name).unwrap();
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let text = |group: &str, more: &str| {
+        format!(
+            "daemon off; user nobody {group};\nevents {{ }}\nhttp {{ access_log off; server {{ listen {}; root {}; {more} }} }}\n",
+            nginx.addr,
+            dir.display()
+        )
+    };
+    let group = match fs::read_to_string("/etc/group") {
+        Ok(groups) if groups.contains("nogroup:") => "nogroup",
+        _ => "nobody",
+    };
+    nginx.write(&text(group, ""));
+    let mut child = nginx.start();
+    let status = |path: &str| {
+        let head = format!("GET /{path} HTTP/1.0\nHost: localhost\n\n");
+        Client::plain(nginx.addr).exchange(head.as_bytes()).status
+    };
+    assert_eq!((status("open"), status("closed")), (200, 403));
+    // Only root may read it now.
+    nginx.write(&text(group, "location /new { return 204; }"));
+    let file = nginx.path("nginx.conf");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    signal(child.id(), "HUP");
+    within(LONG, "it is reloaded", || status("new") == 204);
+    assert_eq!((status("open"), status("closed")), (200, 403));
+    signal(child.id(), "QUIT");
+    within(LONG, "it ends", || child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn a_pid_file_that_holds_no_number_is_told_and_nobody_gets_a_signal() {
+    let nginx = Nginx::new("", free_addr());
+    let pid = nginx.path("nginx.pid");
+    for text in ["-5", "abc", "", "0", " 12", "99999999999999999999"] {
+        fs::write(&pid, format!("{text}\n")).unwrap();
+        let said = format!(
+            "nginx: [error] invalid PID number \"{text}\" in \"{}\"\n",
+            pid.display()
+        );
+        assert_eq!(nginx.output(&["-s", "reload"]), (1, said));
+    }
 }

@@ -150,3 +150,61 @@ fn what_is_tried_beside_reading_fails_as_with_nginx() {
         assert_eq!(different, None, "{more:?}");
     }
 }
+
+#[test]
+fn certificates_and_what_goes_with_them_are_refused_in_openssls_words() {
+    let Some(nginx) = nginx::program() else {
+        return;
+    };
+    let files = TempDir::new().unwrap();
+    let path = |name: &str| files.path().join(name);
+    for name in ["a", "b"] {
+        let own = rcgen::generate_simple_self_signed([format!("{name}.test")]).unwrap();
+        fs::write(path(&format!("{name}.pem")), own.cert.pem()).unwrap();
+        let key = own.signing_key.serialize_pem();
+        fs::write(path(&format!("{name}.key")), key).unwrap();
+    }
+    fs::write(path("text"), "no PEM\n").unwrap();
+    fs::write(path("empty"), "").unwrap();
+    let own = "ssl_certificate F/a.pem; ssl_certificate_key F/a.key;";
+    let mut different = Vec::new();
+    for piece in [
+        own,
+        "ssl_certificate F/a.pem;",
+        "ssl_certificate_key F/a.key;",
+        "ssl_certificate F/a.pem; ssl_certificate_key F/b.key;",
+        "ssl_certificate F/text; ssl_certificate_key F/a.key;",
+        "ssl_certificate F/empty; ssl_certificate_key F/a.key;",
+        "ssl_certificate F/a.pem; ssl_certificate_key F/text;",
+        "ssl_certificate F/a.key; ssl_certificate_key F/a.key;",
+        "ssl_certificate F; ssl_certificate_key F/a.key;",
+        "ssl_certificate F/none; ssl_certificate_key F/a.key;",
+        "ssl_certificate F/a.pem; ssl_certificate_key F/none;",
+        "OWN ssl_certificate F/b.pem;",
+        "OWN ssl_verify_client on;",
+        "OWN ssl_verify_client on; ssl_client_certificate F/a.pem;",
+        "OWN ssl_verify_client on; ssl_client_certificate F/text;",
+        "OWN ssl_verify_client on; ssl_client_certificate F/none;",
+        "OWN ssl_verify_client off; ssl_client_certificate F/none;",
+        "OWN ssl_trusted_certificate F/none;",
+        "OWN ssl_trusted_certificate F/empty;",
+        "OWN ssl_crl F/text;",
+        "OWN ssl_crl F/none;",
+        "OWN ssl_dhparam F/text;",
+        "OWN ssl_dhparam F/none;",
+        "OWN ssl_password_file F/none;",
+        "OWN location / { proxy_pass https://127.0.0.1:1; proxy_ssl_certificate F/a.pem; }",
+        "OWN location / { proxy_pass https://127.0.0.1:1; proxy_ssl_verify on; }",
+        "OWN location / { proxy_pass http://127.0.0.1:1; proxy_ssl_verify on; }",
+    ] {
+        let piece = piece.replace("OWN", own);
+        let piece = piece.replace('F', &files.path().display().to_string());
+        for tls in [" ssl", ""] {
+            let text = format!(
+                "events {{ }}\nhttp {{\nserver {{\nlisten 127.0.0.1:18999{tls};\n{piece}\n}}\n}}\n"
+            );
+            different.extend(difference(nginx, &text));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.concat());
+}

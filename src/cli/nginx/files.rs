@@ -27,6 +27,10 @@ pub(super) fn made(options: &Options, tree: &Tree) -> Result<(), Fault> {
     };
     tried.map_err(|error| failed(&pid, &error.into()))?;
     let mut logs = Vec::new();
+    if !tree.directives.iter().any(|own| own.is("error_log")) {
+        let first = options.error_log();
+        logs.extend(first.map(|path| path.display().to_string()));
+    }
     gather(&tree.directives, &mut logs);
     for log in logs {
         let path = options.prefix().join(log);

@@ -6,6 +6,7 @@
 mod daemon;
 mod files;
 mod options;
+mod secrets;
 mod signal;
 mod test;
 mod version;

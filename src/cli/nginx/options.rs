@@ -43,7 +43,8 @@ impl Options {
     /// The first error log; `None` is standard error.
     pub(super) fn error_log(&self) -> Option<PathBuf> {
         let file = self.error_log.as_deref().unwrap_or(Path::new(ERROR_LOG));
-        (file != Path::new("stderr")).then(|| self.prefix().join(file))
+        let none = [Path::new("stderr"), Path::new("")];
+        (!none.contains(&file)).then(|| self.prefix().join(file))
     }
 }
 
@@ -70,7 +71,9 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Options, String> {
                     let beside = letters.get(at + 1..).filter(|beside| !beside.is_empty());
                     let value = beside.map(OsStr::from_bytes);
                     let value = value.or_else(|| rest.next().map(OsString::as_os_str));
-                    let value = value.filter(|value| !value.is_empty());
+                    // Scripts give an empty variable; without a file or with none to log to it is as if it was not there.
+                    let may_be_empty = matches!(letter, b'g' | b'e' | b's');
+                    let value = value.filter(|value| may_be_empty || !value.is_empty());
                     options.take(*letter, value)?;
                     break;
                 }
@@ -122,6 +125,17 @@ mod tests {
     fn of(line: &str) -> Result<Options, String> {
         let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
         parse(&words)
+    }
+
+    #[test]
+    fn directives_and_an_error_log_may_be_empty_texts() {
+        let words = ["-g", "", "-e", ""].map(OsString::from);
+        let options = parse(&words).unwrap();
+        assert_eq!(options.globals, "");
+        assert_eq!(options.error_log(), None);
+        let signal = ["-s", ""].map(OsString::from);
+        let refused = "invalid option: \"-s \"".to_owned();
+        assert_eq!(parse(&signal), Err(refused));
     }
 
     #[test]

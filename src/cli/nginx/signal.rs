@@ -18,9 +18,11 @@ pub(super) fn send(name: &str, pid_file: &Path) -> Result<(), Fault> {
     let file = pid_file.display();
     let text = fs::read_to_string(pid_file)
         .map_err(|cause| error(format!("open() \"{file}\" failed ({})", system(&cause))))?;
-    let text = text.trim();
-    let pid = text.parse().ok().and_then(Pid::from_raw);
-    let Some(pid) = pid.filter(|pid| pid.as_raw_nonzero().get() > 0) else {
+    let text = text.trim_end_matches(['\r', '\n']);
+    // `Pid` panics at numbers below zero.
+    let number = text.parse::<u32>().ok().filter(|_| !text.starts_with('+'));
+    let number = number.and_then(|number| i32::try_from(number).ok());
+    let Some(pid) = number.and_then(Pid::from_raw) else {
         return Err(error(format!(
             "invalid PID number \"{text}\" in \"{file}\""
         )));

@@ -5,12 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::Path;
 
 use super::options::Options;
-use super::words::{self, Fault, Words};
-use super::{files, refused};
+use super::words::{Fault, Words};
+use super::{files, refused, secrets};
 use crate::cli::{complain, print};
 use crate::config::{self, CertificateSource, Config, Paint, Source};
 use crate::nginx::import::{Fate, import_as};
@@ -26,9 +24,13 @@ pub(super) fn run(
     words: &Words,
 ) -> Result<(), Fault> {
     let file = options.file();
+    let folder = file.parent().unwrap_or(&file);
+    secrets::tried(
+        tree,
+        &std::path::absolute(folder).unwrap_or(folder.to_path_buf()),
+    )?;
     well_formed(options, words);
     let imported = import_as(tree, asked);
-    let folder = file.parent().unwrap_or(&file);
     let source = Source::new("nginx", folder, &*imported.toml);
     let loaded = config::load(&source);
     let loaded = loaded.map_err(|report| refused(&report.render(Paint::Plain)))?;
@@ -79,14 +81,6 @@ fn certificates(config: &Config) -> Result<(), Fault> {
         more.tls.as_ref().map(|tls| &tls.pairs)
     });
     for files in of_sites.chain(of_streams).flatten() {
-        for (kind, path) in [
-            ("certificate", &files.chain),
-            ("certificate key", &files.key),
-        ] {
-            if let Err(error) = fs::File::open(path) {
-                return Err(unreadable(kind, path, &error));
-            }
-        }
         load_files(files).map_err(|error| {
             let chain = files.chain.display();
             let reason = with_reasons(&error);
@@ -94,21 +88,6 @@ fn certificates(config: &Config) -> Result<(), Fault> {
         })?;
     }
     Ok(())
-}
-
-/// As OpenSSL has nginx say it.
-fn unreadable(kind: &str, path: &Path, error: &io::Error) -> Fault {
-    let code = error.raw_os_error().unwrap_or_default();
-    let after = match error.kind() {
-        io::ErrorKind::NotFound => "10000080:BIO routines::no such file",
-        _ => "10080002:BIO routines::system lib",
-    };
-    let (path, reason) = (path.display(), words::system(error));
-    let reason = reason.split_once(": ").map_or(&*reason, |(_, words)| words);
-    Fault::emerg(format!(
-        "cannot load {kind} \"{path}\": BIO_new_file() failed (SSL: error:8{code:07X}:system library::{reason}:calling \
-         fopen({path}, r) error:{after})"
-    ))
 }
 
 /// Prints each file once, as it is.

@@ -55,6 +55,20 @@ pub(in crate::config) static TABLE: Table = Table {
             "Its group, instead of the account's own. Takes effect at start.",
         ),
         Key::rule(
+            "worker_user",
+            Kind::Text,
+            "none",
+            "\"www-data\"",
+            "The account that clients are served as when the process is root's and stays so: its rights are those by which files are served and unix sockets are reached. Ports, keys and logs are root's affair, at reloads too. Takes effect at start.",
+        ),
+        Key::rule(
+            "worker_group",
+            Kind::Text,
+            "none",
+            "\"www-data\"",
+            "Its group, instead of the account's own. Takes effect at start.",
+        ),
+        Key::rule(
             "pid_file",
             Kind::Path,
             "none",
@@ -79,6 +93,8 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
     let upgrade_timeout = reader.duration("upgrade_timeout");
     let user = reader.optional("user", Reader::text);
     let group = reader.optional("group", Reader::text);
+    let worker_user = reader.optional("worker_user", Reader::text);
+    let worker_group = reader.optional("worker_group", Reader::text);
     let pid_file = reader.optional("pid_file", Reader::path);
     let reload_on_change = reader.flag("reload_on_change");
     Some(Server {
@@ -89,6 +105,8 @@ pub(in crate::config) fn read(reader: &Reader<'_>) -> Option<Server> {
         upgrade_timeout: value(upgrade_timeout)?,
         user: user?.map(|at| at.value),
         group: group?.map(|at| at.value),
+        worker_user: worker_user?.map(|at| at.value),
+        worker_group: worker_group?.map(|at| at.value),
         pid_file: pid_file?.map(|at| at.value),
         reload_on_change: value(reload_on_change)?,
     })

@@ -11,7 +11,7 @@ use super::draft::{self, Draft};
 use super::log;
 use crate::config::LogLevel;
 use crate::nginx::model::Scope;
-use crate::nginx::tree::Directive;
+use crate::nginx::tree::{Directive, Word};
 
 /// What nginx's package says.
 pub const PID: &str = "/run/nginx.pid";
@@ -45,6 +45,14 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
     import.server_key("drain_timeout", &draft::time(time.unwrap_or(DRAIN)), own);
     if let Some(own) = own {
         import.ledger.carried(own, "`server.drain_timeout`");
+    }
+    if let Some(own) = scope.one("user") {
+        // A group of the account's name is meant where none is said.
+        let user = own.argument(0);
+        let group = own.arguments().get(1).map_or(user.clone(), Word::text);
+        import.server_key("worker_user", &draft::text(&user), Some(own));
+        import.server_key("worker_group", &draft::text(&group), None);
+        import.ledger.carried(own, "`server.worker_user`");
     }
     // nginx takes such lines, and its own tests send them.
     match import

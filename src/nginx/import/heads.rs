@@ -8,12 +8,12 @@ use http::HeaderName;
 use super::Import;
 use super::advice;
 use super::bodies;
+use super::cookies;
 use super::draft::{self, Draft};
 use super::hidden;
 use super::proxied::{address, known};
 use super::rules;
 use super::variables::{self, Known};
-use crate::config::CookieFlag;
 use crate::nginx::model::{Kind, Location, Scope};
 use crate::nginx::tree::Directive;
 
@@ -46,7 +46,7 @@ pub(super) fn of_route<'t>(
     request(import, scope, &sets, (pass, hub), route);
     if family == "proxy" {
         locations(import, location, (pass, hub), route);
-        cookies(import, scope, route);
+        cookies::of_route(import, scope, route);
     }
     led(import, scope, (family, hub), route);
     hidden::of_route(import, scope, family, route);
@@ -260,7 +260,7 @@ pub(super) fn base_of_route<'t>(import: &mut Import<'t>, scope: &Scope<'t>, rout
     }
 }
 
-fn carried(import: &mut Import<'_>, own: &Directive, to: &str) {
+pub(super) fn carried(import: &mut Import<'_>, own: &Directive, to: &str) {
     if !import.ledger.has(own) {
         import.ledger.carried(own, to);
     }
@@ -377,7 +377,7 @@ fn default(location: &Location<'_>, pass: &Directive) -> Option<String> {
 }
 
 /// Two arguments of which the first may be an expression.
-fn pair(import: &Import<'_>, own: &Directive, known: &Known) -> Result<String, String> {
+pub(super) fn pair(import: &Import<'_>, own: &Directive, known: &Known) -> Result<String, String> {
     let from = own.argument(0);
     let (from, groups) = match from.strip_prefix('~') {
         Some(_) => (from.clone().into_owned(), variables::groups(&from)),
@@ -389,59 +389,4 @@ fn pair(import: &Import<'_>, own: &Directive, known: &Known) -> Result<String, S
     let to = to.strip_prefix('.').filter(|_| dotted).unwrap_or(&to);
     let to = variables::text_with(import, to.as_bytes(), known, &groups)?;
     Ok(format!("[{}, {}]", draft::text(&from), draft::text(&to)))
-}
-
-/// `proxy_cookie_domain`, `_path` and `_flags`.
-fn cookies(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut Draft) {
-    let mut parts = Vec::new();
-    let mut from = None;
-    for key in ["domain", "path", "flags"] {
-        let all = scope.all(&format!("proxy_cookie_{key}"));
-        let mut pairs = Vec::new();
-        for own in all.iter().filter(|own| own.argument(0) != "off") {
-            let pair = match key {
-                "flags" => flags(own),
-                _ => pair(import, own, &Known::default()),
-            };
-            match pair {
-                Ok(pair) => {
-                    pairs.push(pair);
-                    from = Some(*own);
-                    carried(import, own, "`cookies` of its routes");
-                }
-                Err(unknown) => import.ledger.lost(own, unknown),
-            }
-        }
-        if !pairs.is_empty() {
-            parts.push(format!("{key} = [{}]", pairs.join(", ")));
-        }
-    }
-    if !parts.is_empty() {
-        route.set("cookies", format!("{{ {} }}", parts.join(", ")), from);
-    }
-}
-
-fn flags(own: &Directive) -> Result<String, String> {
-    let words: Vec<_> = own
-        .arguments()
-        .iter()
-        .skip(1)
-        .map(|word| word.text().to_ascii_lowercase())
-        .collect();
-    if words.iter().any(|word| word.contains('$')) {
-        return Err("the attributes depend on the request, which hubgate's do not".to_owned());
-    }
-    // nginx looks at them when an answer comes, and then changes nothing.
-    if let Some(word) = words.iter().find(|word| CookieFlag::parse(word).is_none()) {
-        return Err(format!("`{word}` is no attribute of cookies"));
-    }
-    let name = own.argument(0);
-    if name.contains('$') && !name.starts_with('~') {
-        return Err("the cookie's name depends on the request".to_owned());
-    }
-    Ok(format!(
-        "[{}, {}]",
-        draft::text(&name),
-        draft::text(&words.join(" "))
-    ))
 }

@@ -8,6 +8,7 @@ mod advice;
 mod answer;
 mod bodies;
 mod clients;
+mod cookies;
 mod definitions;
 mod draft;
 mod errors;

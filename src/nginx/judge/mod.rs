@@ -21,7 +21,7 @@ use super::tree::Directive;
 
 pub(super) use listen::shown;
 pub(super) use logs::server as syslog_server;
-pub(super) use rows::{of_geo, of_map, too_much};
+pub(super) use rows::{of_geo, of_map, of_range, too_much};
 pub(super) use url::{Host, Kind, Url, host_of_pass, is_pass, upstreams};
 pub(super) use variables::unknown;
 pub(super) use warnings::{

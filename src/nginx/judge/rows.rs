@@ -40,6 +40,18 @@ pub(in crate::nginx) fn of_geo(row: &Directive) -> Option<String> {
     (!fits).then(|| format!("invalid network \"{network}\""))
 }
 
+/// Why a row of a `geo` of ranges is refused.
+pub(in crate::nginx) fn of_range(row: &Directive) -> Option<String> {
+    let name = row.name();
+    let given = row.argument(0);
+    let range = if name == "delete" { &given } else { &name };
+    let ends = range
+        .split_once('-')
+        .and_then(|(from, to)| Some((dotted(from)?, dotted(to)?)));
+    let fits = ends.is_some_and(|(from, to)| from <= to);
+    (!fits).then(|| format!("invalid range \"{range}\""))
+}
+
 fn is_network(text: &str) -> bool {
     let (address, length) = text.split_once('/').unwrap_or((text, "0"));
     let length = value::number(length.as_bytes());

@@ -231,6 +231,11 @@ fn one(name: &str, directive: &Directive) -> Option<String> {
             let text = "\"userid_mark\" directive value must be \"off\" or a single letter, digit or \"=\"";
             (!fits).then(|| text.to_owned())
         }
+        "valid_referers" => {
+            let mut words = directive.arguments().iter();
+            let empty = words.any(|word| word.bytes.is_empty());
+            empty.then(|| "invalid referer \"\"".to_owned())
+        }
         "sub_filter" if word.bytes.is_empty() => Some("empty search pattern".to_owned()),
         "allow" | "deny" => (!is(&["all", "unix:"]) && !is_network(&text)).then(|| parameter(word)),
         "expires" => expires(directive.arguments()),
