@@ -4,6 +4,11 @@
 //! Invariant: a difference in status, or in a field or body that came from an upstream, is never explained.
 #![deny(clippy::disallowed_methods)]
 
+use std::borrow::Cow;
+use std::io::Read as _;
+
+use flate2::read::MultiGzDecoder;
+
 use super::exchange::{Answer, Request};
 
 /// One difference.
@@ -49,6 +54,7 @@ const PAGE: &[&str] = &[
 ];
 
 const PAGES: &str = "each has its own page for an error or a redirect";
+const PACKED: &str = "the same bytes, compressed otherwise";
 const FRAMING: &str = "the same bytes, framed otherwise";
 const PORTS: &str = "it names the port that was asked";
 
@@ -74,16 +80,15 @@ pub(super) fn judge(request: &Request, nginx: &Answer, hubgate: &Answer) -> Vec<
     }
     let is_head = request.method == "HEAD";
     let page = is_page(nginx, is_head);
-    let same_body = nginx.body == hubgate.body;
+    let same_body = unpacked(nginx) == unpacked(hubgate);
+    let same_bytes = nginx.body == hubgate.body;
     if nginx.whole != hubgate.whole {
         say("end", whole(nginx), whole(hubgate), None);
+    } else if same_body && !same_bytes {
+        say("body", show(&nginx.body), show(&hubgate.body), Some(PACKED));
     } else if !same_body {
-        say(
-            "body",
-            show(&nginx.body),
-            show(&hubgate.body),
-            page.then_some(PAGES),
-        );
+        let (nginx, hubgate) = (unpacked(nginx), unpacked(hubgate));
+        say("body", show(&nginx), show(&hubgate), page.then_some(PAGES));
     }
     let mut names: Vec<_> = nginx
         .fields
@@ -116,6 +121,21 @@ pub(super) fn judge(request: &Request, nginx: &Answer, hubgate: &Answer) -> Vec<
     found
 }
 
+/// The largest body that is undone to be compared.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// The body as it was before it was compressed; as it came where it was not, or cannot be undone.
+fn unpacked(answer: &Answer) -> Cow<'_, [u8]> {
+    let mut body = Vec::new();
+    if values(answer, "content-encoding") == ["gzip"] {
+        let undone = MultiGzDecoder::new(&*answer.body);
+        if matches!(undone.take(LARGEST).read_to_end(&mut body), Ok(1..)) {
+            return Cow::Owned(body);
+        }
+    }
+    Cow::Borrowed(&answer.body)
+}
+
 /// What nginx says of its own pages, and of nothing else.
 const BARE: &[&str] = &[
     "server",
@@ -137,7 +157,8 @@ fn is_page(answer: &Answer, is_head: bool) -> bool {
     {
         return true;
     }
-    let made = |part: &[u8]| answer.body.windows(part.len()).any(|own| own == part);
+    let body = unpacked(answer);
+    let made = |part: &[u8]| body.windows(part.len()).any(|own| own == part);
     match is_head {
         true => answer.status >= 300 && values(answer, "content-type") == ["text/html"],
         false => made(b"<hr><center>nginx") || answer.status == 304 || answer.status == 405,
@@ -228,6 +249,22 @@ mod tests {
         let found = differing(&nginx, &hubgate);
         assert_eq!(found.len(), 5);
         assert!(found.iter().all(|(_, explained)| *explained), "{found:?}");
+    }
+
+    #[test]
+    fn the_same_bytes_compressed_otherwise_are_the_same() {
+        let packed = |level: u32, text: &str| {
+            let level = flate2::Compression::new(level);
+            let mut encoder = flate2::read::GzEncoder::new(text.as_bytes(), level);
+            let mut answer = answer(200, &[("content-encoding", "gzip")], "");
+            encoder.read_to_end(&mut answer.body).unwrap();
+            answer
+        };
+        let text = "a text that says a text that says a text".repeat(9);
+        let found = differing(&packed(1, &text), &packed(9, &text));
+        assert!(found.iter().all(|(_, explained)| *explained), "{found:?}");
+        let found = differing(&packed(1, &text), &packed(1, &text.replace("says", "sang")));
+        assert_eq!(found, [("body".to_owned(), false)]);
     }
 
     #[test]
