@@ -192,7 +192,7 @@ location_headers = [["http://$host/", "/"], ["~*^http://(?<name>.)(.)", "/$name$
 cookies = { domain = [["a.test", "$host"]], path = [["~^/(.)", "/x/$1"]], flags = [["~.", "secure nosamesite"]] }
 [[site."bücher.example".route]]
 exact = "/edge"
-respond = { status = 299, body = "edge of \"$host\" $$", type = "text/html" }
+respond = { status = 299, body = "edge of \"$host\" $$", type = "text/html", by_extension = true, types = { css = "text/css" } }
 [[site."bücher.example".route]]
 exact = "/counts"
 answer = "counts"

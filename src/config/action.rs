@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::files::{Files, FilesPlace};
+use super::media_types::MediaTypes;
 use super::text::Text;
 use crate::types::name::UpstreamName;
 
@@ -88,6 +89,10 @@ pub struct Respond {
     pub body: Text,
     /// `Content-Type`.
     pub kind: Box<str>,
+    /// Whether the extension of the path says that, where it says one.
+    pub by_extension: bool,
+    /// What extensions say; `None` is the built-in table.
+    pub types: Option<MediaTypes>,
 }
 
 /// An answer that says where to ask.

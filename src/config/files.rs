@@ -3,9 +3,7 @@
 //! Looking for files and sending them is `proxy::files`'; here is only what is wanted, and which media type a name has.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
-
-use super::media_types;
+use super::media_types::{self, MediaTypes};
 use super::text::Text;
 
 /// A folder whose files are served.
@@ -20,7 +18,7 @@ pub struct Files {
     /// What a folder without an index shows.
     pub listing: Listing,
     /// Media types by extension, lower case; `None` is the built-in table.
-    pub types: Option<BTreeMap<Box<str>, Box<str>>>,
+    pub types: Option<MediaTypes>,
     /// The media type of all other names.
     pub default_type: Box<str>,
     /// Where symbolic links may lead.
@@ -169,10 +167,7 @@ impl Since {
 impl Files {
     /// The media type of the file at this path, by its extension.
     pub fn kind(&self, path: &[u8]) -> &str {
-        let found = extension(path).and_then(|extension| match &self.types {
-            Some(types) => types.get(&*extension).map(|kind| &**kind),
-            None => media_types::of(&extension),
-        });
+        let found = media_types::of_path(path, self.types.as_ref());
         found.unwrap_or(&self.default_type)
     }
 
@@ -191,31 +186,5 @@ impl Files {
             .chain(&self.index)
             .chain(named)
             .collect()
-    }
-}
-
-/// What follows the last dot of the last segment, unless it begins with that dot; lower case.
-fn extension(path: &[u8]) -> Option<String> {
-    let name = path.rsplit(|byte| *byte == b'/').next()?;
-    let dot = name.iter().rposition(|byte| *byte == b'.')?;
-    let text = std::str::from_utf8(name.get(dot + 1..)?).ok()?;
-    (dot > 0 && !text.is_empty()).then(|| text.to_ascii_lowercase())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_extension_follows_the_last_dot_of_the_last_name() {
-        for (path, wanted) in [
-            (&b"/a/b.tar.GZ"[..], Some("gz")),
-            (b"/a.d/b", None),
-            (b"/.html", None),
-            (b"/a.", None),
-            (b"a.b", Some("b")),
-        ] {
-            assert_eq!(extension(path).as_deref(), wanted);
-        }
     }
 }

@@ -3,6 +3,28 @@
 //! What nginx's packages ship, and so what imported configurations mostly say; `files.types` takes its place.
 #![deny(clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
+
+/// A table in the place of the built-in one: by extension, lower case.
+pub type MediaTypes = BTreeMap<Box<str>, Box<str>>;
+
+/// The media type of what is at `path`, by its extension: as `own` says, or else the built-in table.
+pub fn of_path<'a>(path: &[u8], own: Option<&'a MediaTypes>) -> Option<&'a str> {
+    let extension = extension(path)?;
+    match own {
+        Some(types) => types.get(&*extension).map(|kind| &**kind),
+        None => of(&extension),
+    }
+}
+
+/// What follows the last dot of the last segment, unless it begins with that dot; lower case.
+fn extension(path: &[u8]) -> Option<String> {
+    let name = path.rsplit(|byte| *byte == b'/').next()?;
+    let dot = name.iter().rposition(|byte| *byte == b'.')?;
+    let text = std::str::from_utf8(name.get(dot + 1..)?).ok()?;
+    (dot > 0 && !text.is_empty()).then(|| text.to_ascii_lowercase())
+}
+
 /// The media type of files with this extension, lower case.
 pub fn of(extension: &str) -> Option<&'static str> {
     let found = TYPES.binary_search_by(|(known, _)| (*known).cmp(extension));
@@ -139,5 +161,18 @@ mod tests {
             assert_eq!(of(extension), Some(kind));
         }
         assert_eq!(of("HTML"), None);
+    }
+
+    #[test]
+    fn an_extension_follows_the_last_dot_of_the_last_name() {
+        for (path, wanted) in [
+            (&b"/a/b.tar.GZ"[..], Some("gz")),
+            (b"/a.d/b", None),
+            (b"/.html", None),
+            (b"/a.", None),
+            (b"a.b", Some("b")),
+        ] {
+            assert_eq!(extension(path).as_deref(), wanted);
+        }
     }
 }

@@ -23,6 +23,7 @@ use super::show_bodies;
 use super::show_client_terms::client;
 use super::show_detours::detours;
 use super::show_files::files;
+use super::show_files::media_types;
 use super::show_heads;
 use super::show_limit::limits as limits_of;
 pub(super) use super::show_limit::{concurrency, rate};
@@ -293,8 +294,14 @@ pub(super) fn action(action: &RouteAction) -> Entry {
         RouteAction::Respond(respond) => {
             let (status, body) = (respond.status, quoted(&respond.body));
             let kind = quoted(&respond.kind);
-            let table = format!("{{ status = {status}, body = {body}, type = {kind} }}");
-            ("respond", table)
+            let mut table = format!("status = {status}, body = {body}, type = {kind}");
+            if respond.by_extension {
+                table += ", by_extension = true";
+            }
+            if let Some(types) = &respond.types {
+                table += &format!(", types = {}", media_types(types));
+            }
+            ("respond", format!("{{ {table} }}"))
         }
         RouteAction::Redirect(redirect) => {
             let (to, status) = (quoted(&redirect.to), redirect.status);

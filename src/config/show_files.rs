@@ -3,6 +3,7 @@
 //! A part of `show`: what is printed loads to what it was printed from.
 
 use super::files::{Attempts, Files, FilesPlace, Last, Listing};
+use super::media_types::MediaTypes;
 use super::show::{Entry, list, quoted};
 
 pub(super) fn files(files: &Files) -> Vec<Entry> {
@@ -24,11 +25,7 @@ pub(super) fn files(files: &Files) -> Vec<Entry> {
     entries.push(("listing", quoted(listing)));
     entries.push(("listing_sizes", quoted(sizes)));
     if let Some(types) = &files.types {
-        let types = types.iter();
-        let types: Vec<_> = types
-            .map(|(extension, kind)| format!("{} = {}", quoted(extension), quoted(kind)))
-            .collect();
-        entries.push(("types", format!("{{ {} }}", types.join(", "))));
+        entries.push(("types", media_types(types)));
     }
     entries.extend([
         ("default_type", quoted(&files.default_type)),
@@ -58,4 +55,13 @@ fn attempts(own: &Attempts) -> String {
     };
     let all: Vec<_> = first.chain([last]).collect();
     list(&all)
+}
+
+/// A table of media types.
+pub(super) fn media_types(types: &MediaTypes) -> String {
+    let types = types.iter();
+    let types: Vec<_> = types
+        .map(|(extension, kind)| format!("{} = {}", quoted(extension), quoted(kind)))
+        .collect();
+    format!("{{ {} }}", types.join(", "))
 }

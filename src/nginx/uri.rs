@@ -14,6 +14,8 @@ pub struct Uri {
     pub raw: Vec<u8>,
     /// Whether the path had escapes.
     pub quoted: bool,
+    /// Whether it had a `+`.
+    pub plus: bool,
     /// Whether the raw one may be forwarded: it has a path.
     pub has_path: bool,
 }
@@ -27,6 +29,11 @@ impl Uri {
             out.extend_from_slice(&self.args);
         }
         out
+    }
+
+    /// Whether what is taken from it is escaped where it becomes a part of something else, as nginx does.
+    pub fn is_escaped(&self) -> bool {
+        self.quoted || self.plus
     }
 
     /// A part of its path with its arguments: escaped where the request's path was.
@@ -65,6 +72,7 @@ pub fn parse(target: &[u8], merge_slashes: bool) -> Result<Uri, Invalid> {
     let path = if has_path { path } else { b"/" };
     Ok(Uri {
         quoted: path.contains(&b'%'),
+        plus: path.contains(&b'+'),
         path: normal(path, merge_slashes)?,
         args: args.to_vec(),
         raw: if raw.is_empty() {
@@ -170,7 +178,8 @@ pub fn escape_argument(taken: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(taken.len());
     for &byte in taken {
         match byte {
-            0..=b' ' | 0x7f.. | b'#' | b'%' | b'&' | b'+' | b';' | b'?' => hex(&mut out, byte),
+            0..=b' ' | 0x7f.. | b'"' | b'#' | b'%' | b'&' | b'+' | b';' => hex(&mut out, byte),
+            b'<' | b'>' | b'?' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => hex(&mut out, byte),
             _ => out.push(byte),
         }
     }
@@ -242,6 +251,10 @@ mod tests {
         assert_eq!(
             escape_argument(b"a b/c?d&e=f;%"),
             b"a%20b/c%3Fd%26e=f%3B%25"
+        );
+        assert_eq!(
+            escape_argument(b"!\"$'()*,-.:<=>@[\\]^_`{|}~+\xff"),
+            b"!%22$'()*,-.:%3C=%3E@[%5C]%5E_%60%7B%7C%7D~%2B%FF"
         );
     }
 

@@ -16,7 +16,7 @@ use super::filter::response::{self, Afterwards, Framing};
 use super::page::Facts;
 use super::page::form::{self, Form};
 use super::recode::Plan;
-use crate::config::{Lookup, RouteAction};
+use crate::config::{Lookup, Respond, RouteAction, Variable, media_types};
 use crate::observe::cause::{Cause, Situation};
 use crate::types::header::{X_HUBGATE_CAUSE, X_REQUEST_ID};
 
@@ -26,6 +26,16 @@ const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// What browsers are told to remember of a site.
 pub fn strict(value: &HeaderValue) -> (HeaderName, HeaderValue) {
     (header::STRICT_TRANSPORT_SECURITY, value.clone())
+}
+
+/// The media type of what is said at the path at hand.
+fn kind_of<'a>(respond: &'a Respond, values: &dyn Lookup) -> &'a str {
+    let mut path = Vec::new();
+    if respond.by_extension {
+        values.append(&Variable::Uri, &mut path);
+    }
+    let found = media_types::of_path(&path, respond.types.as_ref());
+    found.unwrap_or(&respond.kind)
 }
 
 /// A whole answer.
@@ -171,16 +181,7 @@ impl Answer {
     /// What a route without an upstream says. A value that cannot stand in a field is left out of it.
     pub fn of_route(action: &RouteAction, values: &dyn Lookup) -> Self {
         match action {
-            RouteAction::Respond(respond) => {
-                let mut fields = Vec::new();
-                if let Ok(kind) = HeaderValue::from_str(&respond.kind)
-                    && !matches!(respond.status, 204 | 304)
-                {
-                    fields.push((header::CONTENT_TYPE, kind));
-                }
-                let body = respond.body.value(values).into_owned();
-                Self::new(respond.status, fields, body, None)
-            }
+            RouteAction::Respond(respond) => Self::of_respond(respond, values),
             RouteAction::Redirect(redirect) => {
                 let location = redirect.to.value(values);
                 Self::redirect(redirect.status, &location, None)
@@ -190,6 +191,18 @@ impl Answer {
             | RouteAction::Files(_)
             | RouteAction::Own(_) => Self::text(500, Vec::new(), Some(Cause::Internal)),
         }
+    }
+
+    /// What `respond` says.
+    pub fn of_respond(respond: &Respond, values: &dyn Lookup) -> Self {
+        let mut fields = Vec::new();
+        if let Ok(kind) = HeaderValue::from_str(kind_of(respond, values))
+            && !matches!(respond.status, 204 | 304)
+        {
+            fields.push((header::CONTENT_TYPE, kind));
+        }
+        let body = respond.body.value(values).into_owned();
+        Self::new(respond.status, fields, body, None)
     }
 
     /// Text that was asked for.

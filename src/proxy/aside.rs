@@ -62,6 +62,7 @@ impl Course {
             args: args.to_vec(),
             raw: path.as_bytes().to_vec(),
             quoted: false,
+            plus: false,
             has_path: true,
         });
         Self {

@@ -14,8 +14,7 @@ use super::app::Facts;
 use super::known::Known;
 use super::values::{Place, Values};
 use crate::config::{
-    ARGS, Act, Condition, FileTest, Lookup as _, Rewriting, RouteAction, Rule, Text, TextPart,
-    Then, Variable,
+    ARGS, Act, Condition, FileTest, Lookup as _, Rewriting, Rule, Text, TextPart, Then, Variable,
 };
 use crate::nginx::uri;
 use crate::router::Seen;
@@ -84,6 +83,31 @@ impl<'a> Ground<'a> {
     fn value(&self, text: &Text, seen: &Seen) -> Vec<u8> {
         text.value(&self.values(seen)).into_owned()
     }
+
+    /// As that, for a variable: what regexes took is escaped where something of the path was.
+    fn set(&self, text: &Text, seen: &Seen) -> Vec<u8> {
+        let takes = |part: &TextPart| matches!(part, TextPart::Variable(Variable::Capture(_)));
+        let escapes = seen.uri.as_ref().is_some_and(uri::Uri::is_escaped);
+        if !escapes || !text.parts().iter().any(takes) {
+            return self.value(text, seen);
+        }
+        let values = self.values(seen);
+        let mut whole = Vec::new();
+        for part in text.parts() {
+            match part {
+                TextPart::Literal(text) => whole.extend_from_slice(text.as_bytes()),
+                TextPart::Variable(variable) => {
+                    let mut value = Vec::new();
+                    values.append(variable, &mut value);
+                    match takes(part) {
+                        true => whole.extend_from_slice(&uri::escape_argument(&value)),
+                        false => whole.extend_from_slice(&value),
+                    }
+                }
+            }
+        }
+        whole
+    }
 }
 
 /// Carries out `rules`, whose words see and change what was `seen`.
@@ -104,7 +128,7 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
         match &rule.act {
             Act::Set(values) => {
                 for (name, text) in values {
-                    let value = ground.value(text, seen);
+                    let value = ground.set(text, seen);
                     match seen.uri.as_mut().filter(|_| **name == *ARGS) {
                         Some(uri) => (uri.args, queried) = (value, true),
                         None => seen.captures.set(name, value),
@@ -113,7 +137,7 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
             }
             Act::Rewrite(rewriting) => match rewrite(rewriting, ground, seen) {
                 None => {}
-                Some(Rewritten::Redirect(answer)) => return Ruled::Answer(answer),
+                Some(Rewritten::Answer(answer)) => return Ruled::Answer(answer),
                 Some(Rewritten::Path) => {
                     changed = true;
                     match rewriting.then {
@@ -124,8 +148,7 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
                 }
             },
             Act::Respond(respond) => {
-                let action = RouteAction::Respond((**respond).clone());
-                let answer = Answer::of_route(&action, &ground.values(seen));
+                let answer = Answer::of_respond(respond, &ground.values(seen));
                 return Ruled::Answer(Box::new(answer));
             }
             Act::Redirect(redirect) => {
@@ -156,13 +179,13 @@ fn stay(entered: Option<&str>, changed: bool, queried: bool) -> Ruled {
 
 enum Rewritten {
     Path,
-    Redirect(Box<Answer>),
+    Answer(Box<Answer>),
 }
 
 /// Puts another path, or an answer, in place of a path that matches.
 fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option<Rewritten> {
     let uri = seen.uri.as_ref()?;
-    let (quoted, old) = (uri.quoted, uri.args.clone());
+    let (quoted, old) = (uri.is_escaped(), uri.args.clone());
     let captures = rewriting.pattern.find(&uri.path)?;
     seen.take(captures);
     let redirects = matches!(rewriting.then, Then::Redirect(_)) || leads_away(&rewriting.to);
@@ -187,6 +210,11 @@ fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option
         _ => None,
     };
     let Some(status) = status else {
+        if path.is_empty() {
+            // There is no such path, and nginx says so in the same way.
+            let answer = Answer::new(500, Vec::new(), Vec::new(), None);
+            return Some(Rewritten::Answer(Box::new(answer)));
+        }
         let uri = seen.uri.as_mut()?;
         (uri.path, uri.args) = (path, args);
         return Some(Rewritten::Path);
@@ -197,7 +225,7 @@ fn rewrite(rewriting: &Rewriting, ground: Ground<'_>, seen: &mut Seen) -> Option
         location.extend_from_slice(&args);
     }
     let answer = Answer::redirect(status, &location, None);
-    Some(Rewritten::Redirect(Box::new(answer)))
+    Some(Rewritten::Answer(Box::new(answer)))
 }
 
 /// Whether a rewrite's text is an address, and no path.

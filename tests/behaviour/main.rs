@@ -52,6 +52,7 @@ mod nginx_errors;
 mod nginx_intercepts;
 mod nginx_odds;
 mod nginx_proxying;
+mod nginx_published;
 mod nginx_refused;
 mod nginx_servers;
 mod nginx_streams;

@@ -23,6 +23,10 @@ http {
     server { listen @B@; server_name ~^u-(?<user>\w+)\.test$ www.a.*; return 200 "four $user"; }
     server { listen @A@; listen @B@; server_name x.w.test; return 200 "five $host"; }
     server { listen @C@; listen *:@PORT_C@; server_name _; location / { return 200 "six"; } }
+    server { listen @C@; server_name e.test; return 200 "exact"; }
+    server { listen @C@; server_name .e.test; return 200 "dotted"; }
+    server { listen @C@; server_name .f.test; return 200 "first"; }
+    server { listen @C@; server_name f.test; return 200 "second"; }
     server { listen [::]:@PORT_D@ ipv6only=off; return 200 "seven"; }
     server {
         listen @C@;
@@ -61,6 +65,10 @@ const ASKED: &[(&str, &str)] = &[
     ("POST /moved", "Host: a.test"),
     ("GET /d/%2e%2e/d/a%20b?c", "Host: a.test"),
     ("GET /d/../..", "Host: a.test"),
+    ("GET /", "Host: e.test"),
+    ("GET /", "Host: x.e.test"),
+    ("GET /", "Host: f.test"),
+    ("GET /", "Host: x.f.test"),
     ("OPTIONS /nothing", "Host: a.test"),
     ("GET /nothing", "Host: a.test"),
     ("GET /deny", "Host: a.test"),

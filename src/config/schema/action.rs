@@ -2,6 +2,7 @@
 //!
 //! They are part of that table, and read apart from it because their texts are.
 
+use super::files::types;
 use super::reader::{At, Context, Reader, value};
 use super::route::Read;
 use super::value::Field;
@@ -15,7 +16,7 @@ pub(super) const RESPOND: Key = Key::rule(
     Kind::Inline,
     "none",
     "{ status = 200, body = \"edge of $host\", type = \"text/plain\" }",
-    "Answers here, in place of an `upstream`: with this status (200 to 599), and a body in which $variables count. Keys left out: 200, no body (an error without one says its name), \"text/plain\".",
+    "Answers here, in place of an `upstream`: with this status (200 to 599), and a body in which $variables count. Keys left out: 200, no body (an error without one says its name), \"text/plain\". With `by_extension` the extension of the path says the type where it is a known one: `types` (`{ EXTENSION = \"TYPE\" }`) takes the place of the built-in media types.",
 );
 pub(super) const REDIRECT: Key = Key::rule(
     "redirect",
@@ -40,6 +41,8 @@ static RESPOND_TABLE: Table = Table {
         Key::new("status", Kind::Count(200, 599), "200", "The status."),
         Key::new("body", Kind::Text, "\"\"", "The body."),
         Key::new("type", Kind::Text, "\"text/plain\"", "Content-Type."),
+        Key::new("by_extension", Kind::Flag, "false", "The path's."),
+        Key::table("types", "media types by extension"),
     ],
 };
 
@@ -85,6 +88,7 @@ pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond
                 Err(_) => field.refuse("bad-type", format!("`{kind}` is no media type"), None),
             }
         });
+        let (by_extension, types) = (reader.flag("by_extension"), types(reader, context));
         let (status, body) = (status?, body?);
         if matches!(status.value, 204 | 304) && body.value.as_constant() != Some("") {
             let message = format!("an answer with status {} has no body", status.value);
@@ -95,6 +99,8 @@ pub(super) fn respond(reader: &Reader<'_>, context: Context<'_>) -> Read<Respond
             status: status.value,
             body: body.value,
             kind: value(kind)?,
+            by_extension: value(by_extension)?,
+            types: types?,
         })
     })
 }

@@ -2,8 +2,6 @@
 //!
 //! As typed and in itself sound; that nothing else answers in the route is `validate`'s.
 
-use std::collections::BTreeMap;
-
 use super::action::{read, text};
 use super::reader::{Context, Reader, value};
 use super::route::Read;
@@ -13,6 +11,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::files::{
     Attempt, Attempts, Files, FilesPlace, Last, Links, Listing, Packed, Since,
 };
+use crate::config::media_types::MediaTypes;
 use crate::config::own_names::OwnNames;
 use crate::config::text::{Text, TextPart};
 
@@ -248,16 +247,14 @@ fn attempt(field: &Field<'_>, own: &OwnNames) -> Option<Attempt> {
     }
 }
 
-fn types(
-    reader: &Reader<'_>,
-    context: Context<'_>,
-) -> Option<Option<BTreeMap<Box<str>, Box<str>>>> {
+/// Reads `types`.
+pub(super) fn types(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<MediaTypes>> {
     let Some(table) = reader.table("types")? else {
         return Some(None);
     };
     let name = format!("`types` of {}", reader.name());
     let reader = Reader::open(&TYPES, name, Some(table), context, |_| true);
-    let mut types = BTreeMap::new();
+    let mut types = MediaTypes::new();
     let mut whole = true;
     for extension in reader.written() {
         match reader.field_as(&extension, &TYPE, media_type) {

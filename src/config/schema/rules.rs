@@ -21,7 +21,7 @@ pub(super) const RULES: Key = Key::rule(
     Kind::Inline,
     "none",
     "[{ rewrite = \"^/old/(.*)$\", to = \"/new/$1\", then = \"find\" }, { when = \"$http_user_agent ~* bot\", respond = { status = 403 } }]",
-    "What is done before a request is answered, in order; those of a site come before its routes are asked. Each is a table with one of: `set = { NAME = \"VALUE\" }` (`args` is the query itself); `rewrite` (a regex that the decoded path has to match) and `to`, with `then` \"next\" (the next rule), \"find\" (the new path's route is looked for), \"stay\" (this route answers), 301 or 302; `respond`; `redirect`; `rules`; `stop = true`; `enter = \"@NAME\"`. `when` is a condition: `$v`, `$v = text`, `$v != text`, `$v ~ regex`, `~*` without case, `!~`, `!~*`, `-f path`, `-d`, `-e`, `-x`, and these with a `!` before. After 10 rounds of finding it is over: 500.",
+    "What is done before a request is answered, in order; those of a site come before its routes are asked. Each is a table with one of: `set = { NAME = \"VALUE\" }` (`args` is the query itself; `$1` to `$9` are escaped in it where the path was); `rewrite` (a regex that the decoded path has to match) and `to`, with `then` \"next\" (the next rule), \"find\" (the new path's route is looked for), \"stay\" (this route answers), 301 or 302; `respond`; `redirect`; `rules`; `stop = true`; `enter = \"@NAME\"`. `when` is a condition: `$v`, `$v = text`, `$v != text`, `$v ~ regex`, `~*` without case, `!~`, `!~*`, `-f path`, `-d`, `-e`, `-x`, and these with a `!` before. After 10 rounds of finding it is over: 500.",
 );
 
 static TABLE: Table = Table {

@@ -216,9 +216,15 @@ pub(super) fn returned(
                 let kind = scope.one("default_type");
                 kind.map_or("text/plain".to_owned(), |own| own.argument(0).into_owned())
             };
+            let exact = matches!(import.around, Some(Kind::Exact(_)));
             let kind = own.unwrap_or_else(default);
             if kind != "text/plain" && !bodiless {
                 words.push(format!("type = {}", draft::text(&kind)));
+            }
+            // An error without a text has a page.
+            let paged = text.is_empty() && status >= 400;
+            if !(exact || bodiless || paged) {
+                words.extend(files::by_extension(scope));
             }
             Ok(("respond", format!("{{ {} }}", words.join(", "))))
         }

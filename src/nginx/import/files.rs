@@ -89,6 +89,7 @@ fn place<'t>(
         None => None,
     };
     let path = own.map_or("html".into(), |own| own.argument(0));
+    let path = rules::with_constants(scope, &path);
     if path.is_empty() || path.starts_with('$') {
         if let Some(own) = own {
             import
@@ -100,24 +101,26 @@ fn place<'t>(
     if let Some(own) = own {
         import.ledger.carried(own, format!("`files.{key}`"));
     }
+    let path = folder(import, &path);
+    let mut words = vec![format!("{key} = {}", draft::text(&path))];
+    words.extend(below.map(|below| format!("below = {}", draft::text(&below))));
+    Some((words, own))
+}
+
+/// A folder of files as nginx would open it, from its prefix.
+pub(super) fn folder(import: &Import<'_>, path: &str) -> String {
+    if path.starts_with('/') {
+        return path.to_owned();
+    }
     let folder = import.folder.display().to_string();
-    let asked = import
-        .asked
-        .prefix
-        .as_ref()
-        .map(|own| own.display().to_string());
+    let asked = import.asked.prefix.as_ref();
+    let asked = asked.map(|own| own.display().to_string());
     let prefix = match (&asked, folder == DEBIAN.0) {
         (Some(asked), _) => asked,
         (None, true) => DEBIAN.1,
         (None, false) => &folder,
     };
-    let path = match path.starts_with('/') {
-        true => path.into_owned(),
-        false => format!("{}/{path}", prefix.trim_end_matches('/')),
-    };
-    let mut words = vec![format!("{key} = {}", draft::text(&path))];
-    words.extend(below.map(|below| format!("below = {}", draft::text(&below))));
-    Some((words, own))
+    format!("{}/{path}", prefix.trim_end_matches('/'))
 }
 
 fn texts<'a>(words: impl Iterator<Item = &'a Word>) -> String {
@@ -170,20 +173,35 @@ fn known_types(scope: &Scope<'_>) -> BTreeMap<String, String> {
     types
 }
 
-/// Media types, where they are not those that hubgate has anyway.
-fn types(scope: &Scope<'_>) -> Vec<String> {
+/// That extensions of paths say media types, and which, as far as the file says any.
+pub(super) fn by_extension(scope: &Scope<'_>) -> Vec<String> {
     let mut words = Vec::new();
     let types = known_types(scope);
+    if !types.is_empty() {
+        words.push("by_extension = true".to_owned());
+        words.extend(other_types(&types));
+    }
+    words
+}
+
+/// Media types, where they are not those that hubgate has anyway.
+fn other_types(types: &BTreeMap<String, String>) -> Option<String> {
     let same = types.len() == media_types::all().count()
         && media_types::all()
             .all(|(extension, kind)| types.get(extension).is_some_and(|own| own == kind));
-    if !same {
+    let rows = || {
         let rows: Vec<_> = types
             .iter()
             .map(|(extension, kind)| format!("{} = {}", draft::text(extension), draft::text(kind)))
             .collect();
-        words.push(format!("types = {{ {} }}", rows.join(", ")));
-    }
+        format!("types = {{ {} }}", rows.join(", "))
+    };
+    (!same).then(rows)
+}
+
+/// The media types of files.
+fn types(scope: &Scope<'_>) -> Vec<String> {
+    let mut words: Vec<_> = other_types(&known_types(scope)).into_iter().collect();
     let default = scope.one("default_type");
     let default = default.map_or("text/plain".into(), |own| own.argument(0));
     if default != "application/octet-stream" && !default.is_empty() {
@@ -248,7 +266,8 @@ fn unknown<'t>(import: &Import<'t>, scope: &Scope<'t>) -> Option<(&'t Directive,
         .chain(scope.one("root"))
         .flat_map(|own| own.arguments().iter().map(move |word| (own, word)));
     all.find_map(|(own, word)| {
-        let why = rules::known(import, scope, &word.text()).err()?;
+        let text = rules::with_constants(scope, &word.text());
+        let why = rules::known(import, scope, &text).err()?;
         Some((own, why))
     })
 }

@@ -56,6 +56,15 @@ pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<S
     hosts
 }
 
+/// The names of a server that are written as `.name`.
+pub(super) fn dotted(scope: &Scope<'_>) -> Vec<String> {
+    let own = scope.own().iter().filter(|own| own.is("server_name"));
+    let words = own.flat_map(|own| own.arguments());
+    words
+        .filter_map(|word| word.text().strip_prefix('.').map(str::to_owned))
+        .collect()
+}
+
 /// What nginx calls a server: by its first name, whatever that is.
 pub(super) fn said(scope: &Scope<'_>) -> String {
     let mut own = scope.own().iter();

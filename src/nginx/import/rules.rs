@@ -7,6 +7,7 @@ use super::Import;
 use super::answer;
 use super::draft;
 use super::draft::Draft;
+use super::files;
 use super::route;
 use crate::config::Text;
 use crate::nginx::Pattern;
@@ -52,7 +53,8 @@ pub(super) fn returns_unmoved(own: &[Directive]) -> bool {
 }
 
 fn breaks(own: &Directive) -> bool {
-    own.is("break") || (own.is("if") && own.children().iter().any(|own| own.is("break")))
+    let ends = own.is("break") || own.is("rewrite") && own.argument(2) == "break";
+    ends || own.is("if") && own.children().iter().any(breaks)
 }
 
 fn list<'t>(import: &mut Import<'t>, scope: &Scope<'t>, own: &[&'t Directive]) -> Vec<String> {
@@ -175,6 +177,40 @@ fn runs(expression: &str) -> Result<(), String> {
     }
 }
 
+/// A text with the values of variables that its server sets once and for all.
+pub(super) fn with_constants(scope: &Scope<'_>, text: &str) -> String {
+    let mut text = text.to_owned();
+    let server = scope.nearest(Context::Server);
+    for own in server.iter().filter(|own| own.is("set")) {
+        let (name, value) = (own.argument(0), own.argument(1));
+        if value.contains('$') || value.is_empty() || sets(server, &name) > 1 {
+            continue;
+        }
+        let braced = format!("${{{}}}", name.trim_start_matches('$'));
+        text = text.replace(&braced, &value);
+        // A longer name is another one.
+        let ends = |rest: &str| {
+            let next = rest.chars().next();
+            next.is_none_or(|next| !(next.is_ascii_alphanumeric() || next == '_'))
+        };
+        while let Some(at) = (text.match_indices(&*name).map(|(at, _)| at))
+            .find(|at| text.get(at + name.len()..).is_some_and(ends))
+        {
+            text.replace_range(at..at + name.len(), &value);
+        }
+    }
+    text
+}
+
+/// How often a variable is set in a block.
+fn sets(directives: &[Directive], variable: &str) -> usize {
+    let all = directives.iter().map(|own| {
+        let set = own.is("set") && own.argument(0) == variable;
+        usize::from(set) + sets(own.children(), variable)
+    });
+    all.sum()
+}
+
 /// A text whose variables hubgate has, or that this configuration names; why not, else.
 pub(super) fn known(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> Result<String, String> {
     let mut text = placed(import, scope, text);
@@ -207,16 +243,13 @@ pub(super) fn proxied(
 }
 
 fn placed(import: &Import<'_>, scope: &Scope<'_>, text: &str) -> String {
-    let root = || {
-        let root = scope.one("root");
-        root.map_or("html".into(), |own| own.argument(0))
-            .into_owned()
-    };
     let mut text = text.to_owned();
     for (name, rest) in [("document_root", ""), ("request_filename", "$uri")] {
         for written in [format!("${{{name}}}"), format!("${name}")] {
             if text.contains(&written) {
-                let root = import.absolute(&root());
+                let root = scope.one("root");
+                let root = root.map_or("html".into(), |own| own.argument(0));
+                let root = files::folder(import, &with_constants(scope, &root));
                 text = text.replace(&written, &format!("{root}{rest}"));
             }
         }

@@ -38,6 +38,8 @@ pub(super) struct Server<'t> {
     listens: Vec<Own>,
     /// As hubgate writes them.
     hosts: Vec<String>,
+    /// Those that stand for all below them as well.
+    dotted: Vec<String>,
 }
 
 /// An address of a server.
@@ -82,6 +84,7 @@ impl<'t> Server<'t> {
             directive,
             listens: Vec::new(),
             hosts: hosts::of_server(import, &scope),
+            dotted: hosts::dotted(&scope),
             scope,
         };
         let ssl = server.scope.flag("ssl", false);
@@ -187,8 +190,23 @@ fn groups(server: &Server<'_>, taken: &mut BTreeMap<String, BTreeSet<HostPattern
     for own in &server.listens {
         let is_first = !taken.contains_key(&own.address);
         let taken = taken.entry(own.address.clone()).or_default();
+        // Of `.name` nothing is left where another server has `name`.
+        let mut lost = BTreeSet::new();
         let free = |host: &&String| match HostPattern::parse_any(host) {
-            Ok(pattern) => taken.insert(pattern),
+            Ok(_)
+                if host
+                    .strip_prefix("**.")
+                    .is_some_and(|own| lost.contains(own)) =>
+            {
+                false
+            }
+            Ok(pattern) => {
+                let free = taken.insert(pattern);
+                if !free && server.dotted.contains(*host) {
+                    lost.insert((*host).clone());
+                }
+                free
+            }
             Err(_) => false,
         };
         let mut hosts: Vec<String> = server.hosts.iter().filter(free).cloned().collect();
