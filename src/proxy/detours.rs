@@ -68,8 +68,14 @@ impl App {
         trace: &'a mut Trace,
     ) -> Leaving<'a> {
         Box::pin(async move {
-            let rules = &asked.snapshot.routes[route].config.detours.rules;
+            let running = &asked.snapshot.routes[route];
+            let rules = &running.config.detours.rules;
             trace.detour.ruled = true;
+            let guard = running.guard.as_ref();
+            if guard.is_some_and(|guard| guard.is_for_others(&client.head().method)) {
+                // They are a part of what those methods are kept from.
+                return self.forward(asked, route, client, trace).await;
+            }
             match self.ruling(asked, rules, client, trace).await {
                 Ok((Ruled::Through, _)) => self.forward(asked, route, client, trace).await,
                 Ok((ruled @ (Ruled::Stay | Ruled::Query), target)) => {

@@ -47,6 +47,13 @@ pub struct Entry {
 }
 
 impl Guard {
+    /// Whether this method is one of those that are let in by rules of their own.
+    pub fn is_for_others(&self, method: &Method) -> bool {
+        let entry = self.access.as_ref();
+        let others = entry.and_then(|entry| entry.config.others.as_ref());
+        others.is_some_and(|own| own.has(method))
+    }
+
     /// What counts for requests with this method.
     pub fn entry(&self, method: &Method) -> Option<&Entry> {
         let entry = self.access.as_ref()?;

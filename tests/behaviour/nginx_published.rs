@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::nginx::assert_gets_alike;
+use crate::support::nginx::{assert_alike, assert_gets_alike};
 use crate::support::{Conn, Upstream};
 
 /// Answers with the target it was asked for.
@@ -161,4 +161,63 @@ fn what_an_expression_took_of_an_escaped_path_is_escaped_where_it_becomes_a_vari
     let all: Vec<String> = all.collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     assert_gets_alike((&block, tree), &["location"], &all);
+}
+
+#[test]
+fn methods_that_are_kept_out_are_so_whatever_the_location_answers() {
+    let upstream = echo();
+    let to = upstream.addr;
+    let block = format!(
+        "server {{ listen @LISTEN@;
+            location /denied {{ limit_except GET {{ deny all; }} return 200 said; }}
+            location /asked {{ limit_except GET {{ auth_basic us; auth_basic_user_file users; }} return 200 said; }}
+            location /ruled {{ limit_except GET {{ deny all; }} if ($arg_a) {{ return 200 a; }} proxy_pass http://{to}; }}
+            location /open {{ limit_except GET {{ allow all; }} if ($arg_a) {{ return 200 a; }} proxy_pass http://{to}; }}
+            location /page {{ limit_except GET {{ deny all; }} error_page 403 =200 /instead; return 204; }}
+            location /instead {{ return 200 instead; }} }}"
+    );
+    let paths = [
+        "/denied",
+        "/asked",
+        "/ruled",
+        "/ruled?a=1",
+        "/open",
+        "/open?a=1",
+        "/page",
+    ];
+    let methods = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
+    let all = paths
+        .iter()
+        .flat_map(|path| methods.iter().map(move |method| format!("{method} {path}")));
+    let all: Vec<String> = all.collect();
+    assert_alike((&block, tree), &all, |client, line| {
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        client.send(&request);
+        let answer = client.try_response(line.starts_with("HEAD")).unwrap();
+        let body = if answer.status == 200 {
+            answer.text()
+        } else {
+            String::new()
+        };
+        format!("{} {body}", answer.status)
+    });
+}
+
+#[test]
+fn of_texts_that_begin_at_one_place_the_first_that_is_listed_is_replaced() {
+    assert_gets_alike(
+        (
+            "sub_filter_types *;
+            server { listen @LISTEN@; sub_filter_once off;
+                location /a { sub_filter aa X; sub_filter aaa Y; sub_filter ab Z; return 200 \"aaaab aab xaaay ab AAB\"; }
+                location /b { sub_filter aaa Y; sub_filter aa X; return 200 \"aaaab aab xaaay\"; }
+                location /c { sub_filter bcd 1; sub_filter abc 2; return 200 \"abcd abcabcd\"; }
+                location /d { sub_filter_once on; sub_filter a 1; sub_filter ab 2; sub_filter b 3; return 200 \"a ab a ab a\"; } }",
+            tree,
+        ),
+        &[],
+        &["/a", "/b", "/c", "/d"],
+    );
 }

@@ -116,6 +116,10 @@ fn one(import: &mut Import<'_>, own: &Directive, context: Context, unused: &[&st
                 .ledger
                 .not_needed(own, "hubgate does not change `Location`");
         }
+        "proxy_force_ranges" if own.argument(0) == "off" => {
+            let why = "ranges are the upstream's affair";
+            import.ledger.not_needed(own, why);
+        }
         "ssl_protocols" => protocols(import, own, context),
         "client_max_body_size" if context == Context::Http => {}
         _ => {

@@ -32,7 +32,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_cookie_domain", between(1, 2), &[HTTP, SERVER, LOCATION]).inherited().carried("`cookies.domain`"),
     rule("proxy_cookie_flags", between(1, 4), &[HTTP, SERVER, LOCATION]).inherited().carried("`cookies.flags`"),
     rule("proxy_cookie_path", between(1, 2), &[HTTP, SERVER, LOCATION]).inherited().carried("`cookies.path`"),
-    rule("proxy_force_ranges", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("ranges are the upstream's affair"),
+    rule("proxy_force_ranges", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().lost("hubgate cuts no ranges from what an upstream answers whole: the client gets it whole"),
     rule("proxy_headers_hash_bucket_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("tables grow as they need"),
     rule("proxy_headers_hash_max_size", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Number).once().inherited().not_needed("tables grow as they need"),
     rule("proxy_hide_header", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().carried("`hide_headers`"),

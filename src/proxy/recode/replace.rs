@@ -1,7 +1,7 @@
 //! Puts texts in the place of others in a body that goes by: nginx's `sub_filter`.
 //!
 //! Case counts for nothing in what is looked for. As much of the body waits as could be the beginning of a text. Of several
-//! that begin at one place the longest counts.
+//! that begin at one place the first one of the list counts, as with nginx.
 
 /// Texts, and what takes their places.
 pub(super) type Pairs = [(Box<[u8]>, Box<[u8]>)];
@@ -74,8 +74,7 @@ impl Replacer {
                 !(once && pair.done)
                     && start.is_some_and(|own| own.eq_ignore_ascii_case(&pair.from))
             };
-            let found = self.pairs.iter_mut().filter(fits);
-            let Some(pair) = found.max_by_key(|pair| pair.from.len()) else {
+            let Some(pair) = self.pairs.iter_mut().find(fits) else {
                 at += 1;
                 continue;
             };
@@ -111,10 +110,12 @@ mod tests {
 
     #[test]
     fn texts_are_replaced_whatever_their_case_once_or_always() {
-        let pairs = [("foo", "bar"), ("foobar", "x"), ("o", "")];
+        let pairs = [("foobar", "x"), ("foo", "bar"), ("o", "")];
         let text: &[&[u8]] = &[b"a FO", b"O fooB", b"Ar fooo"];
         assert_eq!(replaced(&pairs, false, text), "a bar x bar");
         assert_eq!(replaced(&pairs, true, text), "a bar x foo");
+        let pairs = [("foo", "bar"), ("foobar", "x"), ("o", "")];
+        assert_eq!(replaced(&pairs, false, text), "a bar barBAr bar");
     }
 
     proptest! {
