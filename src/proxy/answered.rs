@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::app::App;
 use super::checks::Checked;
 use super::client::Client;
+use super::known::Known;
 use super::standing::Standing;
 use super::trace::Trace;
 use super::values::Values;
@@ -34,7 +35,10 @@ pub(super) fn answered(
             _ => plain(405, None, Vec::new()),
         };
     }
-    let values = values(app, snapshot, client, checked, id, trace);
+    let mut values = values(app, snapshot, client, checked, id, trace);
+    if let RouteAction::Respond(respond) = &route.config.action {
+        values.known = Some(Known::saying(values.known, respond.status));
+    }
     Answer::of_route(&route.config.action, &values)
 }
 

@@ -56,6 +56,16 @@ impl Kept {
 }
 
 impl Known<'_> {
+    /// With the status of an answer that is about to be made, unless it is an error's already.
+    #[must_use]
+    pub(super) fn saying(known: Option<Self>, status: u16) -> Self {
+        let known = known.unwrap_or_default();
+        match known.status {
+            0 => Self { status, ..known },
+            _ => known,
+        }
+    }
+
     /// Appends the value of `variable`; nothing when it is not about answers.
     pub(super) fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
         match variable {

@@ -148,7 +148,9 @@ pub async fn run(rules: &[Rule], ground: Ground<'_>, seen: &mut Seen) -> Ruled {
                 }
             },
             Act::Respond(respond) => {
-                let answer = Answer::of_respond(respond, &ground.values(seen));
+                let mut values = ground.values(seen);
+                values.known = Some(Known::saying(values.known, respond.status));
+                let answer = Answer::of_respond(respond, &values);
                 return Ruled::Answer(Box::new(answer));
             }
             Act::Redirect(redirect) => {

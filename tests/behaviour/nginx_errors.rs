@@ -293,6 +293,28 @@ fn fields_that_a_proxied_error_page_adds_are_of_the_errors_status() {
 }
 
 #[test]
+fn the_status_in_an_answers_text_is_its_own_or_the_errors() {
+    let judge = challenger();
+    let block = format!(
+        "server {{ listen @LISTEN@;
+            location /plain {{ return 404 \"$status\"; }}
+            location /rule {{ if ($arg_a) {{ return 410 \"$status\"; }} return 200 \"$status\"; }}
+            location /page {{ error_page 404 /json; return 404; }}
+            location /json {{ return 503 \"$status\"; }}
+            location /named {{ proxy_pass http://{judge}; proxy_intercept_errors on; error_page 401 = @said; }}
+            location @said {{ return 403 \"$status $upstream_status\"; }} }}"
+    );
+    let requests = [
+        "GET /plain",
+        "GET /rule",
+        "GET /rule?a=1",
+        "GET /page",
+        "GET /named",
+    ];
+    alike(&block, &[], &requests);
+}
+
+#[test]
 fn methods_that_a_limit_excepts_not_do_not_see_a_return() {
     let block = "server { listen @LISTEN@;
             location /all { limit_except GET { deny all; } return 200 answered; }
