@@ -170,8 +170,9 @@ impl Question<'_> {
             let values = Values::new((facts, snapshot), (&head, target), host, place, id);
             if let RouteAction::Files(files) = &route.config.action {
                 let uri = course.own.seen.as_ref()?.uri.clone()?;
+                let get = sent(head.clone());
                 let request = files::Request {
-                    head: &head,
+                    head: &get,
                     prefix: prefix(&route.config.path, &uri),
                     uri,
                     values,

@@ -315,6 +315,17 @@ fn the_status_in_an_answers_text_is_its_own_or_the_errors() {
 }
 
 #[test]
+fn a_file_says_that_a_request_may_go_on_whatever_its_method_is() {
+    let up = upstream();
+    let block = format!(
+        "server {{ listen @LISTEN@; root www; proxy_set_header Host h;
+            location /x {{ auth_request /post; proxy_pass http://{up}; }}
+            location = /post {{ internal; }} }}"
+    );
+    alike(&block, &[], &["GET /x", "POST /x", "DELETE /x"]);
+}
+
+#[test]
 fn methods_that_a_limit_excepts_not_do_not_see_a_return() {
     let block = "server { listen @LISTEN@;
             location /all { limit_except GET { deny all; } return 200 answered; }
