@@ -175,9 +175,21 @@ fn names_of(server: &Directive) -> Vec<String> {
     }
 }
 
+/// Whether it is a name, or one with a wildcard where nginx's tables take it.
+pub(super) fn is_hostname(text: &str) -> bool {
+    let rest = match text.strip_prefix('.') {
+        Some(_) if text.len() > 1 => return !text.contains("..") && text.matches('*').count() < 2,
+        _ => text,
+    };
+    let head = rest.strip_prefix("*.").filter(|own| !own.is_empty());
+    let tail = || rest.strip_suffix(".*").filter(|own| !own.is_empty());
+    let name = head.or_else(tail).unwrap_or(rest);
+    !name.contains('*') && !text.contains("..")
+}
+
 /// The names of one address.
 #[derive(Default)]
-struct Names {
+pub(super) struct Names {
     exact: HashSet<String>,
     heads: HashSet<String>,
     tails: HashSet<String>,
@@ -185,7 +197,7 @@ struct Names {
 
 impl Names {
     /// Whether it was free.
-    fn take(&mut self, name: &str) -> bool {
+    pub(super) fn take(&mut self, name: &str) -> bool {
         if let Some(rest) = name.strip_prefix("*.") {
             return self.heads.insert(rest.to_owned());
         }

@@ -80,13 +80,22 @@ fn tables(block: &[Directive]) -> Found<'_> {
             return None;
         };
         let mut known = HashSet::new();
+        let hostnames = rows
+            .iter()
+            .any(|row| row.words.len() == 1 && row.is("hostnames"));
+        let mut hosts = addresses::Names::default();
         let values = rows.iter().filter(|row| {
             let words = row.words.len() == 2 && !row.is("include");
             words && !row.name().starts_with('~')
         });
         { values }.find_map(|row| {
             let value = row.name().to_lowercase();
+            let host = hostnames && value != "default" && !value.starts_with('\\');
+            if host && !addresses::is_hostname(&value) {
+                return Some((row, format!("invalid hostname or wildcard \"{value}\"")));
+            }
             let twice = match &*value {
+                host_name if host => !hosts.take(host_name),
                 // Not the value, which is written `\\default`.
                 "default" => !known.insert("\0".to_owned()),
                 _ => !known.insert(value.trim_start_matches('\\').to_owned()),

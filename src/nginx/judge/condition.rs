@@ -16,9 +16,12 @@ pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String>
     let words = directive.arguments();
     match &*name {
         "if" => condition(words),
-        "rewrite" | "fastcgi_split_path_info" => {
+        "rewrite" => expression::refusal(&words.first()?.text()),
+        "fastcgi_split_path_info" => {
             let text = words.first()?.text();
+            let two = || expression::groups(&text) == 2;
             expression::refusal(&text)
+                .or_else(|| (!two()).then(|| format!("pattern \"{text}\" must have 2 captures")))
         }
         "gzip_disable" => { words.iter() }
             .filter(|word| &*word.bytes != b"msie6")
