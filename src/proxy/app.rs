@@ -4,6 +4,7 @@
 //! HTTP/1 requests, one after the other; `h2` gives the streams of HTTP/2. Invariant: every request that began is counted and logged once,
 //! whatever becomes of it; a panic ends one request with 500, and nothing else.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,7 +29,6 @@ use super::forward::{Forward, Forwarded};
 use super::h2::stream::Ended;
 use super::heads::Edits;
 use super::request_id::RequestId;
-use super::room::Kept;
 pub use super::shared::{Drain, Shared};
 use super::strangers::introduce;
 use super::trace::Trace;
@@ -72,14 +72,15 @@ impl App {
     pub async fn serve_requests(&self, stream: EngineStream, shutdown: &ShutdownWatch) {
         let mut stream: pingora::protocols::Stream = Box::new(stream);
         let mut pipelined = None;
-        // Not a part of the connection, which is small while it waits for long.
-        let mut kept = Kept::new();
         loop {
             if pipelined.is_none() {
-                kept.wait(&self.link).await;
+                poll_fn(|cx| self.link.poll_request(cx)).await;
             }
-            let begin = || self.serve_request(stream, pipelined, shutdown);
-            let Some(reusable) = kept.serve(begin).await else {
+            // Boxed, so that a connection that waits for its next request is small; made where it stays.
+            let room = Box::new_uninit();
+            let served = Box::write(room, self.serve_request(stream, pipelined, shutdown));
+            let served = Box::into_pin(served).await;
+            let Some(reusable) = served else {
                 return;
             };
             (stream, pipelined) = reusable.into_parts();

@@ -47,7 +47,6 @@ mod recode;
 pub mod record;
 pub mod refuse;
 pub mod request_id;
-mod room;
 pub mod rules;
 mod sentences;
 mod shared;

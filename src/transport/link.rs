@@ -229,24 +229,6 @@ impl Link {
         }
     }
 
-    /// Ready when the wait for a request has lasted for `rest`, and goes on. The task that waits must then poll
-    /// [`Self::poll_request`] again.
-    pub fn poll_rest(&self, rest: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        match &state.gate {
-            Some(gate) if rest < gate.limits.keep_alive => match gate.phase {
-                Phase::Idle(Some(until)) => {
-                    let left = gate.limits.keep_alive - rest;
-                    state
-                        .deadline
-                        .poll(until.checked_sub(left).unwrap_or(until), cx)
-                }
-                _ => Poll::Pending,
-            },
-            _ => Poll::Pending,
-        }
-    }
-
     /// Reads into `buf`, first what was read ahead.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.state().poll_read(cx, buf)

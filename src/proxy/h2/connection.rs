@@ -26,7 +26,6 @@ use crate::config::HeadBuffers;
 use crate::proxy::app::{App, Drain as Stopping};
 use crate::proxy::client::Client;
 use crate::proxy::close;
-use crate::proxy::room::REST;
 use crate::transport::{Deadline, EngineStream, now};
 
 /// What one stream, and one connection, may send ahead of its reader.
@@ -283,10 +282,6 @@ where
             false => self.limits.first,
             true => self.limits.idle,
         };
-        if self.streams.has_spare() {
-            ready!(self.idle.poll(since + most.min(REST), cx));
-            self.streams.clear();
-        }
         ready!(self.idle.poll(since + most, cx));
         match &mut self.connection {
             // Told which stream was the last, its client knows that a later one was not served.

@@ -1,9 +1,9 @@
 //! Where the streams of a connection are carried out: memory that one after the other has, made once.
 //!
 //! A request's state is some kilobytes. Made anew for each stream it was copied twice on its way to memory that had
-//! gone cold. Here it is made where it stays, in a room that another stream has just left. When rooms are of no use any
-//! more is `connection`'s to say. Invariant: a stream that has ended leaves nothing in its room, and no more than
-//! [`SPARE`] rooms are kept.
+//! gone cold. Here it is made where it stays, in a room that another stream of its connection has just left. Invariant: a
+//! stream that has ended leaves nothing in its room, and no more than [`SPARE`] rooms are kept, none of them by a connection
+//! without streams: what a connection keeps while it waits goes cold, and others could use it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::proxy::room::{Room, room};
-
 /// Rooms that are kept for the next streams. Few more than a browser has streams at once.
 const SPARE: usize = 32;
+
+type Room<Served> = Pin<Box<Option<Served>>>;
 
 /// The streams of a connection.
 pub struct Rooms<Served> {
@@ -38,7 +38,10 @@ impl<Served: Future> Rooms<Served> {
     /// Takes a stream in: what `serve` gives, made in its room.
     #[inline]
     pub fn push(&mut self, serve: impl FnOnce() -> Served) {
-        let mut room = self.spare.pop().unwrap_or_else(room);
+        let mut room = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| Box::into_pin(Box::write(Box::new_uninit(), None)));
         room.set(Some(serve()));
         self.taken.push(Guest(Some(room)));
     }
@@ -46,22 +49,13 @@ impl<Served: Future> Rooms<Served> {
     /// What the next stream that ends comes to; none while there are none.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Served::Output>> {
         let Some((ended, room)) = ready!(self.taken.poll_next_unpin(cx)) else {
+            self.spare = Vec::new();
             return Poll::Ready(None);
         };
         if self.spare.len() < SPARE {
             self.spare.extend(room);
         }
         Poll::Ready(Some(ended))
-    }
-
-    /// Whether rooms are kept for the next streams.
-    pub fn has_spare(&self) -> bool {
-        !self.spare.is_empty()
-    }
-
-    /// Gives back the memory of the rooms that are kept.
-    pub fn clear(&mut self) {
-        self.spare = Vec::new();
     }
 
     /// Whether there is no stream.
@@ -120,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_are_empty_when_left_and_are_used_again() {
+    fn rooms_are_empty_when_left_are_used_again_and_are_not_kept_without_streams() {
         let (ready, left) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let mut rooms = Rooms::default();
         let mut cx = Context::from_waker(Waker::noop());
@@ -153,8 +147,6 @@ mod tests {
         assert_eq!(rooms.spare.last().map(address), last, "the same memory");
         ready.set(usize::MAX);
         while next(&mut rooms).is_some() {}
-        assert!(rooms.is_empty() && rooms.has_spare());
-        rooms.clear();
-        assert_eq!(rooms.spare.capacity(), 0);
+        assert!(rooms.is_empty() && rooms.spare.capacity() == 0);
     }
 }
