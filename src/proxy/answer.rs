@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode, Version};
 use pingora::http::RequestHeader;
 
 use super::files::body::FileBody;
+use super::filter::edit::Line;
 use super::filter::request::{field, named_field};
 use super::filter::response::{self, Afterwards, Framing};
 use super::page::Facts;
@@ -148,6 +149,28 @@ impl Answer {
         if !self.body.is_empty() {
             let told = format!("cause: {}\nrequest: {request_id}\n", cause.code());
             self.body.extend_from_slice(told.as_bytes());
+        }
+    }
+
+    /// Takes these lines for its fields, as far as they can be any.
+    pub(super) fn take_lines(&mut self, lines: &[Line]) {
+        let fields = lines.iter().filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name).ok()?;
+            Some((name, HeaderValue::from_bytes(value).ok()?))
+        });
+        self.fields = fields.collect();
+    }
+
+    /// Says what it said by its own, and the configuration in the same words, but once.
+    pub(super) fn leave_out_twins(&mut self, own: &[(HeaderName, HeaderValue)]) {
+        for field in own {
+            let same = self.fields.iter().filter(|other| *other == field).count();
+            let own_same = own.iter().filter(|other| *other == field).count();
+            if same > own_same
+                && let Some(first) = self.fields.iter().position(|other| other == field)
+            {
+                self.fields.remove(first);
+            }
         }
     }
 
@@ -319,6 +342,26 @@ mod tests {
         assert_eq!(fields[X_HUBGATE_CAUSE], "queue_full");
         assert_eq!(fields[X_REQUEST_ID], "0123");
         assert_eq!(fields[header::CONTENT_LANGUAGE], "en");
+    }
+
+    #[test]
+    fn what_the_configuration_says_in_the_same_words_is_said_once() {
+        let mut answer = Answer::text(404, Vec::new(), None);
+        let own = answer.fields.clone();
+        let nosniff = HeaderValue::from_static("nosniff");
+        answer
+            .fields
+            .push((header::X_CONTENT_TYPE_OPTIONS, nosniff.clone()));
+        let public = HeaderValue::from_static("public");
+        answer.fields.push((header::CACHE_CONTROL, public.clone()));
+        answer.leave_out_twins(&own);
+        let all = |name: &HeaderName| -> Vec<_> {
+            let fields = answer.fields.iter().filter(|(own, _)| own == name);
+            fields.map(|(_, value)| value.clone()).collect()
+        };
+        assert_eq!(all(&header::X_CONTENT_TYPE_OPTIONS), [nosniff]);
+        let no_store = HeaderValue::from_static("no-store");
+        assert_eq!(all(&header::CACHE_CONTROL), [no_store, public]);
     }
 
     #[test]

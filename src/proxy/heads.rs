@@ -390,17 +390,17 @@ pub(super) fn recode(
     );
     let given = (SystemTime::now(), &values as &dyn Lookup);
     let Some(plan) = recode::judge(bodies, asker(head), of, given, &mut lines) else {
-        return take_lines(answer, &lines);
+        return answer.take_lines(&lines);
     };
     if answer.rest.is_some() {
         answer.recode = Some(plan);
-        return take_lines(answer, &lines);
+        return answer.take_lines(&lines);
     }
     match Recoder::whole(plan, &answer.body) {
         Ok((body, squeezed)) => {
             answer.body = body;
             trace.tally.squeezed = squeezed;
-            take_lines(answer, &lines);
+            answer.take_lines(&lines);
         }
         Err(error) => tracing::error!(event = "recode.failed", %error, "an answer goes as it is"),
     }
@@ -431,14 +431,6 @@ fn own_lines(answer: &Answer) -> Vec<Line> {
     fields
         .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
         .collect()
-}
-
-fn take_lines(answer: &mut Answer, lines: &[Line]) {
-    let fields = lines.iter().filter_map(|(name, value)| {
-        let name = HeaderName::from_bytes(name).ok()?;
-        Some((name, HeaderValue::from_bytes(value).ok()?))
-    });
-    answer.fields = fields.collect();
 }
 
 /// Adds to an answer of hubgate's own what its route or site adds to all.
@@ -495,5 +487,7 @@ pub(super) fn add_to(
     }
     let written = heads.add.iter().map(|field| field.written.clone());
     answer.written = written.collect();
-    take_lines(answer, &lines);
+    let own = std::mem::take(&mut answer.fields);
+    answer.take_lines(&lines);
+    answer.leave_out_twins(&own);
 }
