@@ -4,13 +4,11 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use crate::nginx_compare::{NGINX, serve};
+use crate::nginx_compare::serve;
+use crate::nginx_servers::assert_same;
 use crate::support::ports::free_addr;
 
 /// The status, the fields that tell of the connection and of the configuration, and a body that is the configuration's.
@@ -56,17 +54,7 @@ fn assert_alike(http: &str, requests: &[(char, &str)]) {
         });
         asked.collect()
     };
-    assert!(
-        Path::new(NGINX).exists(),
-        "no nginx: run `tests/install.sh test`"
-    );
-    let (theirs, ours) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let link = ours.path().join("nginx");
-    symlink(env!("CARGO_BIN_EXE_hubgate"), &link).unwrap();
-    let nginx = all(Path::new(NGINX), theirs.path());
-    let hubgate = all(&link, ours.path());
-    let differ: Vec<_> = nginx.iter().zip(&hubgate).filter(|(a, b)| a != b).collect();
-    assert!(differ.is_empty(), "{differ:#?}");
+    assert_same(all);
 }
 
 #[test]
