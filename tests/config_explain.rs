@@ -153,6 +153,7 @@ idle_timeout = "3s"
 tunnel_handshake_timeout = "4s"
 tunnel_idle_timeout = "5s"
 total_timeout = "6s"
+send_timeout = "8s"
 client = { keep_alive = "0s", told = "9s", requests = 7, age = "2h", not_kept = ["msie6", "safari"], body = "61s", write = "62s", linger = "always", linger_time = "30s", linger_idle = "6s", reset = true, head = "11s", h2_streams = 9, head_buffers = { first = "2KiB", more = 5, size = "9KiB" } }
 limits = { rates = [{ rate = "one", burst = 5, delay = 3, status = 503 }], concurrency = [{ of = "a b", most = 10 }], status = 444, log = "notice", dry_run = true, bandwidth = "2MiB", after = "3KiB" }
 access = { rules = ["allow 10.0.0.0/8", "deny all"], basic = { realm = "staff of \"$host\"", file = "users" }, ask = { path = "/a", take = { user = "$upstream_http_x_user" } }, need = "any", delay = "2s", others = { than = ["GET", "PURGE"], rules = ["deny all"], basic = { realm = "r", file = "f" }, need = "any" } }

@@ -364,8 +364,10 @@ pub struct RouteTimeouts {
     pub tls: Duration,
     /// From the end of the request to the head of the response.
     pub response: Duration,
-    /// Between two bytes, in either direction, once the response has begun or while a body is sent.
+    /// Between two bytes, in either direction, once the response has begun.
     pub idle: Duration,
+    /// While the upstream takes nothing of a body; `None`: as `idle`.
+    pub send: Option<Duration>,
     /// From an upgrade request to its 101.
     pub tunnel_handshake: Duration,
     /// Without a byte in either direction on a tunnel.

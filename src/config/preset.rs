@@ -49,6 +49,7 @@ pub fn values(preset: Option<Preset>) -> Values {
             tls: Duration::from_secs(5),
             response: Duration::from_secs(60),
             idle: Duration::from_secs(60),
+            send: None,
             tunnel_handshake: Duration::from_secs(30),
             tunnel_idle: HOUR,
             total: None,

@@ -281,6 +281,8 @@ pub(super) fn route(route: &Route) -> Vec<Entry> {
     entries.extend(preset_keys(route.body_limit, &route.timeouts));
     let total = route.timeouts.total;
     entries.extend(total.map(|total| ("total_timeout", duration(total))));
+    let send = route.timeouts.send;
+    entries.extend(send.map(|send| ("send_timeout", duration(send))));
     entries.extend(route.client.as_deref().map(client));
     entries.extend(route.limits.as_deref().map(limits_of));
     entries.extend(route.access.as_deref().map(access));

@@ -457,6 +457,7 @@ impl Forward<'_> {
             } else {
                 timeouts.response
             },
+            send: timeouts.send.unwrap_or(timeouts.idle),
             idle: timeouts.idle,
             event_stream_idle: timeouts.tunnel_idle,
             total,

@@ -467,7 +467,7 @@ fn takes_nothing() -> Seen {
         conn.request_head();
         std::thread::sleep(Duration::from_secs(2)); // takes nothing
     });
-    let more = "idle_timeout = \"300ms\"\nbody_limit = \"none\"";
+    let more = "send_timeout = \"300ms\"\nbody_limit = \"none\"";
     let hubgate = start(&one_site(upstream.addr, more));
     let mut client = hubgate.plain();
     client.send(request(

@@ -164,7 +164,14 @@ pub(in crate::config) static TABLE: Table = Table {
             Kind::Duration(1),
             "\"60s\"; with a preset \"1h\"",
             "\"60s\"",
-            "Between two bytes, in either direction, once the response has begun; also while the upstream takes nothing of an upload. For event streams the longer of this and `tunnel_idle_timeout`. A client that sends or takes nothing is `timeouts.body` and `timeouts.write`.",
+            "Between two bytes, in either direction, once the response has begun. For event streams the longer of this and `tunnel_idle_timeout`. A client that sends or takes nothing is `timeouts.body` and `timeouts.write`.",
+        ),
+        Key::rule(
+            "send_timeout",
+            Kind::Duration(1),
+            "`idle_timeout`",
+            "\"60s\"",
+            "While the upstream takes nothing of an upload.",
         ),
         Key::rule(
             "tunnel_handshake_timeout",
@@ -231,6 +238,7 @@ pub(in crate::config) struct Route {
     pub(in crate::config) idle: Read<Duration>,
     pub(in crate::config) tunnel_handshake: Read<Duration>,
     pub(in crate::config) tunnel_idle: Read<Duration>,
+    pub(in crate::config) send: Read<Duration>,
     pub(in crate::config) total: Read<Duration>,
     /// `Some(None)` is not written.
     pub(in crate::config) client: Option<Option<client_terms::Overlay>>,
@@ -276,6 +284,7 @@ pub(in crate::config) fn read(reader: &Reader<'_>, context: Context<'_>) -> Rout
         tls: reader.optional("tls_timeout", Reader::duration),
         response: reader.optional("response_timeout", Reader::duration),
         idle: reader.optional("idle_timeout", Reader::duration),
+        send: reader.optional("send_timeout", Reader::duration),
         tunnel_handshake: reader.optional("tunnel_handshake_timeout", Reader::duration),
         tunnel_idle: reader.optional("tunnel_idle_timeout", Reader::duration),
         total: reader.optional("total_timeout", Reader::duration),

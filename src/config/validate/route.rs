@@ -99,6 +99,7 @@ pub(super) fn check(
                 tls: typed.tls?.map_or(timeouts.tls, |at| at.value),
                 response: typed.response?.map_or(timeouts.response, |at| at.value),
                 idle: typed.idle?.map_or(timeouts.idle, |at| at.value),
+                send: typed.send?.map(|at| at.value),
                 tunnel_handshake: typed
                     .tunnel_handshake?
                     .map_or(timeouts.tunnel_handshake, |at| at.value),

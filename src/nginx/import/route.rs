@@ -268,27 +268,13 @@ fn times(import: &mut Import<'_>, scope: &Scope<'_>, pass: &Directive, route: &m
             route.set("tls_timeout", draft::time(time), Some(from));
         }
     }
-    let (read, send) = (time("read_timeout"), time("send_timeout"));
-    if let Some((from, time)) = read {
+    if let Some((from, time)) = time("read_timeout") {
         route.set("response_timeout", draft::time(time), Some(from));
         route.set("idle_timeout", draft::time(time), Some(from));
         route.set("tunnel_idle_timeout", draft::time(time), Some(from));
     }
-    if let Some((from, time)) = send {
-        match read {
-            Some((_, read)) if read <= time => {
-                import
-                    .ledger
-                    .not_needed(from, "`idle_timeout`, which is no longer, counts both ways");
-            }
-            Some(_) => {
-                import.ledger.lost(
-                    from,
-                    "`idle_timeout` counts both ways: as long as `proxy_read_timeout`",
-                );
-            }
-            None => route.set("idle_timeout", draft::time(time), Some(from)),
-        }
+    if let Some((from, time)) = time("send_timeout") {
+        route.set("send_timeout", draft::time(time), Some(from));
     }
     if scope.one("client_max_body_size").is_some() {
         body_limit(scope, route);

@@ -20,7 +20,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("grpc_pass", exactly(1), &[LOCATION, LOCATION_IF]).once().carried("the route's `upstream`, with `protocol = \"h2c\"` or `\"h2\"`"),
     rule("grpc_pass_header", exactly(1), &[HTTP, SERVER, LOCATION]).inherited().not_needed("all fields of answers pass, but those of the connection"),
     rule("grpc_read_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`response_timeout`, `idle_timeout`, `tunnel_idle_timeout`"),
-    rule("grpc_send_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`idle_timeout`: the shorter of the two counts both ways"),
+    rule("grpc_send_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`send_timeout`"),
     rule("grpc_set_header", exactly(2), &[HTTP, SERVER, LOCATION]).inherited().carried("`request_headers` of the routes that have it"),
     rule("grpc_socket_keepalive", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("how connections are kept is hubgate's affair"),
     rule("grpc_ssl_certificate", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`tls.client_certificate`, `tls.client_key` of the upstream"),

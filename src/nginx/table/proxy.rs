@@ -55,7 +55,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("proxy_redirect", between(1, 2), &[HTTP, SERVER, LOCATION]).inherited().carried("`location_headers`; what it does by default too, where the upstream is not a hub"),
     rule("proxy_request_buffering", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("bodies are streamed both ways as they come"),
     rule("proxy_send_lowat", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Size).inherited().not_needed("how connections are kept is hubgate's affair"),
-    rule("proxy_send_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`idle_timeout`: the shorter of the two counts both ways"),
+    rule("proxy_send_timeout", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Time).once().inherited().carried("`send_timeout`"),
     rule("proxy_set_body", exactly(1), &[HTTP, SERVER, LOCATION]).once().inherited().carried("`body` of the route"),
     rule("proxy_set_header", exactly(2), &[HTTP, SERVER, LOCATION]).inherited().carried("`request_headers` of the routes that have it; Host, X-Forwarded-*, X-Real-IP and upgrades hubgate sends by itself"),
     rule("proxy_socket_keepalive", exactly(1), &[HTTP, SERVER, LOCATION]).form(Form::Flag).once().inherited().not_needed("how connections are kept is hubgate's affair"),

@@ -15,7 +15,9 @@ pub struct ExchangeLimits {
     pub write: Duration,
     /// From the request's end to the response's head.
     pub response: Duration,
-    /// Between two bytes once the response has begun, and while the upstream takes nothing.
+    /// While the upstream takes nothing.
+    pub send: Duration,
+    /// Between two bytes once the response has begun.
     pub idle: Duration,
     /// As `idle`, for event streams.
     pub event_stream_idle: Duration,

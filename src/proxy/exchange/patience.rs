@@ -37,7 +37,7 @@ impl Exchange<'_> {
         }
         if self.uplink == Uplink::Moving && self.downlink == Downlink::Head {
             return match self.upstream.stalled_since() {
-                Some(since) => (since + self.limits.idle, Cause::UpstreamSend),
+                Some(since) => (since + self.limits.send, Cause::UpstreamSend),
                 None => (self.last_up + self.limits.body_idle, Cause::BodyTimeout),
             };
         }
