@@ -39,6 +39,8 @@ pub(super) async fn answer(request: Request<Incoming>) -> Response<Body> {
         .unwrap_or(&path);
     match below {
         "/" => page(request.method()),
+        // What the two presets have endpoints checked by.
+        "/hub/health" | "/health" => text(StatusCode::OK, "The demo hub is well.\n"),
         "/events" => events(&request),
         "/ws" => websocket::accept(request),
         "/upload" => upload(request).await,

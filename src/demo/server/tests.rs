@@ -56,6 +56,46 @@ fn the_page_is_served_at_the_root_and_below_both_prefixes() {
 }
 
 #[test]
+fn the_checks_that_the_presets_bring_are_passed() {
+    use crate::config::{CheckKind, Source, parse};
+    use crate::demo::configuration::{Ports, config};
+
+    let hub = Hub::start().unwrap();
+    let ports = Ports {
+        http: 8080,
+        https: 8443,
+        admin: 9180,
+        ipv6: false,
+    };
+    let text = config(hub.address(), ports, std::path::Path::new("/tmp/x"));
+    // Whichever preset comes first decides what is asked.
+    for text in [
+        text.replace("preset = \"binderhub\"", ""),
+        text.replace("preset = \"jupyterhub\"", ""),
+    ] {
+        let loaded = parse(&Source::new("demo", "/tmp/x", text)).unwrap();
+        let health = loaded
+            .config
+            .upstreams
+            .values()
+            .next()
+            .unwrap()
+            .health
+            .as_ref()
+            .unwrap();
+        let CheckKind::Http(check) = &health.kind else {
+            panic!("another kind of check: {health:?}");
+        };
+        let answer = exchange(&hub, &format!("GET {} HTTP/1.1", check.path), b"");
+        assert!(
+            answer.starts_with("HTTP/1.1 200"),
+            "{}: {answer}",
+            check.path
+        );
+    }
+}
+
+#[test]
 fn echo_shows_the_target_and_every_field_as_they_arrived() {
     let hub = Hub::start().unwrap();
     let target = "/binderhub/echo/a%2Fb//c/%2e%2e/d;x=1?q=%20+%25";
