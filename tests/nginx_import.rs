@@ -211,3 +211,27 @@ fn a_field_that_frames_is_lost_only_where_it_would_say_something_else() {
         assert_eq!(lost(directive), want, "{directive}");
     }
 }
+
+#[test]
+fn a_folder_by_a_variable_that_an_answer_sets_too_is_not_taken_for_a_constant() {
+    let text = |more: &str| {
+        format!(
+            "events {{}} http {{ server {{ listen 80; set $base /srv/www; {more}
+                location / {{ root $base/public; }}
+                location = /asked {{ internal; return 204; }} }} }}"
+        )
+    };
+    let constant = import_of(&text(""));
+    assert!(
+        constant.toml.contains("/srv/www/public"),
+        "{}",
+        constant.toml
+    );
+    let set = "auth_request /asked; auth_request_set $base $upstream_http_x_base;";
+    let varying = import_of(&text(set));
+    assert!(
+        !varying.toml.contains("/srv/www/public"),
+        "{}",
+        varying.toml
+    );
+}

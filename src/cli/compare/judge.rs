@@ -79,16 +79,17 @@ pub(super) fn judge(request: &Request, nginx: &Answer, hubgate: &Answer) -> Vec<
         return found;
     }
     let is_head = request.method == "HEAD";
-    let page = is_page(nginx, is_head);
-    let same_body = unpacked(nginx) == unpacked(hubgate);
+    let bodies = (unpacked(nginx), unpacked(hubgate));
+    let page = is_page(nginx, &bodies.0, is_head);
+    let same_body = bodies.0 == bodies.1;
     let same_bytes = nginx.body == hubgate.body;
     if nginx.whole != hubgate.whole {
         say("end", whole(nginx), whole(hubgate), None);
     } else if same_body && !same_bytes {
         say("body", show(&nginx.body), show(&hubgate.body), Some(PACKED));
     } else if !same_body {
-        let (nginx, hubgate) = (unpacked(nginx), unpacked(hubgate));
-        say("body", show(&nginx), show(&hubgate), page.then_some(PAGES));
+        let explained = page.then_some(PAGES);
+        say("body", show(&bodies.0), show(&bodies.1), explained);
     }
     let mut names: Vec<_> = nginx
         .fields
@@ -124,12 +125,14 @@ pub(super) fn judge(request: &Request, nginx: &Answer, hubgate: &Answer) -> Vec<
 /// The largest body that is undone to be compared.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// The body as it was before it was compressed; as it came where it was not, or cannot be undone.
+/// The body as it was before it was compressed; as it came where it was not, cannot be undone or is too large: of the
+/// beginning of two bodies nothing follows for the rest.
 fn unpacked(answer: &Answer) -> Cow<'_, [u8]> {
     let mut body = Vec::new();
     if values(answer, "content-encoding") == ["gzip"] {
-        let undone = MultiGzDecoder::new(&*answer.body);
-        if matches!(undone.take(LARGEST).read_to_end(&mut body), Ok(1..)) {
+        let mut undone = MultiGzDecoder::new(&*answer.body).take(LARGEST + 1);
+        let read = undone.read_to_end(&mut body);
+        if read.is_ok_and(|length| (1..=LARGEST).contains(&(length as u64))) {
             return Cow::Owned(body);
         }
     }
@@ -149,7 +152,7 @@ const BARE: &[&str] = &[
 
 /// Whether nginx made the body itself: its pages say so, unless they are compressed or left out of an answer to HEAD, and
 /// have few fields.
-fn is_page(answer: &Answer, is_head: bool) -> bool {
+fn is_page(answer: &Answer, body: &[u8], is_head: bool) -> bool {
     let is_bare = |(name, _): &(String, String)| BARE.contains(&&**name);
     if answer.status >= 400
         && values(answer, "content-encoding") == ["gzip"]
@@ -157,7 +160,6 @@ fn is_page(answer: &Answer, is_head: bool) -> bool {
     {
         return true;
     }
-    let body = unpacked(answer);
     let made = |part: &[u8]| body.windows(part.len()).any(|own| own == part);
     match is_head {
         true => answer.status >= 300 && values(answer, "content-type") == ["text/html"],
@@ -265,6 +267,10 @@ mod tests {
         assert!(found.iter().all(|(_, explained)| *explained), "{found:?}");
         let found = differing(&packed(1, &text), &packed(1, &text.replace("says", "sang")));
         assert_eq!(found, [("body".to_owned(), false)]);
+        let long = " ".repeat(usize::try_from(LARGEST).unwrap());
+        let ends = |end: &str| packed(9, &format!("{long}{end}"));
+        let found = differing(&ends("one"), &ends("two"));
+        assert_eq!(found, [("body".to_owned(), false)], "beyond what is undone");
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! of a request, and not tried. Invariant: nothing is kept of what was read.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::words::{self, Fault};
 use crate::config::PairFiles;
+use crate::config::trust::MOST_BYTES;
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::{Directive, Tree};
@@ -172,11 +173,15 @@ fn authorities(call: &str, path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// A file's text; a folder has none.
+/// A file's text, as much of it as is looked at; a folder has none.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(Vec::new()),
-        read => read,
+    let mut text = Vec::new();
+    match fs::File::open(path)?
+        .take(MOST_BYTES)
+        .read_to_end(&mut text)
+    {
+        Err(error) if error.kind() != io::ErrorKind::IsADirectory => Err(error),
+        _ => Ok(text),
     }
 }
 

@@ -5,8 +5,7 @@
 
 use super::Import;
 use super::answer;
-use super::draft;
-use super::draft::Draft;
+use super::draft::{self, Draft};
 use super::files;
 use super::route;
 use crate::config::Text;
@@ -202,10 +201,11 @@ pub(super) fn with_constants(scope: &Scope<'_>, text: &str) -> String {
     text
 }
 
-/// How often a variable is set in a block.
+/// How often a variable is set in a block, by an answer too.
 fn sets(directives: &[Directive], variable: &str) -> usize {
     let all = directives.iter().map(|own| {
-        let set = own.is("set") && own.argument(0) == variable;
+        let set = own.is("set") || own.is("auth_request_set");
+        let set = set && own.argument(0) == variable;
         usize::from(set) + sets(own.children(), variable)
     });
     all.sum()
