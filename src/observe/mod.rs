@@ -8,6 +8,7 @@ pub mod count;
 pub mod events;
 pub mod frames;
 pub mod history;
+pub mod hostname;
 pub mod log;
 pub mod metrics;
 pub mod nginx_lines;

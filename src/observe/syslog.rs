@@ -6,13 +6,13 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::frames::{frame, frames};
+use super::hostname::HOSTNAME;
 use super::output::Output;
 use crate::config::{Syslog, SyslogServer};
 
@@ -23,20 +23,12 @@ pub fn message(syslog: &Syslog, severity: u8, at: SystemTime, text: &[u8], out: 
     let at = OffsetDateTime::from(at).format(&form).unwrap_or_default();
     let priority = u16::from(syslog.facility) * 8 + u16::from(severity);
     let host = match syslog.hostname {
-        true => format!("{} ", hostname()),
+        true => format!("{} ", HOSTNAME.to_ascii_lowercase()),
         false => String::new(),
     };
     let mut whole = format!("<{priority}>{at} {host}{}: ", syslog.tag).into_bytes();
     whole.extend_from_slice(text.trim_ascii_end());
     frame(b"", &whole, out);
-}
-
-fn hostname() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-        name.unwrap_or_default().trim().to_ascii_lowercase()
-    })
 }
 
 /// Sends a batch's messages.

@@ -4,7 +4,6 @@
 //! What is only known when the answer is there belongs to the access log's record.
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use http::header::{COOKIE, HOST, HeaderName, HeaderValue, REFERER};
@@ -19,6 +18,7 @@ use super::trace::LimitedBy;
 use crate::config::{Definitions, Lookup, Referers, Variable};
 use crate::nginx::uri::Uri;
 use crate::observe::access_log::{Clock, epoch};
+use crate::observe::hostname::HOSTNAME;
 use crate::router::{Seen, target};
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::tls::client::{Client as ClientOfTls, Shown};
@@ -377,12 +377,6 @@ fn argument<'a>(query: &'a [u8], name: &str) -> Option<&'a [u8]> {
         key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
     })
 }
-
-/// This machine's name, as it was when first asked for.
-pub(crate) static HOSTNAME: LazyLock<String> = LazyLock::new(|| {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    name.unwrap_or_default().trim().to_owned()
-});
 
 #[cfg(test)]
 mod tests {

@@ -6,16 +6,11 @@ use super::Import;
 use super::draft::{self, Draft};
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
+use crate::observe::hostname::HOSTNAME;
 use crate::types::host::HostPattern;
 
 /// The word for what this machine is called.
-const HOSTNAME: &str = "$hostname";
-
-/// What this machine is called; nothing where it does not say.
-fn hostname() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    name.unwrap_or_default().trim().to_ascii_lowercase()
-}
+const THIS: &str = "$hostname";
 
 /// The names of a server that hubgate can have.
 pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<String> {
@@ -24,8 +19,8 @@ pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<S
         let mut lost = Vec::new();
         for word in directive.arguments() {
             let mut word = word.text();
-            if word == HOSTNAME {
-                word = hostname().into();
+            if word == THIS {
+                word = HOSTNAME.to_ascii_lowercase().into();
             }
             // As people write a name that nobody has.
             if matches!(&*word, "!@#") {
@@ -72,7 +67,7 @@ pub(super) fn said(scope: &Scope<'_>) -> String {
     let first = first.map(|own| own.argument(0)).unwrap_or_default();
     match first.strip_prefix('.') {
         Some(name) => name.to_ascii_lowercase(),
-        None if first == HOSTNAME => hostname(),
+        None if first == THIS => HOSTNAME.to_ascii_lowercase(),
         // An expression is compared as it is.
         None if first.starts_with('~') => first.into_owned(),
         None => first.to_ascii_lowercase(),
