@@ -4,6 +4,7 @@ use divan::{Bencher, black_box};
 use http::{HeaderValue, Method};
 use hubgate::proxy::filter::forwarded::{self, Origin};
 use hubgate::proxy::filter::request::{self, Changes};
+use hubgate::proxy::present::Present;
 use hubgate::transport::head::{HeadLimits, HeadScanner};
 use hubgate::upstream::http1::RequestBody;
 use pingora::http::RequestHeader;
@@ -73,6 +74,7 @@ fn request_for_the_upstream(bencher: Bencher<'_, '_>) {
     let changes = Changes {
         target: TARGET.as_bytes(),
         origin: &origin,
+        present: Present::of(&head.headers),
         framing: RequestBody::None,
         session: None,
         upgrade: None,

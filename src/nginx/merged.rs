@@ -10,7 +10,6 @@ use super::table::{self, Context};
 use super::tree::{Directive, Word};
 use super::value;
 
-const PAGE: i64 = 4096;
 /// Who gathers answers in buffers.
 const GATHERING: &[&str] = &["proxy", "fastcgi", "uwsgi", "scgi"];
 
@@ -101,8 +100,8 @@ fn of_server(scope: &Scope<'_>) -> Option<String> {
 
 fn buffers(scope: &Scope<'_>, family: &str) -> Option<String> {
     let name = |what: &str| format!("{family}_{what}");
-    let (count, each) = several(scope, &name("buffers")).unwrap_or((8, PAGE));
-    let first = size(scope, &name("buffer_size")).unwrap_or(PAGE);
+    let (count, each) = several(scope, &name("buffers")).unwrap_or((8, value::PAGE));
+    let first = size(scope, &name("buffer_size")).unwrap_or(value::PAGE);
     if count < 2 {
         return Some(format!("there must be at least 2 \"{family}_buffers\""));
     }

@@ -9,11 +9,9 @@ use super::table::Context;
 use super::tree::{Directive, Word};
 use super::value;
 
-/// What zones are for; each family's caches for themselves.
-type Use = String;
-
 struct Zone {
-    of: Use,
+    /// What it is for; each family's caches for themselves.
+    of: String,
     /// None where it is only named so far.
     size: Option<i64>,
     key: Option<String>,
@@ -22,7 +20,7 @@ struct Zone {
 /// One directive's claim.
 struct Claim {
     name: String,
-    of: Use,
+    of: String,
     size: Option<i64>,
     /// What it goes by, for those that may be declared once.
     key: Option<String>,
@@ -97,18 +95,17 @@ fn declare<'t>(
     zones: &mut Zones,
 ) -> Result<(), (&'t Directive, String)> {
     for own in block.children() {
-        let claims = claims(own, block, part);
-        for claim in claims {
-            if let Some(text) = zones.claim(own, claim) {
-                return Err((own, text));
-            }
+        let claim = claim(own, block, part);
+        if let Some(text) = claim.and_then(|claim| zones.claim(own, claim)) {
+            return Err((own, text));
         }
         declare(own, part, zones)?;
     }
     Ok(())
 }
 
-fn claims(own: &Directive, block: &Directive, part: &str) -> Vec<Claim> {
+/// What a directive says of a zone, if it says anything.
+fn claim(own: &Directive, block: &Directive, part: &str) -> Option<Claim> {
     let name = own.name();
     let of = |what: &str| format!("{part} {what}");
     let claim = |name: &str, what: &str, size: Option<i64>, key: Option<String>| Claim {
@@ -125,7 +122,7 @@ fn claims(own: &Directive, block: &Directive, part: &str) -> Vec<Claim> {
         let mut words = own.arguments().iter().map(Word::text);
         words.find_map(|word| word.strip_prefix(mark).map(str::to_owned))
     };
-    let one = match &*name {
+    match &*name {
         "limit_req_zone" | "limit_conn_zone" => after("zone=").and_then(|zone| {
             let (zone, size) = sized(&zone)?;
             let what = name.trim_end_matches("_zone");
@@ -158,6 +155,5 @@ fn claims(own: &Directive, block: &Directive, part: &str) -> Vec<Claim> {
             let fixed = zone != "off" && !zone.is_empty() && !zone.contains('$');
             (asks && fixed).then(|| claim(&zone, &name, None, None))
         }),
-    };
-    one.into_iter().collect()
+    }
 }

@@ -8,6 +8,9 @@ use std::net::IpAddr;
 use super::table::Form;
 use super::tree::{Directive, Word};
 
+/// Of memory, as nginx counts it in least sizes.
+pub const PAGE: i64 = 4096;
+
 /// `on` or `off`, in any case.
 pub fn flag(word: &[u8]) -> Option<bool> {
     match word {

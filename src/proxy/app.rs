@@ -466,6 +466,7 @@ impl App {
             changes: Changes {
                 target: target.unwrap_or(&checked.target),
                 origin: &origin,
+                present: checked.present,
                 framing: own.map_or(framing, |own| own.framing(framing)),
                 session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
                 upgrade: checked.upgrade.clone(),

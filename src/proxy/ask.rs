@@ -225,6 +225,7 @@ impl Question<'_> {
         let changes = Changes {
             target: &target,
             origin: &origin,
+            present: self.checked.present,
             framing: RequestBody::None,
             session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
             upgrade: None,

@@ -216,6 +216,7 @@ impl Mirrored {
         let changes = Changes {
             target: &target,
             origin: &origin,
+            present: self.checked.present,
             framing: self.framing,
             session: (route.group.config.sticky.as_ref()).map(|sticky| &*sticky.cookie),
             upgrade: None,

@@ -5,6 +5,7 @@
 use super::variables::Known;
 use crate::nginx::model::{Address, Pass};
 use crate::nginx::tree::Directive;
+
 /// What the location's variables about its upstream are worth.
 pub(super) fn known(pass: &Directive, stranger: bool) -> Known {
     let Some(address) = address(pass).or_else(|| fixed_host(pass)) else {

@@ -7,8 +7,6 @@
 use crate::nginx::tree::{Directive, Word};
 use crate::nginx::value;
 
-const PAGE: i64 = 4096;
-
 /// Why a directive is refused.
 pub(super) fn refusal(directive: &Directive) -> Option<String> {
     let name = directive.name();
@@ -41,7 +39,7 @@ fn path(directive: &Directive) -> Option<String> {
                 let (zone, size) = given.split_once(':').unwrap_or(("", "x"));
                 match value::size(size.as_bytes()) {
                     None => return Some(format!("invalid keys zone size \"{text}\"")),
-                    Some(size) if size < 2 * PAGE => {
+                    Some(size) if size < 2 * value::PAGE => {
                         return Some(format!("keys zone \"{text}\" is too small"));
                     }
                     Some(_) => named = !zone.is_empty(),
@@ -100,7 +98,7 @@ fn ocsp(directive: &Directive) -> Option<String> {
         .and_then(|(_, size)| value::size(size.as_bytes()));
     match size {
         None => Some(format!("invalid OCSP cache \"{text}\"")),
-        Some(size) if size < 8 * PAGE => Some(format!("OCSP cache \"{text}\" is too small")),
+        Some(size) if size < 8 * value::PAGE => Some(format!("OCSP cache \"{text}\" is too small")),
         Some(_) => None,
     }
 }

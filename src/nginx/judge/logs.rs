@@ -8,6 +8,7 @@ use crate::nginx::text::Text;
 use crate::nginx::tree::{Directive, Word};
 use crate::nginx::value;
 
+/// Of logs, and severities of syslog.
 const LEVELS: &[&str] = &[
     "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
 ];
@@ -24,9 +25,6 @@ const DEBUG_LEVELS: &[&str] = &[
 const FACILITIES: &[&str] = &[
     "kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv", "ftp", "ntp", "audit",
     "alert", "cron", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
-];
-const SEVERITIES: &[&str] = &[
-    "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
 ];
 
 /// Why a directive is refused.
@@ -79,7 +77,7 @@ fn syslog(words: &str) -> Option<String> {
             "facility" if !FACILITIES.contains(&given) => {
                 Some(format!("unknown syslog facility \"{given}\""))
             }
-            "severity" if !SEVERITIES.contains(&given) => {
+            "severity" if !LEVELS.contains(&given) => {
                 Some(format!("unknown syslog severity \"{given}\""))
             }
             "tag" if given.len() > 32 => Some("syslog tag length exceeds 32".to_owned()),

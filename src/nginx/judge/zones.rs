@@ -9,7 +9,7 @@ use crate::nginx::tree::Directive;
 use crate::nginx::value;
 
 /// nginx wants eight pages of 4 KiB.
-const LEAST: i64 = 8 * 4096;
+const LEAST: i64 = 8 * value::PAGE;
 
 /// Why a directive is refused.
 pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String> {

@@ -29,6 +29,8 @@ pub struct Changes<'a> {
     pub target: &'a [u8],
     /// Who asks.
     pub origin: &'a Origin<'a>,
+    /// Which fields the request's head had.
+    pub present: Present,
     /// How the body is framed.
     pub framing: RequestBody,
     /// The cookie that is ours and stays here.
@@ -86,8 +88,7 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
     let joins = (head.version == Version::HTTP_2 || changes.session.is_some())
         && says(&header::COOKIE).is_none()
         && passes;
-    let present = Present::of(&head.headers);
-    let mut named = match present.has(Sought::Connection) {
+    let mut named = match changes.present.has(Sought::Connection) {
         true => hop_by_hop::named_by_connection(&head.headers),
         false => Vec::new(),
     };
@@ -121,7 +122,7 @@ pub fn write(head: &RequestHeader, source: &[u8], changes: &Changes<'_>, wire: &
         }
     });
     lines.finish(wire);
-    if joins && present.has(Sought::Cookie) {
+    if joins && changes.present.has(Sought::Cookie) {
         join_cookies(&head.headers, changes.session, wire);
     }
     if let Some(forwards) = forwards {
@@ -269,6 +270,7 @@ mod tests {
         let changes = Changes {
             target,
             origin: &origin,
+            present: Present::of(&head.headers),
             framing: RequestBody::None,
             session: None,
             upgrade: None,
@@ -349,6 +351,7 @@ mod tests {
             let changes = Changes {
                 target: b"/",
                 origin: &origin,
+                present: Present::of(&head.headers),
                 framing: RequestBody::None,
                 session: Some("edge"),
                 upgrade: None,
