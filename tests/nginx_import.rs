@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hubgate::config::{Source, parse};
-use hubgate::nginx::import::{Fate, Imported, import};
-use hubgate::nginx::{Memory, Options, read};
+use hubgate::nginx::import::{Fate, Imported, import, import_as};
+use hubgate::nginx::{Asked, Memory, Options, read};
 
 fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/nginx")
@@ -234,4 +234,141 @@ fn a_folder_by_a_variable_that_an_answer_sets_too_is_not_taken_for_a_constant() 
         "{}",
         varying.toml
     );
+}
+
+/// What an import says of each directive of these, and the TOML.
+fn acme(issuers: &str, servers: &str) -> (BTreeMap<String, (Fate, String)>, String) {
+    let text = format!("events {{}} http {{ {issuers} {servers} }}");
+    let imported = import_of(&text);
+    loads(&imported.toml);
+    let lines = imported.report.lines.into_iter();
+    let lines = lines.map(|line| (line.directive, (line.fate, line.text)));
+    (lines.collect(), imported.toml)
+}
+
+const ORDERED: &str =
+    "ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key;";
+
+#[test]
+fn an_authority_of_nginx_acmes_is_asked_by_hubgate() {
+    let issuer = "acme_issuer le { uri https://ca.example.org/dir; contact mailto:ops@example.org; contact b@example.org;
+        challenge tls-alpn; profile shortlived require; external_account_key kid eab.key; ssl_trusted_certificate ca.pem;
+        account_key ecdsa:384; accept_terms_of_service; state_path /var/lib/le; ssl_verify on; }
+        acme_issuer unused { uri https://other.example.org/dir; } acme_shared_zone zone=z:1M;";
+    let server = format!(
+        "server {{ listen 443 ssl; server_name a.example.org; acme_certificate le key=ecdsa:256; {ORDERED} ssl_certificate_cache max=2; }}"
+    );
+    let (lines, toml) = acme(issuer, &server);
+    let lost: Vec<_> = { lines.iter() }
+        .filter(|(_, (fate, _))| *fate == Fate::Lost)
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    for line in [
+        "[acme]\n",
+        "name = \"le\"",
+        "directory = \"https://ca.example.org/dir\"",
+        "contact = [\"ops@example.org\", \"b@example.org\"]",
+        "challenge = \"tls-alpn-01\"",
+        "profile = \"shortlived\"",
+        "profile_required = true",
+        "eab_key_id = \"kid\"",
+        "eab_hmac_file = \"/etc/nginx/eab.key\"",
+        "ca_file = \"/etc/nginx/ca.pem\"",
+        "certificate = \"acme\"",
+    ] {
+        assert!(toml.contains(line), "{line} in {toml}");
+    }
+    assert_eq!(lines["acme_issuer unused"].0, Fate::NotNeeded);
+}
+
+#[test]
+fn what_nginx_acme_does_and_hubgate_does_not_is_told_as_lost() {
+    for (word, more) in [
+        ("ssl_verify off", ""),
+        ("preferred_chain X", ""),
+        ("account_key /etc/account.key", ""),
+        ("external_account_key kid data:c2VjcmV0", ""),
+        ("contact tel:1", ""),
+        ("challenge dns-persist-01", ""),
+        ("frob on", ""),
+        ("acme_certificate le key=rsa:4096", "key=rsa:4096"),
+    ] {
+        let own = if more.is_empty() {
+            format!("{word};")
+        } else {
+            String::new()
+        };
+        let issuer = format!("acme_issuer le {{ uri https://ca.example.org/dir; {own} }}");
+        let server = format!(
+            "server {{ listen 443 ssl; server_name a.example.org; acme_certificate le {more}; {ORDERED} }}"
+        );
+        let (lines, _) = acme(&issuer, &server);
+        assert_eq!(lines[word].0, Fate::Lost, "{word}");
+    }
+}
+
+#[test]
+fn authorities_of_several_servers_are_asked_in_the_servers_order_and_that_is_told() {
+    let issuers = "acme_issuer a { uri https://a.example.org/dir; } acme_issuer b { uri https://b.example.org/dir; }
+        acme_issuer twin { uri https://b.example.org/dir; } acme_issuer plain { uri http://c.example.org/dir; }";
+    let of = |name: &str, issuer: &str| {
+        format!(
+            "server {{ listen 443 ssl; server_name {name}; acme_certificate {issuer}; {ORDERED} }}"
+        )
+    };
+    let servers = ["b", "a", "twin", "plain"].map(|issuer| of(&format!("{issuer}.test"), issuer));
+    let (lines, toml) = acme(issuers, &servers.concat());
+    let first = toml.find("https://b.example.org/dir").unwrap();
+    assert!(
+        first < toml.find("https://a.example.org/dir").unwrap(),
+        "{toml}"
+    );
+    assert_eq!(toml.matches("[[acme.ca]]").count(), 2, "{toml}");
+    let fates = ["b", "a", "twin", "plain"].map(|one| lines[&format!("acme_certificate {one}")].0);
+    assert_eq!(fates, [Fate::Carried, Fate::Lost, Fate::Lost, Fate::Lost]);
+    let fates = ["twin", "plain"].map(|one| lines[&format!("acme_issuer {one}")].0);
+    assert_eq!(fates, [Fate::Lost, Fate::Lost]);
+}
+
+#[test]
+fn names_that_only_the_certificate_has_are_hosts_of_its_site() {
+    let issuer = "acme_issuer le { uri https://ca.example.org/dir; }";
+    let server = |names: &str, ordered: &str| {
+        format!("server {{ listen 443 ssl; {names} acme_certificate le {ordered}; {ORDERED} }}")
+    };
+    let servers = [
+        server("", "a.test B.test"),
+        server("server_name b.test;", ""),
+    ];
+    let (_, toml) = acme(issuer, &servers.concat());
+    assert!(toml.contains("hosts = [\"\", \"a.test\"]"), "{toml}");
+    assert!(toml.contains("[site.\"b.test\"]"), "{toml}");
+}
+
+#[test]
+fn what_certbot_looks_after_is_hubgates_where_it_is_kept_and_certbots_where_it_is_run() {
+    let text = "events {} http { server { listen 443 ssl; server_name a.test;
+        ssl_certificate /etc/letsencrypt/live/a.test/fullchain.pem; ssl_certificate_key /etc/letsencrypt/live/a.test/privkey.pem; } }";
+    let kept = import_of(text);
+    assert!(
+        kept.toml.contains("certificate = \"acme\""),
+        "{}",
+        kept.toml
+    );
+    let advice = kept.report.advice.iter();
+    let advice: Vec<_> = advice.map(|(_, text)| text.as_str()).collect();
+    assert!(
+        matches!(advice.as_slice(), [one] if one.contains("`hubgate certs import /etc/letsencrypt`")),
+        "{advice:?}"
+    );
+    let file = PathBuf::from("/etc/nginx/nginx.conf");
+    let files = Memory(BTreeMap::from([(file.clone(), text.as_bytes().to_vec())]));
+    let options = Options {
+        globals: String::new(),
+        keep_unknown: true,
+    };
+    let tree = read(&files, &file, &options).unwrap();
+    let run = import_as(&tree, &Asked::of(&file));
+    let chain = "chain = \"/etc/letsencrypt/live/a.test/fullchain.pem\"";
+    assert!(run.toml.contains(chain), "{}", run.toml);
 }

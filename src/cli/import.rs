@@ -33,7 +33,7 @@ pub(super) enum Command {
 /// Does what was asked. Gives the exit code.
 pub(super) fn run(command: &Command) -> u8 {
     let Command::Nginx { path, output, at } = command;
-    let (imported, unresolved) = match origin::imported(&Asked::of(path).moved(at.clone())) {
+    let (imported, unresolved) = match origin::imported(&Asked::of(path).moved(at.clone()).kept()) {
         Ok(imported) => imported,
         Err(refusal) => {
             complain(&format!("{refusal}\n"));

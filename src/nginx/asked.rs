@@ -29,6 +29,10 @@ pub struct Asked {
     /// How the process is to behave, when it was called as `nginx`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub habits: Option<Habits>,
+    /// Whether the result becomes a file of hubgate's own, so that nginx's affairs are to be hubgate's. No part of the name:
+    /// who runs from nginx's files keeps nothing.
+    #[serde(skip)]
+    pub kept: bool,
 }
 
 /// nginx's habits.
@@ -57,6 +61,12 @@ impl Asked {
     #[must_use]
     pub fn moved(self, moved: Vec<Moved>) -> Self {
         Self { moved, ..self }
+    }
+
+    /// The same, to be kept in a file.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        Self { kept: true, ..self }
     }
 
     /// What stands for it where a configuration's path is expected.

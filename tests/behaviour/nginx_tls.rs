@@ -177,3 +177,26 @@ fn certificates_of_several_kinds_and_whom_a_server_lets_in_are_as_nginx_has_them
     let differ: Vec<_> = nginx.iter().zip(&hubgate).filter(|(a, b)| a != b).collect();
     assert!(differ.is_empty(), "{differ:#?}\n{nginx:#?}");
 }
+
+#[test]
+fn what_certbot_has_ordered_is_served_from_its_files() {
+    let folder = TempDir::new().unwrap();
+    let live = folder.path().join("letsencrypt/live/hub.test");
+    fs::create_dir_all(&live).unwrap();
+    openssl(
+        &live,
+        "req -x509 -newkey rsa:2048 -nodes -keyout privkey.pem -out fullchain.pem -subj /CN=certbots -days 2",
+    );
+    let at = free_addr();
+    let live = live.display();
+    let conf = format!(
+        "events {{}} http {{ access_log off; server {{ listen {at} ssl; server_name hub.test;
+        ssl_certificate {live}/fullchain.pem; ssl_certificate_key {live}/privkey.pem; return 200 ok|; }} }}"
+    );
+    fs::write(folder.path().join("nginx.conf"), conf).unwrap();
+    let link = folder.path().join("nginx");
+    symlink(env!("CARGO_BIN_EXE_hubgate"), &link).unwrap();
+    let _running = serve(&link, folder.path(), at);
+    let said = said(at, "hub.test", "", folder.path());
+    assert_eq!(said, "CN=certbots 200 OK ok");
+}

@@ -167,6 +167,7 @@ fn asked(options: &Options, stage: &Stage) -> Asked {
             error_log: options.error_log().map(absolute),
             daemon: *stage != Stage::First,
         }),
+        kept: false,
     }
 }
 

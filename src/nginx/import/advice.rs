@@ -1,4 +1,5 @@
-//! Faults that hand-written configurations for JupyterHub and BinderHub have: what nginx did, what hubgate does.
+//! Faults that hand-written configurations for JupyterHub and BinderHub have: what nginx did, what hubgate does. And what is
+//! to be done by hand where certbot gave way.
 //!
 //! Each is one line that nobody wrote. Told once for each route that shows them; none is lost, so none is in the report's
 //! table. Also decides which locations are a hub's.
@@ -31,6 +32,21 @@ pub(super) fn is_of_a_hub(
     };
     let named = || is_called_so(&import.named) || is_called_so(&pass.argument(0));
     route.get("preset").is_some() || (sets(scope, "upgrade").is_some() && named())
+}
+
+/// Says how what certbot has ordered is taken over. Told once.
+pub(super) fn of_certbot(import: &mut Import<'_>, chain: &Directive) {
+    let path = chain.argument(0);
+    let Some((before, _)) = path.split_once("/live/") else {
+        return;
+    };
+    let text = format!(
+        "certbot has certificates already: `hubgate certs import {before}` takes them over, so that none is ordered before it is due; then `systemctl disable --now certbot.timer`"
+    );
+    if !import.advice.iter().any(|(_, told)| *told == text) {
+        let place = import.tree.show(chain.place());
+        import.advice.push((place, text));
+    }
 }
 
 /// Looks at a route that has been made.

@@ -3,6 +3,7 @@
 //! nginx's `*.name` and `.name` stand for one label or more, so for `**.name`. A server without names has the empty one.
 
 use super::Import;
+use super::acme;
 use super::draft::{self, Draft};
 use crate::nginx::model::Scope;
 use crate::nginx::tree::Directive;
@@ -48,7 +49,22 @@ pub(super) fn of_server<'t>(import: &mut Import<'t>, scope: &Scope<'t>) -> Vec<S
     if hosts.is_empty() {
         hosts.push(String::new());
     }
+    // nginx shows one certificate for all of them, whatever the server is called: each of hubgate's is of a site's host.
+    for host in acme::identifiers(scope) {
+        if !hosts.contains(&host) && !is_named(&import.tree.directives, &host) {
+            hosts.push(host);
+        }
+    }
     hosts
+}
+
+/// Whether a `server_name` has this word.
+fn is_named(directives: &[Directive], host: &str) -> bool {
+    directives.iter().any(|own| {
+        let words = own.arguments().iter();
+        let mut words = words.map(|word| word.text().to_ascii_lowercase());
+        (own.is("server_name") && words.any(|word| word == host)) || is_named(own.children(), host)
+    })
 }
 
 /// The names of a server that are written as `.name`.

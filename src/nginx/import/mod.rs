@@ -4,6 +4,7 @@
 //! table of directives says. Invariant: what is written loads, and no directive is missing from the report.
 
 mod access;
+mod acme;
 mod advice;
 mod answer;
 mod bodies;
@@ -114,9 +115,9 @@ struct Import<'t> {
     conditions: usize,
 }
 
-/// Turns a tree into hubgate's configuration.
+/// Turns a tree into hubgate's configuration, to be kept in a file.
 pub fn import(tree: &Tree) -> Imported {
-    import_as(tree, &Asked::default())
+    import_as(tree, &Asked::default().kept())
 }
 
 /// Turns a tree into hubgate's configuration, for whoever asked for it so.
@@ -178,6 +179,7 @@ impl<'t> Import<'t> {
             log::format(self, own);
         }
         limits::zones(self, http.children());
+        acme::authorities(self, http);
         let blocks = http.children().iter().filter(|own| own.is("server"));
         let mut servers: Vec<_> = blocks
             .map(|own| site::Server::new(self, own, &scope))

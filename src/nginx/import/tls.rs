@@ -4,6 +4,7 @@
 //! lets in, as in nginx. What hubgate's TLS has not is told as lost.
 
 use super::Import;
+use super::advice;
 use super::definitions;
 use super::draft::{self, Draft};
 use crate::config::{CipherSuite, Group};
@@ -15,7 +16,8 @@ use crate::nginx::value;
 /// Where nobody can show what is asked for.
 const NOBODY: &str = "client_certificate = { mode = \"nobody\" }";
 
-/// A site's `certificate`: files, or ACME where certbot or nginx-acme has looked after them.
+/// A site's `certificate`: files, or ACME where nginx-acme looks after them, and where certbot does and the result is to be
+/// kept. Whoever runs from nginx's files has certbot still, and what nginx would serve.
 pub(super) fn certificate<'t>(
     import: &mut Import<'t>,
     own: &Scope<'t>,
@@ -35,18 +37,15 @@ pub(super) fn certificate<'t>(
         return;
     };
     let path = chain.argument(0);
-    if path.contains("/letsencrypt/live/") || path.starts_with("$acme") {
+    let certbots = path.contains("/letsencrypt/live/");
+    if (certbots && import.asked.kept) || path.starts_with("$acme") {
         table.set("certificate", "\"acme\"", Some(chain));
         let to = "`certificate = \"acme\"`: hubgate orders and renews by itself";
         for own in [chain, key] {
             import.ledger.carried(own, to);
         }
-        for own in own
-            .own()
-            .iter()
-            .filter(|own| own.name().starts_with("acme_"))
-        {
-            import.ledger.carried(own, "`certificate = \"acme\"`");
+        if certbots {
+            advice::of_certbot(import, chain);
         }
         return;
     }
