@@ -119,6 +119,10 @@ pub struct ConcurrencyUse {
     pub most: u32,
     /// In place of the status of all.
     pub status: Option<u16>,
+    /// In place of how loud all are told.
+    pub log: Option<LimitLog>,
+    /// In place of whether all only tell.
+    pub dry_run: Option<bool>,
 }
 
 /// How loud.
@@ -139,6 +143,12 @@ impl RouteLimits {
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         let amounts = self.bandwidth.iter().chain([&self.after]);
         amounts.filter_map(Amount::text)
+    }
+
+    /// How loud a refusal by this one is told, and whether it is only told.
+    pub fn telling(&self, used: &ConcurrencyUse) -> (LimitLog, bool) {
+        let log = used.log.unwrap_or(self.log);
+        (log, used.dry_run.unwrap_or(self.dry_run))
     }
 
     /// Whether nothing is limited.

@@ -34,6 +34,8 @@ pub(super) fn limits(limits: &RouteLimits) -> Entry {
     let concurrency = limits.concurrency.iter().map(|used| {
         let mut entries = vec![("of", quoted(&used.of)), ("most", used.most.to_string())];
         entries.extend(status(used.status));
+        entries.extend(used.log.map(|log| ("log", quoted(log.as_str()))));
+        entries.extend(used.dry_run.map(|dry_run| ("dry_run", dry_run.to_string())));
         inline(&entries)
     });
     let list = |all: Vec<String>| format!("[{}]", all.join(", "));

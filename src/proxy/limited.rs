@@ -91,14 +91,14 @@ fn by_rate(
             let (excess, zone) = (Thousandths(excess), zone(index));
             let line = format!("delaying request{dry}, excess: {excess}, by zone \"{zone}\"{told}");
             tell(quieter(config.log), asking.connection, &line);
-            *said = Some(worded(config, "DELAYED", "DELAYED_DRY_RUN"));
+            *said = Some(worded(config.dry_run, "DELAYED", "DELAYED_DRY_RUN"));
             Ok((!config.dry_run).then_some(wait))
         }
         Verdict::Refused { index, excess } => {
             let (excess, zone) = (Thousandths(excess), zone(index));
             let line = format!("limiting requests{dry}, excess: {excess} by zone \"{zone}\"{told}");
             tell(config.log, asking.connection, &line);
-            *said = Some(worded(config, "REJECTED", "REJECTED_DRY_RUN"));
+            *said = Some(worded(config.dry_run, "REJECTED", "REJECTED_DRY_RUN"));
             if config.dry_run {
                 return Ok(None);
             }
@@ -128,15 +128,16 @@ fn at_once(
             places.push(place);
             continue;
         }
-        *said = Some(worded(config, "REJECTED", "REJECTED_DRY_RUN"));
-        let dry = if config.dry_run { ", dry run" } else { "" };
+        let (log, dry_run) = config.telling(used);
+        *said = Some(worded(dry_run, "REJECTED", "REJECTED_DRY_RUN"));
+        let dry = if dry_run { ", dry run," } else { "" };
         let (of, told) = (&used.of, &asking.told);
         tell(
-            config.log,
+            log,
             asking.connection,
             &format!("limiting connections{dry} by zone \"{of}\"{told}"),
         );
-        if !config.dry_run {
+        if !dry_run {
             return Err(Refusal {
                 status: used.status.or(Some(config.status)),
                 ..Refusal::of(Cause::ConcurrencyLimited)
@@ -146,8 +147,8 @@ fn at_once(
     Ok(places)
 }
 
-fn worded(config: &RouteLimits, word: &'static str, dry: &'static str) -> &'static str {
-    if config.dry_run { dry } else { word }
+fn worded(dry_run: bool, word: &'static str, dry: &'static str) -> &'static str {
+    if dry_run { dry } else { word }
 }
 
 /// As nginx writes an excess: `0.980`.

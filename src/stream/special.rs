@@ -334,12 +334,13 @@ pub(super) fn admit(
                 places.push(place);
                 continue;
             }
-            let dry = if config.dry_run { ", dry run" } else { "" };
+            let (log, dry_run) = config.telling(used);
+            let dry = if dry_run { ", dry run," } else { "" };
             let line = format!(
                 "limiting connections{dry} by zone \"{}\" while initializing session",
                 used.of
             );
-            match config.log {
+            match log {
                 LimitLog::Error => {
                     tracing::error!(event = "limit", client = shown, server, "{line}")
                 }
@@ -357,7 +358,7 @@ pub(super) fn admit(
                     );
                 }
             }
-            if !config.dry_run {
+            if !dry_run {
                 return Err(Refused {
                     cause: Cause::ConcurrencyLimited,
                     status: used.status.or(Some(config.status)),

@@ -160,6 +160,7 @@ fn what_nginx_limits_is_limited_alike() {
         location /both/ { limit_req zone=one burst=9 nodelay; limit_req zone=key burst=2 delay=2; proxy_pass http://@QUICK@; }
         location /dry/ { limit_req zone=one; limit_req_dry_run on; proxy_pass http://@QUICK@; }
         location /conn/ { limit_conn addr 2; limit_conn_status 509; proxy_pass http://@UP@; }
+        location /apart/ { limit_req zone=key; limit_conn addr 2; limit_conn_status 509; limit_conn_log_level error; limit_conn_dry_run on; proxy_pass http://@QUICK@; }
     }";
     let block = block
         .replace("@UP@", &upstream.addr.to_string())
@@ -200,6 +201,8 @@ fn what_nginx_limits_is_limited_alike() {
         }
         upstream.wait_requests(before + 2);
         assert_eq!(Client::plain(client).get(HOST, "/conn/").status, 509);
+        let apart = || Client::plain(client).get(HOST, "/apart/?key=c").status;
+        assert_eq!([apart(), apart()], [200, 429], "connections are only told");
     }
     fs::write(gate.path().join("open"), "").unwrap();
     for sentence in [
@@ -207,9 +210,25 @@ fn what_nginx_limits_is_limited_alike() {
         "by zone \"one\", client: 127.0.0.1, server: hub.test, request: \"GET /one/ HTTP/1.1\", host: \"hub.test\"",
         "limiting requests, dry run, excess: ",
         "limiting connections by zone \"addr\", client: 127.0.0.1, server: hub.test, request: \"GET /conn/ HTTP/1.1\", host: \"hub.test\"",
+        "limiting connections, dry run, by zone \"addr\", client: 127.0.0.1",
     ] {
         assert!(nginx.log().contains(sentence), "{sentence}");
         hubgate.wait_log(sentence);
     }
+    let told = |log: &str| {
+        let mut lines = log.lines();
+        let line = lines.find(|line| line.contains("limiting connections, dry run"));
+        line.unwrap_or_default().to_ascii_lowercase()
+    };
+    assert!(
+        told(&nginx.log()).contains("[error]"),
+        "{}",
+        told(&nginx.log())
+    );
+    assert!(
+        told(&hubgate.log()).contains("error"),
+        "{}",
+        told(&hubgate.log())
+    );
     drop(held);
 }

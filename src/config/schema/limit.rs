@@ -63,7 +63,7 @@ pub(super) const LIMITS: Key = Key::rule(
     Kind::Inline,
     "none; in a route: as its site says",
     "{ rates = [{ rate = \"one\", burst = 5, delay = 0 }], concurrency = [{ of = \"addr\", most = 10 }], status = 429, log = \"warn\", dry_run = false, bandwidth = \"1MB\", after = \"10MB\" }",
-    "`rates`: each names a [rate.NAME]; `burst` requests may come before their time, of which `delay` go on at once and the others wait for it; with `burst = 5, delay = 5` none waits. `concurrency`: each names a [concurrency.NAME] and the `most` at once. A request beyond gets `status` (400 to 599; also in each entry), told at level `log`: \"error\", \"warn\", \"notice\" or \"info\". `dry_run` only tells. `bandwidth`: bytes in a second of each answer, `after` so many at full speed; both may be texts with $variables, where 0 is no limit. `limits = {}` in a route sets none. Also as a table.",
+    "`rates`: each names a [rate.NAME]; `burst` requests may come before their time, of which `delay` go on at once and the others wait for it; with `burst = 5, delay = 5` none waits. `concurrency`: each names a [concurrency.NAME] and the `most` at once. A request beyond gets `status` (400 to 599; also in each entry), told at level `log`: \"error\", \"warn\", \"notice\" or \"info\". `dry_run` only tells. Both may also be in an entry of `concurrency`. `bandwidth`: bytes in a second of each answer, `after` so many at full speed; both may be texts with $variables, where 0 is no limit. `limits = {}` in a route sets none. Also as a table.",
 );
 
 static LIMITS_TABLE: Table = Table {
@@ -123,6 +123,14 @@ static CONCURRENCY_USE: Table = Table {
         Key::required("of", Kind::Text, "\"addr\"", "Its name."),
         Key::required("most", Kind::Count(1, 1_000_000), "10", "At once."),
         Key::rule("status", STATUS, "that of all", "503", "Of a refusal."),
+        Key::rule(
+            "log",
+            Kind::Word(LimitLog::WORDS),
+            "as of all",
+            "\"error\"",
+            "How loud.",
+        ),
+        Key::rule("dry_run", Kind::Flag, "as of all", "true", "Only told."),
     ],
 };
 
@@ -191,11 +199,15 @@ pub(super) fn read(reader: &Reader<'_>, context: Context<'_>) -> Option<Option<L
             let name = reader.text("of");
             let most = reader.count("most");
             let status = reader.optional("status", |reader, key| reader.count(key));
+            let log = reader.optional("log", Reader::word);
+            let dry_run = reader.optional("dry_run", |reader, key| reader.flag(key));
             let name = name?;
             let used = ConcurrencyUse {
                 of: name.value.as_str().into(),
                 most: value(most)?,
                 status: status?.map(|at| at.value),
+                log: log?.and_then(|at| LimitLog::parse(&at.value)),
+                dry_run: dry_run?.map(|at| at.value),
             };
             Some((used, name))
         });

@@ -82,11 +82,22 @@ pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut D
     if !kept.is_empty() {
         words.push(format!("rates = [{}]", kept.join(", ")));
     }
-    let other = first("limit_conn_status", STATUS);
-    let other = (other != status).then_some(other);
+    let other = |what: &str, default: &str, as_all: &str, key: &str| {
+        let own = first(&format!("limit_conn_{what}"), default);
+        match own == as_all {
+            true => String::new(),
+            false => format!(", {key} = {}", said_as(&own)),
+        }
+    };
+    let others = [
+        other("status", STATUS, &status, "status"),
+        other("log_level", "error", &log, "log"),
+        other("dry_run", "off", &dry_run, "dry_run"),
+    ]
+    .concat();
     let kept = concurrency.iter();
     let kept: Vec<_> = kept
-        .filter_map(|own| at_once(import, own, other.as_deref()))
+        .filter_map(|own| at_once(import, own, &others))
         .collect();
     if !kept.is_empty() {
         words.push(format!("concurrency = [{}]", kept.join(", ")));
@@ -95,17 +106,6 @@ pub(super) fn of_scope(import: &mut Import<'_>, scope: &Scope<'_>, route: &mut D
         words.push(format!("status = {status}, log = \"{log}\""));
         if dry_run == "on" {
             words.push("dry_run = true".to_owned());
-        }
-        for (what, said) in [("log_level", &log), ("dry_run", &dry_run)] {
-            let name = format!("limit_conn_{what}");
-            if let Some(own) = scope
-                .one(&name)
-                .filter(|own| own.argument(0) != said.as_str())
-                && !concurrency.is_empty()
-            {
-                let what = format!("`limits` has one for both: that of `limit_req_{what}`");
-                import.ledger.lost(own, what);
-            }
         }
     }
     words.extend(bandwidth(import, scope));
@@ -185,12 +185,22 @@ fn rate(import: &mut Import<'_>, own: &Directive) -> Option<String> {
     Some(words + " }")
 }
 
-fn at_once(import: &mut Import<'_>, own: &Directive, status: Option<&str>) -> Option<String> {
+/// A word of nginx's as a value of hubgate's.
+fn said_as(word: &str) -> String {
+    match word {
+        "on" => "true".to_owned(),
+        "off" => "false".to_owned(),
+        status if status.bytes().all(|byte| byte.is_ascii_digit()) => status.to_owned(),
+        level => draft::text(level),
+    }
+}
+
+/// `others`: what is not as that of all.
+fn at_once(import: &mut Import<'_>, own: &Directive, others: &str) -> Option<String> {
     let (zone, most) = (own.argument(0), own.argument(1));
     known(import, own, "concurrency", &zone)?;
-    let status = status.map_or_else(String::new, |status| format!(", status = {status}"));
     let zone = draft::text(&zone);
-    Some(format!("{{ of = {zone}, most = {most}{status} }}"))
+    Some(format!("{{ of = {zone}, most = {most}{others} }}"))
 }
 
 fn known(import: &mut Import<'_>, own: &Directive, table: &str, zone: &str) -> Option<()> {
