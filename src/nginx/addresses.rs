@@ -124,8 +124,8 @@ fn unused(block: &Directive) -> Option<(&Directive, String)> {
     })
 }
 
-/// The names that a server cannot have, for another one has them at the same address.
-pub(super) fn conflicts(block: &Directive) -> Vec<String> {
+/// The addresses of a block of servers in their order, and who listens there.
+fn known(block: &Directive) -> Vec<(String, Vec<&Directive>)> {
     let mut order: Vec<String> = Vec::new();
     let mut known: BTreeMap<String, Vec<&Directive>> = BTreeMap::new();
     for server in servers(block) {
@@ -140,9 +140,52 @@ pub(super) fn conflicts(block: &Directive) -> Vec<String> {
             known.entry(address).or_default().push(server);
         }
     }
-    let mut said = Vec::new();
-    for address in order {
+    let all = order.into_iter().map(|address| {
         let servers = known.remove(&address).unwrap_or_default();
+        (address, servers)
+    });
+    all.collect()
+}
+
+/// The servers of each address that several have.
+pub(super) fn shared(block: &Directive) -> Vec<Vec<&Directive>> {
+    let all = known(block).into_iter().map(|(_, servers)| servers);
+    all.filter(|servers| servers.len() > 1).collect()
+}
+
+/// How many sockets listen: one on all addresses takes the connections of the others at its port that make no own.
+pub(super) fn sockets(directives: &[Directive]) -> usize {
+    let of = |name: &'static str| directives.iter().filter(move |own| own.is(name));
+    let mut own = BTreeMap::<String, bool>::new();
+    for block in of("http") {
+        for (address, servers) in known(block) {
+            let said = servers.into_iter().flat_map(listens);
+            let here = said.filter(|listen| addresses(listen).contains(&address));
+            let binds = here.flat_map(Directive::arguments).any(|word| {
+                let text = word.text();
+                let valued = OPTION_VALUES.iter().any(|own| text.starts_with(own));
+                valued || OPTIONS.contains(&&*text)
+            });
+            *own.entry(address).or_default() |= binds;
+        }
+    }
+    let everywhere = |address: &str, all: &BTreeMap<String, bool>| {
+        let port = address.rsplit(':').next().unwrap_or_default();
+        let any = match address.starts_with('[') {
+            true => format!("[::]:{port}"),
+            false => format!("0.0.0.0:{port}"),
+        };
+        any != address && !address.starts_with("unix:") && all.contains_key(&any)
+    };
+    let of_http = { own.iter() }.filter(|(address, binds)| **binds || !everywhere(address, &own));
+    let streams = of("stream").flat_map(servers).flat_map(listens);
+    of_http.count() + streams.flat_map(addresses).count()
+}
+
+/// The names that a server cannot have, for another one has them at the same address.
+pub(super) fn conflicts(block: &Directive) -> Vec<String> {
+    let mut said = Vec::new();
+    for (address, servers) in known(block) {
         if servers.len() < 2 {
             continue;
         }
@@ -160,7 +203,8 @@ pub(super) fn conflicts(block: &Directive) -> Vec<String> {
     said
 }
 
-fn names_of(server: &Directive) -> Vec<String> {
+/// What a server is called, in lower case; expressions are not among it.
+pub(super) fn names_of(server: &Directive) -> Vec<String> {
     let own = server.children().iter().filter(|own| own.is("server_name"));
     let names: Vec<String> = own
         .flat_map(Directive::arguments)

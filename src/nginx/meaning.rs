@@ -99,7 +99,7 @@ fn status(directive: &Directive) -> Option<String> {
     let word = directive.arguments().first()?;
     let starts = |text: &str| word.bytes.starts_with(text.as_bytes());
     let url = directive.arguments().len() == 1
-        && (starts("http://") || starts("https://") || starts("$"));
+        && (starts("http://") || starts("https://") || starts("$scheme"));
     let fine = value::number(&word.bytes).is_some_and(|status| status <= 999);
     (!fine && !url).then(|| format!("invalid return code \"{}\"", word.text()))
 }

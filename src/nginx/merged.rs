@@ -156,9 +156,23 @@ fn referers(scope: &Scope<'_>) -> Option<String> {
     alone.then(|| text.to_owned())
 }
 
+/// The first fault of a `stream`: what its servers that end TLS lack, told in no place.
+pub(super) fn fault_of_stream(stream: &Directive) -> Option<String> {
+    let outermost = Scope::outermost(Context::Stream, stream.children());
+    let mut servers = stream.children().iter().filter(|own| own.is("server"));
+    servers.find_map(|server| {
+        let ssl = |own: &Directive| {
+            let mut words = own.arguments().iter();
+            own.is("listen") && words.any(|word| &*word.bytes == b"ssl")
+        };
+        server.children().iter().find(|own| ssl(own))?;
+        trusted(&outermost.inner(Context::StreamServer, server.children()))
+    })
+}
+
 /// A server's certificates without their keys, and clients' that nobody could check.
 fn trusted(scope: &Scope<'_>) -> Option<String> {
-    if scope.context() != Context::Server {
+    if !matches!(scope.context(), Context::Server | Context::StreamServer) {
         return None;
     }
     let certificates = scope.all("ssl_certificate");

@@ -38,3 +38,9 @@ fn unknown(directives: &[Directive]) -> bool {
         table::rules(&own.name()).next().is_none() || (!rows && unknown(own.children()))
     })
 }
+
+/// What a module that is loaded calls itself: nginx's own by their file.
+pub(super) fn name(path: &str) -> &str {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.strip_suffix(".so").unwrap_or(file)
+}

@@ -11,15 +11,18 @@ use std::path::{Path, PathBuf};
 use super::fault::{At, Fault};
 use super::files::Files;
 use super::glob;
+use super::hashes;
 use super::judge;
 use super::lex::{LexFault, Lexer, Token};
 use super::merged;
 use super::modules;
+use super::paths;
 use super::scope::{Frame, Inner, Scope};
 use super::sense;
 use super::shared;
 use super::table::Context;
 use super::tree::{Block, Directive, Place, Tree, Word};
+use super::workers;
 
 /// Blocks and includes within one another.
 const DEPTH: usize = 100;
@@ -83,10 +86,17 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
     if !matches!(&result, Err(fault) if fault.at != At::Nowhere) {
         let at = At::Block;
         let conflicts = sense::conflicts(&tree.directives).into_iter();
-        tree.warnings.extend(conflicts.map(|text| Fault {
+        let blocks = tree.directives.iter();
+        let blocks = blocks.filter(|own| own.is("http") || own.is("stream"));
+        let tables: Vec<_> = blocks.flat_map(hashes::warnings).collect();
+        let told = conflicts.chain(tables);
+        tree.warnings.extend(told.map(|text| Fault {
             text,
             at: at.clone(),
         }));
+    }
+    if result.is_ok() {
+        tree.warnings.extend(workers::warning(&tree.directives));
     }
     match result {
         Ok(()) => Ok(tree),
@@ -96,6 +106,14 @@ pub fn read(files: &dyn Files, main: &Path, options: &Options) -> Result<Tree, B
 
 /// What nginx asks of directives that stand together.
 fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
+    if let Some((own, text)) = paths::fault(tree) {
+        let at = tree.at(own);
+        return Err(Fault { text, at });
+    }
+    if let Some((own, text)) = sense::at_end(&tree.directives) {
+        let at = tree.at_end(own);
+        return Err(Fault { text, at });
+    }
     let zones = shared::zones(&tree.directives);
     let zones = zones.map_err(|(own, text)| Fault {
         text,
@@ -113,6 +131,11 @@ fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
         };
         return Err(Fault { text, at });
     }
+    let streams = tree.directives.iter().filter(|own| own.is("stream"));
+    if let Some(text) = { streams }.find_map(merged::fault_of_stream) {
+        let at = At::Block;
+        return Err(Fault { text, at });
+    }
     // Somebody else's module may define variables.
     let foreign = options.keep_unknown && modules::has_foreign(&tree.directives);
     let unknown = || match foreign {
@@ -120,6 +143,14 @@ fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
         false => sense::unknown_variable(&tree.directives),
     };
     if let Some(text) = unknown() {
+        let at = At::Block;
+        return Err(Fault { text, at });
+    }
+    let tables = tree
+        .directives
+        .iter()
+        .filter(|own| own.is("http") || own.is("stream"));
+    if let Some(text) = { tables }.find_map(hashes::fault) {
         let at = At::Block;
         return Err(Fault { text, at });
     }
@@ -133,9 +164,15 @@ fn sensible(tree: &Tree, options: &Options) -> Result<(), Fault> {
             },
         });
     }
-    match zones.without_size() {
-        Some(name) => Err(Fault {
+    if let Some(name) = zones.without_size() {
+        return Err(Fault {
             text: format!("zero size shared memory zone \"{name}\""),
+            at: At::Nowhere,
+        });
+    }
+    match workers::too_few_connections(&tree.directives) {
+        Some(text) => Err(Fault {
+            text,
             at: At::Nowhere,
         }),
         None => Ok(()),

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::judge;
 use super::meaning::{self, Outer};
+use super::modules;
 use super::table::{self, Context};
 use super::tree::Directive;
 use super::value;
@@ -48,6 +49,8 @@ pub(super) struct Frame {
     seen: HashSet<&'static str>,
     /// The location it stands in.
     outer: Option<Outer>,
+    /// The modules that it has loaded.
+    modules: Vec<String>,
 }
 
 impl Frame {
@@ -56,6 +59,7 @@ impl Frame {
             scope,
             seen: HashSet::new(),
             outer: None,
+            modules: Vec::new(),
         }
     }
 
@@ -108,6 +112,21 @@ impl Frame {
             Scope::Anything => false,
         };
         here && directive.is("include") && directive.arguments().len() == 1
+    }
+
+    /// A module comes before the blocks that could hold its directives, and once.
+    fn load(&mut self, directive: &Directive) -> Result<(), String> {
+        const BLOCKS: &[&str] = &["events", "http", "mail", "stream"];
+        if BLOCKS.iter().any(|block| self.seen.contains(block)) {
+            return Err("\"load_module\" directive is specified too late".to_owned());
+        }
+        let path = directive.argument(0);
+        let name = modules::name(&path);
+        if self.modules.iter().any(|own| own == name) {
+            return Err(format!("module \"{name}\" is already loaded"));
+        }
+        self.modules.push(name.to_owned());
+        Ok(())
     }
 
     /// A row, with what the rows before it have said.
@@ -166,6 +185,9 @@ impl Frame {
         }
         if rule.once && !self.seen.insert(rule.name) {
             return Err(format!("\"{name}\" directive is duplicate"));
+        }
+        if rule.name == "load_module" {
+            self.load(directive)?;
         }
         let refusal = value::refusal(rule.form, directive)
             .or_else(|| meaning::refusal(directive, context, self.outer.as_ref()))

@@ -5,12 +5,13 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::addresses;
 use super::judge;
 use super::model::{Mark, head};
+use super::secured;
 use super::together;
 use super::tree::{Block, Directive};
 
@@ -32,7 +33,7 @@ pub(super) fn fault(directives: &[Directive]) -> Found<'_> {
             .or_else(|| networks(own))
             .or_else(|| ports(own))
             .or_else(|| { own.iter() }.find_map(|own| locations(own.children())))
-            .or_else(|| certificates(own))
+            .or_else(|| secured::fault(block))
     })
 }
 
@@ -68,10 +69,26 @@ pub(super) fn unknown_variable(directives: &[Directive]) -> Option<String> {
     blocks.find_map(judge::unknown)
 }
 
-/// Maps that say two things of one value, and shares that are too many.
+/// What is wrong with a block as a whole, which nginx tells at its end.
+pub(super) fn at_end(directives: &[Directive]) -> Found<'_> {
+    let blocks = directives
+        .iter()
+        .filter(|own| own.is("http") || own.is("stream"));
+    { blocks.flat_map(Directive::children) }.find_map(|own| {
+        let empty = || !own.children().iter().any(|own| own.is("server"));
+        let text = match &*own.name() {
+            "split_clients" if judge::too_much(own) => "percent total is greater than 100%",
+            "upstream" if empty() => "no servers are inside upstream",
+            _ => return None,
+        };
+        Some((own, text.to_owned()))
+    })
+}
+
+/// Maps that say two things of one value, and ranges that overlap.
 fn tables(block: &[Directive]) -> Found<'_> {
-    let mut shares = block.iter().filter(|own| own.is("split_clients"));
-    if let Some(found) = shares.find_map(judge::too_much) {
+    let mut tables = block.iter().filter(|own| own.is("geo"));
+    if let Some(found) = tables.find_map(|own| judge::of_geo_table(own).fault) {
         return Some(found);
     }
     let mut maps = block.iter().filter(|own| own.is("map"));
@@ -114,13 +131,11 @@ fn upstreams(block: &[Directive]) -> Found<'_> {
     let mut all = block.iter().filter(|own| own.is("upstream"));
     all.find_map(|own| {
         let name = own.argument(0);
-        let empty = !own.children().iter().any(|own| own.is("server"));
         let twice = !names.insert(name.to_lowercase());
-        let text = match (twice, empty) {
-            (true, _) => format!("duplicate upstream \"{name}\""),
-            (false, true) => "no servers are inside upstream".to_owned(),
-            (false, false) if only_backups(own) => format!("no servers in upstream \"{name}\""),
-            (false, false) => return none_kept(own),
+        let text = match twice {
+            true => format!("duplicate upstream \"{name}\""),
+            false if only_backups(own) => format!("no servers in upstream \"{name}\""),
+            false => return none_kept(own),
         };
         Some((own, text))
     })
@@ -219,47 +234,6 @@ fn locations(block: &[Directive]) -> Found<'_> {
             return Some((alias, text.to_owned()));
         }
         locations(own.children())
-    })
-}
-
-/// Addresses of TLS whose default server has nothing to show; where that one rejects all, any of the others.
-fn certificates(block: &[Directive]) -> Found<'_> {
-    let has = |own: &[Directive], name: &str| own.iter().any(|own| own.is(name));
-    let rejects = |own: &[Directive]| {
-        let mut said = own.iter().filter(|own| own.is("ssl_reject_handshake"));
-        said.any(|own| own.argument(0).eq_ignore_ascii_case("on"))
-    };
-    if has(block, "ssl_certificate") || rejects(block) {
-        return None;
-    }
-    let mut servers: HashMap<String, Vec<(&Directive, bool)>> = HashMap::new();
-    let mut tls: Vec<String> = Vec::new();
-    for server in block.iter().filter(|own| own.is("server")) {
-        for listen in server.children().iter().filter(|own| own.is("listen")) {
-            let address = listen.argument(0).into_owned();
-            let says = |word: &str| {
-                let mut words = listen.arguments().iter();
-                words.any(|own| &*own.bytes == word.as_bytes())
-            };
-            if says("ssl") && !tls.contains(&address) {
-                tls.push(address.clone());
-            }
-            let default = says("default_server") || says("default");
-            servers.entry(address).or_default().push((server, default));
-        }
-    }
-    let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
-    tls.iter().find_map(|address| {
-        let all = servers.get(address)?;
-        let default = all.iter().find(|(_, default)| *default).or(all.first())?.0;
-        let shows = |own: &Directive| has(own.children(), "ssl_certificate");
-        let lacks = match shows(default) {
-            true => None,
-            false if !rejects(default.children()) => Some(default),
-            false => { all.iter().map(|(own, _)| *own) }
-                .find(|own| !shows(own) && !rejects(own.children())),
-        };
-        lacks.map(|own| (own, text.to_owned()))
     })
 }
 

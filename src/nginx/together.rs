@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use super::addresses::Names;
 use super::judge::{Kind, Url, host_of_pass, upstreams};
 use super::tree::Directive;
 
@@ -21,6 +22,7 @@ fn within<'t>(
     limits(block)
         .or_else(|| folders(block))
         .or_else(|| places(block))
+        .or_else(|| referers(block))
         .or_else(|| {
             if block.is("upstream") {
                 servers(block)
@@ -46,6 +48,23 @@ fn limits(block: &Directive) -> Option<(&Directive, String)> {
         };
         let again = !known.insert((own.name().into_owned(), zone));
         again.then(|| (own, format!("\"{}\" directive is duplicate", own.name())))
+    })
+}
+
+/// Hosts that send clients here and are named twice, by all the directives of a block together.
+fn referers(block: &Directive) -> Option<(&Directive, String)> {
+    let mut names = Names::default();
+    let own = { block.children().iter() }.filter(|own| own.is("valid_referers"));
+    { own }.find_map(|own| {
+        let words = own.arguments().iter().map(super::Word::text);
+        let hosts = words.filter(|word| {
+            !word.starts_with('~') && !matches!(&**word, "none" | "blocked" | "server_names")
+        });
+        { hosts }.find_map(|word| {
+            let host = word.split('/').next().unwrap_or_default();
+            let again = !names.take(&host.to_lowercase());
+            again.then(|| (own, format!("conflicting parameter \"{host}\"")))
+        })
     })
 }
 

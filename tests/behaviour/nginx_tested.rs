@@ -126,6 +126,56 @@ fn pieces_of_streams_are_taken_or_refused_as_by_nginx() {
 }
 
 #[test]
+fn files_as_a_whole_are_taken_or_refused_as_by_nginx() {
+    let Some(nginx) = nginx::program() else {
+        return;
+    };
+    let module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;";
+    let has_module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so").exists();
+    let listens = |count: u16| {
+        let all = (0..count).map(|more| format!("listen 127.0.0.1:{};\n", 18_990 + more));
+        format!("http {{ server {{ {} }} }}\n", all.collect::<String>())
+    };
+    let few = |most: u16, more: &str| format!("events {{ worker_connections {most}; }}\n{more}");
+    let mut files = vec![
+        few(0, "http { }"),
+        few(1, &listens(1)),
+        few(2, &listens(1)),
+        few(2, &listens(2)),
+        few(3, &listens(2)),
+        few(
+            2,
+            "http { server { listen 18990; listen 127.0.0.1:18990; } }",
+        ),
+        few(
+            2,
+            "http { server { listen 18990; } server { listen 127.0.0.1:18990 bind; } }",
+        ),
+        // Whose end a block is told at.
+        "events { }\nhttp {\nsplit_clients $uri $a {\n* a;\n10% b;\n\n}\n}\n".to_owned(),
+        "events { }\nhttp {\nupstream a {\n\n}\n}\n".to_owned(),
+        "events { }\nhttp {\ngeo $a {\nranges;\n1.0.0.0-1.0.1.0 a;\n1.0.0.9-1.0.1.9 b;\n}\n}\n"
+            .to_owned(),
+        "events { }\nhttp {\ngeo $a {\n1.0.0.0/8 a;\ndelete 1.0.0.0/8;\ndelete 1.0.0.0/8;\n}\n}\n"
+            .to_owned(),
+        "events { }\nhttp {\nserver {\nlisten 127.0.0.1:18990;\nssl\non;\n}\n}\n".to_owned(),
+    ];
+    if has_module {
+        files.extend([
+            format!("events {{ }}\n{module}\n"),
+            format!("{module}\n{module}\nevents {{ }}\n"),
+            format!("http {{ }}\n{module}\nevents {{ }}\n"),
+            format!("worker_processes 1;\n{module}\nevents {{ }}\n"),
+        ]);
+    }
+    let different: Vec<_> = files
+        .iter()
+        .filter_map(|file| difference(nginx, file))
+        .collect();
+    assert!(different.is_empty(), "{}", different.concat());
+}
+
+#[test]
 fn what_is_tried_beside_reading_fails_as_with_nginx() {
     let Some(nginx) = nginx::program() else {
         return;
@@ -193,6 +243,13 @@ fn certificates_and_what_goes_with_them_are_refused_in_openssls_words() {
         "OWN ssl_dhparam F/text;",
         "OWN ssl_dhparam F/none;",
         "OWN ssl_password_file F/none;",
+        "ssl on;",
+        "ssl on; ssl_certificate F/a.pem;",
+        "ssl on; OWN",
+        "OWN ssl_stapling on;",
+        "OWN ssl_stapling on; ssl_trusted_certificate F/a.pem;",
+        "OWN ssl_stapling on; ssl_stapling_responder http://127.0.0.1:1/;",
+        "OWN ssl_stapling on; ssl_stapling_file F/none;",
         "OWN location / { proxy_pass https://127.0.0.1:1; proxy_ssl_certificate F/a.pem; }",
         "OWN location / { proxy_pass https://127.0.0.1:1; proxy_ssl_verify on; }",
         "OWN location / { proxy_pass http://127.0.0.1:1; proxy_ssl_verify on; }",
@@ -204,6 +261,29 @@ fn certificates_and_what_goes_with_them_are_refused_in_openssls_words() {
                 "events {{ }}\nhttp {{\nserver {{\nlisten 127.0.0.1:18999{tls};\n{piece}\n}}\n}}\n"
             );
             different.extend(difference(nginx, &text));
+        }
+    }
+    let module = "/usr/lib/nginx/modules/ngx_stream_module.so";
+    for piece in [
+        own,
+        "ssl_certificate F/a.pem;",
+        "ssl_certificate_key F/a.key;",
+        "ssl_certificate F/none; ssl_certificate_key F/a.key;",
+        "ssl_certificate $nosuch; ssl_certificate_key F/a.key;",
+        "ssl_certificate $nosuch;",
+        "OWN ssl_verify_client on;",
+        "OWN ssl_verify_client optional;",
+        "OWN ssl_verify_client optional_no_ca;",
+        "OWN ssl_verify_client on; ssl_client_certificate F/a.pem;",
+    ] {
+        let piece = piece.replace("OWN", own);
+        let piece = piece.replace('F', &files.path().display().to_string());
+        for tls in [" ssl", ""] {
+            let text = format!(
+                "load_module {module};\nevents {{ }}\nstream {{\nserver {{\nlisten 127.0.0.1:18999{tls};\n{piece}\nreturn a;\n}}\n}}\n"
+            );
+            let known = Path::new(module).exists();
+            different.extend(known.then(|| difference(nginx, &text)).flatten());
         }
     }
     assert!(different.is_empty(), "{}", different.concat());

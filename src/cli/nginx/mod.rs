@@ -82,7 +82,10 @@ fn act(options: &Options, words: &Words, stage: Stage, rest: &[OsString]) -> Res
         }
         of_fault(&fault)
     })?;
-    warn(words, &tree);
+    let later = |warning: &&crate::nginx::Fault| options.test && warning.at == At::Nowhere;
+    for warning in tree.warnings.iter().filter(|warning| !later(warning)) {
+        words.say("warn", &warning.to_string());
+    }
     match &options.signal {
         Some(name) if !options.test => {
             words.say("notice", "signal process started");

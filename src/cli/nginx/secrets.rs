@@ -13,10 +13,14 @@ use crate::config::trust::MOST_BYTES;
 use crate::nginx::model::Scope;
 use crate::nginx::table::Context;
 use crate::nginx::{Directive, Tree};
-use crate::tls::pem::{LoadError, load_files};
+use crate::tls::pem::{LoadError, Place, certificates, load_files};
+use crate::tls::stapling::{Lacking, lacking};
 
 /// Tries all that the servers of `http` and `stream` name; relative names start from `folder`.
-pub(super) fn tried(tree: &Tree, folder: &Path) -> Result<(), Fault> {
+///
+/// Gives what nginx warns of.
+pub(super) fn tried(tree: &Tree, folder: &Path) -> Result<Vec<String>, Fault> {
+    let mut warnings = Vec::new();
     passwords(tree, &tree.directives, folder)?;
     for block in &tree.directives {
         let (outer, inner) = match block.is("stream") {
@@ -29,10 +33,61 @@ pub(super) fn tried(tree: &Tree, folder: &Path) -> Result<(), Fault> {
         let outermost = Scope::outermost(outer, block.children());
         for server in block.children().iter().filter(|own| own.is("server")) {
             let scope = outermost.inner(inner, server.children());
+            let asks = |own: &Directive| {
+                let mut words = own.arguments().iter();
+                own.is("listen") && words.any(|word| &*word.bytes == b"ssl")
+            };
+            // Streams that end no TLS open nothing of it.
+            if inner == Context::StreamServer && !server.children().iter().any(asks) {
+                continue;
+            }
             of_server(&scope, inner == Context::StreamServer, folder)?;
+            if scope.flag("ssl_stapling", false) {
+                warnings.extend(stapled(&scope, folder)?);
+            }
         }
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// What a server's certificates lack for answers of OCSP.
+fn stapled(scope: &Scope<'_>, folder: &Path) -> Result<Vec<String>, Fault> {
+    if let Some(path) = scope
+        .one("ssl_stapling_file")
+        .and_then(|own| file(own, folder))
+    {
+        let tried = fs::File::open(&path);
+        return match tried {
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => {
+                // The file is one of bytes, and opened as such.
+                let reason = unreadable(&path, &error).replacen(", r)", ", rb)", 1);
+                let path = path.display();
+                let text = format!("BIO_new_file(\"{path}\") failed ({reason})");
+                Err(Fault::emerg(text))
+            }
+        };
+    }
+    let all = |path: &Path| {
+        let text = read(path).unwrap_or_default();
+        certificates(&text, &Place::Memory("certificates")).unwrap_or_default()
+    };
+    let trusted = ["ssl_trusted_certificate", "ssl_client_certificate"].iter();
+    let trusted = trusted.filter_map(|name| file(scope.one(name)?, folder));
+    let trusted: Vec<_> = trusted.flat_map(|path| all(&path)).collect();
+    let named = scope.one("ssl_stapling_responder").is_some();
+    let chains = scope.all("ssl_certificate").into_iter();
+    let told = chains.filter_map(|own| {
+        let path = file(own, folder)?;
+        let what = match lacking(&all(&path), &trusted)? {
+            Lacking::Issuer => "issuer certificate not found for certificate",
+            Lacking::Responder if named => return None,
+            Lacking::Responder => "no OCSP responder URL in the certificate",
+        };
+        let path = path.display();
+        Some(format!("\"ssl_stapling\" ignored, {what} \"{path}\""))
+    });
+    Ok(told.collect())
 }
 
 /// Files of passwords are opened where they are named.

@@ -12,7 +12,7 @@ use super::{files, refused, secrets};
 use crate::cli::{complain, print};
 use crate::config::{self, CertificateSource, Config, Paint, Source};
 use crate::nginx::import::{Fate, import_as};
-use crate::nginx::{Asked, Tree};
+use crate::nginx::{Asked, At, Tree};
 use crate::observe::reasons::with_reasons;
 use crate::tls::pem::load_files;
 
@@ -25,11 +25,15 @@ pub(super) fn run(
 ) -> Result<(), Fault> {
     let file = options.file();
     let folder = file.parent().unwrap_or(&file);
-    secrets::tried(
-        tree,
-        &std::path::absolute(folder).unwrap_or(folder.to_path_buf()),
-    )?;
+    let absolute = std::path::absolute(folder).unwrap_or(folder.to_path_buf());
+    for warning in secrets::tried(tree, &absolute)? {
+        words.say("warn", &warning);
+    }
     well_formed(options, words);
+    // About the whole, so it has been read.
+    for warning in tree.warnings.iter().filter(|own| own.at == At::Nowhere) {
+        words.say("warn", &warning.to_string());
+    }
     let imported = import_as(tree, asked);
     let source = Source::new("nginx", folder, &*imported.toml);
     let loaded = config::load(&source);

@@ -4,6 +4,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use super::expression;
+use crate::nginx::addresses::is_hostname;
 use crate::nginx::table::Context;
 use crate::nginx::tree::{Directive, Word};
 
@@ -53,9 +54,22 @@ pub(super) fn refusal(directive: &Directive, context: Context) -> Option<String>
         {
             marked(words.first()?)
         }
-        "valid_referers" => words.iter().find_map(marked),
+        "valid_referers" => words.iter().find_map(referer),
         _ => None,
     }
+}
+
+/// A word of `valid_referers`: an expression, or a host and what follows it.
+fn referer(word: &Word) -> Option<String> {
+    let text = word.text();
+    match text.strip_prefix('~') {
+        Some("") => return Some(format!("empty regex in \"{text}\"")),
+        Some(own) => return expression::refusal(own),
+        None => {}
+    }
+    let host = text.split('/').next().unwrap_or_default();
+    let special = matches!(&*text, "none" | "blocked" | "server_names" | "");
+    (!special && !is_hostname(host)).then(|| format!("invalid hostname or wildcard \"{host}\""))
 }
 
 /// A name that stands for none.

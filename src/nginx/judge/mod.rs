@@ -7,6 +7,7 @@
 mod caches;
 mod condition;
 mod expression;
+mod geo;
 mod listen;
 mod logs;
 mod rows;
@@ -19,6 +20,7 @@ mod zones;
 use super::table::Context;
 use super::tree::Directive;
 
+pub(super) use geo::table as of_geo_table;
 pub(super) use listen::shown;
 pub(super) use logs::server as syslog_server;
 pub(super) use rows::{of_geo, of_map, of_range, too_much};

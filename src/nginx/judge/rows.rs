@@ -62,16 +62,18 @@ fn is_network(text: &str) -> bool {
     }
 }
 
-/// The row that takes the shares of `split_clients` past all there is.
-pub(in crate::nginx) fn too_much(table: &Directive) -> Option<(&Directive, String)> {
+/// Whether the shares of `split_clients` go past all there is; `*` takes what is left, so nothing can follow it.
+pub(in crate::nginx) fn too_much(table: &Directive) -> bool {
     let mut sum: u64 = 0;
-    { table.children().iter() }.find_map(|row| {
+    { table.children().iter() }.any(|row| {
         let name = row.name();
-        let number = name.strip_suffix('%')?;
-        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-        let whole: u64 = format!("0{whole}").parse().ok()?;
-        let part: u64 = format!("{part:0<2}").parse().ok()?;
-        sum += whole * 100 + part;
-        (sum > 10_000).then(|| (row, "percent total is greater than 100%".to_owned()))
+        let share = name.strip_suffix('%').and_then(|number| {
+            let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+            let whole: u64 = format!("0{whole}").parse().ok()?;
+            let part: u64 = format!("{part:0<2}").parse().ok()?;
+            Some(whole * 100 + part)
+        });
+        sum = share.map_or(10_000, |share| sum + share);
+        sum > 10_000
     })
 }

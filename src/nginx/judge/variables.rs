@@ -140,7 +140,10 @@ pub(in crate::nginx) fn unknown(block: &Directive) -> Option<String> {
             }
     };
     let mut asked = Vec::new();
-    names(block.children(), &mut asked);
+    match stream {
+        true => names_of_streams(block.children(), &mut asked),
+        false => names(block.children(), &mut asked),
+    }
     let name = { asked.into_iter() }.find(|name| !known(name))?;
     Some(format!("unknown \"{name}\" variable"))
 }
@@ -214,6 +217,24 @@ fn names(block: &[Directive], asked: &mut Vec<String>) {
         }
         if &*name == "if" {
             names(directive.children(), asked);
+        }
+    }
+}
+
+/// As [`names`]: a stream that ends no TLS has no use for its certificate.
+fn names_of_streams(block: &[Directive], asked: &mut Vec<String>) {
+    let ends_tls = |server: &Directive| {
+        let listens = server.children().iter().filter(|own| own.is("listen"));
+        { listens.flat_map(Directive::arguments) }.any(|word| &*word.bytes == b"ssl")
+    };
+    for directive in block {
+        let unused = directive.is("server") && !ends_tls(directive);
+        let inner = directive.children().iter();
+        match unused {
+            true => { inner }
+                .filter(|own| !own.name().starts_with("ssl_certificate"))
+                .for_each(|own| names(std::slice::from_ref(own), asked)),
+            false => names(std::slice::from_ref(directive), asked),
         }
     }
 }

@@ -74,7 +74,7 @@ pub(in crate::nginx) fn of(directive: &Directive, context: Context) -> Vec<Strin
 }
 
 /// An address whose bits behind the prefix are not all zero.
-fn has_low_bits(word: &str) -> bool {
+pub(super) fn has_low_bits(word: &str) -> bool {
     let Some((address, length)) = word.split_once('/') else {
         return false;
     };
@@ -111,11 +111,7 @@ pub(in crate::nginx) fn of_rows(table: &Directive) -> Vec<(&Directive, String)> 
             }
         }
     } else if table.is("geo") {
-        let lows = rows.filter(|row| has_low_bits(&row.name()));
-        told.extend(lows.map(|row| {
-            let text = format!("low address bits of {} are meaningless", row.name());
-            (row, text)
-        }));
+        told.extend(super::geo::table(table).warnings);
     }
     told
 }
