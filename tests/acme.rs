@@ -11,17 +11,14 @@
 
 mod support;
 
-use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use hubgate::acme::{Renew, State};
 use hubgate::tls::Origin;
 use hubgate::types::host::HostPattern;
 use support::fault_proxy::{Fault, FaultProxy};
-use support::openssl::{get, s_client};
 use support::orders::{Edge, HOST, hosts, mode};
 use support::pebble::{Options, Pebble};
-use support::ports::free_addr;
 use support::{eventually, within};
 
 #[test]
@@ -292,55 +289,6 @@ fn fault_09_a_certificate_that_cannot_be_saved_is_served_and_saved_later_without
     eventually("the failure is forgotten", || {
         running.status(HOST).failures == 0
     });
-}
-
-#[test]
-fn what_nginx_acme_orders_is_ordered_from_nginxs_file_and_kept_in_its_folder() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let (http, https) = (free_addr(), free_addr());
-    let pebble = Pebble::start(http.port());
-    let (dir, name_server) = (folder.path().display(), pebble.name_server());
-    let (directory, roots) = (&pebble.directory_url, pebble.ca_file.display());
-    let conf = format!(
-        "load_module modules/ngx_http_acme_module.so; pid {dir}/nginx.pid; error_log {dir}/error.log;
-        events {{}} http {{ access_log off; resolver {name_server};
-        acme_issuer own {{ uri {directory}; ssl_trusted_certificate {roots}; contact ops@example.org; state_path {dir}/state; accept_terms_of_service; }}
-        acme_shared_zone zone=ngx_acme_shared:1M;
-        server {{ listen {http}; return 404; }}
-        server {{ listen {https} ssl; server_name {HOST}; acme_certificate own;
-            ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key; return 200 ok; }} }}"
-    );
-    let file = folder.path().join("nginx.conf");
-    std::fs::write(&file, conf).unwrap();
-    let link = folder.path().join("nginx");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hubgate"), &link).unwrap();
-    let child = Command::new(&link)
-        .arg("-c")
-        .arg(&file)
-        .args(["-g", "daemon off;"])
-        .spawn();
-    let _ends = Ends(child.unwrap());
-    let issuer = || {
-        std::net::TcpStream::connect(https).ok()?;
-        let said = s_client(https, HOST, "", &get(HOST));
-        said.of("issuer=").map(str::to_owned)
-    };
-    eventually("the authority's certificate is served", || {
-        issuer().is_some_and(|issuer| issuer.contains("Pebble"))
-    });
-    assert_eq!(pebble.issued(), 1);
-    let kept = folder.path().join("state/acme/certs").join(HOST);
-    assert!(kept.join("current/key.pem").exists(), "{kept:?}");
-}
-
-/// A process that ends with its test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 #[test]

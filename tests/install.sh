@@ -116,6 +116,7 @@ for set in "$@"; do
         want faketime
         want lego
         want certbot
+        /usr/bin/python3 -c 'import certbot_nginx' 2>/dev/null || missing+=(python3-certbot-nginx)
         want systemd-analyze systemd
         want unshare util-linux
         want ip iproute2
