@@ -41,6 +41,7 @@ mod model;
 mod own_names;
 mod page;
 mod parse;
+mod pieces;
 mod plan;
 mod preset;
 mod protection;

@@ -13,6 +13,9 @@ use crate::types::pause::pause;
 /// Tables whose keys are variables.
 const TABLES: &[&str] = &["map", "geo", "split", "signed"];
 
+/// Keys whose tables set variables.
+const SETTING: &[&str] = &["set", "take"];
+
 /// The query, which `set` changes.
 pub const ARGS: &str = "args";
 
@@ -30,13 +33,26 @@ impl OwnNames {
     /// All that a document names.
     pub fn of(document: &DeTable<'_>) -> Self {
         let mut names = Self::default();
+        names.add_of(document);
+        names
+    }
+
+    /// Adds what another part of the document names.
+    pub(super) fn add_of(&mut self, document: &DeTable<'_>) {
         for (key, value) in document {
             if TABLES.contains(&&**key.get_ref()) {
-                names.keys_of(value.get_ref());
+                self.keys_of(value.get_ref());
             }
-            names.look_into(value.get_ref());
+            self.look_into(value.get_ref());
         }
-        names
+    }
+
+    /// Whether the text of sites may have any. It says so of more texts than have.
+    pub(super) fn may_be_in(sites: &str) -> bool {
+        let groups = GROUPS.iter().map(|(start, _)| *start);
+        // An escape may be any letter.
+        let signs = SETTING.iter().copied().chain(groups).chain(["\\"]);
+        signs.into_iter().any(|sign| sites.contains(sign))
     }
 
     /// These.
@@ -76,7 +92,7 @@ impl OwnNames {
             DeValue::Table(table) => {
                 pause();
                 for (key, value) in table {
-                    if matches!(&**key.get_ref(), "set" | "take") {
+                    if SETTING.contains(&&**key.get_ref()) {
                         self.keys_of(value.get_ref());
                     }
                     self.groups_of(key.get_ref());

@@ -1,5 +1,6 @@
 //! From text to [`Config`]: syntax, then tables by their schema, then what they mean together.
 //!
+//! A large text without a fault is read by pieces; what there is to tell of one is found in the whole.
 //! All faults come out in one run. A section with a syntax error is not looked at further, and with any syntax error
 //! relations are not checked: what is missing may only be unreadable.
 
@@ -8,11 +9,12 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::{Diagnostic, Report, Severity, Sink};
 use super::model::Config;
 use super::own_names::OwnNames;
+use super::pieces::Pieces;
 use super::schema::reader::{Context, Files};
 use super::source::Source;
 use super::syntax;
 use super::validate;
-use crate::types::pause::drop_in_turn;
+use crate::types::pause::{drop_in_turn, pause};
 
 /// A configuration that can be run, with the warnings about it.
 #[derive(Clone, Debug)]
@@ -32,11 +34,49 @@ pub fn parse(source: &Source) -> Result<Loaded, Report> {
 
 /// As [`parse`], with `files` for those whose contents are part of the configuration.
 pub(super) fn checked(source: &Source, files: Files) -> Result<Loaded, Report> {
+    let pieces = Pieces::of(source.text());
+    let config = pieces.and_then(|pieces| by_pieces(source, &pieces, files));
+    match config {
+        Some(config) => Ok(Loaded {
+            config,
+            report: Report::new(source.clone(), Vec::new()),
+        }),
+        None => at_once(source, files),
+    }
+}
+
+/// What pieces mean together; `None` when there is anything to say of it: places are those in the whole text.
+pub(super) fn by_pieces(source: &Source, pieces: &Pieces<'_>, files: Files) -> Option<Config> {
+    let rest = pieces.rest().ok()?;
+    let rest = DeTable::parse(&rest).ok()?;
+    let rest = rest.get_ref();
+    if rest.contains_key("site") {
+        return None;
+    }
+    let mut own = OwnNames::of(rest);
+    for text in pieces.sites().filter(|text| OwnNames::may_be_in(text)) {
+        pause();
+        own.add_of(DeTable::parse(text).ok()?.get_ref());
+    }
+    let sink = Sink::default();
+    let context = Context {
+        source,
+        sink: &sink,
+        files,
+        own: &own,
+    };
+    let config = validate::document(rest, Some(pieces), true, context);
+    config.filter(|_| sink.into_inner().is_empty())
+}
+
+/// What the text means, with every fault and warning at its place.
+pub(super) fn at_once(source: &Source, files: Files) -> Result<Loaded, Report> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     let sink = Sink::default();
     let own = OwnNames::of(document.get_ref());
     let config = validate::document(
         document.get_ref(),
+        None,
         errors.is_empty(),
         Context {
             source,

@@ -166,6 +166,13 @@ pub(super) static CERTIFICATE: Table = Table {
     ],
 };
 
+/// All of a file.
+#[expect(
+    clippy::vec_box,
+    reason = "there may be thousands, and each is freed when it has been checked"
+)]
+pub(in crate::config) type Sites = Vec<Box<Site>>;
+
 /// The table as typed.
 #[derive(Debug)]
 pub(in crate::config) struct Site {

@@ -8,16 +8,17 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::schema::limit::Limits;
 use crate::config::schema::reader::{At, Context};
 use crate::config::schema::route::Route;
-use crate::config::schema::site::Site;
+use crate::config::schema::site::Sites;
 use crate::config::schema::stream::Stream;
 use crate::config::suggest::nearest;
+use crate::types::pause::pause;
 
 /// Tables under `[rate.NAME]` or `[concurrency.NAME]`, by their names.
 pub(super) type Zones<T> = BTreeMap<Box<str>, T>;
 
 /// Notes names that nothing has.
 pub(super) fn check_names<R, C>(
-    (sites, streams): (&Option<Vec<Site>>, &Option<Vec<Stream>>),
+    (sites, streams): (&Option<Sites>, &Option<Vec<Stream>>),
     rates: &Option<Zones<R>>,
     concurrency: &Option<Zones<C>>,
     context: Context<'_>,
@@ -25,6 +26,7 @@ pub(super) fn check_names<R, C>(
     let of_streams = streams.iter().flatten().map(|stream| &stream.limits);
     let mut limits: Vec<_> = of_streams.collect();
     for site in sites.iter().flatten() {
+        pause();
         limits.push(&site.limits);
         of_routes(&site.routes, &mut limits);
     }
@@ -34,6 +36,7 @@ pub(super) fn check_names<R, C>(
         ..
     } in limits.into_iter().flatten().flatten()
     {
+        pause();
         find("rate", used, rates, context);
         find("concurrency", at_once, concurrency, context);
     }

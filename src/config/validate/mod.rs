@@ -27,14 +27,17 @@ use super::diagnostic::{Diagnostic, Sink};
 use super::error_pages::ErrorPages;
 use super::listener::Listener;
 use super::model::Config;
+use super::pieces::Pieces;
 use super::schema::reader::{At, Context, Reader};
 use super::schema::{self, ROOT, Table, kind_of};
 use super::source::Span;
 use crate::types::pause::pause;
 
-/// Reads and checks a whole document; without `whole`, relations between tables are not checked.
+/// Reads and checks a whole document; without `whole`, relations between tables are not checked. Its sites may be in
+/// pieces: with `None` from them no fault need have been noted.
 pub(super) fn document(
     document: &DeTable<'_>,
+    pieces: Option<&Pieces<'_>>,
     whole: bool,
     context: Context<'_>,
 ) -> Option<Config> {
@@ -117,7 +120,10 @@ pub(super) fn document(
     );
     let definitions = definition::check_all(&root, context);
     let upstreams = upstreams(&root, context);
-    let sites = sites(&root, context);
+    let sites = match pieces {
+        None => sites(&root, context),
+        Some(pieces) => sites_of(pieces, context),
+    };
     let streams = streams(&root, context);
 
     let only_streams = streams.as_ref().is_some_and(|streams| !streams.is_empty());
@@ -214,6 +220,9 @@ fn stream_listeners(streams: &Option<Vec<schema::stream::Stream>>) -> Vec<&At<Li
         .collect()
 }
 
+/// A table under `[KEY.NAME]` with its name and its place.
+type NamedTable<'a> = (At<String>, &'a DeTable<'a>, Span);
+
 /// An upstream as typed, with its table's key.
 type NamedUpstream = (At<String>, schema::upstream::Upstream);
 
@@ -267,15 +276,27 @@ fn streams(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::stream
     Some(read.collect())
 }
 
-fn sites(root: &Reader<'_>, context: Context<'_>) -> Option<Vec<schema::site::Site>> {
+fn sites(root: &Reader<'_>, context: Context<'_>) -> Option<schema::site::Sites> {
     let tables = named_tables(root, "site", &schema::site::TABLE, context)?;
-    let read = tables.into_iter().map(|(host, table, span)| {
-        pause();
-        let label = format!("`[site.{}]`", key_text(&host.value));
-        let reader = Reader::new(&schema::site::TABLE, label, Some((table, span)), context);
-        schema::site::read(host, &reader, context)
-    });
+    let read = tables.into_iter().map(|table| site(table, context));
     Some(read.collect())
+}
+
+fn sites_of(pieces: &Pieces<'_>, context: Context<'_>) -> Option<schema::site::Sites> {
+    let mut sites = Vec::with_capacity(pieces.count());
+    let read = pieces.each(|table| {
+        let tables = tables_in(table, "site", &schema::site::TABLE, context)?;
+        sites.extend(tables.into_iter().map(|table| site(table, context)));
+        Some(())
+    });
+    read.ok().map(|()| sites)
+}
+
+fn site((host, table, span): NamedTable<'_>, context: Context<'_>) -> Box<schema::site::Site> {
+    pause();
+    let label = format!("`[site.{}]`", key_text(&host.value));
+    let reader = Reader::new(&schema::site::TABLE, label, Some((table, span)), context);
+    Box::new(schema::site::read(host, &reader, context))
 }
 
 /// The tables under `[KEY.NAME]`, in the order of the file.
@@ -284,11 +305,23 @@ fn named_tables<'a>(
     key: &str,
     schema: &Table,
     context: Context<'_>,
-) -> Option<Vec<(At<String>, &'a DeTable<'a>, Span)>> {
+) -> Option<Vec<NamedTable<'a>>> {
+    match root.table(key)? {
+        Some((table, _)) => tables_in(table, key, schema, context),
+        None => Some(Vec::new()),
+    }
+}
+
+/// The tables that a table has, in the order of the file.
+fn tables_in<'a>(
+    table: &'a DeTable<'a>,
+    key: &str,
+    schema: &Table,
+    context: Context<'_>,
+) -> Option<Vec<NamedTable<'a>>> {
     let mut tables = Vec::new();
     let mut good = true;
-    let (table, _) = root.table(key)?.unzip();
-    let mut entries: Vec<_> = table.into_iter().flatten().collect();
+    let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     for (name, value) in entries {
         let fault = match value.get_ref() {

@@ -17,7 +17,7 @@ use crate::config::model::{
 };
 use crate::config::schema::heads::SiteHeads;
 use crate::config::schema::reader::{At, Context};
-use crate::config::schema::site::Site as Typed;
+use crate::config::schema::site::{Site as Typed, Sites};
 use crate::config::source::Span;
 use crate::config::tls::Tls;
 use crate::types::address::Address;
@@ -33,7 +33,7 @@ type Whole<'a> = (
 
 /// Checks every site, and that no host belongs to two. None is needed where there are `streams`, or no addresses.
 pub(super) fn check_all(
-    (sites, streams): (Option<Vec<Typed>>, bool),
+    (sites, streams): (Option<Sites>, bool),
     (access_log, error_pages, tls): Whole<'_>,
     usual: &ClientTerms,
     (listen, acme): (Option<&Listen>, Option<&Acme>),
@@ -57,16 +57,21 @@ pub(super) fn check_all(
     let error_pages = error_pages.unwrap_or(&built_in);
     let inherited = (access_log, error_pages, &tls, usual);
     check_defaults(&sites, relations);
-    let checked: Vec<_> = sites
-        .into_iter()
-        .map(|site| check(site, inherited, (listen, acme), names, context, relations))
-        .collect();
-    let hosts: Vec<_> = checked.iter().flat_map(|(hosts, _)| hosts).collect();
-    each_once(hosts, relations.sink, |again, _| {
+    let mut hosts = Vec::with_capacity(sites.len());
+    let mut good = Some(Vec::with_capacity(sites.len()));
+    for site in sites {
+        let (places, site) = check(*site, inherited, (listen, acme), names, context, relations);
+        hosts.extend(places);
+        good = good.zip(site).map(|(mut good, site)| {
+            good.push(site);
+            good
+        });
+    }
+    each_once(&hosts, relations.sink, |again, _| {
         let message = format!("host `{}` is served twice", again.value.1);
         Diagnostic::error("duplicate-host", again.span.clone(), message)
     });
-    checked.into_iter().map(|(_, site)| site).collect()
+    good
 }
 
 fn check(
@@ -214,7 +219,7 @@ fn places<'a>(
 }
 
 /// What sites listen on by themselves.
-pub(super) fn listeners(sites: Option<&[Typed]>) -> OfSites<'_> {
+pub(super) fn listeners(sites: Option<&[Box<Typed>]>) -> OfSites<'_> {
     let sites = sites.unwrap_or_default();
     let own = |site: &Typed| site.listen.as_ref().is_some_and(|own| !own.is_empty());
     OfSites {
@@ -223,12 +228,12 @@ pub(super) fn listeners(sites: Option<&[Typed]>) -> OfSites<'_> {
             .flat_map(|site| &site.listen)
             .flatten()
             .collect(),
-        all: !sites.is_empty() && sites.iter().all(own),
+        all: !sites.is_empty() && sites.iter().all(|site| own(site)),
     }
 }
 
 /// At each place one site at most is the default.
-fn check_defaults(sites: &[Typed], context: Context<'_>) {
+fn check_defaults(sites: &[Box<Typed>], context: Context<'_>) {
     let mut defaults = Vec::new();
     for site in sites {
         let own = site.listen.iter().flatten();
