@@ -4,11 +4,14 @@
 //! and a rewrite in place are all seen; once a minute is a time to look besides, for file systems that tell nothing.
 //! Whether the files themselves changed, and what that means, is found out by whoever follows them: a folder's news may
 //! be about its other files. Order for the user: [`Folders::follow`], then read, then [`next_look`]; so nothing is missed.
+//! To follow the same paths again costs nothing while nothing has happened near them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
@@ -17,16 +20,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
+use crate::types::pause::pause;
+
 /// Replacing two files takes a moment; reading in the middle only costs a needless warning.
 const SETTLE: Duration = Duration::from_millis(200);
 /// A folder that never settles (a log lies in it) is read nevertheless.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
 /// The safety net.
 const POLL: Duration = Duration::from_secs(60);
-/// Paths looked at without a pause.
-const AT_ONCE: usize = 16;
-/// The pause.
-const BREATH: Duration = Duration::from_micros(300);
 /// As many symlinks as Linux follows.
 const MAX_LINKS: usize = 40;
 
@@ -56,15 +57,22 @@ pub struct Folders {
     /// `None`: the system gives no watches; polling remains.
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    /// Whether anything has happened since the paths were last walked.
+    stale: Arc<AtomicBool>,
+    /// Which paths these were, and when.
+    walked: Option<(u64, Instant)>,
 }
 
 impl Folders {
     /// Watches nothing yet. `changed` is told of everything that happens in the folders later followed.
     pub fn new(changed: Arc<Notify>) -> Self {
+        let stale = Arc::new(AtomicBool::new(true));
+        let news = Arc::clone(&stale);
         let told = move |event: notify::Result<notify::Event>| {
             let reading = matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)));
             // Our own reading is an event too; following it would never end.
             if !reading {
+                news.store(true, Ordering::Release);
                 changed.notify_one();
             }
         };
@@ -74,6 +82,8 @@ impl Folders {
         Self {
             watcher,
             watched: BTreeSet::new(),
+            stale,
+            walked: None,
         }
     }
 
@@ -82,13 +92,23 @@ impl Folders {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
+        let now = Instant::now();
+        let paths: Vec<&Path> = paths.collect();
+        let which = sum(&paths);
+        // What happens from here on is seen again.
+        let stale = self.stale.swap(false, Ordering::AcqRel);
+        let walked = self.walked.replace((which, now));
+        if let Some((_, at)) = walked.filter(|(before, at)| {
+            // Some file systems tell nothing.
+            !stale && *before == which && now.duration_since(*at) < POLL / 2
+        }) {
+            self.walked = Some((which, at));
+            return;
+        }
         let mut wanted: BTreeSet<PathBuf> = BTreeSet::new();
-        for (done, path) in paths.enumerate() {
+        for path in paths {
+            pause();
             wanted.extend(folders_of(path));
-            if done % AT_ONCE == AT_ONCE - 1 {
-                // Ten thousand paths must not keep requests waiting.
-                std::thread::sleep(BREATH);
-            }
         }
         for gone in self.watched.difference(&wanted) {
             // A folder that was removed has taken its watch along.
@@ -98,6 +118,7 @@ impl Folders {
         }
         let mut watched = BTreeSet::new();
         for folder in wanted {
+            pause();
             // A folder removed and made again under its name needs a new watch; adding one twice is harmless.
             match watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => drop(watched.insert(folder)),
@@ -106,6 +127,16 @@ impl Folders {
         }
         self.watched = watched;
     }
+}
+
+/// Tells lists of paths apart.
+fn sum(paths: &[&Path]) -> u64 {
+    let mut sum = DefaultHasher::new();
+    for path in paths {
+        pause();
+        path.hash(&mut sum);
+    }
+    sum.finish()
 }
 
 /// The folders that hold the file, and every symlink on the way to it.
@@ -167,6 +198,39 @@ mod tests {
         let found = folders_of(&root.join("other/link/tls.crt"));
         let wanted: BTreeSet<_> = ["other", "mount", "mount/..1"].map(|f| root.join(f)).into();
         assert_eq!(found, wanted);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_comes_to_lead_elsewhere_is_followed_there_with_the_same_paths() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        for folder in ["a", "b", "at"] {
+            std::fs::create_dir(root.join(folder)).unwrap();
+        }
+        let link = root.join("at/link");
+        symlink("../a", &link).unwrap();
+        let changed = Arc::new(Notify::new());
+        let mut folders = Folders::new(Arc::clone(&changed));
+        let path = link.join("tls.crt");
+        let paths = || std::iter::once(path.as_path());
+        folders.follow(paths());
+        let at = folders.walked;
+        folders.follow(paths());
+        assert_eq!(folders.walked, at, "nothing has happened");
+        folders.follow(paths().chain([root.as_path()]));
+        assert_ne!(folders.walked, at, "other paths");
+        folders.follow(paths());
+        assert!(folders.watched.contains(&root.join("a")));
+        symlink("../b", root.join("at/new")).unwrap();
+        std::fs::rename(root.join("at/new"), &link).unwrap();
+        timeout(Duration::from_secs(10), changed.notified())
+            .await
+            .unwrap();
+        // The first event may have been of the new link's making.
+        while !folders.watched.contains(&root.join("b")) {
+            folders.follow(paths());
+            tokio::task::yield_now().await;
+        }
     }
 
     #[test]

@@ -189,6 +189,7 @@ fn listeners(listen: &Listen) -> BTreeMap<String, Vec<Entry>> {
 fn sites(changes: &mut Vec<Change>, old: &Config, new: &Config) {
     let (before, after) = (by_name(old), by_name(new));
     for site in &old.sites {
+        pause();
         if after.contains_key(&site.name()) {
             continue;
         }

@@ -6,11 +6,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::background::sometime;
 use crate::config::{CertificateSource, Config, Site};
 use crate::observe::reasons::with_reasons;
-use crate::tls::watch::FileWatch;
+use crate::tls::watch::{Eyes, FileWatch};
 use crate::tls::{Certificates, Change, FileCertificates, FileSpec, Known, Origin, self_signed};
 use crate::types::host::{Host, HostPattern};
+use crate::types::pause::pause;
 
 /// Everything there is to serve for one configuration.
 pub(super) struct Prepared {
@@ -33,6 +35,7 @@ pub(super) fn prepare(
     let mut patterns = Vec::new();
     let mut acme_hosts = Vec::new();
     for site in &config.sites {
+        pause();
         match &site.certificate {
             CertificateSource::None => {}
             CertificateSource::Acme => {
@@ -78,8 +81,9 @@ pub(super) fn prepare(
             let rows = own
                 .into_iter()
                 .map(|(host, pair)| (host, pair, Origin::SelfSigned));
-            let rows = rows.chain(files.rows()).collect();
-            let mut wanted: HashSet<HostPattern> = patterns.into_iter().collect();
+            let rows = rows.chain(files.rows()).inspect(|_| pause()).collect();
+            let patterns = patterns.into_iter().inspect(|_| pause());
+            let mut wanted: HashSet<HostPattern> = patterns.collect();
             // A host that moved from files to ACME keeps the old pair until its own comes.
             wanted.extend(acme_hosts.iter().cloned().map(HostPattern::Exact));
             let keep = move |pattern: &HostPattern, origin| match origin {
@@ -126,11 +130,16 @@ impl Prepared {
         self.files.doubts()
     }
 
-    /// Puts everything into service, takes what went out of it, and follows the files from now on. Also gives what may
-    /// take a while to be freed.
-    pub(super) fn apply(self, certificates: &Arc<Certificates>) -> (FileWatch, Change) {
+    /// Puts everything into service, takes what went out of it, and follows the files from now on, by what did so
+    /// `before`. Also gives what may take a while to be freed.
+    pub(super) fn apply(
+        self,
+        certificates: &Arc<Certificates>,
+        before: Option<Eyes>,
+    ) -> (FileWatch, Change) {
         let change = certificates.apply(self.change);
         self.files.warn();
-        (self.files.watch(certificates.clone()), change)
+        let watch = self.files.watch_by(sometime, certificates.clone(), before);
+        (watch, change)
     }
 }

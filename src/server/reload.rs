@@ -22,6 +22,7 @@ use crate::nginx::origin;
 use crate::observe::metrics::ListenerKind;
 use crate::observe::reasons::with_reasons;
 use crate::snapshot::{BuildError, Snapshot};
+use crate::tls::watch::FileWatch;
 
 /// What a configuration asks for, as far as it can be made without binding sockets.
 pub(super) struct Draft {
@@ -220,8 +221,8 @@ impl Prepared {
         {
             let mut state = process.state.lock();
             // The old watch ends first: it must not put back what the new configuration took away.
-            state.files = None;
-            let (files, change) = self.certificates.apply(&process.certificates);
+            let before = state.files.take().map(FileWatch::end);
+            let (files, change) = self.certificates.apply(&process.certificates, before);
             state.files = Some(files);
             discard(change);
             process.session_keys.give_to(&self.snapshot);

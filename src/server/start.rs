@@ -164,7 +164,7 @@ pub(super) fn start(
     given.sockets.remove_left_files();
     let tokens = Tokens::default();
     let hosts = prepared.acme_hosts.clone();
-    let (files, _) = prepared.apply(&certificates);
+    let (files, _) = prepared.apply(&certificates, None);
     let acme = AcmeWorker::start(settings, hosts, certificates.clone(), tokens.clone(), false)
         .map_err(|error| unavailable("cannot look after certificates", &error))?;
     let (drain, drained) = watch::channel(Drain::Serving);

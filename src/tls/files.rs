@@ -4,13 +4,16 @@
 //! What changes afterwards is `watch`'s. Blocks on files.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tracing::warn;
 
 use super::pem::{self, LoadError, Pair, Place};
+use super::stamp::Stamp;
 use super::{Certificates, Origin};
 use crate::config::PairFiles;
 use crate::types::host::HostPattern;
@@ -63,19 +66,26 @@ pub(super) struct Loaded {
     pub(super) content: Arc<Content>,
 }
 
-/// The good pairs by the paths of chain and key, with what the files held. Reading is cheap beside checking a pair, so
-/// what still holds the same bytes is not checked again, and sites that name the same files share a pair.
+/// The good pairs by the paths of chain and key, with what the files held. What still holds the same bytes is not checked
+/// again, files that nobody has touched are not even read, and sites that name the same files share a pair.
 #[derive(Clone, Debug, Default)]
 pub struct Known(Arc<Mutex<HashMap<Vec<PairFiles>, Good>>>);
 
 type Good = (Arc<Content>, Pair);
 
 /// What the files hold.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Content(Box<[Texts]>);
 
 /// Chain, key and passwords.
-type Texts = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+type Texts = (Text, Text, Option<Text>);
+
+/// A file's text, and how it is known without reading that it is the same.
+struct Text {
+    bytes: Vec<u8>,
+    stamp: Option<Stamp>,
+    /// Others may do this with the file.
+    mode: u32,
+}
 
 impl FileCertificates {
     /// Reads every pair; fails with everything that is wrong with any of them.
@@ -89,15 +99,9 @@ impl FileCertificates {
         let (mut loaded, mut errors) = (Vec::new(), Vec::new());
         for spec in specs {
             pause();
-            let read = Content::read(&spec).and_then(|content| {
-                let known = || here.get(&spec, &content);
-                if let Some(known) = known().or_else(|| before.get(&spec, &content)) {
-                    return Ok(known);
-                }
-                Ok((content.parse(&spec)?, Arc::new(content)))
-            });
-            match read {
-                Ok((pair, content)) => {
+            let known = here.get(&spec).or_else(|| before.get(&spec));
+            match Content::good(&spec, known, SystemTime::now()) {
+                Ok((content, pair)) => {
                     here.put(&spec, &content, &pair);
                     loaded.push(Loaded {
                         spec,
@@ -111,10 +115,17 @@ impl FileCertificates {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let doubts = loaded.iter().flat_map(|Loaded { spec, pair, .. }| {
-            let doubts = doubts(spec, pair).into_iter();
-            doubts.map(|doubt| (spec.chain().to_owned(), doubt))
-        });
+        let doubts = loaded.iter().flat_map(
+            |Loaded {
+                 spec,
+                 pair,
+                 content,
+             }| {
+                pause();
+                let doubts = doubts(spec, pair, content).into_iter();
+                doubts.map(|doubt| (spec.chain().to_owned(), doubt))
+            },
+        );
         Ok(Self {
             doubts: doubts.collect(),
             loaded,
@@ -155,32 +166,88 @@ impl Known {
         self.0.lock().insert(spec.files.clone(), good);
     }
 
-    fn get(&self, spec: &FileSpec, content: &Content) -> Option<(Pair, Arc<Content>)> {
-        let known = self.0.lock();
-        let (seen, pair) = known.get(&spec.files)?;
-        (**seen == *content).then(|| (pair.clone(), Arc::clone(seen)))
+    fn get(&self, spec: &FileSpec) -> Option<Good> {
+        self.0.lock().get(&spec.files).cloned()
     }
 }
 
 impl Content {
-    pub(super) fn read(spec: &FileSpec) -> Result<Self, LoadError> {
+    /// What the files hold now, with its pair: what is `known`, where that has not changed.
+    fn good(spec: &FileSpec, known: Option<Good>, now: SystemTime) -> Result<Good, LoadError> {
+        let Some(known) = known else {
+            let content = Self::read(spec, now)?;
+            let pair = content.parse(spec)?;
+            return Ok((Arc::new(content), pair));
+        };
+        if known.0.holds(spec) {
+            return Ok(known);
+        }
+        let content = Self::read(spec, now)?;
+        let pair = match content.says_as(&known.0) {
+            true => known.1,
+            false => content.parse(spec)?,
+        };
+        Ok((Arc::new(content), pair))
+    }
+
+    pub(super) fn read(spec: &FileSpec, now: SystemTime) -> Result<Self, LoadError> {
+        let read = |path: &PathBuf| Text::read(path, now);
         let texts = spec.files.iter().map(|files| {
-            let passwords = files.passwords.as_deref().map(pem::read).transpose()?;
-            Ok((pem::read(&files.chain)?, pem::read(&files.key)?, passwords))
+            let passwords = files.passwords.as_ref().map(read).transpose()?;
+            Ok((read(&files.chain)?, read(&files.key)?, passwords))
         });
         texts.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether nobody has touched the files since: without reading them.
+    pub(super) fn holds(&self, spec: &FileSpec) -> bool {
+        let mut all = self.0.iter().zip(&spec.files);
+        self.0.len() == spec.files.len()
+            && all.all(|((chain, key, passwords), files)| {
+                let passwords = match (passwords, &files.passwords) {
+                    (Some(text), Some(path)) => text.holds(path),
+                    (None, None) => true,
+                    _ => false,
+                };
+                passwords && chain.holds(&files.chain) && key.holds(&files.key)
+            })
+    }
+
+    /// Whether it is the same bytes.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        self.texts().eq(other.texts())
+    }
+
+    fn texts(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<&[u8]>)> {
+        self.0.iter().map(|(chain, key, passwords)| {
+            let passwords = passwords.as_ref().map(|text| &*text.bytes);
+            (&*chain.bytes, &*key.bytes, passwords)
+        })
+    }
+
     pub(super) fn parse(&self, spec: &FileSpec) -> Result<Pair, LoadError> {
-        let all = spec.files.iter().zip(&self.0);
-        let all = all.map(|(files, (chain, key, passwords))| {
-            pem::parse_files(files, (chain, key, passwords.as_deref()))
-        });
+        let all = spec.files.iter().zip(self.texts());
+        let all = all.map(|(files, texts)| pem::parse_files(files, texts));
         let all: Vec<Pair> = all.collect::<Result<_, _>>()?;
         Pair::of(all).ok_or_else(|| LoadError::NoCertificate {
             place: Place::Memory("the configuration"),
             found: "nothing".to_owned(),
         })
+    }
+}
+
+impl Text {
+    fn read(path: &Path, now: SystemTime) -> Result<Self, LoadError> {
+        let (bytes, found) = pem::read_found(path)?;
+        Ok(Self {
+            bytes,
+            stamp: Stamp::rested(&found, now),
+            mode: found.mode() & 0o777,
+        })
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        self.stamp.is_some_and(|stamp| stamp.holds(path))
     }
 }
 
@@ -201,8 +268,8 @@ fn rows(spec: &FileSpec, pair: &Pair) -> impl Iterator<Item = (HostPattern, Pair
         .map(|pattern| (pattern.clone(), pair.clone(), Origin::Files))
 }
 
-pub(super) fn warn_of_doubts(spec: &FileSpec, pair: &Pair) {
-    for doubt in doubts(spec, pair) {
+pub(super) fn warn_of_doubts(spec: &FileSpec, pair: &Pair, content: &Content) {
+    for doubt in doubts(spec, pair, content) {
         warn_of(&spec.chain().display(), &doubt);
     }
 }
@@ -211,12 +278,13 @@ fn warn_of(chain: &std::path::Display<'_>, doubt: &str) {
     warn!(event = "certificate.doubtful", %chain, "{doubt}");
 }
 
-fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {
+fn doubts(spec: &FileSpec, pair: &Pair, content: &Content) -> Vec<String> {
     let mut doubts = Vec::new();
-    for files in &spec.files {
-        let Ok(Some(mode)) = pem::exposed_mode(&files.key) else {
+    for (files, (_, text, _)) in spec.files.iter().zip(&content.0) {
+        let mode = text.mode;
+        if mode & 0o044 == 0 {
             continue;
-        };
+        }
         let key = files.key.display();
         doubts.push(format!("the key `{key}` can be read by others than its owner (mode {mode:03o}); run `chmod 600 {key}`"));
     }
@@ -248,4 +316,46 @@ fn doubts(spec: &FileSpec, pair: &Pair) -> Vec<String> {
         }
     }
     doubts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tls::self_signed;
+
+    #[test]
+    fn files_that_nobody_touched_are_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = self_signed::generate_pem(&[HostPattern::parse("a.test").unwrap()]).unwrap();
+        fs::write(at("a.pem"), made.chain.as_bytes()).unwrap();
+        fs::write(at("a.key"), made.key.as_bytes()).unwrap();
+        let spec = FileSpec {
+            patterns: Vec::new(),
+            files: vec![PairFiles {
+                chain: at("a.pem"),
+                key: at("a.key"),
+                passwords: None,
+            }],
+        };
+        let later = SystemTime::now() + Duration::from_secs(3600);
+        let first = Content::good(&spec, None, later).unwrap();
+        let again = Content::good(&spec, Some(first.clone()), later).unwrap();
+        assert!(Arc::ptr_eq(&first.0, &again.0), "it was read");
+        // Another file with the same bytes is read, and its pair is the same.
+        fs::write(at("new"), made.key.as_bytes()).unwrap();
+        fs::rename(at("new"), at("a.key")).unwrap();
+        let touched = Content::good(&spec, Some(first.clone()), later).unwrap();
+        assert!(!Arc::ptr_eq(&first.0, &touched.0));
+        assert!(Arc::ptr_eq(&first.1.key, &touched.1.key));
+        // What has just been written is read each time.
+        let fresh = Content::good(&spec, Some(first.clone()), SystemTime::now()).unwrap();
+        let again = Content::good(&spec, Some(fresh.clone()), SystemTime::now()).unwrap();
+        assert!(!Arc::ptr_eq(&fresh.0, &again.0));
+        fs::write(at("a.key"), "nothing").unwrap();
+        assert!(Content::good(&spec, Some(first), later).is_err());
+    }
 }

@@ -25,6 +25,7 @@ pub mod self_signed;
 pub mod server_config;
 pub mod servers;
 mod signatures;
+mod stamp;
 pub mod stapling;
 pub mod streams;
 pub mod tickets;

@@ -4,9 +4,8 @@
 //! [`Pair`] that exists has a key that belongs to its leaf, which comes first in the chain.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -269,22 +268,20 @@ fn same_key(certified: &CertifiedKey) -> bool {
         .is_some_and(|((_, leaf), own)| leaf.tbs_certificate.subject_pki.raw == own.as_ref())
 }
 
-/// The permission bits of a key file that others than its owner can read; `None` when only the owner can.
-///
-/// Fails when the file cannot be looked at.
-pub fn exposed_mode(key: &Path) -> io::Result<Option<u32>> {
-    let mode = std::fs::metadata(key)?.permissions().mode() & 0o777;
-    Ok((mode & 0o044 != 0).then_some(mode))
-}
-
 /// Reads a file of at most 1 MiB.
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    read_found(path).map(|(text, _)| text)
+}
+
+/// As [`read`], with what the file was before it was read.
+pub(super) fn read_found(path: &Path) -> Result<(Vec<u8>, Metadata), LoadError> {
     let failed = |source| LoadError::Read {
         place: Place::File(path.to_owned()),
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len().min(MAX_FILE);
+    let found = file.metadata().map_err(failed)?;
+    let size = found.len().min(MAX_FILE);
     // What is read is kept for comparison: no larger than it is.
     let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(MAX_FILE + 1)
@@ -295,7 +292,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
             place: Place::File(path.to_owned()),
         });
     }
-    Ok(text)
+    Ok((text, found))
 }
 
 /// Takes the certificates of a PEM text as roots.

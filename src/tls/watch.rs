@@ -6,20 +6,27 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::SystemTime;
 
-use tokio::sync::Notify;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
 use tracing::{info, warn};
 
 use super::Certificates;
 use super::files::{Content, FileCertificates, FileSpec, Known, Loaded, serve, warn_of_doubts};
 use crate::observe::reasons::with_reasons;
+use crate::types::pause::{drop_in_turn, pause};
 use crate::watch::{Folders, next_look};
 
-/// So many pairs are looked at or freed without a pause; a request may wait for as long as that takes.
-const AT_ONCE: usize = 8;
-/// The pause.
-const BREATH: Duration = Duration::from_micros(300);
+/// Who does the work that blocks: looking at files, and freeing what is known of them.
+pub type Worker = fn(Box<dyn FnOnce() + Send>);
+
+/// The folders under watch, handed from one watch to the next, and what tells of news.
+#[derive(Clone, Debug)]
+pub struct Eyes {
+    folders: Arc<Mutex<Folders>>,
+    changed: Arc<Notify>,
+}
 
 /// Keeps the watch going; dropping it ends the watch at once.
 #[derive(Debug)]
@@ -28,12 +35,18 @@ pub struct FileWatch {
     /// A check under way on another thread must not serve any more.
     ended: Arc<AtomicBool>,
     known: Known,
+    eyes: Eyes,
 }
 
 impl FileWatch {
     /// The pairs that are served, for a load that follows.
     pub fn known(&self) -> &Known {
         &self.known
+    }
+
+    /// Ends it. What watches the folders is for the watch that follows.
+    pub fn end(self) -> Eyes {
+        self.eyes.clone()
     }
 }
 
@@ -49,17 +62,37 @@ impl FileCertificates {
     ///
     /// Must be called on a tokio runtime. Serves nothing by itself at first: see [`Self::insert_into`].
     pub fn watch(self, certificates: Arc<Certificates>) -> FileWatch {
+        // Nobody waits for a piece of work by itself.
+        let worker: Worker = |work| drop(tokio::task::spawn_blocking(work));
+        self.watch_by(worker, certificates, None)
+    }
+
+    /// As [`Self::watch`], with the work done by `worker`, and what watched the folders before.
+    pub fn watch_by(
+        self,
+        worker: Worker,
+        certificates: Arc<Certificates>,
+        before: Option<Eyes>,
+    ) -> FileWatch {
+        let eyes = before.unwrap_or_else(|| {
+            let changed = Arc::new(Notify::new());
+            let folders = Folders::new(Arc::clone(&changed));
+            let folders = Arc::new(Mutex::new(folders));
+            Eyes { folders, changed }
+        });
         let ended = Arc::new(AtomicBool::new(false));
         let known = self.known;
         let serving = Serving {
             certificates,
             ended: Arc::clone(&ended),
             known: known.clone(),
+            worker,
         };
         FileWatch {
-            task: tokio::spawn(run(self.loaded, serving)),
+            task: tokio::spawn(run(self.loaded, serving, eyes.clone())),
             ended,
             known,
+            eyes,
         }
     }
 }
@@ -70,43 +103,37 @@ struct Serving {
     certificates: Arc<Certificates>,
     ended: Arc<AtomicBool>,
     known: Known,
+    worker: Worker,
 }
 
-async fn run(loaded: Vec<Loaded>, serving: Serving) {
+async fn run(loaded: Vec<Loaded>, serving: Serving, eyes: Eyes) {
     if loaded.is_empty() {
         return;
     }
-    let changed = Arc::new(Notify::new());
-    let mut folders = Folders::new(Arc::clone(&changed));
     let mut files = Files {
         followed: loaded.into_iter().map(Followed::new).collect(),
         known: serving.known.clone(),
+        worker: serving.worker,
     };
     loop {
+        let (tell, told) = oneshot::channel();
+        let (serving, own) = (serving.clone(), eyes.clone());
         // Watch first, then read: what changes in between is read, and seen again.
-        let work = tokio::task::spawn_blocking({
-            let serving = serving.clone();
-            move || {
-                folders.follow(files.followed.iter().flat_map(|file| file.spec.paths()));
-                for some in files.followed.chunks_mut(AT_ONCE) {
-                    some.iter_mut().for_each(|file| file.check(&serving));
-                    breathe(some.len());
-                }
-                (folders, files)
+        (serving.worker)(Box::new(move || {
+            let paths = files.followed.iter().flat_map(|file| file.spec.paths());
+            own.folders.lock().follow(paths);
+            for file in &mut files.followed {
+                pause();
+                file.check(&serving);
             }
-        });
-        let Ok(done) = work.await else {
+            // Freed here where nobody waits for it any more.
+            drop(tell.send(files));
+        }));
+        let Ok(done) = told.await else {
             return; // the runtime is going down
         };
-        (folders, files) = done;
-        next_look(&changed).await;
-    }
-}
-
-/// Lets requests have the core after a piece of work, unless it was the last one and small.
-fn breathe(done: usize) {
-    if done == AT_ONCE {
-        std::thread::sleep(BREATH);
+        files = done;
+        next_look(&eyes.changed).await;
     }
 }
 
@@ -114,19 +141,17 @@ fn breathe(done: usize) {
 struct Files {
     followed: Vec<Followed>,
     known: Known,
+    worker: Worker,
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        let mut followed = std::mem::take(&mut self.followed);
+        let followed = std::mem::take(&mut self.followed);
         let known = std::mem::take(&mut self.known);
         // Without a runtime the process is at its end.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn_blocking(move || {
-                while let Some(rest) = followed.len().checked_sub(AT_ONCE) {
-                    followed.truncate(rest);
-                    breathe(AT_ONCE);
-                }
+        if tokio::runtime::Handle::try_current().is_ok() {
+            (self.worker)(Box::new(move || {
+                drop_in_turn(followed);
                 drop(known);
             }));
         }
@@ -150,16 +175,26 @@ impl Followed {
 
     /// Serves the pair if it is new and good; warns if it is new and bad.
     fn check(&mut self, serving: &Serving) {
-        let now = Content::read(&self.spec).map(Arc::new);
-        let loaded = match &now {
-            Ok(content) if self.seen.as_ref() == Ok(content) => return,
-            Ok(content) => content
+        if let Ok(seen) = &self.seen
+            && seen.holds(&self.spec)
+        {
+            return;
+        }
+        let now = Content::read(&self.spec, SystemTime::now()).map(Arc::new);
+        let loaded = match (&now, &self.seen) {
+            (Ok(content), Ok(seen)) if content.says_as(seen) => {
+                // It may have a stamp by now.
+                self.seen = now.map_err(|error| with_reasons(&error));
+                return;
+            }
+            (Ok(content), _) => content
                 .parse(&self.spec)
                 .map_err(|error| with_reasons(&error)),
-            Err(error) => Err(with_reasons(error)),
+            (Err(error), _) => Err(with_reasons(error)),
         };
         let seen = now.map_err(|error| with_reasons(&error));
-        if seen == self.seen || serving.ended.load(Ordering::Acquire) {
+        let same = matches!((&seen, &self.seen), (Err(now), Err(before)) if now == before);
+        if same || serving.ended.load(Ordering::Acquire) {
             return;
         }
         self.seen = seen;
@@ -172,9 +207,9 @@ impl Followed {
         let key = key.display();
         match loaded {
             Ok(pair) => {
-                warn_of_doubts(&self.spec, &pair);
                 serve(&serving.certificates, &self.spec, &pair);
                 if let Ok(content) = &self.seen {
+                    warn_of_doubts(&self.spec, &pair, content);
                     serving.known.put(&self.spec, content, &pair);
                 }
                 info!(event = "certificate.reloaded", %chain, not_after = %pair.leaf.not_after, serial = pair.leaf.serial, "certificate reloaded");

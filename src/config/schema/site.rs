@@ -166,11 +166,7 @@ pub(super) static CERTIFICATE: Table = Table {
     ],
 };
 
-/// All of a file.
-#[expect(
-    clippy::vec_box,
-    reason = "there may be thousands, and each is freed when it has been checked"
-)]
+/// All of a file. Boxed: there may be thousands, and each is freed when it has been checked.
 pub(in crate::config) type Sites = Vec<Box<Site>>;
 
 /// The table as typed.
