@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use hubgate::config::PairFiles;
 use hubgate::tls::pem::{LoadError, load_pair};
-use hubgate::tls::watch::FileWatch;
+use hubgate::tls::watch::{FileWatch, Worker};
 use hubgate::tls::{Certificates, FileCertificates, FileSpec, Origin, self_signed};
 use hubgate::types::host::HostPattern;
 use support::{events, eventually};
@@ -71,8 +71,8 @@ struct Watched {
     chain: PathBuf,
     key: PathBuf,
     certificates: Arc<Certificates>,
-    _watch: FileWatch,
-    _runtime: tokio::runtime::Runtime,
+    watch: Option<FileWatch>,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Watched {
@@ -98,9 +98,26 @@ impl Watched {
             chain,
             key,
             certificates,
-            _watch: watch,
-            _runtime: runtime,
+            watch: Some(watch),
+            runtime,
         }
+    }
+
+    /// As a reload does: loads the files, lets `meanwhile` happen, and goes on with a new watch.
+    fn reload(&mut self, meanwhile: impl FnOnce(&Self)) {
+        let watch = self.watch.take().unwrap();
+        let spec = FileSpec {
+            patterns: vec![pattern()],
+            files: files(self.chain.clone(), self.key.clone()),
+        };
+        let files = FileCertificates::load_after(vec![spec], watch.known()).unwrap();
+        meanwhile(self);
+        let folders = watch.end();
+        files.insert_into(&self.certificates);
+        let _inside = self.runtime.enter();
+        let worker: Worker = |work| drop(tokio::task::spawn_blocking(work));
+        let certificates = Arc::clone(&self.certificates);
+        self.watch = Some(files.watch_by(worker, certificates, Some(folders)));
     }
 
     fn served(&self) -> String {
@@ -288,6 +305,21 @@ fn a_rewrite_in_place_is_picked_up() {
     write(&chain, &key);
     let watched = Watched::start(chain, key);
     for _ in 0..3 {
+        watched.comes_to_serve(&write(&watched.chain, &watched.key));
+    }
+}
+
+#[test]
+fn what_changes_while_a_reload_is_made_and_after_it_is_picked_up() {
+    let dir = setup();
+    let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
+    write(&chain, &key);
+    let mut watched = Watched::start(chain, key);
+    for _ in 0..3 {
+        let mut serial = String::new();
+        watched.reload(|watched| serial = write(&watched.chain, &watched.key));
+        watched.comes_to_serve(&serial);
+        watched.reload(|_| {});
         watched.comes_to_serve(&write(&watched.chain, &watched.key));
     }
 }
