@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use crate::types::pause::pause;
+use crate::types::pause::{gives_way, pause};
 
 /// Replacing two files takes a moment; reading in the middle only costs a needless warning.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -28,6 +28,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
 /// The safety net.
 const POLL: Duration = Duration::from_secs(60);
+/// Paths looked at without a pause, by a thread that does not step back.
+const AT_ONCE: usize = 16;
+/// The pause.
+const BREATH: Duration = Duration::from_micros(300);
 /// As many symlinks as Linux follows.
 const MAX_LINKS: usize = 40;
 
@@ -106,9 +110,13 @@ impl Folders {
             return;
         }
         let mut wanted: BTreeSet<PathBuf> = BTreeSet::new();
-        for path in paths {
+        for (done, path) in paths.into_iter().enumerate() {
             pause();
             wanted.extend(folders_of(path));
+            if done % AT_ONCE == AT_ONCE - 1 && !gives_way() {
+                // Ten thousand paths must not keep requests waiting.
+                std::thread::sleep(BREATH);
+            }
         }
         for gone in self.watched.difference(&wanted) {
             // A folder that was removed has taken its watch along.

@@ -21,6 +21,11 @@ pub fn pause() {
     }
 }
 
+/// Whether a pause is something to this thread.
+pub fn gives_way() -> bool {
+    HOW.get().is_some()
+}
+
 /// Drops what there is one by one, with pauses.
 pub fn drop_in_turn<T>(things: impl IntoIterator<Item = T>) {
     for thing in things {
@@ -41,7 +46,9 @@ mod tests {
     fn only_a_thread_that_said_how_pauses() {
         pause();
         assert_eq!(PAUSED.get(), 0);
+        assert!(!gives_way());
         pauses(|| PAUSED.set(PAUSED.get() + 1));
+        assert!(gives_way());
         drop_in_turn(["a", "b"]);
         assert_eq!(PAUSED.get(), 2);
         let elsewhere = std::thread::spawn(|| {
