@@ -18,6 +18,7 @@ use super::app::App;
 use super::aside::{Beside, Course, Way};
 use super::checks::Checked;
 use super::client::Client;
+use super::detours::error_rule;
 use super::files::{self, Served};
 use super::filter::forwarded;
 use super::filter::request::{self, Changes};
@@ -26,7 +27,7 @@ use super::heads;
 use super::known::{Kept, Known};
 use super::trace::{Trace, Try};
 use super::values::Values;
-use crate::config::{Ask, RouteAction};
+use crate::config::{Ask, ErrorStatus, ErrorTarget, RouteAction};
 use crate::observe::cause::Cause;
 use crate::snapshot::{RunningRoute, Snapshot};
 use crate::transport::now;
@@ -150,8 +151,51 @@ impl Question<'_> {
         taken.collect()
     }
 
-    /// What the route says; `None` when there is none or nobody answers.
+    /// What is said in the end: where the route that is asked has somebody else answer for an error of hubgate's own, by
+    /// them. Errors on the way there have nobody.
     async fn said(self, ask: &Ask, head: RequestHeader, course: &mut Course) -> Option<Said> {
+        let first = self.once(ask, head.clone(), course).await;
+        let (status, of_upstream) = match &first {
+            Some(said) => (said.status.as_u16(), said.tried.is_some()),
+            None => (Cause::UpstreamConnect.status(), false),
+        };
+        if of_upstream || status < 300 {
+            return first;
+        }
+        let Some(rule) = error_rule(self.snapshot, &course.own, status) else {
+            return first;
+        };
+        match &rule.to {
+            ErrorTarget::Route(name) => course.enter(name),
+            ErrorTarget::Elsewhere(_) => return first,
+            ErrorTarget::Path(path) => {
+                let host = self.checked.authority.host.as_str();
+                let request = (&head, self.checked.asked());
+                let own = (&self.app.facts, self.snapshot);
+                let values = Values::new(own, request, host, course.own.place(), self.id);
+                let target = path.value(&values);
+                if !course.turn(&target) {
+                    return first;
+                }
+            }
+        }
+        let second = Box::pin(self.once(ask, head, course)).await?;
+        let failed = second.tried.is_none() && second.status.as_u16() >= 300;
+        let status = match rule.status {
+            // An error has its own status, whatever the rule says.
+            _ if failed => return Some(second),
+            ErrorStatus::OfAnswer => return Some(second),
+            ErrorStatus::Same => status,
+            ErrorStatus::Fixed(status) => status,
+        };
+        Some(Said {
+            challenge: second.challenge,
+            ..Said::bare(status)?
+        })
+    }
+
+    /// What the route says; `None` when there is none or nobody answers.
+    async fn once(self, ask: &Ask, head: RequestHeader, course: &mut Course) -> Option<Said> {
         let (facts, snapshot, id) = (&self.app.facts, self.snapshot, self.id);
         let beside = Beside {
             facts,

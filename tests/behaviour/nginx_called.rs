@@ -673,3 +673,28 @@ fn a_pid_file_that_holds_no_number_is_told_and_nobody_gets_a_signal() {
         assert_eq!(nginx.output(&["-s", "reload"]), (1, said));
     }
 }
+
+#[test]
+fn heads_have_nginxs_bounds_where_nobody_says_any() {
+    let upstream = Upstream::saying("yes");
+    let nginx = Nginx::new("daemon off;", upstream.addr);
+    let text = nginx.read("nginx.conf");
+    nginx.write(&text.replace("location / {", "location / { return 200;"));
+    let mut child = nginx.start();
+    let status = |target: &str, fields: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n");
+        Client::plain(nginx.addr).exchange(head).status
+    };
+    let field = |length: usize| format!("X-A: {}\r\n", "a".repeat(length));
+    let path = |length: usize| format!("/{}", "a".repeat(length));
+    // As nginx 1.22.1 answers them.
+    assert_eq!(status(&path(8150), ""), 200);
+    assert_eq!(status(&path(8200), ""), 414);
+    assert_eq!(status("/", &field(8150)), 200);
+    assert_eq!(status("/", &field(8200)), 400);
+    assert_eq!(status("/", &field(7000).repeat(4)), 200);
+    assert_eq!(status("/", &field(7000).repeat(5)), 400);
+    assert_eq!(status("/", &"X-A: a\r\n".repeat(200)), 200);
+    signal(child.id(), "TERM");
+    child.wait().unwrap();
+}

@@ -98,6 +98,8 @@ pub(super) fn of_process<'t>(import: &mut Import<'t>, scope: &Scope<'t>) {
 fn lenient(limits: &mut Draft) {
     limits.set("bare_lf", "true", None);
     limits.set("lenient_hosts", "true", None);
+    // nginx counts bytes alone; so many are the most that can be kept.
+    limits.set("head_fields", "256", None);
 }
 
 /// `[log]` in nginx's form, and as loud as the loudest log of single servers and locations.

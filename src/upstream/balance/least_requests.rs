@@ -4,6 +4,7 @@
 //! costs the same for any number. Among equals the turn decides, so that an idle upstream is used evenly.
 #![deny(clippy::disallowed_methods)]
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::consistent_hash::mixed;
@@ -23,13 +24,7 @@ pub(super) fn pick<'s>(
 ) -> Option<&'s Arc<Endpoint>> {
     let open = set.open();
     if open.len() <= ALL {
-        let start = turn.checked_rem(open.len())?;
-        let (before, from) = open.split_at(start);
-        let candidates = from.iter().chain(before);
-        return candidates
-            .filter_map(|turn| Some((turn, set.untried(turn.index, tried)?)))
-            .reduce(|best, other| if is_less(other, best) { other } else { best })
-            .map(|(_, endpoint)| endpoint);
+        return least(set, tried, turn);
     }
     let [one, other] = two_of(open.len(), mixed(turn as u64)).map(|at| {
         let turn = &open[at];
@@ -40,6 +35,40 @@ pub(super) fn pick<'s>(
         (Some((_, endpoint)), _) | (None, Some((_, endpoint))) => Some(endpoint),
         (None, None) => round_robin::pick(set, tried, turn),
     }
+}
+
+/// Of all, who has the fewest for its weight; of several whose turn it is.
+fn least<'s>(set: &'s Set, tried: &[EndpointAddress], turn: usize) -> Option<&'s Arc<Endpoint>> {
+    // Requests of one, times the weight of the other, without dividing.
+    let mut best: Option<(u64, u64, u32)> = None;
+    let mut alike = [0_u32; ALL];
+    let mut count = 0;
+    for own in set.open() {
+        let Some(endpoint) = set.untried(own.index, tried) else {
+            continue;
+        };
+        let (load, weight) = (u64::from(endpoint.in_flight()), u64::from(own.weight));
+        let order = best.map(|(known, of, _)| (load * of).cmp(&(known * weight)));
+        match order {
+            Some(Ordering::Greater) => continue,
+            Some(Ordering::Equal) => {}
+            Some(Ordering::Less) | None => {
+                best = Some((load, weight, own.index));
+                count = 0;
+            }
+        }
+        if let Some(place) = alike.get_mut(count) {
+            *place = own.index;
+            count += 1;
+        }
+    }
+    let alike = alike.get(..count).unwrap_or_default();
+    if let [only] = alike {
+        return set.untried(*only, tried);
+    }
+    let (from, before) = set.from(turn)?;
+    let next = (from.iter().chain(before)).find(|index| alike.contains(index))?;
+    set.untried(*next, tried)
 }
 
 fn is_less(one: (&Turn, &Arc<Endpoint>), other: (&Turn, &Arc<Endpoint>)) -> bool {

@@ -60,14 +60,14 @@ pub(super) fn hashed_by(balance: &Balance, values: &dyn Lookup) -> Option<u64> {
     }
 }
 
-/// The endpoint for the next request that is not in `tried`. `turn` counts up; it is asked at most once. `in_flight`
+/// The endpoint for the next request that is not in `tried`. `turn` counts up. `in_flight`
 /// gives the upstream's requests.
 pub(super) fn pick<'s>(
     balance: &Balance,
     set: &'s Set,
     keys: &Keys<'_>,
     tried: &[EndpointAddress],
-    turn: impl FnOnce() -> usize,
+    turn: impl Fn() -> usize,
     in_flight: impl FnOnce() -> u32,
 ) -> Option<&'s Arc<Endpoint>> {
     let picked = match (set.turns(), balance) {
@@ -79,9 +79,11 @@ pub(super) fn pick<'s>(
             round_robin::pick(set, tried, (chance >> 16) as usize)
         }
         (_, Balance::LeastRequests) => least_requests::pick(set, tried, turn()),
-        (_, Balance::Hash(how)) => consistent_hash::pick(how, set, keys, tried, in_flight(), turn),
+        (_, Balance::Hash(how)) => consistent_hash::pick(how, set, keys, tried, in_flight(), &turn),
     };
     picked.or_else(|| {
+        // A turn of theirs: once they are all there is, the round goes on behind it.
+        turn();
         set.last()
             .iter()
             .find_map(|index| set.untried(*index, tried))

@@ -17,6 +17,9 @@ use crate::types::endpoint_address::EndpointAddress;
 use crate::upstream::endpoint::{Endpoint, Override};
 use crate::upstream::standing::{Fit, STEPS};
 
+/// Rounds longer than this begin anew when a set is made.
+const MOST_PLACES: usize = 256;
+
 /// An endpoint that takes turns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
@@ -50,6 +53,8 @@ pub(in crate::upstream) struct Set {
     ring: Option<Arc<Ring>>,
     /// Indices of those that take turns, each as often as its weight says.
     turns: Box<[u32]>,
+    /// What is added to a turn's number, so that the round goes on where that of the set before stood.
+    ahead: usize,
     /// Indices of who is tried when all of those were: backups, then those that are out.
     last: Box<[u32]>,
     version: u64,
@@ -64,7 +69,7 @@ impl Set {
         config: &config::Upstream,
         endpoints: Box<[Arc<Endpoint>]>,
         old: Option<&Set>,
-        version: u64,
+        (version, turn): (u64, usize),
         now: Instant,
     ) -> Self {
         let mut until: Option<Instant> = None;
@@ -120,14 +125,23 @@ impl Set {
         let mut last = resting;
         last.append(&mut down);
         last.sort_by_key(|seat| (seat.backup, seat.turn.index));
+        // As in their own round, which begins with the heaviest.
+        backups.sort_by_key(|seat| std::cmp::Reverse(seat.turn.weight));
         let last = backups.iter().chain(&last).map(|seat| seat.turn.index);
         let hashes = matches!(config.balance, Balance::Hash(_));
         let mut weights = vec![0; if hashes { endpoints.len() } else { 0 }];
         for turn in first.iter().filter(|_| hashes) {
             weights[turn.index as usize] = turn.weight;
         }
+        let turns = round_robin::order(&first);
+        let next = old.and_then(|old| old.next_of(&endpoints, &turns, turn));
+        let ahead = match (next, turn.checked_rem(turns.len())) {
+            (Some(next), Some(at)) => (next + turns.len() - at) % turns.len(),
+            _ => 0,
+        };
         Self {
-            turns: round_robin::order(&first),
+            turns,
+            ahead,
             last: last.collect(),
             whole_weight: first.iter().map(|turn| u64::from(turn.weight)).sum(),
             open: first,
@@ -176,6 +190,30 @@ impl Set {
 
     pub(super) fn turns(&self) -> &[u32] {
         &self.turns
+    }
+
+    /// The round from this turn on, in its two parts.
+    pub(super) fn from(&self, turn: usize) -> Option<(&[u32], &[u32])> {
+        let at = turn.wrapping_add(self.ahead);
+        let start = at.checked_rem(self.turns.len())?;
+        let (before, from) = self.turns.split_at(start);
+        Some((from, before))
+    }
+
+    /// The place in `turns`, of other `endpoints`, of whoever comes next here and is among them.
+    fn next_of(&self, endpoints: &[Arc<Endpoint>], turns: &[u32], turn: usize) -> Option<usize> {
+        if turns.len() < 2 || turns.len() > MOST_PLACES || self.turns.len() > MOST_PLACES {
+            return None;
+        }
+        let (from, before) = self.from(turn)?;
+        let place = |index: &u32| {
+            let address = self.endpoints.get(*index as usize)?.address;
+            { turns.iter() }.position(|own| {
+                let own = endpoints.get(*own as usize);
+                own.is_some_and(|own| own.address == address)
+            })
+        };
+        from.iter().chain(before).find_map(place)
     }
 
     pub(super) fn last(&self) -> &[u32] {

@@ -61,20 +61,53 @@ fn report(group: &Group, port: u16, outcome: Outcome, now: Instant) {
     }
 }
 
+/// The ports of so many choices, one after the other.
+fn ports(group: &Group, count: usize, now: Instant) -> Vec<u16> {
+    (0..count).map(|_| of(group, now).address.port()).collect()
+}
+
 #[test]
-fn a_heavy_endpoint_is_not_asked_in_one_run() {
+fn weights_tell_in_nginxs_order_and_a_heavy_endpoint_is_not_asked_in_one_run() {
     let now = Instant::now();
     let group = Group::new(weighted(&[5, 1, 1]), None, now);
-    let ports: Vec<_> = (0..14).map(|_| of(&group, now).address.port()).collect();
-    assert!(
-        !ports.windows(4).any(|four| four == [1, 1, 1, 1]) || ports[..7] != ports[7..],
-        "{ports:?}"
-    );
-    assert_eq!(ports[..7], ports[7..]);
     assert_eq!(
-        counted(&group, 7, now),
-        BTreeMap::from([(1, 5), (2, 1), (3, 1)])
+        ports(&group, 14, now),
+        [1, 1, 2, 1, 3, 1, 1, 1, 1, 2, 1, 3, 1, 1]
     );
+    let group = Group::new(weighted(&[2, 3]), None, now);
+    assert_eq!(ports(&group, 5, now), [2, 1, 2, 1, 2]);
+}
+
+#[test]
+fn idle_endpoints_take_turns_by_weight_where_the_fewest_requests_count() {
+    let now = Instant::now();
+    let mut config = weighted(&[2, 1]);
+    config.balance = Balance::LeastRequests;
+    let group = Group::new(config, None, now);
+    assert_eq!(ports(&group, 6, now), [1, 2, 1, 1, 2, 1]);
+}
+
+#[test]
+fn the_round_goes_on_with_who_comes_next_when_an_endpoint_leaves() {
+    let now = Instant::now();
+    let group = Group::new(weighted(&[2, 1, 1]), None, now);
+    assert_eq!(of(&group, now).address, address(1));
+    report(&group, 1, Outcome::ConnectFailed, now);
+    assert_eq!(ports(&group, 4, now), [2, 3, 2, 3]);
+}
+
+#[test]
+fn the_heaviest_backup_is_asked_first_and_their_round_goes_on_from_there() {
+    let now = Instant::now();
+    let mut config = weighted(&[1, 1, 2]);
+    config.endpoints[1].backup = true;
+    config.endpoints[2].backup = true;
+    let group = Group::new(config, None, now);
+    assert_eq!(of(&group, now).address, address(1));
+    let second = group.choose(&Keys::default(), &[address(1)], now);
+    assert_eq!(second.unwrap().address, address(3));
+    report(&group, 1, Outcome::ConnectFailed, now);
+    assert_eq!(ports(&group, 5, now), [2, 3, 3, 2, 3]);
 }
 
 #[test]
