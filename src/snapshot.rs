@@ -5,9 +5,10 @@
 //! [`Snapshot::build`] carries over by name what outlives a generation: what is known about endpoints, open log files.
 //!
 //! With thousands of sites a request waits for memory that was not looked at for a while. So what every request reads of
-//! its site and of its route is one cache line each; what is rare stands behind a pointer that is not followed, and
-//! what is equal is shared.
+//! its site and of its route is one cache line each, which those share that are alike; what is rare stands behind a
+//! pointer that is not followed.
 
+mod alike;
 pub mod guard;
 mod of_site;
 mod special;
@@ -18,9 +19,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use alike::Alike;
 use http::HeaderValue;
 pub use special::{Mirror, Rewrite, Special};
 
+use self::alike::Gathering;
 use self::stream::RunningStream;
 use crate::config::{
     self, AccessLog, Balance, Config, Definitions, ErrorRule, FieldNames, HashOn, HttpMode,
@@ -54,10 +57,12 @@ pub struct Snapshot {
     pub router: Router,
     /// Upstreams by name.
     pub groups: BTreeMap<UpstreamName, Arc<Group>>,
-    /// As `config.sites`.
-    pub sites: Vec<RunningSite>,
+    /// As `config.sites`; beside each where its routes begin in `routes`.
+    pub sites: Alike<RunningSite, u32>,
+    /// Names of sites, as in logs.
+    pub site_names: Vec<Box<str>>,
     /// The routes of all sites, one site's after the other's.
-    pub routes: Vec<RunningRoute>,
+    pub routes: Alike<RunningRoute>,
     /// What handshakes are made with.
     pub tls: Policies,
     /// Whether a text names what clients offer in handshakes.
@@ -86,14 +91,12 @@ pub struct Snapshot {
     pub leads_plain: bool,
 }
 
-/// A site as it runs.
+/// A site as it runs, or several that are alike.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct RunningSite {
-    /// Finds its routes. Indices count from `first_route`.
+    /// Finds its routes. Indices count from [`Snapshot::first_route`].
     pub paths: PathTable,
-    /// Where its routes begin in [`Snapshot::routes`].
-    pub first_route: u32,
     /// What plain HTTP does for it.
     pub http: HttpMode,
     /// Whether browsers are told to come by https only.
@@ -106,11 +109,9 @@ pub struct RunningSite {
     pub access_log: AccessLogHandle,
     /// Who gets challenge tokens that are not ours.
     pub challenge_fallback: Option<Arc<Group>>,
-    /// Its name, as in logs.
-    pub name: Box<str>,
 }
 
-/// A route as it runs.
+/// A route as it runs, or several that are alike.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct RunningRoute {
@@ -132,6 +133,61 @@ pub struct RunningRoute {
     pub access_log: AccessLogHandle,
     /// What was configured, for what few requests need.
     pub config: Arc<Route>,
+}
+
+impl RunningSite {
+    /// Whether `other` would do in its place.
+    fn is_like(&self, other: &Self) -> bool {
+        // Named one by one, so that none can be forgotten.
+        let Self {
+            paths,
+            http,
+            strict,
+            ruled,
+            fields,
+            access_log,
+            challenge_fallback,
+        } = self;
+        (*http, *strict, *ruled, *fields) == (other.http, other.strict, other.ruled, other.fields)
+            && paths.is_like(&other.paths)
+            && access_log.is_same(&other.access_log)
+            && match (challenge_fallback, &other.challenge_fallback) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
+    }
+}
+
+impl RunningRoute {
+    /// Whether `other` would do in its place. One with a guard, or with what few routes have, stands alone.
+    fn is_like(&self, other: &Self) -> bool {
+        let Self {
+            group,
+            timeouts,
+            body_limit,
+            guard,
+            special,
+            ruled,
+            intercepts,
+            access_log,
+            config,
+        } = self;
+        let alone = guard.is_some() || special.is_some();
+        let plain = (*body_limit, *ruled, *intercepts);
+        !alone
+            && other.guard.is_none()
+            && other.special.is_none()
+            && plain == (other.body_limit, other.ruled, other.intercepts)
+            && Arc::ptr_eq(group, &other.group)
+            && Arc::ptr_eq(timeouts, &other.timeouts)
+            && access_log.is_same(&other.access_log)
+            && *config == other.config
+    }
+}
+
+/// A number that only what shares the same thing has.
+fn pointed_to<T>(shared: Option<&Arc<T>>) -> usize {
+    shared.map_or(0, |shared| Arc::as_ptr(shared).addr())
 }
 
 /// Why a checked configuration cannot run here.
@@ -214,16 +270,19 @@ impl Snapshot {
             logs,
             open: HashMap::new(),
             timeouts: HashMap::new(),
-            routes: Vec::new(),
+            routes: Gathering::default(),
             guarding: guard::Kept::new(&config, old.map(|old| &old.guarding), now),
             old,
             nobody: Arc::new(Group::new(nobody, None, now)),
         };
-        let sites = config
-            .sites
-            .iter()
-            .map(|site| parts.site(site))
-            .collect::<Result<_, _>>()?;
+        let mut sites = Gathering::default();
+        for site in &config.sites {
+            let first_route = parts.routes.len() as u32;
+            let running = parts.site(site)?;
+            let key = pointed_to(running.challenge_fallback.as_ref());
+            sites.push((running, first_route), key, RunningSite::is_like);
+        }
+        let site_names = config.sites.iter().map(|site| site.name().into());
         let running_streams = config
             .streams
             .iter()
@@ -234,8 +293,9 @@ impl Snapshot {
         let keeps = config.keeps_heads();
         Ok(Self {
             generation: old.map_or(1, |old| old.generation + 1),
-            sites,
-            routes: parts.routes,
+            sites: sites.into_list(),
+            site_names: site_names.collect(),
+            routes: parts.routes.into_list(),
             names_offered: config.names_offered(),
             tls: Policies::build(&config, old.map(|old| &old.tls), ground)?,
             strict: strict(&config),
@@ -265,8 +325,8 @@ impl Snapshot {
             routes,
             ..
         } = self;
-        drop_in_turn(sites);
-        drop_in_turn(routes);
+        drop_in_turn(sites.into_kept());
+        drop_in_turn(routes.into_kept());
         if let Some(config) = Arc::into_inner(config) {
             drop_in_turn(config.sites);
         }
@@ -332,7 +392,7 @@ struct Parts<'a> {
     /// Those that are on.
     open: HashMap<&'a AccessLog, AccessLogHandle>,
     timeouts: HashMap<&'a RouteTimeouts, Arc<RouteTimeouts>>,
-    routes: Vec<RunningRoute>,
+    routes: Gathering<RunningRoute>,
     guarding: guard::Kept,
     old: Option<&'a Snapshot>,
     nobody: Arc<Group>,
@@ -341,14 +401,13 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn site(&mut self, site: &'a Site) -> Result<RunningSite, BuildError> {
         pause();
-        let first_route = self.routes.len() as u32;
         for route in &site.routes {
             let route = self.route(site, route)?;
-            self.routes.push(route);
+            let key = pointed_to(Some(&route.group));
+            self.routes.push((route, ()), key, RunningRoute::is_like);
         }
         Ok(RunningSite {
             paths: PathTable::of(site),
-            first_route,
             http: site.http,
             strict: site.tls.hsts.is_some(),
             ruled: !site.detours.rules.is_empty(),
@@ -359,7 +418,6 @@ impl<'a> Parts<'a> {
                 .as_ref()
                 .map(|name| self.group(name))
                 .transpose()?,
-            name: site.name().into(),
         })
     }
 

@@ -180,7 +180,7 @@ fn own_certificate(facts: &Facts, context: &Context) -> Option<Option<Pair>> {
     match snapshot.config.sites[site].certificate {
         CertificateSource::None => Some(None),
         _ => {
-            let own = context.certificates.of_site(&snapshot.sites[site].name);
+            let own = context.certificates.of_site(&snapshot.site_names[site]);
             own.map(Some)
         }
     }

@@ -395,9 +395,8 @@ fn strays(snapshot: &Snapshot, trace: &Trace, checked: &Checked, uri: &Uri) -> b
     }
     let normal = uri::escape(&uri.path);
     let (raw, _) = target::path_of(&checked.target);
-    let site = &snapshot.sites[site];
-    let own = RouteMatch::Found(route - site.first_route as usize);
-    normal != raw && site.paths.find(&normal) != own
+    let own = RouteMatch::Found(route - snapshot.first_route(site));
+    normal != raw && snapshot.sites[site].paths.find(&normal) != own
 }
 
 /// How much of a path its route stands for.

@@ -124,7 +124,7 @@ impl<'a> Beside<'a> {
                     found
                 }
             };
-            let index = running.first_route as usize + found;
+            let index = self.snapshot.first_route(site) + found;
             own.route = Some(index);
             let route = self.snapshot.routes.get(index)?;
             match self.ruled(&route.config.detours.rules, head, course).await {

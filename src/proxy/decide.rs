@@ -171,7 +171,7 @@ pub fn follow(
     (method, headers, checked): (&Method, &HeaderMap, &Checked),
     uri: Option<&Uri>,
 ) -> Decision {
-    let first = snapshot.sites[site].first_route as usize;
+    let first = snapshot.first_route(site);
     let route = match found {
         RouteMatch::Found(route) => first + route,
         RouteMatch::AddSlash(route) => {

@@ -91,7 +91,7 @@ pub fn finished(app: &App, snapshot: &Snapshot, client: &Client, trace: &Trace, 
     record.target = values.target;
     record.protocol = values::protocol(head.version);
     record.host = authority.as_ref().map(|authority| authority.host.as_str());
-    record.site = site.map(|site| &*site.name);
+    record.site = trace.site.map(|site| &*snapshot.site_names[site]);
     record.route = route.map(|route| route.config.path.as_str());
     record.upstream = match &trace.upstream {
         Some(other) => Some(other.as_str()),

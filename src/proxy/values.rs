@@ -252,7 +252,7 @@ impl<'a> Values<'a> {
         id: &'a str,
     ) -> Self {
         let places = (place.site, place.route);
-        let site = place.site.and_then(|site| snapshot.sites.get(site));
+        let site = place.site.and_then(|site| snapshot.site_names.get(site));
         let route = place.route.and_then(|route| snapshot.routes.get(route));
         Self {
             facts,
@@ -265,7 +265,7 @@ impl<'a> Values<'a> {
             fields: &head.headers,
             authority: head.uri.authority().map(|authority| authority.as_str()),
             host,
-            site: site.map_or("", |site| &*site.name),
+            site: site.map_or("", |name| name),
             route: route.map_or("", |route| route.config.path.as_str()),
             seen: place.seen,
             id,

@@ -55,6 +55,14 @@ impl PathTable {
         }
     }
 
+    /// Whether both find the same, as far as that can be seen at once.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Form::All(a), Form::All(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// What `path` leads to, which is that of `target`. Any bytes are allowed; unless the site says so, the path is not
     /// decoded or tidied. Notes in `seen` what texts may name.
     pub fn seek(&self, path: &[u8], target: &[u8], seen: &mut Option<Box<Seen>>) -> RouteMatch {

@@ -13,6 +13,11 @@ use crate::tls::policies::Current;
 use crate::types::host::Host;
 
 impl Snapshot {
+    /// Where the routes of a site begin in [`Self::routes`].
+    pub fn first_route(&self, site: usize) -> usize {
+        self.sites.beside(site).unwrap_or_default() as usize
+    }
+
     /// What browsers are told with an answer for this site; nothing by plain HTTP.
     pub fn strict_transport(&self, is_tls: bool, site: Option<usize>) -> Option<&HeaderValue> {
         let site = site.filter(|site| is_tls && self.sites[*site].strict)?;

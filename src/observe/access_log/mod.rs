@@ -162,6 +162,14 @@ impl AccessLogHandle {
         Self { on: None }
     }
 
+    /// Whether `other` is this very log.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.on, &other.on) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
     /// Whether records are wanted; when not, the caller need not make one.
     pub fn enabled(&self) -> bool {
         let on = self.on.as_deref();
