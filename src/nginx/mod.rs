@@ -31,6 +31,7 @@ mod sense;
 mod shared;
 pub mod table;
 pub mod text;
+pub mod title;
 mod together;
 mod tree;
 pub mod uri;

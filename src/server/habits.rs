@@ -5,12 +5,18 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
+use tokio::time::timeout;
 
 use super::process::Process;
+use super::signals::{Signals, Wish};
 use crate::admin::ReloadOutcome;
 use crate::nginx::{Habits, UNDERSTOOD};
+
+/// How often an old process looks whether it is waited for.
+const LOOKS: Duration = Duration::from_millis(500);
 
 /// nginx's habits, if the process has them.
 #[derive(Clone, Debug)]
@@ -95,6 +101,22 @@ impl Manners {
         match at_once {
             true => self.say(&["exiting"]),
             false => self.say(&["gracefully shutting down"]),
+        }
+    }
+
+    /// A process whose successor serves stays until it is told to go, as scripts expect that look for `.oldbin` first; or until
+    /// the file is another's.
+    pub(super) async fn dismissed(&self, signals: &mut Signals) {
+        let named = || {
+            let old = self.old_pid_file();
+            old.is_some_and(|old| fs::read_to_string(old).is_ok_and(|text| is_own(&text)))
+        };
+        while self.on && named() {
+            match timeout(LOOKS, signals.next()).await {
+                Ok(Wish::Stop | Wish::StopAtOnce) => return,
+                Ok(other) => tracing::info!(?other, "left to the process that has taken over"),
+                Err(_) => {}
+            }
         }
     }
 

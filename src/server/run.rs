@@ -31,7 +31,7 @@ use super::{
 };
 use crate::admin::{Admin, Gate, ReloadOutcome, serve_socket, serve_tcp};
 use crate::config::{Loaded, Paint};
-use crate::nginx::{Asked, Habits, origin};
+use crate::nginx::{Asked, Habits, origin, title};
 use crate::observe::log::{self, LogHandle};
 use crate::observe::metrics::Metrics;
 use crate::tls;
@@ -101,6 +101,12 @@ fn run_as(
     }
     tls::install_provider();
     let habits = Asked::by_name(path).and_then(|asked| asked.habits);
+    if habits.is_some()
+        && let Err(error) = std::fs::write("/proc/self/comm", title::NAME)
+    {
+        // Without /proc scripts find the process by its pid file only.
+        tracing::debug!(%error, "the kernel is not told that this is nginx");
+    }
     let (loaded, metrics, log) = match read().and_then(|loaded| begin_log(loaded, habits.is_none()))
     {
         Ok(loaded) => loaded,
@@ -269,6 +275,7 @@ async fn live(
             Err(_) => std::future::pending().await,
         }
     });
+    let mut sent_away = false;
     let at_once = loop {
         tokio::select! {
             wish = signals.next() => match wish {
@@ -277,6 +284,7 @@ async fn live(
                         // nginx's QUIT to an old process never ends the new one, which here is on trial at first.
                         drop(process.upgrading.lock().await);
                     }
+                    sent_away = true;
                     break false;
                 }
                 Wish::StopAtOnce => break true,
@@ -335,6 +343,9 @@ async fn live(
     // These must be gone when the process is.
     process.admin_socket.file.remove();
     pid_file.remove();
+    if successor.is_some() && !at_once && !sent_away {
+        manners.dismissed(&mut signals).await;
+    }
     tracing::info!("stopped");
     manners.ended(at_once);
     outcome

@@ -249,18 +249,26 @@ fn a_new_binary_takes_over_and_the_old_one_is_in_oldbin_until_it_ends() {
     let nginx = Nginx::new("", upstream.addr);
     assert_eq!(nginx.output(&[]), (0, String::new()));
     let old = nginx.pid();
-    // A connection that is open keeps the old one.
-    let mut held = TcpStream::connect(nginx.addr).unwrap();
-    std::io::Write::write_all(&mut held, b"GET / HTTP/1.1\r\n").unwrap();
     assert_eq!(nginx.get(), "hello");
     signal(old, "USR2");
     within(LONG, "another process serves", || {
         nginx.path("nginx.pid").exists() && nginx.read("nginx.pid").trim() != old.to_string()
     });
     let new = nginx.pid();
+    // The old one has nothing to do and waits to be sent away.
+    nginx.logged("the successor serves");
+    assert_eq!(listed(new), listed(old));
     assert_eq!(nginx.read("nginx.pid.oldbin").trim(), old.to_string());
+    signal(new, "USR2");
+    within(LONG, "a third process serves", || {
+        let (old, now) = (nginx.read("nginx.pid.oldbin"), nginx.read("nginx.pid"));
+        old.trim() == new.to_string() && !now.is_empty() && now != old
+    });
+    within(LONG, "the first is not waited for any more", || {
+        is_gone(old)
+    });
+    let (old, new) = (new, nginx.pid());
     signal(old, "QUIT");
-    drop(held);
     within(LONG, "the old one ends", || is_gone(old));
     within(LONG, "and its file is gone", || {
         !nginx.path("nginx.pid.oldbin").exists()
@@ -269,6 +277,52 @@ fn a_new_binary_takes_over_and_the_old_one_is_in_oldbin_until_it_ends() {
     assert_eq!(nginx.output(&["-s", "quit"]), (0, String::new()));
     within(LONG, "the new one ends", || is_gone(new));
     drop(TcpListener::bind(nginx.addr).unwrap());
+}
+
+/// What the kernel calls a process, and the beginning of what listings show of it.
+fn listed(pid: u32) -> (String, String) {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    let title = read("cmdline").replace('\0', " ");
+    let program = title.split(" -").next().unwrap_or_default();
+    let program = program.split(" run").next().unwrap_or_default();
+    (read("comm"), program.to_owned())
+}
+
+#[test]
+fn monitoring_finds_it_by_the_name_and_the_title_that_nginx_has() {
+    let upstream = Upstream::saying("hello");
+    let nginx = Nginx::new("worker_processes 1;", upstream.addr);
+    let program = nginx.path("nginx").display().to_string();
+    let want = (
+        "nginx\n".to_owned(),
+        format!("nginx: master process {program}"),
+    );
+    assert_eq!(nginx.output(&[]), (0, String::new()));
+    let pid = nginx.pid();
+    assert_eq!(listed(pid), want);
+    let by_name = |more: &[&str]| {
+        let done = Command::new("start-stop-daemon")
+            .args(["--stop", "--quiet", "--name", "nginx", "--pidfile"])
+            .arg(nginx.path("nginx.pid"))
+            .args(more)
+            .status();
+        assert!(done.unwrap().success(), "{more:?}");
+    };
+    // As Debian's script rotates the logs and ends it.
+    fs::rename(nginx.path("access.log"), nginx.path("access.log.1")).unwrap();
+    by_name(&["--signal", "USR1"]);
+    within(LONG, "the log is there anew", || {
+        nginx.path("access.log").exists()
+    });
+    by_name(&["--retry", "QUIT/5"]);
+    assert!(is_gone(pid));
+    let nginx = Nginx::new("daemon off;", upstream.addr);
+    let mut child = nginx.start();
+    let (name, title) = listed(child.id());
+    assert_eq!(name, want.0);
+    assert!(title.starts_with("nginx: master process "), "{title}");
+    signal(child.id(), "TERM");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Without a fork: the program starts itself again in a session of its own, with a pipe as its standard input on which
 //! it says that it serves. Invariant: the first process ends with 0 only once sockets listen and the pid file is written.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -14,39 +15,35 @@ use std::process::{Command, Stdio};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::words::{Fault, append, system};
-use crate::nginx::Tree;
+use crate::nginx::{Tree, title};
 
-/// The first argument of the process that stays. No option of nginx's looks like it.
-const MARK: &str = "daemon";
+/// In the environment of the process that stays.
+const MARK: &str = "HUBGATE_NGINX_DAEMON";
 
-/// Which of the two processes this is.
+/// Which of the processes this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// The one that was typed.
-    First,
-    /// The one that stays.
-    Second,
+    Typed,
+    /// The same, listed as nginx's master.
+    Entitled,
+    /// The one that has left the terminal.
+    Daemon,
 }
 
 impl Stage {
     pub(super) fn of(arguments: &[OsString]) -> Self {
-        match arguments.get(1).is_some_and(|first| first == MARK) {
-            true => Self::Second,
-            false => Self::First,
-        }
-    }
-
-    /// Arguments that are not the user's.
-    pub(super) fn skipped(self) -> usize {
-        match self {
-            Self::First => 1,
-            Self::Second => 2,
+        let entitled = arguments.first().is_some_and(|first| title::is_set(first));
+        match (entitled, env::var_os(MARK)) {
+            (false, _) => Self::Typed,
+            (true, None) => Self::Entitled,
+            (true, Some(_)) => Self::Daemon,
         }
     }
 
     /// The process that stays begins a session, and keeps the way to the one that waits.
     pub(super) fn leave_terminal(self) -> io::Result<Option<Channel>> {
-        if self == Self::First {
+        if self != Self::Daemon {
             return Ok(None);
         }
         let channel = fcntl_dupfd_cloexec(io::stdin(), 3)?;
@@ -88,18 +85,34 @@ impl Channel {
     }
 }
 
+/// This program, to be listed as nginx's master.
+fn itself(arguments: &[OsString]) -> io::Result<Command> {
+    let called = env::args_os().next().unwrap_or(title::NAME.into());
+    let mut command = Command::new(env::current_exe()?);
+    command.arg0(title::of(&called)).args(arguments);
+    Ok(command)
+}
+
+/// Becomes a process that is listed as nginx's master, with the number it has; goes on as it is where that fails.
+pub(super) fn entitle(stage: Stage, arguments: &[OsString]) {
+    if stage == Stage::Typed
+        && let Ok(mut command) = itself(arguments)
+    {
+        // Returns only where it has failed, and then nothing is lost but the title.
+        let error = command.env_remove(MARK).exec();
+        tracing::debug!(%error, "not listed as nginx's master");
+    }
+}
+
 /// Starts the process that stays, with the user's arguments, and waits until it serves or has ended.
 pub(super) fn start(arguments: &[OsString]) -> Result<(), Fault> {
     let failed =
         |error: io::Error| Fault::emerg(format!("cannot start the daemon ({})", system(&error)));
     let (mut ours, theirs) = io::pipe().map_err(failed)?;
     // It writes to what it was given for reading from.
-    let program = std::env::current_exe().map_err(failed)?;
-    let mut command = Command::new(program);
+    let mut command = itself(arguments).map_err(failed)?;
     command
-        .arg0(std::env::args_os().next().unwrap_or("nginx".into()))
-        .arg(MARK)
-        .args(arguments)
+        .env(MARK, "1")
         .stdin(Stdio::from(OwnedFd::from(theirs)));
     let mut child = command.spawn().map_err(failed)?;
     drop(command);

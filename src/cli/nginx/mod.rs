@@ -20,7 +20,7 @@ use self::options::{Options, parse};
 use self::words::{Fault, Words};
 use super::complain;
 use crate::config::{Loaded, Paint};
-use crate::nginx::{Asked, At, Habits, Tree, origin};
+use crate::nginx::{Asked, At, Habits, Tree, origin, title};
 use crate::server::apart;
 
 const OK: u8 = 0;
@@ -29,14 +29,17 @@ const FAILED: u8 = 1;
 /// Whether these arguments, the program's name first, call for nginx: all but those by which a running process starts
 /// its successor.
 pub(super) fn is_meant(arguments: &[OsString]) -> bool {
-    let called = arguments.first().map(Path::new).and_then(Path::file_name);
+    let called = arguments
+        .first()
+        .map(|first| Path::new(title::typed(first)));
+    let called = called.and_then(Path::file_name);
     called == Some(OsStr::new("nginx")) && arguments.get(1).is_none_or(|first| first != "run")
 }
 
 /// Does what nginx would. Gives the exit code.
 pub(super) fn run(arguments: &[OsString]) -> u8 {
     let stage = Stage::of(arguments);
-    let rest = arguments.get(stage.skipped()..).unwrap_or_default();
+    let rest = arguments.get(1..).unwrap_or_default();
     let options = match parse(rest) {
         Ok(options) => options,
         Err(text) => {
@@ -110,7 +113,8 @@ fn begin(
     words: &Words,
     (stage, rest): (Stage, &[OsString]),
 ) -> Result<(), Fault> {
-    let first = stage == Stage::First;
+    daemon::entitle(stage, rest);
+    let first = stage != Stage::Daemon;
     let Read { tree, outcome } = apart(|| match origin::tree(asked) {
         Err(refused) => Read {
             outcome: Err(of_fault(&refused.0)),
@@ -168,7 +172,7 @@ fn asked(options: &Options, stage: &Stage) -> Asked {
         globals: options.globals.clone(),
         habits: Some(Habits {
             error_log: options.error_log().map(absolute),
-            daemon: *stage != Stage::First,
+            daemon: *stage == Stage::Daemon,
         }),
         kept: false,
     }

@@ -6,7 +6,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,7 @@ use super::questions;
 use super::sockets::{Kind, Slot};
 use crate::acme::challenge::Published;
 use crate::admin::Gate;
+use crate::nginx::{Asked, title};
 use crate::observe::metrics::ListenerKind;
 use crate::server::pid_file::PidFile;
 use crate::server::process::Process;
@@ -259,6 +260,9 @@ impl Trainee {
         };
         let (channel, theirs) = Channel::pair().map_err(failed)?;
         let mut command = Command::new(file);
+        if Asked::by_name(config).is_some_and(|asked| asked.habits.is_some()) {
+            command.arg0(title::of(file.as_os_str()));
+        }
         command
             .args(["run", "--successor", "-c"])
             .arg(config)

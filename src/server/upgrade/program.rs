@@ -4,10 +4,12 @@
 //! was typed is kept where it leads to the file that runs, so that a link which comes to point elsewhere is followed.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::nginx::title;
 
 /// How this process was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +22,11 @@ impl Program {
     /// Of this process. To be called at its start.
     pub(in crate::server) fn own() -> io::Result<Self> {
         let runs = env::current_exe()?;
-        let typed = env::args_os().next().unwrap_or_default();
+        let called = env::args_os().next().unwrap_or_default();
+        let typed = title::typed(&called);
         let folder = env::current_dir().unwrap_or_default();
         let path = env::var_os("PATH").unwrap_or_default();
-        let file = candidates(&typed, &folder, &path)
+        let file = candidates(typed, &folder, &path)
             .into_iter()
             .find(|candidate| fs::canonicalize(candidate).is_ok_and(|real| real == runs));
         Ok(Self {
@@ -40,7 +43,7 @@ impl Program {
 }
 
 /// Where a shell would look for what was typed.
-fn candidates(typed: &OsString, folder: &Path, path: &OsStr) -> Vec<PathBuf> {
+fn candidates(typed: &OsStr, folder: &Path, path: &OsStr) -> Vec<PathBuf> {
     let typed = Path::new(typed);
     match typed.components().count() {
         0 => Vec::new(),
@@ -60,7 +63,7 @@ mod tests {
     fn a_name_is_looked_for_in_the_path_and_a_path_is_not() {
         let found = |typed: &str| {
             let path = OsStr::new("/usr/bin:bin:/opt");
-            candidates(&OsString::from(typed), Path::new("/home/a"), path)
+            candidates(OsStr::new(typed), Path::new("/home/a"), path)
         };
         assert_eq!(
             found("hubgate"),
