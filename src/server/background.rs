@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -132,8 +133,24 @@ pub(super) async fn outcome<T: Send + 'static>(
 ) -> Option<T> {
     let (tell, told) = oneshot::channel();
     // Whoever asked may have stopped waiting.
-    sometime(move || drop(tell.send(work())));
+    sometime(move || drop(tell.send(in_small_pages(work))));
     told.await.ok()
+}
+
+/// Does work that takes much memory, in pages of 4 KiB: the kernel clears one of 2 MiB in up to 5 ms, in which nobody else has
+/// the core. Whoever started the process without large pages is left alone.
+fn in_small_pages<T>(work: impl FnOnce() -> T) -> T {
+    struct Large;
+    impl Drop for Large {
+        fn drop(&mut self) {
+            if let Err(error) = disable_transparent_huge_pages(false) {
+                tracing::debug!(%error, "memory stays in small pages");
+            }
+        }
+    }
+    let large = transparent_huge_pages_are_disabled().is_ok_and(|disabled| !disabled);
+    let _large = (large && disable_transparent_huge_pages(true).is_ok()).then_some(Large);
+    work()
 }
 
 /// Frees something large some time.

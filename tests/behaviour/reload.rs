@@ -293,7 +293,7 @@ fn a_broken_certificate_on_disk_leaves_the_last_good_one() {
 }
 
 #[test]
-fn fifty_reloads_leave_descriptors_as_they_were() {
+fn fifty_reloads_leave_descriptors_and_the_size_of_pages_as_they_were() {
     let upstream = Upstream::saying("ok");
     let hubgate = Hubgate::before(upstream.addr);
     let other = one_site(upstream.addr, "body_limit = \"1MiB\"");
@@ -310,6 +310,11 @@ fn fifty_reloads_leave_descriptors_as_they_were() {
     eventually("no descriptor is left behind", || {
         hubgate.descriptors() <= before + 2
     });
+    // Large ones again, which a reload does without while it is made.
+    let status = |of: &str| fs::read_to_string(format!("/proc/{of}/status")).unwrap();
+    let large = |of: &str| status(of).contains("THP_enabled:\t1");
+    let own = hubgate.pid().to_string();
+    assert_eq!(large(&own), large("self"));
 }
 
 /// What `hubgate status` gives as the generation that runs.
