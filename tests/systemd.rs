@@ -79,4 +79,5 @@ scenarios! {
     a_killed_process_is_started_again_and_nobody_is_refused
     a_process_killed_while_its_successor_is_on_trial_leaves_one_that_serves
     a_successor_that_dies_while_the_old_process_drains_is_replaced_and_nobody_is_refused
+    debians_own_unit_of_nginx_runs_hubgate_in_nginxs_place
 }

@@ -413,6 +413,57 @@ def a_successor_that_dies_while_the_old_process_drains_is_replaced_and_nobody_is
         waiting.close()
 
 
+def debians_own_unit_of_nginx_runs_hubgate_in_nginxs_place():
+    """the packaged unit of nginx as it is, with a link to hubgate as /usr/sbin/nginx; and signals as its init script sends them"""
+    unit, etc, log, pid = Path("/lib/systemd/system/nginx.service"), Path("/etc/nginx"), Path("/var/log/nginx"), Path("/run/nginx.pid")
+    layer, program = HOME / "layer", Path("/usr/sbin/nginx")
+    for folder in ("upper", "work"):
+        (layer / folder).mkdir(parents=True)
+    over = f"lowerdir={program.parent},upperdir={layer}/upper,workdir={layer}/work"
+    expect("what it mounts is its own", run("mount", "-t", "overlay", "o", "-o", over, program.parent)[0] == 0
+           and run("mount", "-t", "tmpfs", "t", etc)[0] == 0)
+    program.unlink()
+    program.symlink_to(HOME / "hubgate")
+    log.mkdir()
+    text = re.sub(r"(?m)^(Wants|After)=.*\n", "", unit.read_text()).replace("[Unit]", "[Unit]\nDefaultDependencies=no")
+    (Path(os.environ["UNITS"]) / "nginx.service").write_text(text)
+    run("systemctl", "daemon-reload")
+
+    def conf(word):
+        (etc / "nginx.conf").write_text("user www-data; pid /run/nginx.pid; events {} http { access_log /var/log/nginx/access.log; "
+                                        f"server {{ listen 127.0.0.1:8080; return 200 {word}; }} }}")
+
+    def told(*words):
+        code, said = run("systemctl", *words, "nginx")
+        return code == 0 or print(said)
+
+    def signalled(name, file):
+        return run("start-stop-daemon", "--stop", "--signal", name, "--quiet", "--pidfile", file, "--name", "nginx")[0] == 0
+
+    def main_process():
+        return int(show("MainPID", "nginx"))
+    conf("one ONE")
+    expect("a refused configuration fails the start", run("systemctl", "start", "nginx")[0] != 0 and not pid.exists())
+    conf("one")
+    expect("it starts", told("start") and show("ActiveState", "nginx") == "active")
+    expect("the main process is the one in the pid file", main_process() == int(pid.read_text()))
+    expect("it serves", get() == b"one")
+    conf("two")
+    expect("it reloads", told("reload"))
+    eventually("it serves what it was told", lambda: get() == b"two")
+    (log / "access.log").rename(log / "access.log.1")
+    expect("logs are opened again", signalled("USR1", pid))
+    eventually("the log is there anew", (log / "access.log").exists)
+    old = main_process()
+    expect("another program is begun", signalled("USR2", pid))
+    eventually("both have a file", lambda: pid.exists() and Path(f"{pid}.oldbin").exists() and int(pid.read_text() or old) != old)
+    expect("the old one is sent away", signalled("QUIT", f"{pid}.oldbin"))
+    eventually("the new one is the main process", lambda: main_process() == int(pid.read_text()) != old)
+    expect("and serves", get() == b"two" and show("ActiveState", "nginx") == "active")
+    expect("it stops", told("stop") and show("Result", "nginx") == "success")
+    expect("and leaves no files", not pid.exists() and not Path(f"{pid}.oldbin").exists())
+
+
 def main():
     name, program, folder = sys.argv[1:]
     threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", 9000), Upstream).serve_forever, daemon=True).start()
