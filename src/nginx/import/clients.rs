@@ -43,9 +43,8 @@ pub(super) fn of_site<'t>(import: &Import<'t>, scope: &Scope<'t>, table: &mut Dr
     let mut said = common(scope);
     said.extend(time(scope, "client_header_timeout", "head"));
     said.retain(|(key, value, _)| !of_http(key, value));
-    // Whoever calls nginx has its bounds without saying them.
-    let usual = { import.asked.habits.as_ref() }.and_then(|_| scope.own().first());
-    if let Some(own) = scope.all_of(HEAD_BUFFERS).first().copied().or(usual) {
+    // Where nothing is said nginx's own bounds, 4 buffers of 8 KiB, are not taken: a hub's cookies grow beyond them.
+    if let Some(own) = scope.all_of(HEAD_BUFFERS).first() {
         said.push(("head_buffers", buffers(scope), own));
     }
     if let Some(own) = scope.all_within("http2_max_concurrent_streams").first() {
